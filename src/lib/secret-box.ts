@@ -1,0 +1,48 @@
+import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
+
+/** Seals secrets at rest (AES-256-GCM) and derives keys for keyed hashes and signatures. */
+export type SecretBox = {
+  /** Encrypts `plain` for one row: `context` (table, column, row id) is authenticated, so that a value moved to another row does not open. */
+  seal(plain: string, context: string): string;
+  /** The plain text again. Throws when the key is unknown, or the value was changed or moved. */
+  open(sealed: string, context: string): string;
+  /** HMAC-SHA-256 of `text` under a key that is derived for `purpose` alone. */
+  mac(purpose: string, text: string): Buffer;
+};
+
+/** Opens with any key of the ring and seals with the first. Each key is 32 bytes, named by its own hash. */
+export function createSecretBox(keys: readonly [Buffer, ...Buffer[]]): SecretBox {
+  const ring = new Map(keys.map((key) => [keyName(key), key]));
+  const newest = keys[0];
+  return {
+    seal(plain, context) {
+      const nonce = randomBytes(12);
+      const cipher = createCipheriv('aes-256-gcm', newest, nonce, { authTagLength: 16 });
+      cipher.setAAD(Buffer.from(context));
+      const sealed = Buffer.concat([cipher.update(plain, 'utf8'), cipher.final(), cipher.getAuthTag()]);
+      return ['v1', keyName(newest), nonce.toString('base64url'), sealed.toString('base64url')].join('.');
+    },
+    open(sealed, context) {
+      const [version, name, nonce, data] = sealed.split('.');
+      const key = ring.get(name ?? '');
+      if (version !== 'v1' || key === undefined || nonce === undefined || data === undefined) {
+        throw new Error(`sealed value for ${context} names a key that is not configured`);
+      }
+      const bytes = Buffer.from(data, 'base64url');
+      const decipher = createDecipheriv('aes-256-gcm', key, Buffer.from(nonce, 'base64url'), {
+        authTagLength: 16,
+      });
+      decipher.setAAD(Buffer.from(context));
+      decipher.setAuthTag(bytes.subarray(-16));
+      return Buffer.concat([decipher.update(bytes.subarray(0, -16)), decipher.final()]).toString('utf8');
+    },
+    mac(purpose, text) {
+      const key = createHmac('sha256', keys[keys.length - 1] ?? newest).update(`purpose:${purpose}`).digest();
+      return createHmac('sha256', key).update(text).digest();
+    },
+  };
+}
+
+function keyName(key: Buffer): string {
+  return createHmac('sha256', key).update('key name').digest('hex').slice(0, 8);
+}
