@@ -37,7 +37,9 @@ export function createSecretBox(keys: readonly [Buffer, ...Buffer[]]): SecretBox
       return Buffer.concat([decipher.update(bytes.subarray(0, -16)), decipher.final()]).toString('utf8');
     },
     mac(purpose, text) {
-      const key = createHmac('sha256', keys[keys.length - 1] ?? newest).update(`purpose:${purpose}`).digest();
+      const key = createHmac('sha256', keys[keys.length - 1] ?? newest)
+        .update(`purpose:${purpose}`)
+        .digest();
       return createHmac('sha256', key).update(text).digest();
     },
   };

@@ -1,0 +1,477 @@
+import type { Knex } from 'knex';
+
+/**
+ * The whole of the first schema. Conventions: ids are text with the kind as prefix (see
+ * src/lib/id.ts), in "C" collation because they are compared and never shown sorted to people;
+ * times are timestamptz; every table of a tenant's data carries sub_account_id, so that it can be
+ * partitioned or distributed by it later; an address is stored as written and in the canonical
+ * form that comparisons use (RULES, Words).
+ */
+export async function up(knex: Knex): Promise<void> {
+  for (const statements of [crmSide, mailboxSide, messageSide, outboundSide, eventSide]) {
+    await knex.raw(statements);
+  }
+  await compressWithLz4(knex);
+}
+
+const crmSide = `
+create table sub_accounts (
+  id text collate "C" primary key,              -- the CRM's own id
+  name text not null,
+  settings jsonb not null default '{}',         -- only what differs from the defaults
+  provider jsonb,                               -- the sub-account's own SMTP provider, without its password
+  provider_password_sealed text,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now()
+);
+
+create table users (
+  id text collate "C" primary key,              -- the CRM's own id; one user may belong to several sub-accounts
+  name text not null,
+  email text not null,                          -- login address as written
+  aliases text[] not null default '{}',         -- as written
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now()
+);
+
+-- Every address that counts as a user's: login, aliases and the mailboxes that they connected (S7).
+create table user_addresses (
+  user_id text collate "C" not null references users on delete cascade,
+  kind text not null check (kind in ('login', 'alias', 'mailbox')),
+  canonical text collate "C" not null,          -- own form: the +tag is dropped
+  primary key (canonical, user_id, kind)
+);
+create index user_addresses_by_user on user_addresses (user_id);
+
+create table memberships (
+  sub_account_id text collate "C" not null references sub_accounts on delete cascade,
+  user_id text collate "C" not null references users on delete cascade,
+  created_at timestamptz not null default now(),
+  primary key (sub_account_id, user_id)
+);
+create index memberships_by_user on memberships (user_id);
+
+create table contacts (
+  sub_account_id text collate "C" not null references sub_accounts on delete cascade,
+  id text collate "C" not null,                 -- the CRM's own id, or cct_… until the CRM gives one
+  name text not null,
+  assigned_user_id text collate "C",            -- null: nobody
+  created_by text not null default 'crm' check (created_by in ('crm', 'logging_address')),
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  primary key (sub_account_id, id)
+);
+
+-- Two contacts may share an address: mail of that address then shows with both.
+create table contact_addresses (
+  sub_account_id text collate "C" not null,
+  contact_id text collate "C" not null,
+  position integer not null,                    -- 0 is the main address
+  address text not null,                        -- as written
+  canonical text collate "C" not null,          -- contact's form: the +tag is kept
+  primary key (sub_account_id, canonical, contact_id),
+  foreign key (sub_account_id, contact_id) references contacts on update cascade on delete cascade
+);
+create index contact_addresses_by_contact on contact_addresses (sub_account_id, contact_id);
+
+create table never_log (
+  sub_account_id text collate "C" references sub_accounts on delete cascade,
+  user_id text collate "C" references users on delete cascade,
+  pattern text collate "C" not null,            -- canonical address, or @domain
+  check (num_nonnulls(sub_account_id, user_id) = 1)
+);
+create unique index never_log_of_sub_account on never_log (sub_account_id, pattern) where user_id is null;
+create unique index never_log_of_user on never_log (user_id, pattern) where sub_account_id is null;
+
+create table api_keys (
+  id text collate "C" primary key,
+  hash bytea not null unique,                   -- SHA-256 of the key; the key itself has 256 random bits
+  sub_account_id text collate "C" references sub_accounts on delete cascade, -- null: all
+  scope text not null check (scope in ('read', 'write')),
+  label text not null,
+  created_at timestamptz not null default now(),
+  revoked_at timestamptz
+);
+
+create table idempotency_keys (
+  sub_account_id text collate "C" not null references sub_accounts on delete cascade,
+  key text collate "C" not null,
+  request_hash bytea not null,
+  status integer not null,
+  body jsonb not null,
+  created_at timestamptz not null default now(),
+  primary key (sub_account_id, key)
+);
+create index idempotency_keys_by_age on idempotency_keys (created_at);
+`;
+
+const mailboxSide = `
+-- One real mailbox at a provider, however many sub-accounts it is connected in (C4).
+create table mailboxes (
+  id text collate "C" primary key,
+  provider text not null check (provider in ('gmail', 'outlook', 'imap', 'sandbox')),
+  address text not null,                        -- from the identity token, as written (C2)
+  canonical text collate "C" not null unique,   -- own form
+  login text not null,                          -- what XOAUTH2 or LOGIN names; for Microsoft the UPN
+  identity_key text collate "C",                -- Google sub, Microsoft tid:oid; null for passwords
+  servers jsonb,                                -- imap and smtp host, port, security of a generic mailbox
+  credential_kind text check (credential_kind in ('oauth', 'password')),
+  credential_sealed text,                       -- refresh token or password; null once erased (C7)
+  access_token_sealed text,
+  access_token_expires_at timestamptz,
+  scopes text[] not null default '{}',
+  token_version bigint not null default 0,      -- raised by each consent and each rotation
+  refresh_lease_owner text,
+  refresh_lease_until timestamptz,
+  state text not null,                          -- C5, the part that is the mailbox's own
+  state_reason text,
+  state_since timestamptz not null default now(),
+  next_try_at timestamptz,
+  caught_up_to timestamptz,                     -- up to here every message has a decision
+  backlog integer not null default 0,           -- messages that are known and not yet judged
+  saves_sent_copy boolean,                      -- learned for generic hosts; null: not known yet
+  sent_looked_at timestamptz,                   -- when the Sent folder was last looked at, to its end
+  lease_owner text,
+  lease_until timestamptz,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now()
+);
+create index mailboxes_by_lease on mailboxes (lease_until nulls first) where credential_sealed is not null;
+
+create table folders (
+  id text collate "C" primary key,
+  mailbox_id text collate "C" not null references mailboxes on delete cascade,
+  path text not null,
+  role text not null check (role in ('all', 'inbox', 'sent', 'archive', 'other', 'spam', 'trash', 'drafts')),
+  uid_validity bigint,                          -- null: never looked into
+  cursor_uid bigint not null default 0,         -- every message with a UID up to here has a decision, or was there at the start
+  highest_modseq numeric(20),
+  missing_since timestamptz,                    -- not listed any more; nothing is deleted for it
+  looked_at timestamptz,
+  unique (mailbox_id, path)
+);
+
+-- A user's link, in one sub-account, to a mailbox.
+create table connections (
+  id text collate "C" primary key,
+  sub_account_id text collate "C" not null references sub_accounts on delete cascade,
+  user_id text collate "C" not null references users on delete cascade,
+  mailbox_id text collate "C" references mailboxes, -- null while an administrator's consent or a permission is missing
+  provider text not null,
+  state text not null,                          -- C5, as last announced to the CRM
+  state_reason text,
+  state_since timestamptz not null default now(),
+  next_try_at timestamptz,
+  started_at timestamptz not null default now(),-- the sync starts from here (C8)
+  ended_at timestamptz,
+  created_at timestamptz not null default now()
+);
+create unique index connections_one_active on connections (sub_account_id, user_id) where ended_at is null;
+create index connections_by_mailbox on connections (mailbox_id) where ended_at is null;
+create index connections_by_state on connections (state, id);
+
+create table claims (
+  sub_account_id text collate "C" not null references sub_accounts on delete cascade,
+  contact_canonical text collate "C" not null,
+  mailbox_id text collate "C" not null references mailboxes,
+  claimed_at timestamptz not null default now(),
+  primary key (mailbox_id, contact_canonical)   -- one claimer (S9)
+);
+
+-- One-use links to the hosted connect page, and the consent that is under way behind each.
+create table connect_links (
+  id text collate "C" primary key,
+  token_hash bytea not null unique,
+  sub_account_id text collate "C" not null references sub_accounts on delete cascade,
+  user_id text collate "C" not null references users on delete cascade,
+  provider text,                                -- null: the person chooses
+  return_url text,
+  replace boolean not null default false,
+  expected_identity text,                       -- address of the mailbox that a reconnect must name
+  state_nonce text,                             -- of the consent under way
+  verifier_sealed text,                         -- PKCE
+  outcome text,                                 -- null until the page has come to an end
+  expires_at timestamptz not null,
+  opened_at timestamptz,
+  used_at timestamptz,
+  created_at timestamptz not null default now()
+);
+`;
+
+const messageSide = `
+create table conversations (
+  id text collate "C" primary key,
+  sub_account_id text collate "C" not null references sub_accounts on delete cascade,
+  contact_id text collate "C" not null,
+  last_message_at timestamptz,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  unique (sub_account_id, contact_id),
+  foreign key (sub_account_id, contact_id) references contacts on update cascade on delete cascade
+);
+create index conversations_by_update on conversations (sub_account_id, updated_at desc, id);
+
+create table threads (
+  id text collate "C" primary key,
+  sub_account_id text collate "C" not null references sub_accounts on delete cascade,
+  subject text not null,                        -- base subject of the message that opened it
+  opened_by text not null,                      -- crm_send, from_contact, to_contact, …
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now()
+);
+
+-- In which mailbox a thread lives. One message may reach two mailboxes of one sub-account: the
+-- thread is one, and each mailbox has its own link to it, which is live or unlinked by itself.
+create table thread_links (
+  thread_id text collate "C" not null references threads on delete cascade,
+  mailbox_id text collate "C" not null references mailboxes,
+  sub_account_id text collate "C" not null,
+  state text not null check (state in ('live', 'unlinked')),
+  reason text,                                  -- why it was unlinked
+  since timestamptz not null default now(),
+  primary key (thread_id, mailbox_id)
+);
+create index thread_links_live on thread_links (mailbox_id, sub_account_id) where state = 'live';
+
+-- By what a message belongs to a thread (S3): bare Message-IDs, also ones that are only
+-- referenced; 'gm:<mailbox>:<X-GM-THRID>'; 'ti:<root of Thread-Index>'.
+create table thread_keys (
+  sub_account_id text collate "C" not null,
+  key text collate "C" not null,
+  thread_id text collate "C" not null references threads on delete cascade,
+  primary key (sub_account_id, key, thread_id)
+);
+create index thread_keys_by_thread on thread_keys (thread_id);
+
+create table thread_participants (
+  thread_id text collate "C" not null references threads on delete cascade,
+  canonical text collate "C" not null,
+  primary key (thread_id, canonical)
+);
+
+create table messages (
+  id text collate "C" primary key,
+  sub_account_id text collate "C" not null references sub_accounts on delete cascade,
+  thread_id text collate "C" not null references threads,
+  direction text not null check (direction in ('inbound', 'outbound')),
+  kind text not null default 'individual' check (kind in ('individual', 'bulk', 'workflow')),
+  via text[] not null,                          -- crm, mailbox, logging_address: all that apply
+  user_id text collate "C",                     -- who sent it from the CRM, or whose mailbox it was first seen in
+  sender jsonb not null,                        -- { name, address }
+  recipients_to jsonb not null,
+  recipients_cc jsonb not null,
+  recipients_bcc jsonb not null,                -- only what the CRM itself asked for
+  subject text not null,
+  date timestamptz not null,                    -- the Date field; the provider's time where that is unreadable
+  received_at timestamptz not null,             -- INTERNALDATE, or when the CRM handed it over
+  internet_message_id text,                     -- as the mailbox knows it now, without brackets
+  in_reply_to text[] not null default '{}',
+  reference_ids text[] not null default '{}',
+  body_text text not null default '',
+  body_html text,                               -- sanitised
+  reply_text text not null default '',
+  automatic text,                               -- auto_reply, delivery_report, read_receipt, list, bulk; null: a person's
+  partial text,                                 -- why the body is not whole, null when it is
+  is_read boolean not null default false,
+  mailbox_state text not null default 'present' check (mailbox_state in ('present', 'archived', 'trashed', 'gone')),
+  raw_sha256 text,
+  raw_size bigint not null default 0,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now()
+);
+create index messages_by_thread on messages (thread_id, date, id);
+create index messages_by_sub_account on messages (sub_account_id, id);
+create index messages_by_raw on messages (raw_sha256);
+
+-- Every name that a message is known by, with its fingerprint: the Message-ID that it was given,
+-- rewritten ones, 'gm:<mailbox>:<X-GM-MSGID>', 'none:' where it has none. The index is what makes
+-- a second sighting harmless (S12).
+create table message_keys (
+  sub_account_id text collate "C" not null,
+  key text collate "C" not null,
+  fingerprint text collate "C" not null,
+  message_id text collate "C" not null references messages on delete cascade,
+  primary key (sub_account_id, key, fingerprint)
+);
+create index message_keys_by_message on message_keys (message_id);
+
+-- Where a stored message was seen.
+create table sightings (
+  sub_account_id text collate "C" not null,
+  folder_id text collate "C" not null references folders on delete cascade,
+  uid_validity bigint not null,
+  uid bigint not null,
+  message_id text collate "C" not null references messages on delete cascade,
+  mailbox_id text collate "C" not null references mailboxes,
+  seen_at timestamptz not null default now(),
+  gone_at timestamptz,                          -- no longer in that place
+  primary key (folder_id, uid_validity, uid, sub_account_id)
+);
+create index sightings_by_message on sightings (message_id);
+
+create table attachments (
+  sub_account_id text collate "C" not null,
+  message_id text collate "C" not null references messages on delete cascade,
+  n integer not null,                           -- 1, 2, … in the order of the message
+  name text not null,
+  type text not null,
+  size bigint not null,                         -- decoded bytes
+  content_id text,
+  inline boolean not null default false,
+  sha256 text,                                  -- null: omitted
+  omitted text,                                 -- why there is no content
+  primary key (message_id, n)
+);
+create index attachments_by_blob on attachments (sha256);
+
+create table conversation_messages (
+  conversation_id text collate "C" not null references conversations on delete cascade,
+  message_id text collate "C" not null references messages on delete cascade,
+  date timestamptz not null,
+  primary key (conversation_id, message_id)
+);
+create index conversation_messages_by_date on conversation_messages (conversation_id, date, message_id);
+create index conversation_messages_by_message on conversation_messages (message_id);
+
+-- What the rules said of one sighting for one sub-account. A skipped message leaves no content
+-- here: keyed hashes, the place, the time and the reason (T1).
+create table decisions (
+  id text collate "C" primary key,
+  sub_account_id text collate "C" not null references sub_accounts on delete cascade,
+  connection_id text collate "C",
+  mailbox_id text collate "C",
+  folder_id text collate "C",
+  uid_validity bigint,
+  uid bigint,
+  outcome text not null check (outcome in ('stored', 'skipped', 'held', 'failed')),
+  reason text not null,                         -- identifier of RULES.md
+  reasons jsonb not null,                       -- every step: [{ rule, because }], without content
+  facts jsonb,                                  -- what the rules looked at, hashed; kept for a set time (T4)
+  id_hash bytea,                                -- keyed hash of the Message-ID
+  address_hashes bytea[] not null default '{}', -- keyed hashes of the outside addresses
+  message_id text collate "C",
+  attempts integer not null default 0,          -- of a failed one (T3)
+  decided_at timestamptz not null default now()
+);
+create index decisions_by_sub_account on decisions (sub_account_id, id);
+create index decisions_by_message on decisions (message_id) where message_id is not null;
+create index decisions_by_id_hash on decisions (id_hash);
+create index decisions_by_address on decisions using gin (address_hashes);
+create index decisions_by_place on decisions (folder_id, uid_validity, uid);
+`;
+
+const outboundSide = `
+create table sends (
+  id text collate "C" primary key,
+  sub_account_id text collate "C" not null references sub_accounts on delete cascade,
+  message_id text collate "C" not null unique references messages on delete cascade,
+  user_id text collate "C" not null,
+  mailbox_id text collate "C" references mailboxes, -- null: the sub-account's provider
+  route jsonb not null,                         -- { through, from, because }
+  state text not null check (state in ('queued', 'held', 'sending', 'uncertain', 'sent', 'bounced', 'failed', 'cancelled')),
+  state_reason text,
+  state_since timestamptz not null default now(),
+  envelope jsonb not null,                      -- { from, to: [] }
+  internet_message_id text not null,            -- given once, for ever
+  server_message_id text,                       -- where the provider's reply named another
+  raw_sha256 text not null,                     -- the bytes that go out, the same at every try
+  raw_size bigint not null,
+  copy_seen_at timestamptz,                     -- when the mailbox's own Sent copy was sighted
+  uncertain_at timestamptz,
+  -- the columns of every table of work (see src/store/work.ts)
+  order_keys text[] not null,
+  ready boolean not null default true,
+  attempts integer not null default 0,
+  due_at timestamptz not null default now(),
+  lease_owner text,
+  lease_until timestamptz,
+  seq bigint generated always as identity,
+  created_at timestamptz not null default now()
+);
+create index sends_due on sends (due_at, seq) where ready;
+create index sends_order on sends using gin (order_keys) with (fastupdate = off) where ready;
+create index sends_uncertain on sends (mailbox_id) where state = 'uncertain';
+create index sends_by_sub_account on sends (sub_account_id, id);
+
+create table send_attempts (
+  send_id text collate "C" not null references sends on delete cascade,
+  n integer not null,
+  started_at timestamptz not null,
+  ended_at timestamptz,                         -- null: the process ended before the answer
+  outcome text,                                 -- accepted, temporary, permanent, denied, uncertain
+  reply text,                                   -- the provider's own words
+  primary key (send_id, n)
+);
+`;
+
+const eventSide = `
+-- Written in the transaction of what they tell; numbered (sequence) when they are published, one
+-- publisher at a time, so that a reader by number never misses one that committed late.
+create table events (
+  ord bigint generated always as identity primary key,
+  sequence bigint unique,
+  id text collate "C" not null unique,
+  type text not null,
+  sub_account_id text collate "C" references sub_accounts on delete cascade,
+  order_keys text[] not null,                   -- conversations (or the connection) within which order is kept
+  data jsonb not null,
+  created_at timestamptz not null default now()
+);
+create index events_unpublished on events (ord) where sequence is null;
+create index events_by_sub_account on events (sub_account_id, sequence);
+create sequence event_numbers;
+
+create table webhooks (
+  id text collate "C" primary key,
+  sub_account_id text collate "C" references sub_accounts on delete cascade, -- null: all
+  url text not null,
+  types text[] not null,                        -- empty: all
+  secret_sealed text not null,
+  enabled boolean not null default true,
+  paused_until timestamptz,                     -- the endpoint failed; nothing is tried before
+  failures integer not null default 0,          -- in a row
+  created_at timestamptz not null default now()
+);
+
+create table deliveries (
+  id text collate "C" primary key,
+  webhook_id text collate "C" not null references webhooks on delete cascade,
+  event_ord bigint not null references events on delete cascade,
+  state text not null check (state in ('pending', 'delivered', 'parked')),
+  last_status integer,
+  last_error text,
+  delivered_at timestamptz,
+  -- the columns of every table of work (see src/store/work.ts)
+  order_keys text[] not null,
+  ready boolean not null default true,
+  attempts integer not null default 0,
+  due_at timestamptz not null default now(),
+  lease_owner text,
+  lease_until timestamptz,
+  seq bigint generated always as identity,
+  created_at timestamptz not null default now()
+);
+create index deliveries_due on deliveries (webhook_id, due_at, seq) where ready;
+create index deliveries_order on deliveries using gin (order_keys) with (fastupdate = off) where ready;
+create index deliveries_by_event on deliveries (event_ord);
+create index deliveries_by_webhook on deliveries (webhook_id, seq);
+`;
+
+/** lz4 triples the insert rate of large texts over pglz; a build of PostgreSQL may lack it (PGlite does). */
+async function compressWithLz4(knex: Knex): Promise<void> {
+  const columns = [
+    'messages.body_text',
+    'messages.body_html',
+    'messages.reply_text',
+    'events.data',
+    'decisions.facts',
+  ];
+  const { rows } = await knex.raw<{ rows: { offered: boolean }[] }>(
+    `select 'lz4' = any(enumvals) as offered from pg_settings where name = 'default_toast_compression'`,
+  );
+  if (rows[0]?.offered !== true) return;
+  for (const column of columns) {
+    const [table, name] = column.split('.');
+    await knex.raw('alter table ?? alter column ?? set compression lz4', [table ?? '', name ?? '']);
+  }
+}

@@ -1,0 +1,104 @@
+import { PGlite } from '@electric-sql/pglite';
+import { createPgConfig } from '@electric-sql/pglite/node-postgres';
+import knexFactory from 'knex';
+import type { Knex } from 'knex';
+import { migrations } from '../../migrations/index.ts';
+import type { Migration } from '../../migrations/index.ts';
+
+/** A connection or an open transaction: what every function in store/ takes first. */
+export type Db = Knex;
+
+/** The database of a running gateway. */
+export type Database = {
+  db: Db;
+  kind: 'postgres' | 'pglite';
+  close(): Promise<void>;
+};
+
+export type DatabaseOptions =
+  | { kind: 'postgres'; url: string; connectionsMax: number }
+  /** `directory` null keeps everything in memory; `pglite` hands over an instance that is open already. */
+  | { kind: 'pglite'; directory: string | null; pglite?: PGlite };
+
+/** Opens the database and brings its schema up to date. Throws when it is newer than this program. */
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const opened = options.kind === 'postgres' ? openPostgres(options) : await openPglite(options);
+  try {
+    await migrate(opened.db);
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+  return opened;
+}
+
+function openPostgres(options: { url: string; connectionsMax: number }): Database {
+  const db = knexFactory({
+    client: 'pg',
+    connection: { connectionString: options.url, application_name: 'twoway' },
+    pool: { min: 0, max: options.connectionsMax },
+    acquireConnectionTimeout: 30_000,
+  });
+  return { db, kind: 'postgres', close: () => db.destroy() };
+}
+
+/**
+ * The embedded database: one session, in this process. The pool has one connection, so code that
+ * asks for a second one inside a transaction waits for ever; 10 s turn that into an error.
+ */
+async function openPglite(options: { directory: string | null; pglite?: PGlite }): Promise<Database> {
+  const pglite = options.pglite ?? (await PGlite.create(options.directory ?? 'memory://'));
+  const db = knexFactory({
+    client: 'pg',
+    // The shim is typed for pg's own Pool; knex passes it on to pg untouched.
+    connection: createPgConfig(pglite) as Knex.PgConnectionConfig,
+    pool: { min: 1, max: 1 },
+    acquireConnectionTimeout: 10_000,
+  });
+  return {
+    db,
+    kind: 'pglite',
+    close: async () => {
+      await db.destroy();
+      await pglite.close();
+    },
+  };
+}
+
+async function migrate(db: Db): Promise<void> {
+  const known = new Set(migrations.map((migration) => migration.name));
+  if (await db.schema.hasTable('knex_migrations')) {
+    const rows = await db<{ name: string }>('knex_migrations').select('name');
+    const foreign = rows.filter((row) => !known.has(row.name)).map((row) => row.name);
+    if (foreign.length > 0) {
+      throw new Error(`the database was used by a newer version of Twoway (it has ${foreign.join(', ')})`);
+    }
+  }
+  await db.migrate.latest({ migrationSource });
+}
+
+const migrationSource: Knex.MigrationSource<Migration> = {
+  getMigrations: () => Promise.resolve([...migrations]),
+  getMigrationName: (migration) => migration.name,
+  getMigration: (migration) => Promise.resolve({ up: migration.up, down: () => Promise.resolve() }),
+};
+
+/** Rows of a statement, typed by the caller. */
+export async function rows<Row>(db: Db, sql: string, bindings: Bindings = {}): Promise<Row[]> {
+  const result = await db.raw<{ rows: Row[] }>(sql, bindings as Knex.ValueDict);
+  return result.rows;
+}
+
+/** Named values of a statement. Arrays go in as PostgreSQL arrays; objects must be turned to JSON first. */
+export type Bindings = Record<string, unknown>;
+
+/** Runs a statement for its effect and says how many rows it touched. */
+export async function run(db: Db, sql: string, bindings: Bindings = {}): Promise<number> {
+  const result = await db.raw<{ rowCount: number | null }>(sql, bindings as Knex.ValueDict);
+  return result.rowCount ?? 0;
+}
+
+/** PostgreSQL's text cannot hold U+0000; mail can. */
+export function withoutNul(text: string): string {
+  return text.includes('\0') ? text.replaceAll('\0', '') : text;
+}
