@@ -239,6 +239,7 @@ create table thread_keys (
   sub_account_id text collate "C" not null,
   key text collate "C" not null,
   thread_id text collate "C" not null references threads on delete cascade,
+  kind text not null check (kind in ('message', 'referenced', 'gmail', 'thread_index')),
   primary key (sub_account_id, key, thread_id)
 );
 create index thread_keys_by_thread on thread_keys (thread_id);
@@ -324,14 +325,13 @@ create table attachments (
 );
 create index attachments_by_blob on attachments (sha256);
 
-create table conversation_messages (
+-- A thread shows, whole, in the conversation of each contact on it.
+create table conversation_threads (
   conversation_id text collate "C" not null references conversations on delete cascade,
-  message_id text collate "C" not null references messages on delete cascade,
-  date timestamptz not null,
-  primary key (conversation_id, message_id)
+  thread_id text collate "C" not null references threads on delete cascade,
+  primary key (conversation_id, thread_id)
 );
-create index conversation_messages_by_date on conversation_messages (conversation_id, date, message_id);
-create index conversation_messages_by_message on conversation_messages (message_id);
+create index conversation_threads_by_thread on conversation_threads (thread_id);
 
 -- What the rules said of one sighting for one sub-account. A skipped message leaves no content
 -- here: keyed hashes, the place, the time and the reason (T1).
@@ -390,6 +390,7 @@ create table sends (
 );
 create index sends_due on sends (due_at, seq) where ready;
 create index sends_order on sends using gin (order_keys) with (fastupdate = off) where ready;
+create index sends_unconfirmed on sends (mailbox_id) where copy_seen_at is null;
 create index sends_uncertain on sends (mailbox_id) where state = 'uncertain';
 create index sends_by_sub_account on sends (sub_account_id, id);
 
