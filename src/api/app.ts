@@ -1,0 +1,60 @@
+import { randomBytes } from 'node:crypto';
+import { OpenAPIHono } from '@hono/zod-openapi';
+import type { MiddlewareHandler } from 'hono';
+import { routePath } from 'hono/route';
+import type { Log } from '../lib/log.ts';
+import { authenticate, guardSubAccount } from './auth.ts';
+import { answerError, notFound } from './errors.ts';
+import type { Api, ApiDeps, ApiEnv } from './route.ts';
+import { addSubAccounts } from './sub-accounts.ts';
+
+/*
+ * How to add a noun (sub-accounts.ts is the one to imitate):
+ *
+ * 1. Write `<noun>.ts` with one exported `add<Noun>(api, deps)`. Define each route by `defineRoute`,
+ *    with zod schemas that describe every field and carry `.meta({ id, description })` where they
+ *    are an object of their own, and add it by `addRoute(api, route, handler, ownErrorCodes)`: that
+ *    validates path, query, headers and JSON at once, and documents the errors that every route has.
+ * 2. Handlers hold no SQL (src/store has it) and no rules; they throw `ApiError` (errors.ts; add
+ *    your codes to its table) and never answer with an error by themselves. Lists take `pageQuery`
+ *    and answer by `pageOf` (paging.ts). What a noun needs beyond `ApiDeps` is added to it.
+ * 3. Whoever calls is known: `c.var.key`. Everything under /v1/sub-accounts/{sid} is reached only by
+ *    keys that see that sub-account, when it exists; everything else must be asked with
+ *    `c.var.key.subAccountId` (null: all), so that another tenant's object is not found. Keys that
+ *    may only read pass with GET alone; no handler has to check that.
+ * 4. Call it below. Add its cases to test/api/access.test.ts (it fails for a route without one) and
+ *    renew test/golden/openapi.json: UPDATE_GOLDEN=1 npm test.
+ */
+
+/** The HTTP API as a Hono app: call `fetch` of it from a server, or `request` in a test. */
+export function createApi(deps: ApiDeps): Api {
+  const api: Api = new OpenAPIHono<ApiEnv>();
+  api.use(identifyAndLog(deps.log));
+  api.onError((error, c) => answerError(error, c, deps.log, c.var.requestId));
+  api.notFound((c) => answerError(notFound('address'), c, deps.log, c.var.requestId));
+  api.use('/v1/*', authenticate(deps.db));
+  api.use('/v1/sub-accounts/:sid/*', guardSubAccount(deps.db));
+  addSubAccounts(api, deps);
+  return api;
+}
+
+/** Names each call, in the answer's `X-Request-Id` and in one log line without anything of its content. */
+function identifyAndLog(log: Log): MiddlewareHandler<ApiEnv> {
+  return async (c, next) => {
+    const requestId = randomBytes(9).toString('base64url');
+    const start = performance.now();
+    c.set('requestId', requestId);
+    c.header('X-Request-Id', requestId);
+    await next();
+    const fields = {
+      request_id: requestId,
+      method: c.req.method,
+      // The pattern, not the path: a query can hold an address.
+      route: routePath(c, -1),
+      status: c.res.status,
+      ms: Math.round(performance.now() - start),
+      key_id: (c.var.key as ApiEnv['Variables']['key'] | undefined)?.id,
+    };
+    log.debug(fields, 'call');
+  };
+}

@@ -1,0 +1,64 @@
+import { createHash, randomBytes } from 'node:crypto';
+import type { MiddlewareHandler } from 'hono';
+import type { Db } from '../store/database.ts';
+import { findKey, insertFirstKey } from '../store/keys.ts';
+import { subAccountExists } from '../store/sub-accounts.ts';
+import { ApiError, notFound } from './errors.ts';
+import type { ApiEnv } from './route.ts';
+
+/** A new key: `tw_` and 256 random bits. Only its hash is ever stored, so it can be shown once. */
+export function newKey(): { key: string; hash: Buffer } {
+  const key = `tw_${randomBytes(32).toString('base64url')}`;
+  return { key, hash: hashOf(key) };
+}
+
+/**
+ * Makes the administrator's key, for all sub-accounts, on the first start. Returns it for printing,
+ * or null when such a key is in force already.
+ */
+export async function createFirstKey(db: Db): Promise<string | null> {
+  const { key, hash } = newKey();
+  return (await insertFirstKey(db, { hash, label: 'first administrator' })) ? key : null;
+}
+
+/**
+ * Lets a call pass that carries a key in force (RFC 6750 §2.1), and leaves its access in
+ * `c.var.key`. A key that may only read passes with GET and HEAD alone, whatever the path names.
+ *
+ * The key is looked up by its SHA-256: what the time of the look-up tells is about the hash, from
+ * which no key follows; and every wrong key takes the same way.
+ */
+export function authenticate(db: Db): MiddlewareHandler<ApiEnv> {
+  return async (c, next) => {
+    const [, given = ''] = /^Bearer +(\S+) *$/i.exec(c.req.header('authorization') ?? '') ?? [];
+    const key = await findKey(db, hashOf(given));
+    if (key === undefined) {
+      throw new ApiError('unauthenticated', 'Send a key that is in force as "Authorization: Bearer tw_…".');
+    }
+    if (key.scope === 'read' && c.req.method !== 'GET' && c.req.method !== 'HEAD') {
+      throw new ApiError('read_only_key', 'This key may only read.');
+    }
+    c.set('key', key);
+    await next();
+  };
+}
+
+/**
+ * Guards everything under `/v1/sub-accounts/{sid}`: for a key of one sub-account any other is not
+ * there, and inside a sub-account that is not there, nothing is. Only the sub-account itself may be
+ * named before it exists, so that it can be made.
+ */
+export function guardSubAccount(db: Db): MiddlewareHandler<ApiEnv> {
+  return async (c, next) => {
+    const sid = c.req.param('sid') ?? '';
+    const { subAccountId } = c.var.key;
+    if (subAccountId !== null && subAccountId !== sid) throw notFound('sub-account');
+    const inside = c.req.path.split('/').length > 4;
+    if (subAccountId === null && inside && !(await subAccountExists(db, sid))) throw notFound('sub-account');
+    await next();
+  };
+}
+
+function hashOf(key: string): Buffer {
+  return createHash('sha256').update(key).digest();
+}

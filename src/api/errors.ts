@@ -1,0 +1,135 @@
+import { HTTPException } from 'hono/http-exception';
+import type { Context } from 'hono';
+import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { z } from 'zod';
+import type { Log } from '../lib/log.ts';
+
+/**
+ * Every code that an error of this API can carry, with its HTTP status and its title. The codes are
+ * part of the contract: add, never rename. The words of RULES.md are used where a rule refuses.
+ */
+export const problems = {
+  malformed_json: { status: 400, title: 'The body is not JSON' },
+  unauthenticated: { status: 401, title: 'No valid key was given' },
+  read_only_key: { status: 403, title: 'This key may only read' },
+  sub_account_key: { status: 403, title: 'This needs a key for all sub-accounts' },
+  shared_user: { status: 403, title: 'This user belongs to other sub-accounts too' },
+  not_found: { status: 404, title: 'There is no such thing here' },
+  idempotency_key_reused: { status: 409, title: 'This Idempotency-Key came with another body before' },
+  body_too_large: { status: 413, title: 'The body is too large' },
+  unsupported_media_type: { status: 415, title: 'The body has a content type that is not taken here' },
+  invalid_request: { status: 422, title: 'Some fields are not valid' },
+  too_many_requests: { status: 429, title: 'Too many calls' },
+  internal: { status: 500, title: 'The gateway failed' },
+  unavailable: { status: 503, title: 'The gateway is not ready' },
+} as const satisfies Record<string, { status: ContentfulStatusCode; title: string }>;
+
+export type ProblemCode = keyof typeof problems;
+
+/** One field that is not valid. */
+export type FieldError = {
+  /** Where the field is: `body`, `path`, `query` or `header`. */
+  in: 'body' | 'path' | 'query' | 'header';
+  /** Names and array positions from the outside in, joined by dots: `emails.0`. Empty: the whole. */
+  path: string;
+  /** Stable machine word: `required`, `unknown_field`, `invalid_address`, … */
+  code: string;
+  /** For people. */
+  detail: string;
+};
+
+/** What a handler throws to answer with an error. */
+export class ApiError extends Error {
+  readonly code: ProblemCode;
+  readonly fields: readonly FieldError[];
+  /** Further members of the answer (RFC 9457 §3.2), for example the time from which a call works again. */
+  readonly members: Readonly<Record<string, string | number | boolean | null>>;
+
+  constructor(
+    code: ProblemCode,
+    detail: string,
+    more: { fields?: readonly FieldError[]; members?: Record<string, string | number | boolean | null> } = {},
+  ) {
+    super(detail);
+    this.name = 'ApiError';
+    this.code = code;
+    this.fields = more.fields ?? [];
+    this.members = more.members ?? {};
+  }
+}
+
+/** The 404 of an object that is not there, or is another tenant's: the two are told apart by nothing. */
+export function notFound(what: string): ApiError {
+  return new ApiError('not_found', `There is no such ${what}.`);
+}
+
+/** The 422 of one field that only the database can judge. */
+export function invalidField(field: FieldError): ApiError {
+  return new ApiError('invalid_request', 'See errors for each field.', { fields: [field] });
+}
+
+/** The shape of every error, RFC 9457. */
+export const problemSchema = z
+  .strictObject({
+    type: z.string().describe('A URI that names the kind of error; it ends in `code`.'),
+    title: z.string().describe('The kind of error in words, the same for every error of this code.'),
+    status: z.int().describe('The HTTP status.'),
+    detail: z.string().describe('What was wrong this time.'),
+    code: z
+      .enum(Object.keys(problems) as [ProblemCode, ...ProblemCode[]])
+      .describe('Stable machine word. Decide by this, never by the texts.'),
+    request_id: z.string().describe('Also in the header `X-Request-Id` and in the log of the gateway.'),
+    errors: z
+      .array(
+        z.strictObject({
+          in: z.enum(['body', 'path', 'query', 'header']).describe('Where the field is.'),
+          path: z
+            .string()
+            .describe('Names and array positions from the outside in, joined by dots: `emails.0`.'),
+          code: z.string().describe('Stable machine word, for example `required` or `invalid_address`.'),
+          detail: z.string().describe('For people.'),
+        }),
+      )
+      .optional()
+      .describe('With `invalid_request`: every field that is not valid, at once.'),
+  })
+  .meta({ id: 'Problem', description: 'An error (RFC 9457), sent as `application/problem+json`.' });
+
+/** Turns anything thrown into its answer. Only an ApiError's own words reach the caller. */
+export function answerError(thrown: Error, c: Context, log: Log, requestId: string): Response {
+  const error = thrown instanceof HTTPException ? fromHono(thrown) : thrown;
+  if (error instanceof ApiError) return problem(c, error, requestId);
+  log.error({ request_id: requestId, ...describeThrown(error) }, 'a call failed');
+  return problem(c, new ApiError('internal', 'The gateway failed; its log has more.'), requestId);
+}
+
+function problem(c: Context, error: ApiError, requestId: string): Response {
+  const { status, title } = problems[error.code];
+  if (status === 401) c.header('WWW-Authenticate', 'Bearer');
+  const body = {
+    type: `urn:twoway:problem:${error.code}`,
+    title,
+    status,
+    detail: error.message,
+    code: error.code,
+    request_id: requestId,
+    ...(error.fields.length > 0 ? { errors: error.fields } : {}),
+    ...error.members,
+  };
+  return c.body(JSON.stringify(body), status, { 'Content-Type': 'application/problem+json' });
+}
+
+function fromHono(thrown: HTTPException): ApiError | HTTPException {
+  if (thrown.status === 413)
+    return new ApiError('body_too_large', 'The body is larger than this call takes.');
+  if (thrown.status === 400) return new ApiError('malformed_json', 'The body cannot be read.');
+  return thrown;
+}
+
+/** What a log line may say of an unexpected error: a database's message can quote the values of a row. */
+function describeThrown(error: Error): Record<string, string> {
+  const frames = (error.stack ?? '').split('\n').filter((line) => line.startsWith('    at '));
+  const at = frames.slice(0, 8).join(' ').replaceAll(/\s+/g, ' ').trim();
+  if ('severity' in error && 'code' in error) return { error: 'database', code: String(error.code), at };
+  return { error: `${error.name}: ${error.message}`, at };
+}

@@ -1,0 +1,174 @@
+import { OpenAPIHono, createRoute } from '@hono/zod-openapi';
+import type { RouteConfig, RouteHandler } from '@hono/zod-openapi';
+import type { Context, MiddlewareHandler } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { z } from 'zod';
+import type { Clock } from '../lib/clock.ts';
+import type { Log } from '../lib/log.ts';
+import type { SecretBox } from '../lib/secret-box.ts';
+import type { Db } from '../store/database.ts';
+import type { KeyAccess } from '../store/keys.ts';
+import { ApiError, problemSchema, problems } from './errors.ts';
+import type { FieldError, ProblemCode } from './errors.ts';
+
+/** What the API needs from the rest of the gateway. It grows with the nouns. */
+export type ApiDeps = {
+  db: Db;
+  secretBox: SecretBox;
+  clock: Clock;
+  log: Log;
+  /**
+   * Ends connections properly (C7: state, events, grant and credential of a mailbox that has none
+   * left) before the user, membership or sub-account that they belong to goes. At least one of the
+   * two is given; both together mean one user in one sub-account.
+   */
+  disconnect(which: { subAccountId?: string; userId?: string }): Promise<void>;
+};
+
+/** What middleware leaves for the handlers, read as `c.var.key` and `c.var.requestId`. */
+export type ApiEnv = { Variables: { key: KeyAccess; requestId: string } };
+
+export type Api = OpenAPIHono<ApiEnv>;
+
+/** JSON bodies are no larger; routes that stream set their own limits. */
+const jsonBytesMax = 1_048_576;
+
+/**
+ * Adds one route: to the OpenAPI document, with the errors that any route of its kind can answer,
+ * and to the server, with a check of path, query, headers and JSON body that reports every invalid
+ * field of all four at once. `codes` are the route's own further errors.
+ */
+export function addRoute<R extends RouteConfig>(
+  api: Api,
+  route: R,
+  handler: RouteHandler<R, ApiEnv>,
+  codes: readonly ProblemCode[] = [],
+): void {
+  api.openAPIRegistry.registerPath(documented(route, codes));
+  const path = route.path.replaceAll(/\{(\w+)\}/g, ':$1');
+  const limit = bodyLimit({
+    maxSize: jsonBytesMax,
+    onError: () => {
+      throw new ApiError('body_too_large', `The body is larger than ${jsonBytesMax} bytes.`);
+    },
+  });
+  const checks = jsonSchemaOf(route) === undefined ? [checkRequest(route)] : [limit, checkRequest(route)];
+  api.on(route.method, [path], ...checks, handler as MiddlewareHandler<ApiEnv>);
+}
+
+/** A route's definition, typed by its own schemas; pass it to addRoute. */
+export const defineRoute = createRoute;
+
+/** One response with a JSON body. */
+export function jsonResponse<S extends z.ZodType>(schema: S, description: string) {
+  return { description, content: { 'application/json': { schema } } };
+}
+
+/** A required JSON body. */
+export function jsonBody<S extends z.ZodType>(schema: S) {
+  return { required: true, content: { 'application/json': { schema } } };
+}
+
+function documented(route: RouteConfig, own: readonly ProblemCode[]): RouteConfig {
+  const codes = new Set<ProblemCode>(own);
+  const request = route.request ?? {};
+  if (route.path.startsWith('/v1/')) {
+    codes.add('unauthenticated').add('too_many_requests');
+    if (route.method !== 'get') codes.add('read_only_key');
+  }
+  if (route.path.includes('{')) codes.add('not_found');
+  if (request.params ?? request.query ?? request.headers ?? jsonSchemaOf(route)) codes.add('invalid_request');
+  if (jsonSchemaOf(route)) codes.add('malformed_json').add('unsupported_media_type').add('body_too_large');
+  codes.add('internal');
+  const lines = new Map<number, string[]>();
+  for (const code of [...codes].sort((a, b) => problems[a].status - problems[b].status)) {
+    const { status, title } = problems[code];
+    lines.set(status, [...(lines.get(status) ?? []), `\`${code}\`: ${title}.`]);
+  }
+  const content = { 'application/problem+json': { schema: problemSchema } };
+  const errors = [...lines].map(([status, of]) => [status, { description: of.join(' '), content }]);
+  return { ...route, responses: { ...route.responses, ...Object.fromEntries(errors) } };
+}
+
+function jsonSchemaOf(route: RouteConfig): z.ZodType | undefined {
+  const media = route.request?.body?.content['application/json'];
+  const schema = media !== undefined && 'schema' in media ? media.schema : undefined;
+  return schema instanceof z.ZodType ? schema : undefined;
+}
+
+function checkRequest(route: RouteConfig): MiddlewareHandler<ApiEnv> {
+  const { params, query, headers, body } = route.request ?? {};
+  const json = jsonSchemaOf(route);
+  const headerSchemas = headers === undefined ? [] : [headers].flat();
+  return async (c, next) => {
+    const errors: FieldError[] = [];
+    const check = (target: 'param' | 'query' | 'header' | 'json', schema: z.ZodType, value: unknown) => {
+      const result = schema.safeParse(value, { reportInput: true });
+      if (result.success) c.req.addValidatedData(target, result.data as object);
+      else errors.push(...fieldErrors(places[target], result.error.issues));
+    };
+    if (params) check('param', params, c.req.param());
+    if (query) check('query', query, flatQuery(c));
+    for (const schema of headerSchemas) check('header', schema, c.req.header());
+    if (json) check('json', json, await readJson(c, body?.required === true));
+    if (errors.length > 0) {
+      throw new ApiError('invalid_request', 'See errors for each field.', { fields: errors });
+    }
+    await next();
+  };
+}
+
+const places = { param: 'path', query: 'query', header: 'header', json: 'body' } as const;
+
+function flatQuery(c: Context): Record<string, string | string[]> {
+  const pairs = Object.entries(c.req.queries());
+  return Object.fromEntries(
+    pairs.map(([name, values]) => [name, values.length === 1 ? (values[0] ?? '') : values]),
+  );
+}
+
+async function readJson(c: Context, required: boolean): Promise<unknown> {
+  const type = c.req.header('content-type');
+  if (type === undefined && !required) return {};
+  if (type === undefined || !/^application\/(?:[a-z.-]+\+)?json\s*(?:;|$)/i.test(type)) {
+    throw new ApiError('unsupported_media_type', 'The content type of the body must be application/json.');
+  }
+  const text = await c.req.text();
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    const position = /position (\d+)/.exec(error.message)?.[1];
+    const where = position === undefined ? '' : ` (at character ${position})`;
+    throw new ApiError('malformed_json', `The body is not JSON${where}.`);
+  }
+}
+
+/** The issues that zod found, in the words of this API. Never quotes a value. */
+export function fieldErrors(place: FieldError['in'], issues: readonly z.core.$ZodIssue[]): FieldError[] {
+  return issues.flatMap((issue) => {
+    if (issue.code === 'unrecognized_keys') {
+      return issue.keys.map((key) => ({
+        in: place,
+        path: [...issue.path, key].join('.'),
+        code: 'unknown_field',
+        detail: 'There is no such field.',
+      }));
+    }
+    return [{ in: place, path: issue.path.join('.'), code: codeOf(issue), detail: issue.message }];
+  });
+}
+
+function codeOf(issue: z.core.$ZodIssue): string {
+  if (issue.code !== 'custom' && issue.input === undefined) return 'required';
+  if (issue.code === 'invalid_type') return 'invalid_type';
+  if (issue.code === 'too_small') return isLength(issue.origin) ? 'too_short' : 'too_small';
+  if (issue.code === 'too_big') return isLength(issue.origin) ? 'too_long' : 'too_large';
+  if (issue.code === 'invalid_format') return 'invalid_format';
+  const own = issue.code === 'custom' ? issue.params?.['code'] : undefined;
+  return typeof own === 'string' ? own : 'invalid_value';
+}
+
+function isLength(origin: string): boolean {
+  return origin === 'string' || origin === 'array';
+}

@@ -1,0 +1,128 @@
+import { z } from 'zod';
+import { rows, run } from './database.ts';
+import type { Db } from './database.ts';
+
+/**
+ * The settings of a sub-account, each with its default and the rule that it turns. The database
+ * keeps only what differs from the defaults, so that a default can get better for everybody.
+ */
+export const settingsSchema = z.object({
+  sync_sent_to_contacts: z
+    .boolean()
+    .default(true)
+    .describe('S6: what a user writes to a contact in Gmail or Outlook, outside any thread, opens a thread.'),
+  assigned_contacts_only: z
+    .enum(['when_shared', 'always', 'never'])
+    .default('when_shared')
+    .describe(
+      'S8: whether mail of a contact syncs only where the contact is assigned to the connected user: ' +
+        'when the mailbox is connected in several sub-accounts, always, or never.',
+    ),
+  outlook_two_way_sync: z
+    .boolean()
+    .default(true)
+    .describe('S10: off means that for Outlook mailboxes only threads that the CRM opened sync.'),
+  fetch_thread_head: z
+    .boolean()
+    .default(true)
+    .describe('S13: a thread that opens with an answer also gets the older messages that it answers.'),
+  inbound_attachments: z
+    .enum(['skip_message', 'omit_attachment'])
+    .default('skip_message')
+    .describe('L1: what happens to a received message whose attachments are past the limit of its mailbox.'),
+});
+
+export type Settings = z.output<typeof settingsSchema>;
+
+/** All settings in force, from what is stored. Names that this version does not know are left out. */
+export function effectiveSettings(stored: unknown): Settings {
+  return settingsSchema.parse(stored ?? {});
+}
+
+/** The sub-account's own way to send (RULES D), without its password. */
+export type Provider = {
+  kind: 'smtp';
+  host: string;
+  port: number;
+  /** `tls` from the first byte, `starttls` required, or `none`. */
+  security: 'tls' | 'starttls' | 'none';
+  /** Null: the host takes mail without a login. */
+  username: string | null;
+  /** The sender of mail that names none. */
+  from: string;
+};
+
+export type SubAccount = {
+  id: string;
+  name: string;
+  settings: Settings;
+  provider: Provider | null;
+  /** Opens with the context of `providerPasswordContext`; null when there is no login. */
+  providerPasswordSealed: string | null;
+  createdAt: Date;
+  updatedAt: Date;
+};
+
+/** What the sealed password of a sub-account's provider is bound to. */
+export function providerPasswordContext(subAccountId: string): string {
+  return `sub_accounts.provider_password ${subAccountId}`;
+}
+
+export async function subAccountExists(db: Db, id: string): Promise<boolean> {
+  return (await rows(db, 'select 1 from sub_accounts where id = :id', { id })).length > 0;
+}
+
+export async function findSubAccount(db: Db, id: string): Promise<SubAccount | undefined> {
+  const [row] = await rows<SubAccountRow>(db, `select ${columns} from sub_accounts where id = :id`, { id });
+  return row && fromRow(row);
+}
+
+/** Creates or replaces. What is the same already stays untouched, with its time. */
+export async function putSubAccount(
+  db: Db,
+  subAccount: Pick<SubAccount, 'id' | 'name' | 'settings' | 'provider' | 'providerPasswordSealed'>,
+): Promise<{ subAccount: SubAccount; created: boolean }> {
+  const [row] = await rows<SubAccountRow & { created: boolean }>(
+    db,
+    `insert into sub_accounts as old (id, name, settings, provider, provider_password_sealed)
+     values (:id, :name, :settings::jsonb, :provider::jsonb, :sealed)
+     on conflict (id) do update set
+       name = excluded.name, settings = excluded.settings, provider = excluded.provider,
+       provider_password_sealed = excluded.provider_password_sealed,
+       updated_at = case
+         when (old.name, old.settings, old.provider, old.provider_password_sealed) is distinct from
+           (excluded.name, excluded.settings, excluded.provider, excluded.provider_password_sealed)
+         then now() else old.updated_at end
+     returning ${columns}, xmax = 0 as created`,
+    {
+      id: subAccount.id,
+      name: subAccount.name,
+      settings: JSON.stringify(changedSettings(subAccount.settings)),
+      provider: subAccount.provider === null ? null : JSON.stringify(subAccount.provider),
+      sealed: subAccount.providerPasswordSealed,
+    },
+  );
+  if (row === undefined) throw new Error('a stored sub-account was not returned');
+  return { subAccount: fromRow(row), created: row.created };
+}
+
+/** Erases a sub-account and everything in it. Its connections must have been ended before. */
+export async function deleteSubAccount(db: Db, id: string): Promise<boolean> {
+  return (await run(db, 'delete from sub_accounts where id = :id', { id })) > 0;
+}
+
+type SubAccountRow = Omit<SubAccount, 'settings'> & { settings: unknown };
+
+const columns = `id, name, settings, provider, provider_password_sealed as "providerPasswordSealed",
+  created_at as "createdAt", updated_at as "updatedAt"`;
+
+function fromRow(row: SubAccountRow): SubAccount {
+  const { id, name, provider, providerPasswordSealed, createdAt, updatedAt } = row;
+  const settings = effectiveSettings(row.settings);
+  return { id, name, settings, provider, providerPasswordSealed, createdAt, updatedAt };
+}
+
+function changedSettings(settings: Settings): Partial<Settings> {
+  const defaults = new Map<string, unknown>(Object.entries(effectiveSettings({})));
+  return Object.fromEntries(Object.entries(settings).filter(([name, value]) => value !== defaults.get(name)));
+}
