@@ -2,6 +2,7 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
+import type { ProviderEndpoints } from '../../src/provider/providers.ts';
 import {
   adminConsent,
   authorise,
@@ -122,6 +123,20 @@ export function identityClient(url: string): IdentityControl {
   return Object.fromEntries(
     names.map((name) => [name, (...args: unknown[]) => call(name, args)]),
   ) as unknown as IdentityControl;
+}
+
+/** The gateway's configuration that points Gmail and Outlook at an identity provider of the tests. */
+export function endpointsAt(url: string): { gmail: ProviderEndpoints; outlook: ProviderEndpoints } {
+  return {
+    gmail: {
+      authoriseUrl: `${url}/google/authorise`,
+      tokenUrl: `${url}/google/token`,
+      revokeUrl: `${url}/google/revoke`,
+      certsUrl: `${url}/google/certs`,
+      issuers: [`${url}/google`],
+    },
+    outlook: { authority: `${url}/microsoft` },
+  };
 }
 
 /** What a browser does: opens the authorisation (or admin consent) URL, `login` signs in, back comes the redirect. */
