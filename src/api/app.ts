@@ -6,6 +6,8 @@ import type { Log } from '../lib/log.ts';
 import { authenticate, guardSubAccount } from './auth.ts';
 import { answerError, notFound } from './errors.ts';
 import type { Api, ApiDeps, ApiEnv } from './route.ts';
+import { addHealth } from './health.ts';
+import { addOpenApi } from './openapi.ts';
 import { addSubAccounts } from './sub-accounts.ts';
 
 /*
@@ -34,7 +36,9 @@ export function createApi(deps: ApiDeps): Api {
   api.notFound((c) => answerError(notFound('address'), c, deps.log, c.var.requestId));
   api.use('/v1/*', authenticate(deps.db));
   api.use('/v1/sub-accounts/:sid/*', guardSubAccount(deps.db));
+  addHealth(api, deps);
   addSubAccounts(api, deps);
+  addOpenApi(api);
   return api;
 }
 

@@ -70,7 +70,7 @@ export function invalidField(field: FieldError): ApiError {
 
 /** The shape of every error, RFC 9457. */
 export const problemSchema = z
-  .strictObject({
+  .looseObject({
     type: z.string().describe('A URI that names the kind of error; it ends in `code`.'),
     title: z.string().describe('The kind of error in words, the same for every error of this code.'),
     status: z.int().describe('The HTTP status.'),

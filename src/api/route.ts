@@ -25,8 +25,14 @@ export type ApiDeps = {
   disconnect(which: { subAccountId?: string; userId?: string }): Promise<void>;
 };
 
+/** What the server hands to each call, read as `c.env`. Nothing in a test that calls the app itself. */
+export type ApiBindings = {
+  /** Aborted when the server stops: a stream that stays open by nature ends then. */
+  stopping?: AbortSignal;
+};
+
 /** What middleware leaves for the handlers, read as `c.var.key` and `c.var.requestId`. */
-export type ApiEnv = { Variables: { key: KeyAccess; requestId: string } };
+export type ApiEnv = { Bindings: ApiBindings; Variables: { key: KeyAccess; requestId: string } };
 
 export type Api = OpenAPIHono<ApiEnv>;
 

@@ -98,6 +98,11 @@ export async function run(db: Db, sql: string, bindings: Bindings = {}): Promise
   return result.rowCount ?? 0;
 }
 
+/** Resolves when the database answers at all. */
+export async function ping(db: Db): Promise<void> {
+  await run(db, 'select 1');
+}
+
 /** PostgreSQL's text cannot hold U+0000; mail can. */
 export function withoutNul(text: string): string {
   return text.includes('\0') ? text.replaceAll('\0', '') : text;
