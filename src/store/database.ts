@@ -103,7 +103,11 @@ export async function ping(db: Db): Promise<void> {
   await run(db, 'select 1');
 }
 
-/** PostgreSQL's text cannot hold U+0000; mail can. */
-export function withoutNul(text: string): string {
-  return text.includes('\0') ? text.replaceAll('\0', '') : text;
+/** JSON that PostgreSQL takes: it knows neither U+0000 nor half of a surrogate pair, and mail has both. */
+export function jsonText(value: unknown): string {
+  const text = JSON.stringify(value);
+  if (!/\\u(0000|d[89a-f])/.test(text)) return text;
+  return JSON.stringify(value, (_key, part: unknown) =>
+    typeof part === 'string' ? part.replaceAll('\0', '').toWellFormed() : part,
+  );
 }

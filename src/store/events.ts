@@ -1,6 +1,8 @@
 import { newId } from '../lib/id.ts';
-import { run } from './database.ts';
+import { jsonText, rows, run } from './database.ts';
 import type { Db } from './database.ts';
+import { insertDeliveries, wants } from './deliveries.ts';
+import type { DueWebhook } from './deliveries.ts';
 
 /** What can happen, as the CRM hears of it. The list of API.md; closed. */
 export const eventTypes = [
@@ -63,11 +65,62 @@ export async function recordEvents(db: Db, events: readonly NewEvent[]): Promise
   );
 }
 
-/** JSON that jsonb takes: it knows neither U+0000 nor half of a surrogate pair, and mail has both. */
-function jsonText(value: unknown): string {
-  const text = JSON.stringify(value);
-  if (!/\\u(0000|d[89a-f])/.test(text)) return text;
-  return JSON.stringify(value, (_key, part: unknown) =>
-    typeof part === 'string' ? part.replaceAll('\0', '').toWellFormed() : part,
-  );
+/** What one publication did. `busy`: another node is publishing at this moment. */
+export type Publication = 'busy' | { published: number; webhooks: DueWebhook[] };
+
+/** How many events one publication numbers, at most: what one transaction does in well under a second. */
+export const publicationMax = 1_000;
+
+/**
+ * Numbers events that are committed and have no number yet, oldest first, and makes their deliveries.
+ *
+ * Why events are not numbered when they are recorded: a transaction that took number 7 may commit
+ * after one that took number 8. A reader that has seen 8 asks for what comes after 8, and would never
+ * hear of 7. Here one publisher at a time, in the whole installation, sees only what is committed and
+ * gives it numbers above all that were given before; the lock is held until the numbers are visible.
+ * So whoever has read up to a number has read everything that will ever have a lower one. Numbers
+ * taken by a publication that failed are left out; none is given twice.
+ */
+export function publishBatch(db: Db): Promise<Publication> {
+  return db.transaction(async (tx) => {
+    // A statement by itself: the next one must see what the publisher before us committed.
+    const [lock] = await rows<{ free: boolean }>(
+      tx,
+      `select pg_try_advisory_xact_lock(hashtext('twoway publisher')) as free`,
+    );
+    if (lock?.free !== true) return 'busy';
+    const [batch] = await rows<NumberedBatch>(
+      tx,
+      `with batch as (select ord from events where sequence is null order by ord limit :publicationMax),
+       numbered as (
+         update events e set sequence = n.sequence
+         from (select ord, nextval('event_numbers') as sequence from batch) n
+         where e.ord = n.ord
+         returning e.sequence, e.type, e.sub_account_id),
+       -- Locked in the order of their ids, against the settling of deliveries (see deliveries.ts).
+       locked as (
+         select w.id, w.failures, w.paused_until from webhooks w
+         where w.enabled and exists (select 1 from numbered e where ${wants})
+         order by w.id for no key update of w)
+       select (select count(*) from numbered)::int as published,
+              (select min(sequence) from numbered) as first, (select max(sequence) from numbered) as last,
+              (select coalesce(json_agg(json_build_object('id', id, 'failures', failures,
+                 'paused', coalesce(paused_until > now(), false))), '[]') from locked) as webhooks`,
+      { publicationMax },
+    );
+    if (batch === undefined || batch.first === null || batch.last === null)
+      return { published: 0, webhooks: [] };
+    const { first, last, published, webhooks } = batch;
+    if (webhooks.length > 0) {
+      await insertDeliveries(tx, { first, last, webhookIds: webhooks.map((webhook) => webhook.id) });
+    }
+    return { published, webhooks: webhooks.filter((webhook) => !webhook.paused) };
+  });
 }
+
+type NumberedBatch = {
+  published: number;
+  first: string | null;
+  last: string | null;
+  webhooks: (DueWebhook & { paused: boolean })[];
+};

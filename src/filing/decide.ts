@@ -1,0 +1,27 @@
+import type { Facts } from './facts.ts';
+import { rules } from './rules.ts';
+import type { Answer } from './rules.ts';
+
+/** A rule that was asked, and what it said. Stored with the decision and shown by explain. */
+export type Step = { rule: string; because: string };
+
+/** The answer of the rules, with the way to it. */
+export type Verdict = Answer & {
+  /** The rule that answered. */
+  rule: string;
+  /** The rules that were asked and had nothing to say, and the one that answered, in order. */
+  steps: Step[];
+};
+
+/** What the rules say of one sighting in one sub-account. Pure: the same facts, the same verdict. */
+export function decide(facts: Facts): Verdict {
+  const asked: Step[] = [];
+  for (const rule of rules) {
+    const answer = rule.ask(facts);
+    if (answer !== null) {
+      return { ...answer, rule: rule.id, steps: [...asked, { rule: rule.id, because: answer.because }] };
+    }
+    asked.push({ rule: rule.id, because: 'does not apply' });
+  }
+  throw new Error('the last rule answers always');
+}

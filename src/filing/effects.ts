@@ -1,0 +1,300 @@
+import { canonicalAddress } from '../message/addresses.ts';
+import { isForwardSubject } from '../message/subject.ts';
+import type { ParsedMessage } from '../message/parse.ts';
+import { newId } from '../lib/id.ts';
+import type { ConversationId, MailboxId, MessageId, ThreadId } from '../lib/id.ts';
+import { noWrites } from '../store/filing-writes.ts';
+import type { AttachmentRow, FilingWrites, MessageRow, Recognised } from '../store/filing-writes.ts';
+import type { Facts } from './facts.ts';
+import type { Verdict } from './decide.ts';
+import type { Ground } from './gather.ts';
+import { messageKeysOf, peopleOf, threadKeysOf } from './sighting.ts';
+import type { Sighting, ThreadKey } from './sighting.ts';
+
+/** What a filing transaction will do, gathered over a batch. Plain data; store/ carries it out. */
+export type Effects = {
+  writes: FilingWrites;
+  recognised: Recognised[];
+  /** Messages that are new in a sub-account, in order. */
+  created: { subAccountId: string; messageId: MessageId; threadId: ThreadId }[];
+  /** Conversations to mark as changed, with the date of their newest message here. */
+  touched: Map<ConversationId, { subAccountId: string; date: string; isNew: boolean }>;
+};
+
+export function noEffects(): Effects {
+  return { writes: noWrites(), recognised: [], created: [], touched: new Map() };
+}
+
+/** A message's body, fetched, parsed and with its blobs stored. */
+export type Body = {
+  rawSha256: string;
+  rawSizeBytes: number;
+  parsed: Omit<ParsedMessage, 'attachments' | 'header'>;
+  attachments: Omit<AttachmentRow, 'sub_account_id' | 'message_id'>[];
+};
+
+/**
+ * Adds what a verdict means for one sub-account to `effects`, and lets `ground` know, so that the
+ * next message of the batch finds this one as if it had been in the database already. Answers the
+ * message that the sighting is now part of, or null for a skip.
+ */
+export function addEffects(
+  effects: Effects,
+  ground: Ground,
+  seen: { sighting: Sighting; facts: Facts; verdict: Verdict; body: Body | null },
+): MessageId | null {
+  const { sighting, facts, verdict, body } = seen;
+  switch (verdict.verdict) {
+    case 'skip':
+      return null;
+    case 'join':
+      joinKnown(effects, ground, sighting, verdict.known, verdict.reason);
+      return verdict.known.messageId;
+    case 'store': {
+      if (body === null) throw new Error(`stored without a body: UID ${sighting.place.uid}`);
+      return storeSighting(effects, ground, { sighting, facts, verdict, body });
+    }
+  }
+}
+
+function joinKnown(
+  effects: Effects,
+  ground: Ground,
+  sighting: Sighting,
+  known: NonNullable<Facts['known']>,
+  reason: string,
+): void {
+  addSighting(effects, ground, sighting, known.messageId);
+  addKeys(effects, ground, known, messageKeysOf(sighting), sighting.fingerprint, false);
+  addThreadKeys(effects, ground, known.threadId, threadKeysOf(sighting));
+  // Another mailbox's message that a rule of this mailbox asks for: its thread lives here now, too.
+  if (reason !== 'duplicate') addLink(effects, ground, known.threadId);
+  if (!known.here || known.sendId !== null) {
+    effects.recognised.push({
+      message_id: known.messageId,
+      internet_message_id: sighting.header.messageId,
+      send_id: known.sendId,
+    });
+  }
+}
+
+function storeSighting(
+  effects: Effects,
+  ground: Ground,
+  seen: { sighting: Sighting; facts: Facts; verdict: Verdict & { verdict: 'store' }; body: Body },
+): MessageId {
+  const { sighting, facts, verdict, body } = seen;
+  const { header } = sighting;
+  const { author } = peopleOf(header);
+  const date = new Date(header.date ?? sighting.internalDate).toISOString();
+  const row: MessageDraft = {
+    direction: facts.direction,
+    kind: 'individual',
+    via: ['mailbox'],
+    sender: author ?? { name: '', address: '' },
+    recipients_to: header.to,
+    recipients_cc: header.cc,
+    recipients_bcc: [],
+    subject: header.subject,
+    date,
+    received_at: new Date(sighting.internalDate).toISOString(),
+    internet_message_id: header.messageId,
+    in_reply_to: header.inReplyTo,
+    reference_ids: header.references,
+    body_text: body.parsed.text,
+    body_html: body.parsed.html,
+    reply_text: body.parsed.replyText,
+    automatic: sighting.kind === 'person' ? null : sighting.kind,
+    partial: body.parsed.partial,
+    is_read: facts.direction === 'outbound' || sighting.marks.has('\\seen'),
+    raw_sha256: body.rawSha256,
+    raw_size: body.rawSizeBytes,
+  };
+  const contacts = [...facts.author.contacts, ...facts.recipientContacts].map((contact) => contact.id);
+  const stored = storeMessage(effects, ground, {
+    row,
+    attachments: body.attachments,
+    threadId: verdict.threadId,
+    openedBy: verdict.reason,
+    contactIds: contacts,
+    messageKeys: messageKeysOf(sighting),
+    threadKeys: threadKeysOf(sighting),
+    fingerprint: sighting.fingerprint,
+    sendId: null,
+  });
+  addSighting(effects, ground, sighting, stored.messageId);
+  return stored.messageId;
+}
+
+export type MessageDraft = Omit<MessageRow, 'id' | 'sub_account_id' | 'thread_id' | 'user_id'>;
+
+/** A new message: in its thread (null: a new one), in the conversation of each contact on it. */
+export function storeMessage(
+  effects: Effects,
+  ground: Ground,
+  message: {
+    row: MessageDraft;
+    attachments: Omit<AttachmentRow, 'sub_account_id' | 'message_id'>[];
+    threadId: ThreadId | null;
+    openedBy: string;
+    contactIds: readonly string[];
+    messageKeys: readonly string[];
+    threadKeys: readonly ThreadKey[];
+    fingerprint: string;
+    sendId: `snd_${string}` | null;
+  },
+): { messageId: MessageId; threadId: ThreadId } {
+  const { writes } = effects;
+  const { subAccountId, userId } = ground.connection;
+  const threadId = message.threadId ?? openThread(effects, ground, message.row.subject, message.openedBy);
+  const messageId = newId('msg');
+  writes.messages.push({
+    ...message.row,
+    id: messageId,
+    sub_account_id: subAccountId,
+    thread_id: threadId,
+    user_id: userId,
+  });
+  for (const attachment of message.attachments) {
+    writes.attachments.push({ ...attachment, sub_account_id: subAccountId, message_id: messageId });
+  }
+  addLink(effects, ground, threadId);
+  addKeys(
+    effects,
+    ground,
+    { messageId, threadId, here: true, sendId: message.sendId },
+    message.messageKeys,
+    message.fingerprint,
+    true,
+  );
+  addThreadKeys(effects, ground, threadId, message.threadKeys);
+  addParticipants(effects, ground, threadId, message.row);
+  showInConversations(effects, ground, threadId, message);
+  effects.created.push({ subAccountId, messageId, threadId });
+  return { messageId, threadId };
+}
+
+function openThread(effects: Effects, ground: Ground, subject: string, openedBy: string): ThreadId {
+  const id = newId('thr');
+  effects.writes.threads.push({
+    id,
+    sub_account_id: ground.connection.subAccountId,
+    subject,
+    opened_by: openedBy,
+  });
+  ground.threads.set(id, {
+    threadId: id,
+    link: null,
+    unlinkedReason: null,
+    forward: isForwardSubject(subject),
+    participants: new Set(),
+  });
+  ground.threadConversations.set(id, new Map());
+  return id;
+}
+
+function addLink(effects: Effects, ground: Ground, threadId: ThreadId): void {
+  const thread = ground.threads.get(threadId);
+  const { mailboxId, subAccountId } = ground.connection;
+  if (thread === undefined || thread.link === 'live') return;
+  effects.writes.links.push({ thread_id: threadId, mailbox_id: mailboxId, sub_account_id: subAccountId });
+  ground.threads.set(threadId, { ...thread, link: 'live', unlinkedReason: null });
+}
+
+function addKeys(
+  effects: Effects,
+  ground: Ground,
+  stored: { messageId: MessageId; threadId: ThreadId; here: boolean; sendId: `snd_${string}` | null },
+  keys: readonly string[],
+  fingerprint: string,
+  isNew: boolean,
+): void {
+  for (const [position, key] of keys.entries()) {
+    const known = ground.messages.get(key) ?? [];
+    if (known.some((message) => message.fingerprint === fingerprint)) continue;
+    effects.writes.messageKeys.push({
+      sub_account_id: ground.connection.subAccountId,
+      key,
+      fingerprint,
+      message_id: stored.messageId,
+      first: isNew && position === 0,
+    });
+    ground.messages.set(key, [...known, { ...stored, here: true, fingerprint }]);
+  }
+}
+
+function addThreadKeys(
+  effects: Effects,
+  ground: Ground,
+  threadId: ThreadId,
+  keys: readonly ThreadKey[],
+): void {
+  for (const { key, kind } of keys) {
+    const known = ground.threadKeys.get(key) ?? [];
+    const mine = known.find((entry) => entry.threadId === threadId);
+    if (mine !== undefined && (mine.kind === kind || kind !== 'message')) continue;
+    effects.writes.threadKeys.push({
+      sub_account_id: ground.connection.subAccountId,
+      key,
+      thread_id: threadId,
+      kind,
+    });
+    ground.threadKeys.set(key, [...known.filter((entry) => entry !== mine), { threadId, kind }]);
+  }
+}
+
+function addParticipants(effects: Effects, ground: Ground, threadId: ThreadId, row: MessageDraft): void {
+  const thread = ground.threads.get(threadId);
+  if (thread === undefined) throw new Error(`${threadId} is not among the facts`);
+  for (const { address } of [row.sender, ...row.recipients_to, ...row.recipients_cc]) {
+    const canonical = canonicalAddress(address);
+    if (canonical === '' || thread.participants.has(canonical)) continue;
+    thread.participants.add(canonical);
+    effects.writes.participants.push({ thread_id: threadId, canonical });
+  }
+}
+
+function showInConversations(
+  effects: Effects,
+  ground: Ground,
+  threadId: ThreadId,
+  message: { row: MessageDraft; contactIds: readonly string[] },
+): void {
+  const { subAccountId } = ground.connection;
+  const shown = ground.threadConversations.get(threadId) ?? new Map<string, ConversationId>();
+  ground.threadConversations.set(threadId, shown);
+  for (const contactId of new Set(message.contactIds)) {
+    if (shown.has(contactId)) continue;
+    let conversationId = ground.conversations.get(contactId);
+    const isNew = conversationId === undefined;
+    if (conversationId === undefined) {
+      conversationId = newId('cnv');
+      effects.writes.conversations.push({
+        id: conversationId,
+        sub_account_id: subAccountId,
+        contact_id: contactId,
+      });
+      ground.conversations.set(contactId, conversationId);
+    }
+    shown.set(contactId, conversationId);
+    effects.writes.conversationThreads.push({ conversation_id: conversationId, thread_id: threadId });
+    if (isNew) effects.touched.set(conversationId, { subAccountId, date: message.row.date, isNew });
+  }
+  for (const conversationId of shown.values()) {
+    const before = effects.touched.get(conversationId);
+    const date = before !== undefined && before.date > message.row.date ? before.date : message.row.date;
+    effects.touched.set(conversationId, { subAccountId, date, isNew: before?.isNew ?? false });
+  }
+}
+
+function addSighting(effects: Effects, ground: Ground, sighting: Sighting, messageId: MessageId): void {
+  const { place, mailboxId } = sighting;
+  effects.writes.sightings.push({
+    sub_account_id: ground.connection.subAccountId,
+    folder_id: place.folderId,
+    uid_validity: place.uidValidity,
+    uid: place.uid,
+    message_id: messageId,
+    mailbox_id: mailboxId satisfies MailboxId,
+  });
+}

@@ -1,0 +1,97 @@
+import type { ConversationId, MessageId, SendId } from '../lib/id.ts';
+import type { Db } from '../store/database.ts';
+import { recordEvents } from '../store/events.ts';
+import type { NewEvent } from '../store/events.ts';
+import { subAccountsOf, touchConversations } from '../store/filing-writes.ts';
+import { readConversations } from '../store/public-conversation.ts';
+import { readMessages } from '../store/public-message.ts';
+import { readSends } from '../store/public-send.ts';
+import type { Effects } from './effects.ts';
+
+/**
+ * Leaves behind the events of what a filing transaction did (W2); answers how many. The
+ * conversations are locked first, in order, so that the events of one conversation are numbered in
+ * the order in which their transactions commit.
+ */
+export async function tellEffects(
+  tx: Db,
+  effects: Effects,
+  changed: { messages: MessageId[]; sends: SendId[] },
+): Promise<number> {
+  const touched = [...effects.touched].sort(([a], [b]) => (a < b ? -1 : 1));
+  await touchConversations(
+    tx,
+    touched.map(([id, { date }]) => ({ id, date })),
+  );
+  const events: NewEvent[] = [];
+  for (const [sub, group] of await bySubAccount(tx, effects, changed)) {
+    events.push(...(await eventsOf(tx, sub, group)));
+  }
+  await recordEvents(tx, events);
+  return events.length;
+}
+
+type Group = {
+  created: MessageId[];
+  changed: MessageId[];
+  sends: SendId[];
+  conversations: Map<ConversationId, { isNew: boolean }>;
+};
+
+async function bySubAccount(
+  tx: Db,
+  effects: Effects,
+  changed: { messages: MessageId[]; sends: SendId[] },
+): Promise<Map<string, Group>> {
+  const groups = new Map<string, Group>();
+  const group = (sub: string) => {
+    const found: Group = groups.get(sub) ?? { created: [], changed: [], sends: [], conversations: new Map() };
+    groups.set(sub, found);
+    return found;
+  };
+  for (const { subAccountId, messageId } of effects.created) group(subAccountId).created.push(messageId);
+  for (const [id, { subAccountId, isNew }] of effects.touched)
+    group(subAccountId).conversations.set(id, { isNew });
+  if (changed.messages.length + changed.sends.length > 0) {
+    for (const row of await subAccountsOf(tx, changed)) {
+      if (row.kind === 'message') group(row.sub_account_id).changed.push(row.id as MessageId);
+      else group(row.sub_account_id).sends.push(row.id as SendId);
+    }
+  }
+  return groups;
+}
+
+async function eventsOf(tx: Db, sub: string, group: Group): Promise<NewEvent[]> {
+  const events: NewEvent[] = [];
+  const event = (type: NewEvent['type'], order_keys: string[], data: unknown) =>
+    events.push({ type, sub_account_id: sub, order_keys, data });
+  const conversations = await readConversations(tx, sub, [...group.conversations.keys()]);
+  for (const conversation of conversations) {
+    if (group.conversations.get(conversation.id)?.isNew === true) {
+      event('conversation.created', [conversation.id], conversation);
+    }
+  }
+  const created = new Set<string>(group.created);
+  const messages = await readMessages(tx, sub, [
+    ...group.created,
+    ...group.changed.filter((id) => !created.has(id)),
+  ]);
+  const orderOf = new Map(messages.map((message) => [message.id, orderKeys(message)]));
+  for (const message of messages) {
+    event(created.has(message.id) ? 'message.created' : 'message.updated', orderKeys(message), message);
+  }
+  for (const send of group.sends.length > 0 ? await readSends(tx, sub, group.sends) : []) {
+    event(`send.${send.state}` as NewEvent['type'], orderOf.get(send.message_id) ?? [send.thread_id], send);
+  }
+  for (const conversation of conversations) {
+    if (group.conversations.get(conversation.id)?.isNew !== true) {
+      event('conversation.updated', [conversation.id], conversation);
+    }
+  }
+  return events;
+}
+
+/** Order is kept within each conversation of a message, and for a message of none within its thread. */
+export function orderKeys(message: { conversation_ids: string[]; thread_id: string }): string[] {
+  return message.conversation_ids.length > 0 ? message.conversation_ids : [message.thread_id];
+}

@@ -1,0 +1,222 @@
+import { canonicalAddress, canonicalOwnAddress, domainOf } from '../message/addresses.ts';
+import { isForwardSubject } from '../message/subject.ts';
+import type { MailKind } from '../message/kind.ts';
+import type { ConnectionId, MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
+import { directionOf, messageKeysOf, peopleOf, threadKeysOf } from './sighting.ts';
+import type { Direction, FolderRole, Sighting, ThreadKey } from './sighting.ts';
+
+/**
+ * All that `decide` looks at: what the message and the database say of each other, without content.
+ * Only ids, booleans and counts stand here, so that the facts of a decision can be stored, shown
+ * and replayed without keeping anything of a private mail.
+ */
+export type Facts = {
+  role: FolderRole;
+  /** \Draft flag or label, or the Drafts folder. */
+  draft: boolean;
+  /** \Spam or \Trash label, or these folders. */
+  discarded: boolean;
+  direction: Direction;
+  kind: MailKind;
+  /** The subject says that something is forwarded. */
+  forward: boolean;
+  /** The provider received it before the connection began (C8). */
+  beforeConnection: boolean;
+  author: {
+    /** The mailbox's own address or one of its user's. */
+    own: boolean;
+    /** An address of any user of the sub-account (S7). */
+    user: boolean;
+    contacts: ContactFact[];
+  };
+  /** Recipients (To, Cc, visible Bcc) who are no user of the sub-account. */
+  outsideRecipients: number;
+  recipientContacts: ContactFact[];
+  /** Author or a recipient is on a never-log list (S15). */
+  neverLog: boolean;
+  /** The stored message that this sighting is another look at, if any (S12). */
+  known: KnownFact | null;
+  /** Threads of the sub-account that a key of the message names, the nearest ancestor first. */
+  threads: ThreadFact[];
+  /** The sub-account wants mail that the user writes to a contact elsewhere (S6). */
+  syncSentToContacts: boolean;
+};
+
+export type ContactFact = { id: string; assignedUserId: string | null };
+
+export type KnownFact = {
+  messageId: MessageId;
+  threadId: ThreadId;
+  /** It was seen in this mailbox before, or was sent through it by us. */
+  here: boolean;
+  /** The send that it is the mailbox's own copy of. */
+  sendId: SendId | null;
+  by: 'id' | 'provider_id' | 'original_id' | 'fingerprint';
+};
+
+export type ThreadFact = {
+  threadId: ThreadId;
+  /** The strongest key that names it; `message`: the message answers, or is, one that is stored there. */
+  by: ThreadKey['kind'];
+  /** Its link to this mailbox; null where it lives in other mailboxes only. */
+  link: 'live' | 'unlinked' | null;
+  unlinkedReason: string | null;
+  /** Who is on the message and on the thread: somebody besides the mailbox's owner, the owner alone, nobody. */
+  shares: 'outside' | 'own' | 'nobody';
+  /** The thread was opened by a forward itself. */
+  forward: boolean;
+};
+
+/** What the database holds about a batch of sightings, in one sub-account, for one connection. */
+export type FactBase = {
+  connection: {
+    id: ConnectionId;
+    subAccountId: string;
+    userId: string;
+    mailboxId: MailboxId;
+    /** ms since the epoch. */
+    startedAt: number;
+  };
+  syncSentToContacts: boolean;
+  /** Own form: the mailbox's address and all addresses of the connected user. */
+  ownAddresses: ReadonlySet<string>;
+  /** Own form: addresses of users of the sub-account, as far as the batch names them. */
+  userAddresses: ReadonlySet<string>;
+  /** Contact's form → the contacts that have it. */
+  contacts: ReadonlyMap<string, readonly ContactFact[]>;
+  /** Canonical addresses and `@domain`s that are never logged. */
+  neverLog: ReadonlySet<string>;
+  /** Message key → the stored messages known by it. */
+  messages: Map<string, StoredMessage[]>;
+  /** Thread key → the threads known by it. */
+  threadKeys: Map<string, { threadId: ThreadId; kind: ThreadKey['kind'] }[]>;
+  threads: Map<ThreadId, StoredThread>;
+  /** Sends through this mailbox whose Sent copy has not been seen, by fingerprint. */
+  unconfirmedSends: ReadonlyMap<string, StoredMessage>;
+};
+
+export type StoredMessage = {
+  messageId: MessageId;
+  threadId: ThreadId;
+  fingerprint: string;
+  here: boolean;
+  sendId: SendId | null;
+};
+
+export type StoredThread = {
+  threadId: ThreadId;
+  link: 'live' | 'unlinked' | null;
+  unlinkedReason: string | null;
+  forward: boolean;
+  /** Contact's form. */
+  participants: Set<string>;
+};
+
+/**
+ * INTERNALDATE has whole seconds, and a provider's clock is not ours: mail that is this much older
+ * than the connection still counts as new.
+ */
+const clockToleranceMs = 120_000;
+
+/** The facts of one sighting. Pure. */
+export function factsOf(sighting: Sighting, base: FactBase): Facts {
+  const { header, marks, place } = sighting;
+  const direction = directionOf(sighting, base.ownAddresses);
+  const { author, recipients } = peopleOf(header);
+  const authorOwn = author === null ? '' : canonicalOwnAddress(author.address);
+  const isUser = (address: string) => base.userAddresses.has(canonicalOwnAddress(address));
+  const contactsOf = (address: string) => base.contacts.get(canonicalAddress(address)) ?? [];
+  const people = author === null ? recipients : [author, ...recipients];
+  return {
+    role: place.role,
+    draft: place.role === 'drafts' || marks.has('\\draft') || marks.has('\\drafts'),
+    discarded:
+      place.role === 'spam' ||
+      place.role === 'trash' ||
+      ['\\spam', '\\junk', '\\trash'].some((mark) => marks.has(mark)),
+    direction,
+    kind: sighting.kind,
+    forward: isForwardSubject(header.subject),
+    beforeConnection: sighting.internalDate < base.connection.startedAt - clockToleranceMs,
+    author: {
+      own: base.ownAddresses.has(authorOwn),
+      user: author !== null && isUser(author.address),
+      contacts: author === null ? [] : [...contactsOf(author.address)],
+    },
+    outsideRecipients: recipients.filter((recipient) => !isUser(recipient.address)).length,
+    recipientContacts: recipients.flatMap((recipient) =>
+      isUser(recipient.address) ? [] : [...contactsOf(recipient.address)],
+    ),
+    neverLog: people.some(
+      ({ address }) =>
+        base.neverLog.has(canonicalAddress(address)) || base.neverLog.has(`@${domainOf(address)}`),
+    ),
+    known: knownAs(sighting, direction, base),
+    threads: threadsOf(sighting, base),
+    syncSentToContacts: base.syncSentToContacts,
+  };
+}
+
+/**
+ * Which stored message this is (S12). The id alone is not enough, since senders reuse ids: the
+ * fingerprint must agree. Two exceptions, both named by something that nobody else can give: Gmail's
+ * own id for a message of this mailbox, and the Message-ID of our own send in the mailbox that sent
+ * it, where the provider may have rewritten From or Date (providers.md A.6, 2026-11).
+ */
+function knownAs(sighting: Sighting, direction: Direction, base: FactBase): KnownFact | null {
+  const [nameKey, ...otherKeys] = messageKeysOf(sighting);
+  for (const key of [nameKey ?? '', ...otherKeys]) {
+    const providerKey = key.startsWith('gm:');
+    const found = (base.messages.get(key) ?? []).find(
+      (message) =>
+        providerKey ||
+        message.fingerprint === sighting.fingerprint ||
+        (direction === 'outbound' && message.sendId !== null && message.here),
+    );
+    if (found !== undefined) {
+      return { ...pick(found), by: providerKey ? 'provider_id' : key === nameKey ? 'id' : 'original_id' };
+    }
+  }
+  // A provider may rewrite the Message-ID and tell nobody: our own bytes are still recognised.
+  const sent = direction === 'outbound' ? base.unconfirmedSends.get(sighting.fingerprint) : undefined;
+  return sent === undefined ? null : { ...pick(sent), by: 'fingerprint' };
+}
+
+function pick(message: StoredMessage): Omit<KnownFact, 'by'> {
+  const { messageId, threadId, here, sendId } = message;
+  return { messageId, threadId, here, sendId };
+}
+
+function threadsOf(sighting: Sighting, base: FactBase): ThreadFact[] {
+  const { author, recipients } = peopleOf(sighting.header);
+  const people = (author === null ? recipients : [author, ...recipients]).map(({ address }) => address);
+  const facts = new Map<ThreadId, ThreadFact>();
+  for (const { key, kind } of threadKeysOf(sighting)) {
+    for (const named of base.threadKeys.get(key) ?? []) {
+      const thread = base.threads.get(named.threadId);
+      if (thread === undefined || facts.has(named.threadId)) continue;
+      facts.set(named.threadId, {
+        threadId: thread.threadId,
+        by: kind === 'referenced' ? named.kind : kind,
+        link: thread.link,
+        unlinkedReason: thread.unlinkedReason,
+        shares: sharedWith(people, thread, base.ownAddresses),
+        forward: thread.forward,
+      });
+    }
+  }
+  return [...facts.values()];
+}
+
+function sharedWith(
+  people: readonly string[],
+  thread: StoredThread,
+  own: ReadonlySet<string>,
+): ThreadFact['shares'] {
+  let shares: ThreadFact['shares'] = 'nobody';
+  for (const address of people) {
+    if (own.has(canonicalOwnAddress(address))) shares = 'own';
+    else if (thread.participants.has(canonicalAddress(address))) return 'outside';
+  }
+  return shares;
+}

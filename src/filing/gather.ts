@@ -1,0 +1,142 @@
+import { canonicalAddress, canonicalOwnAddress, domainOf } from '../message/addresses.ts';
+import { isForwardSubject } from '../message/subject.ts';
+import type { ConnectionId, ConversationId, MailboxId, ThreadId } from '../lib/id.ts';
+import type { FactKeys, FactRows, FilingConnection } from '../store/filing-facts.ts';
+import { effectiveSettings } from '../store/sub-accounts.ts';
+import type { ContactFact, FactBase, StoredMessage, StoredThread } from './facts.ts';
+import { messageKeysOf, peopleOf, threadKeysOf } from './sighting.ts';
+import type { Sighting } from './sighting.ts';
+
+/** What must be looked up for a batch: each key once, however many messages name it. */
+export function factKeysOf(
+  mailboxId: MailboxId,
+  sightings: readonly Sighting[],
+  connections: readonly FilingConnection[],
+): FactKeys {
+  const people = new Set<string>();
+  for (const { header } of sightings) {
+    const { author, recipients } = peopleOf(header);
+    for (const { address } of author === null ? recipients : [author, ...recipients]) people.add(address);
+  }
+  const addresses = unique([...people].map(canonicalAddress));
+  return {
+    mailboxId,
+    subAccountIds: unique(connections.map((connection) => connection.subAccountId)),
+    userIds: unique(connections.map((connection) => connection.userId)),
+    addresses,
+    ownAddresses: unique([...people].map(canonicalOwnAddress)),
+    neverLogPatterns: unique([...addresses, ...[...people].map((address) => `@${domainOf(address)}`)]),
+    messageKeys: unique(sightings.flatMap(messageKeysOf)),
+    threadKeys: unique(sightings.flatMap((sighting) => threadKeysOf(sighting).map(({ key }) => key))),
+    threadIds: [],
+    fingerprints: unique(sightings.map((sighting) => sighting.fingerprint)),
+  };
+}
+
+function unique(values: readonly string[]): string[] {
+  return [...new Set(values)];
+}
+
+/** A fact base that also knows which conversations exist, for the effects. */
+export type Ground = FactBase & {
+  /** Contact → its conversation, as far as there is one. */
+  conversations: Map<string, ConversationId>;
+  /** Thread → the conversations in which it shows, with their contacts. */
+  threadConversations: Map<ThreadId, Map<string, ConversationId>>;
+};
+
+/** What one sub-account's connections share, so that one's effects are facts for the next. */
+type Shared = Pick<Ground, 'messages' | 'threadKeys' | 'threads' | 'conversations' | 'threadConversations'>;
+
+/** The rows of a batch, sorted by connection: what each one's rules may look at. Pure. */
+export function groundsFor(
+  mailboxId: MailboxId,
+  connections: readonly FilingConnection[],
+  found: FactRows,
+): Map<ConnectionId, Ground> {
+  const shared = new Map<string, Shared>();
+  return new Map(
+    connections.map((connection): [ConnectionId, Ground] => {
+      const sub = connection.subAccountId;
+      const common = shared.get(sub) ?? sharedOf(sub, found);
+      shared.set(sub, common);
+      const users = found.users.filter((row) => row.sub === sub).map((row) => row.canonical);
+      const neverLog = found.neverLog.filter((row) => row.sub === sub || row.usr === connection.userId);
+      const ground: Ground = {
+        ...common,
+        connection: { ...connection, mailboxId },
+        syncSentToContacts: effectiveSettings(connection.settings).sync_sent_to_contacts,
+        ownAddresses: new Set(connection.ownAddresses),
+        userAddresses: new Set([...users, ...connection.ownAddresses]),
+        contacts: grouped(
+          found.contacts.filter((row) => row.sub === sub),
+          'canonical',
+          ({ id, assigned }): ContactFact => ({ id, assignedUserId: assigned }),
+        ),
+        neverLog: new Set(neverLog.map((row) => row.pattern)),
+        unconfirmedSends: new Map(
+          found.unconfirmed
+            .filter((row) => row.sub === sub)
+            .map((row) => [row.fingerprint, storedMessage({ ...row, here: true })]),
+        ),
+      };
+      return [connection.id, ground];
+    }),
+  );
+}
+
+function sharedOf(sub: string, found: FactRows): Shared {
+  const mine = <Row extends { sub: string }>(list: readonly Row[]) => list.filter((row) => row.sub === sub);
+  const threads = mine(found.threads);
+  return {
+    messages: grouped(mine(found.messages), 'key', storedMessage),
+    threadKeys: grouped(mine(found.threadKeys), 'key', ({ thread, kind }) => ({ threadId: thread, kind })),
+    threads: new Map(
+      threads.map((row): [ThreadId, StoredThread] => [
+        row.thread,
+        {
+          threadId: row.thread,
+          link: row.link,
+          unlinkedReason: row.reason,
+          forward: isForwardSubject(row.subject),
+          participants: new Set(row.participants ?? []),
+        },
+      ]),
+    ),
+    conversations: new Map(
+      mine(found.contacts).flatMap((row): [string, ConversationId][] =>
+        row.conversation === null ? [] : [[row.id, row.conversation]],
+      ),
+    ),
+    threadConversations: new Map(
+      threads.map((row) => [
+        row.thread,
+        new Map((row.conversations ?? []).map(({ id, contact }) => [contact, id])),
+      ]),
+    ),
+  };
+}
+
+function storedMessage(row: Omit<FactRows['messages'][number], 'sub' | 'key'>): StoredMessage {
+  return {
+    messageId: row.message,
+    threadId: row.thread,
+    fingerprint: row.fingerprint,
+    here: row.here,
+    sendId: row.send,
+  };
+}
+
+function grouped<Row extends Record<Key, string>, Key extends string, Value>(
+  list: readonly Row[],
+  key: Key,
+  value: (row: Row) => Value,
+): Map<string, Value[]> {
+  const groups = new Map<string, Value[]>();
+  for (const row of list) {
+    const group = groups.get(row[key]);
+    if (group === undefined) groups.set(row[key], [value(row)]);
+    else group.push(value(row));
+  }
+  return groups;
+}

@@ -1,0 +1,147 @@
+import { canonicalAddress } from '../message/addresses.ts';
+import { headerFingerprint } from '../message/fingerprint.ts';
+import type { MessageHeader } from '../message/header.ts';
+import { newId } from '../lib/id.ts';
+import type {
+  ConnectionId,
+  ConversationId,
+  FolderId,
+  MailboxId,
+  MessageId,
+  SendId,
+  ThreadId,
+} from '../lib/id.ts';
+import type { SecretBox } from '../lib/secret-box.ts';
+import type { Db } from '../store/database.ts';
+import { lockConnection, readFactRows } from '../store/filing-facts.ts';
+import { writeFiling } from '../store/filing-writes.ts';
+import { noEffects, storeMessage } from './effects.ts';
+import type { Body } from './effects.ts';
+import { tellEffects } from './events.ts';
+import { idHash } from './file.ts';
+import { factKeysOf, groundsFor } from './gather.ts';
+import { messageKeysOf, threadKeysOf } from './sighting.ts';
+import type { Sighting } from './sighting.ts';
+
+/** A message that the CRM hands over, composed: its bytes will go out exactly as they are. */
+export type Outgoing = {
+  sendId: SendId;
+  subAccountId: string;
+  connectionId: ConnectionId;
+  mailboxId: MailboxId;
+  /** Header of the composed message, read back from its bytes. */
+  header: MessageHeader;
+  body: Body;
+  bcc: { name: string; address: string }[];
+  /** The thread that it answers in; null opens one. */
+  threadId: ThreadId | null;
+  /** Contacts named in the call, besides those whose address is among the recipients. */
+  contactIds: string[];
+  /** ms since the epoch. */
+  acceptedAt: number;
+};
+
+/**
+ * S1 `crm_send`: files what the CRM sends through a mailbox, within the caller's transaction, so that
+ * message, send and events are there together or not at all. The thread is live in that mailbox from
+ * now on. The send's own row is the caller's; it must be written in the same transaction.
+ */
+export async function fileOutgoing(
+  tx: Db,
+  secretBox: SecretBox,
+  outgoing: Outgoing,
+): Promise<{
+  messageId: MessageId;
+  threadId: ThreadId;
+  conversationIds: ConversationId[];
+  tell(): Promise<number>;
+}> {
+  const sighting = asSighting(outgoing);
+  const connection = await lockConnection(tx, outgoing.connectionId);
+  if (connection === null) throw new Error(`${outgoing.connectionId} is not active`);
+  const found = await readFactRows(tx, {
+    ...factKeysOf(outgoing.mailboxId, [sighting], [connection]),
+    threadIds: outgoing.threadId === null ? [] : [outgoing.threadId],
+  });
+  const ground = groundsFor(outgoing.mailboxId, [connection], found).get(connection.id);
+  if (ground === undefined) throw new Error(`no ground for ${connection.id}`);
+  const effects = noEffects();
+  const { header, body } = outgoing;
+  const recipients = [...header.to, ...header.cc];
+  const filed = storeMessage(effects, ground, {
+    row: {
+      direction: 'outbound',
+      kind: 'individual',
+      via: ['crm'],
+      sender: header.from[0] ?? { name: '', address: '' },
+      recipients_to: header.to,
+      recipients_cc: header.cc,
+      recipients_bcc: outgoing.bcc,
+      subject: header.subject,
+      date: new Date(header.date ?? outgoing.acceptedAt).toISOString(),
+      received_at: new Date(outgoing.acceptedAt).toISOString(),
+      internet_message_id: header.messageId,
+      in_reply_to: header.inReplyTo,
+      reference_ids: header.references,
+      body_text: body.parsed.text,
+      body_html: body.parsed.html,
+      reply_text: body.parsed.replyText,
+      automatic: null,
+      partial: body.parsed.partial,
+      is_read: true,
+      raw_sha256: body.rawSha256,
+      raw_size: body.rawSizeBytes,
+    },
+    attachments: body.attachments,
+    threadId: outgoing.threadId,
+    openedBy: 'crm_send',
+    contactIds: [
+      ...outgoing.contactIds,
+      ...recipients
+        .flatMap(({ address }) => ground.contacts.get(canonicalAddress(address)) ?? [])
+        .map(({ id }) => id),
+    ],
+    messageKeys: messageKeysOf(sighting),
+    threadKeys: threadKeysOf(sighting),
+    fingerprint: sighting.fingerprint,
+    sendId: outgoing.sendId,
+  });
+  effects.writes.decisions.push({
+    id: newId('dec'),
+    sub_account_id: outgoing.subAccountId,
+    connection_id: connection.id,
+    mailbox_id: outgoing.mailboxId,
+    folder_id: null,
+    uid_validity: null,
+    uid: null,
+    outcome: 'stored',
+    reason: 'crm_send',
+    reasons: [{ rule: 'S1', because: `the CRM sent it through ${outgoing.mailboxId}` }],
+    facts: null,
+    id_hash: idHash(secretBox, messageKeysOf(sighting)[0] ?? ''),
+    address_hashes: [],
+    message_id: filed.messageId,
+    attempts: 0,
+  });
+  await writeFiling(tx, effects.writes);
+  const conversationIds = [...(ground.threadConversations.get(filed.threadId)?.values() ?? [])];
+  // Told when the caller has written the send, since message.created shows it.
+  return { ...filed, conversationIds, tell: () => tellEffects(tx, effects, { messages: [], sends: [] }) };
+}
+
+/** The composed message as if it had been seen in Sent: the same keys, the same fingerprint. */
+function asSighting(outgoing: Outgoing): Sighting {
+  const { header } = outgoing;
+  return {
+    mailboxId: outgoing.mailboxId,
+    place: { folderId: 'fld_outgoing' satisfies FolderId, role: 'sent', uidValidity: 0, uid: 0 },
+    header,
+    parts: [],
+    kind: 'person',
+    fingerprint: headerFingerprint(header),
+    internalDate: outgoing.acceptedAt,
+    size: outgoing.body.rawSizeBytes,
+    marks: new Set(),
+    gmail: null,
+  };
+}

@@ -1,0 +1,164 @@
+import type { ThreadId } from '../lib/id.ts';
+import type { Facts, KnownFact, ThreadFact } from './facts.ts';
+
+/**
+ * Why a sighting was stored or left out: the identifiers of RULES.md, and for rules that need none
+ * there, a word of the same kind. They are public: API.md, the OpenAPI document.
+ */
+export const reasonCodes = {
+  crm_send: 'S1: sent from the CRM through the mailbox',
+  sent_copy: "U1, S12: the mailbox's own copy of what the CRM sent",
+  duplicate: 'S12: a message that is stored already, seen once more',
+  from_contact: 'S2: its author is a contact',
+  thread_member: 'S3: it belongs to a live thread of this mailbox',
+  thread_unlinked: 'S4: it belongs to a thread that no longer syncs',
+  no_match: 'S5: no rule asks for it; it stays private',
+  to_contact: 'S6: the user wrote it to a contact',
+  counterpart_is_user: 'S7: only users of the sub-account are on the other side',
+  automatic: 'S11: an automatic, list or bulk mail opens no thread',
+  draft: 'S14: a draft',
+  spam_or_trash: 'S14: in Spam or Trash',
+  never_log: 'S15: an address or domain of it is on a never-log list',
+  before_connection: 'C8: it is older than the connection',
+  unreadable: 'T3: it could not be fetched or parsed',
+} as const;
+
+export type ReasonCode = keyof typeof reasonCodes;
+
+/** What a rule that has something to say answers. */
+export type Answer =
+  /** Not stored. */
+  | { verdict: 'skip'; reason: ReasonCode; because: string }
+  /** The same as a message that is stored: one more sighting of it. */
+  | { verdict: 'join'; reason: ReasonCode; because: string; known: KnownFact }
+  /** Stored, in this thread or (null) in a new one. */
+  | { verdict: 'store'; reason: ReasonCode; because: string; threadId: ThreadId | null };
+
+/** A rule: its identifier in RULES.md, and its answer, or null when it has nothing to say. Pure. */
+export type Rule = { id: string; ask(facts: Facts): Answer | null };
+
+/** The rules in the order in which they are asked; the first answer counts. */
+export const rules: readonly Rule[] = [
+  { id: 'S14', ask: discarded },
+  { id: 'S12', ask: knownHere },
+  { id: 'C8', ask: beforeConnection },
+  { id: 'S15', ask: neverLog },
+  { id: 'S7', ask: counterpartIsUser },
+  { id: 'S3', ask: threadMember },
+  { id: 'S11', ask: automatic },
+  { id: 'S2', ask: fromContact },
+  { id: 'S6', ask: toContact },
+  { id: 'S5', ask: noMatch },
+];
+
+function discarded(facts: Facts): Answer | null {
+  if (facts.draft) return skip('draft', 'it is a draft');
+  if (facts.discarded) return skip('spam_or_trash', `it is in the folder for ${facts.role}`);
+  return null;
+}
+
+function knownHere(facts: Facts): Answer | null {
+  const { known } = facts;
+  if (known === null || !known.here) return null;
+  const because = `the mailbox's ${known.messageId} is the same message by its ${known.by}`;
+  return { verdict: 'join', reason: known.sendId === null ? 'duplicate' : 'sent_copy', because, known };
+}
+
+function beforeConnection(facts: Facts): Answer | null {
+  return facts.beforeConnection
+    ? skip('before_connection', 'the provider received it before the connection began')
+    : null;
+}
+
+function neverLog(facts: Facts): Answer | null {
+  return facts.neverLog ? skip('never_log', 'somebody on it is on a never-log list') : null;
+}
+
+function counterpartIsUser(facts: Facts): Answer | null {
+  if (facts.direction === 'inbound' && (facts.author.user || facts.author.own)) {
+    return skip('counterpart_is_user', 'its author is a user of the sub-account');
+  }
+  if (facts.direction === 'outbound' && facts.outsideRecipients === 0) {
+    return skip('counterpart_is_user', 'all its recipients are users of the sub-account');
+  }
+  return null;
+}
+
+/** S3 and S4: the nearest thread that it belongs to, where that thread has a link to this mailbox. */
+function threadMember(facts: Facts): Answer | null {
+  const thread = facts.threads.find((candidate) => candidate.link !== null && belongs(facts, candidate));
+  if (thread === undefined) return null;
+  if (thread.link === 'unlinked') {
+    return skip(
+      'thread_unlinked',
+      `${thread.threadId} was unlinked: ${thread.unlinkedReason ?? 'no reason kept'}`,
+    );
+  }
+  // A delivery report tells about a message, it is none (S11, D6).
+  if (facts.kind === 'delivery_report' || facts.kind === 'read_receipt') {
+    return skip('automatic', `a ${facts.kind} in ${thread.threadId}`);
+  }
+  return storeOrJoin(
+    facts,
+    'thread_member',
+    `${named[thread.by]} ${thread.threadId}, which is live`,
+    thread.threadId,
+  );
+}
+
+const named: Readonly<Record<ThreadFact['by'], string>> = {
+  message: 'it answers, or is answered by, a message of',
+  referenced: 'it cites the same older message as',
+  gmail: 'Gmail counts it to',
+  thread_index: 'its Thread-Index has the root of',
+};
+
+/**
+ * Whether a key that names the thread is enough. A forward opens its own thread. An id of a stored
+ * message was given to those on it alone; an id that is only referenced, or a Thread-Index, may be
+ * shared by strangers, so somebody besides the mailbox's owner must be on both.
+ */
+function belongs(facts: Facts, thread: ThreadFact): boolean {
+  if (facts.forward && !thread.forward) return false;
+  const strong = thread.by === 'message' || thread.by === 'gmail';
+  return thread.shares === 'outside' || (strong && thread.shares === 'own');
+}
+
+function automatic(facts: Facts): Answer | null {
+  return facts.kind === 'person' ? null : skip('automatic', `it is no person's letter but ${facts.kind}`);
+}
+
+function fromContact(facts: Facts): Answer | null {
+  const contact = facts.direction === 'inbound' ? facts.author.contacts[0] : undefined;
+  return contact === undefined
+    ? null
+    : storeOrJoin(facts, 'from_contact', `its author is contact ${contact.id}`, null);
+}
+
+function toContact(facts: Facts): Answer | null {
+  const contact = facts.direction === 'outbound' ? facts.recipientContacts[0] : undefined;
+  if (contact === undefined || !facts.syncSentToContacts) return null;
+  return storeOrJoin(facts, 'to_contact', `the user wrote it to contact ${contact.id}`, null);
+}
+
+function noMatch(): Answer {
+  return skip('no_match', 'its author and recipients are no contacts, and it belongs to no thread');
+}
+
+/**
+ * Stored here for the first time: as one more sighting where another mailbox of the sub-account
+ * brought the same message already (S12), in the thread of another mailbox that it belongs to, or
+ * in a thread of its own.
+ */
+function storeOrJoin(facts: Facts, reason: ReasonCode, because: string, threadId: ThreadId | null): Answer {
+  const { known } = facts;
+  if (known !== null) {
+    return { verdict: 'join', reason, because: `${because}; ${known.messageId} is the same message`, known };
+  }
+  const elsewhere = facts.threads.find((thread) => thread.link === null && belongs(facts, thread));
+  return { verdict: 'store', reason, because, threadId: threadId ?? elsewhere?.threadId ?? null };
+}
+
+function skip(reason: ReasonCode, because: string): Answer {
+  return { verdict: 'skip', reason, because };
+}

@@ -1,0 +1,104 @@
+import { canonicalAddress, canonicalOwnAddress } from '../message/addresses.ts';
+import type { Address } from '../message/addresses.ts';
+import { author } from '../message/header.ts';
+import type { MessageHeader } from '../message/header.ts';
+import type { MailKind } from '../message/kind.ts';
+import { idKey } from '../message/message-id.ts';
+import type { PartSummary } from '../message/structure.ts';
+import type { FolderId, MailboxId } from '../lib/id.ts';
+
+/** What a folder is for. `all` is Gmail's All Mail. */
+export type FolderRole = 'all' | 'inbox' | 'sent' | 'archive' | 'other' | 'spam' | 'trash' | 'drafts';
+
+/** Where in a mailbox a message was seen. A UID means something only with its UIDVALIDITY (RFC 9051 §2.3.1.1). */
+export type Place = {
+  folderId: FolderId;
+  role: FolderRole;
+  uidValidity: number;
+  uid: number;
+};
+
+/** One message, seen once, in one place: all that is known of it before its body is fetched. */
+export type Sighting = {
+  mailboxId: MailboxId;
+  place: Place;
+  header: MessageHeader;
+  parts: readonly PartSummary[];
+  kind: MailKind;
+  /** Of the header alone, see message/fingerprint.ts. */
+  fingerprint: string;
+  /** INTERNALDATE, ms since the epoch: when the provider received it. */
+  internalDate: number;
+  /** RFC822.SIZE in bytes; Exchange only estimates it. */
+  size: number;
+  /** Flags and Gmail labels, lower-case: `\seen`, `\draft`, `\sent`, `\inbox`, … */
+  marks: ReadonlySet<string>;
+  /** X-GM-MSGID and X-GM-THRID (decimal text, they exceed 2^53); null elsewhere. */
+  gmail: { messageId: string; threadId: string } | null;
+};
+
+/** Sent by the mailbox's own person, or received by them. */
+export type Direction = 'inbound' | 'outbound';
+
+/**
+ * The direction of a message. The Sent folder (or Gmail's \Sent label) decides; elsewhere the author
+ * does, but for the inbox: mail there that claims to be from its owner was received, so that a
+ * forged From cannot pass as something the user wrote.
+ */
+export function directionOf(sighting: Sighting, ownAddresses: ReadonlySet<string>): Direction {
+  const { role } = sighting.place;
+  if (role === 'sent' || sighting.marks.has('\\sent')) return 'outbound';
+  if (role === 'inbox' || role === 'all') return 'inbound';
+  const writer = author(sighting.header);
+  return writer !== null && ownAddresses.has(canonicalOwnAddress(writer.address)) ? 'outbound' : 'inbound';
+}
+
+/** The names that this message is known by (table message_keys), the best one first. */
+export function messageKeysOf(sighting: Sighting): string[] {
+  const { messageId, originalMessageId } = sighting.header;
+  return [
+    messageId === null ? `none:${sighting.fingerprint}` : idKey(messageId),
+    ...(originalMessageId === null ? [] : [idKey(originalMessageId)]),
+    ...(sighting.gmail === null ? [] : [gmailMessageKey(sighting.mailboxId, sighting.gmail.messageId)]),
+  ];
+}
+
+/** Gmail's own id names one message of one mailbox, whatever label it is seen in. */
+export function gmailMessageKey(mailboxId: MailboxId, gmailMessageId: string): string {
+  return `gm:${mailboxId}:${gmailMessageId}`;
+}
+
+/** By what a thread knows its messages (table thread_keys). */
+export type ThreadKey = { key: string; kind: 'message' | 'referenced' | 'gmail' | 'thread_index' };
+
+/**
+ * The keys by which this message may belong to a thread, the strongest first: what it answers
+ * (In-Reply-To, then References from the newest back, RFC 5256 REFERENCES step 1), its own ids
+ * (an answer may have come before it), Gmail's thread, the root of Outlook's Thread-Index.
+ */
+export function threadKeysOf(sighting: Sighting): ThreadKey[] {
+  const { inReplyTo, references, messageId, originalMessageId, threadIndexRoot } = sighting.header;
+  const ids = [...inReplyTo, ...references.toReversed()];
+  const keys = new Map<string, ThreadKey['kind']>();
+  for (const id of ids) keys.set(idKey(id), 'referenced');
+  for (const id of [messageId, originalMessageId]) {
+    if (id !== null) keys.set(idKey(id), 'message');
+  }
+  if (sighting.gmail !== null) keys.set(`gm:${sighting.mailboxId}:${sighting.gmail.threadId}`, 'gmail');
+  if (threadIndexRoot !== null) keys.set(`ti:${threadIndexRoot}`, 'thread_index');
+  return [...keys].map(([key, kind]) => ({ key, kind }));
+}
+
+/** Everybody named in the message, once for each canonical (contact) form. */
+export function peopleOf(header: MessageHeader): { author: Address | null; recipients: Address[] } {
+  return { author: author(header), recipients: distinct([...header.to, ...header.cc, ...header.bcc]) };
+}
+
+function distinct(addresses: readonly Address[]): Address[] {
+  const seen = new Map<string, Address>();
+  for (const address of addresses) {
+    const canonical = canonicalAddress(address.address);
+    if (!seen.has(canonical)) seen.set(canonical, address);
+  }
+  return [...seen.values()];
+}

@@ -1,0 +1,189 @@
+import type {
+  ConnectionId,
+  ConversationId,
+  FolderId,
+  MailboxId,
+  MessageId,
+  SendId,
+  ThreadId,
+} from '../lib/id.ts';
+import { rows, run } from './database.ts';
+import type { Db } from './database.ts';
+
+/** An active connection of a mailbox, with what the rules need of it. */
+export type FilingConnection = {
+  id: ConnectionId;
+  subAccountId: string;
+  userId: string;
+  /** ms since the epoch. */
+  startedAt: number;
+  settings: unknown;
+  /** Own form: the mailbox's address and every address of the user. */
+  ownAddresses: string[];
+};
+
+/** Where a folder stands, and for whom its mail is judged. */
+export type FilingPosition = {
+  uidValidity: number | null;
+  cursorUid: number;
+  connections: FilingConnection[];
+};
+
+/**
+ * Locks the folder's row against a second filer, and the mailbox's row against disconnects and
+ * consents, for the rest of the transaction; null when the folder is gone.
+ */
+export async function lockPosition(db: Db, folderId: FolderId): Promise<FilingPosition | null> {
+  const [row] = await rows<{ uid_validity: string | null; cursor_uid: string; mailbox_id: MailboxId }>(
+    db,
+    `select f.uid_validity, f.cursor_uid, f.mailbox_id from folders f join mailboxes m on m.id = f.mailbox_id
+      where f.id = :folderId for no key update of f for key share of m`,
+    { folderId },
+  );
+  if (row === undefined) return null;
+  // A statement of its own: one that waited for a lock still sees what was true before it waited.
+  const connections = await rows<{ connection: FilingConnection }>(
+    db,
+    `${selectConnection} where c.mailbox_id = :mailboxId and c.ended_at is null and c.state <> 'paused' order by c.id`,
+    { mailboxId: row.mailbox_id },
+  );
+  return {
+    uidValidity: row.uid_validity === null ? null : Number(row.uid_validity),
+    cursorUid: Number(row.cursor_uid),
+    connections: connections.map(({ connection }) => connection),
+  };
+}
+
+/** One active connection, its mailbox's row locked as lockPosition does; null when it has ended. */
+export async function lockConnection(db: Db, connectionId: ConnectionId): Promise<FilingConnection | null> {
+  await run(
+    db,
+    `select from mailboxes where id = (select mailbox_id from connections where id = :connectionId) for key share`,
+    { connectionId },
+  );
+  const [row] = await rows<{ connection: FilingConnection }>(
+    db,
+    `${selectConnection} where c.id = :connectionId and c.ended_at is null`,
+    { connectionId },
+  );
+  return row?.connection ?? null;
+}
+
+const selectConnection = `
+select json_build_object(
+    'id', c.id, 'subAccountId', c.sub_account_id, 'userId', c.user_id,
+    'startedAt', floor(extract(epoch from c.started_at) * 1000), 'settings', s.settings,
+    'ownAddresses', array(select m.canonical union
+                          select canonical from user_addresses u where u.user_id = c.user_id)) as connection
+  from connections c
+  join sub_accounts s on s.id = c.sub_account_id
+  join mailboxes m on m.id = c.mailbox_id`;
+
+/** What a batch of sightings names: everything that the facts are looked up by. */
+export type FactKeys = {
+  mailboxId: MailboxId;
+  subAccountIds: string[];
+  userIds: string[];
+  /** Contact's form. */
+  addresses: string[];
+  /** Own form. */
+  ownAddresses: string[];
+  /** Canonical addresses and `@domain`s. */
+  neverLogPatterns: string[];
+  messageKeys: string[];
+  threadKeys: string[];
+  /** Threads wanted besides those that the keys name. */
+  threadIds: ThreadId[];
+  fingerprints: string[];
+};
+
+type ThreadKeyKind = 'message' | 'referenced' | 'gmail' | 'thread_index';
+
+/** What the database holds about the keys, for all sub-accounts at once. Lists, not maps: see filing/gather.ts. */
+export type FactRows = {
+  users: { sub: string; canonical: string }[];
+  contacts: {
+    sub: string;
+    canonical: string;
+    id: string;
+    assigned: string | null;
+    conversation: ConversationId | null;
+  }[];
+  neverLog: { sub: string | null; usr: string | null; pattern: string }[];
+  messages: {
+    sub: string;
+    key: string;
+    fingerprint: string;
+    message: MessageId;
+    thread: ThreadId;
+    here: boolean;
+    send: SendId | null;
+  }[];
+  unconfirmed: { sub: string; fingerprint: string; message: MessageId; thread: ThreadId; send: SendId }[];
+  threadKeys: { sub: string; key: string; kind: ThreadKeyKind; thread: ThreadId }[];
+  threads: {
+    sub: string;
+    thread: ThreadId;
+    subject: string;
+    link: 'live' | 'unlinked' | null;
+    reason: string | null;
+    participants: string[] | null;
+    conversations: { id: ConversationId; contact: string }[] | null;
+  }[];
+};
+
+/** One round trip for a whole batch: each list comes back as JSON. */
+export async function readFactRows(db: Db, keys: FactKeys): Promise<FactRows> {
+  const [row] = await rows<FactRows>(db, factsSql, keys);
+  if (row === undefined) throw new Error('a select without a from clause gave no row');
+  return row;
+}
+
+const list = (select: string) => `(select coalesce(json_agg(l), '[]') from (${select}) l)`;
+
+const factsSql = `
+with named as materialized (
+  select k.sub_account_id, k.key, k.kind, k.thread_id from thread_keys k
+   where k.sub_account_id = any(:subAccountIds) and k.key = any(:threadKeys)
+), found as materialized (
+  select k.sub_account_id, k.key, k.fingerprint, k.message_id, m.thread_id, s.id as send_id, s.mailbox_id
+    from message_keys k join messages m on m.id = k.message_id left join sends s on s.message_id = m.id
+   where k.sub_account_id = any(:subAccountIds) and k.key = any(:messageKeys)
+)
+select ${list(`
+  select m.sub_account_id as sub, u.canonical from user_addresses u join memberships m on m.user_id = u.user_id
+   where u.canonical = any(:ownAddresses) and m.sub_account_id = any(:subAccountIds)`)} as users,
+${list(`
+  select a.sub_account_id as sub, a.canonical, c.id, c.assigned_user_id as assigned, v.id as conversation
+    from contact_addresses a
+    join contacts c on c.sub_account_id = a.sub_account_id and c.id = a.contact_id
+    left join conversations v on v.sub_account_id = c.sub_account_id and v.contact_id = c.id
+   where a.sub_account_id = any(:subAccountIds) and a.canonical = any(:addresses)
+   order by c.id`)} as contacts,
+${list(`
+  select sub_account_id as sub, user_id as usr, pattern from never_log
+   where pattern = any(:neverLogPatterns)
+     and (sub_account_id = any(:subAccountIds) or user_id = any(:userIds))`)} as "neverLog",
+${list(`
+  select f.sub_account_id as sub, f.key, f.fingerprint, f.message_id as message, f.thread_id as thread,
+         (f.mailbox_id is not distinct from :mailboxId or exists (
+            select from sightings s where s.message_id = f.message_id and s.mailbox_id = :mailboxId)) as here,
+         case when f.mailbox_id = :mailboxId then f.send_id end as send
+    from found f`)} as messages,
+${list(`
+  select s.sub_account_id as sub, k.fingerprint, s.message_id as message, m.thread_id as thread, s.id as send
+    from sends s join message_keys k on k.message_id = s.message_id join messages m on m.id = s.message_id
+   where s.mailbox_id = :mailboxId and s.copy_seen_at is null
+     and s.state in ('sending', 'uncertain', 'sent') and k.fingerprint = any(:fingerprints)`)} as unconfirmed,
+${list(`select sub_account_id as sub, key, kind, thread_id as thread from named`)} as "threadKeys",
+${list(`
+  select t.sub_account_id as sub, t.id as thread, t.subject, l.state as link, l.reason,
+         (select json_agg(p.canonical) from thread_participants p where p.thread_id = t.id) as participants,
+         (select json_agg(json_build_object('id', v.id, 'contact', v.contact_id))
+            from conversation_threads ct join conversations v on v.id = ct.conversation_id
+           where ct.thread_id = t.id) as conversations
+    from threads t left join thread_links l on l.thread_id = t.id and l.mailbox_id = :mailboxId
+   where t.id in (select unnest(:threadIds::text[]) union select thread_id from named union select thread_id from found
+                  union select m.thread_id from sends s join message_keys k on k.message_id = s.message_id
+                    join messages m on m.id = s.message_id
+                   where s.mailbox_id = :mailboxId and s.copy_seen_at is null and k.fingerprint = any(:fingerprints))`)} as threads`;

@@ -1,0 +1,321 @@
+import type {
+  ConnectionId,
+  ConversationId,
+  DecisionId,
+  FolderId,
+  MailboxId,
+  MessageId,
+  SendId,
+  ThreadId,
+} from '../lib/id.ts';
+import { jsonText as json, rows, run } from './database.ts';
+import type { Db } from './database.ts';
+
+/** Everything that one filing transaction writes, table by table. Times are RFC 3339 or null. */
+export type FilingWrites = {
+  threads: { id: ThreadId; sub_account_id: string; subject: string; opened_by: string }[];
+  links: { thread_id: ThreadId; mailbox_id: MailboxId; sub_account_id: string }[];
+  threadKeys: { sub_account_id: string; key: string; thread_id: ThreadId; kind: string }[];
+  participants: { thread_id: ThreadId; canonical: string }[];
+  messages: MessageRow[];
+  /** `first` rows must be new: one that exists already means that another filer was quicker. */
+  messageKeys: {
+    sub_account_id: string;
+    key: string;
+    fingerprint: string;
+    message_id: MessageId;
+    first: boolean;
+  }[];
+  sightings: {
+    sub_account_id: string;
+    folder_id: FolderId;
+    uid_validity: number;
+    uid: number;
+    message_id: MessageId;
+    mailbox_id: MailboxId;
+  }[];
+  attachments: AttachmentRow[];
+  conversations: { id: ConversationId; sub_account_id: string; contact_id: string }[];
+  conversationThreads: { conversation_id: ConversationId; thread_id: ThreadId }[];
+  decisions: DecisionRow[];
+};
+
+/** A row of messages as it is first written. */
+export type MessageRow = {
+  id: MessageId;
+  sub_account_id: string;
+  thread_id: ThreadId;
+  direction: 'inbound' | 'outbound';
+  kind: 'individual' | 'bulk' | 'workflow';
+  via: string[];
+  user_id: string;
+  sender: { name: string; address: string };
+  recipients_to: { name: string; address: string }[];
+  recipients_cc: { name: string; address: string }[];
+  recipients_bcc: { name: string; address: string }[];
+  subject: string;
+  date: string;
+  received_at: string;
+  internet_message_id: string | null;
+  in_reply_to: string[];
+  reference_ids: string[];
+  body_text: string;
+  body_html: string | null;
+  reply_text: string;
+  automatic: string | null;
+  partial: string | null;
+  is_read: boolean;
+  raw_sha256: string;
+  raw_size: number;
+};
+
+export type AttachmentRow = {
+  sub_account_id: string;
+  message_id: MessageId;
+  n: number;
+  name: string;
+  type: string;
+  size: number;
+  content_id: string | null;
+  inline: boolean;
+  sha256: string | null;
+  omitted: string | null;
+};
+
+export type DecisionRow = {
+  id: DecisionId;
+  sub_account_id: string;
+  connection_id: ConnectionId | null;
+  mailbox_id: MailboxId | null;
+  folder_id: FolderId | null;
+  uid_validity: number | null;
+  uid: number | null;
+  outcome: 'stored' | 'skipped' | 'held' | 'failed';
+  reason: string;
+  reasons: { rule: string; because: string }[];
+  facts: unknown;
+  /** Keyed hashes in hexadecimal. */
+  id_hash: string | null;
+  address_hashes: string[];
+  message_id: MessageId | null;
+  attempts: number;
+};
+
+/** Another transaction stored the same message, or made the same conversation, a moment ago: look again. */
+export class FiledMeanwhile extends Error {}
+
+/** An empty set of writes. */
+export function noWrites(): FilingWrites {
+  return {
+    threads: [],
+    links: [],
+    threadKeys: [],
+    participants: [],
+    messages: [],
+    messageKeys: [],
+    sightings: [],
+    attachments: [],
+    conversations: [],
+    conversationThreads: [],
+    decisions: [],
+  };
+}
+
+/**
+ * Writes all of it in two statements. Foreign keys are checked when a statement ends, so the order
+ * of the parts does not matter. Throws FiledMeanwhile, with nothing kept once the caller's
+ * transaction rolls back, when a unique index shows that this work was done by somebody else.
+ */
+export async function writeFiling(db: Db, writes: FilingWrites): Promise<void> {
+  if (writes.decisions.length > 0) await run(db, decisionsSql, { decisions: json(writes.decisions) });
+  if (writes.messages.length + writes.sightings.length + writes.links.length === 0) return;
+  const [made] = await rows<{ keys: string; conversations: string }>(db, messagesSql, {
+    threads: json(writes.threads),
+    links: json(writes.links),
+    threadKeys: json(writes.threadKeys),
+    participants: json(writes.participants),
+    messages: json(writes.messages),
+    messageKeys: json(writes.messageKeys),
+    sightings: json(writes.sightings),
+    attachments: json(writes.attachments),
+    conversations: json(writes.conversations),
+    conversationThreads: json(writes.conversationThreads),
+  });
+  const first = writes.messageKeys.filter((row) => row.first).length;
+  if (Number(made?.keys) !== first || Number(made?.conversations) !== writes.conversations.length) {
+    throw new FiledMeanwhile('the same message or conversation was filed by another transaction');
+  }
+}
+
+const decisionsSql = `
+insert into decisions (id, sub_account_id, connection_id, mailbox_id, folder_id, uid_validity, uid, outcome,
+                       reason, reasons, facts, id_hash, address_hashes, message_id, attempts)
+select d.id, d.sub_account_id, d.connection_id, d.mailbox_id, d.folder_id, d.uid_validity, d.uid, d.outcome,
+       d.reason, d.reasons, d.facts, decode(d.id_hash, 'hex'),
+       array(select decode(h, 'hex') from unnest(d.address_hashes) h), d.message_id, d.attempts
+  from json_to_recordset(:decisions::json) as d(
+       id text, sub_account_id text, connection_id text, mailbox_id text, folder_id text, uid_validity bigint,
+       uid bigint, outcome text, reason text, reasons jsonb, facts jsonb, id_hash text, address_hashes text[],
+       message_id text, attempts integer)`;
+
+const messagesSql = `
+with thread as (
+  insert into threads (id, sub_account_id, subject, opened_by)
+  select id, sub_account_id, subject, opened_by
+    from json_to_recordset(:threads::json) as t(id text, sub_account_id text, subject text, opened_by text)
+), link as (
+  insert into thread_links (thread_id, mailbox_id, sub_account_id, state)
+  select thread_id, mailbox_id, sub_account_id, 'live'
+    from json_to_recordset(:links::json) as t(thread_id text, mailbox_id text, sub_account_id text)
+  on conflict (thread_id, mailbox_id) do update set state = 'live', reason = null, since = now()
+    where thread_links.state <> 'live'
+), thread_key as (
+  insert into thread_keys (sub_account_id, key, thread_id, kind)
+  select sub_account_id, key, thread_id, kind
+    from json_to_recordset(:threadKeys::json) as t(sub_account_id text, key text, thread_id text, kind text)
+  on conflict (sub_account_id, key, thread_id) do update set kind = excluded.kind
+    where excluded.kind = 'message' and thread_keys.kind <> 'message'
+), participant as (
+  insert into thread_participants (thread_id, canonical)
+  select thread_id, canonical from json_to_recordset(:participants::json) as t(thread_id text, canonical text)
+  on conflict do nothing
+), message as (
+  insert into messages (id, sub_account_id, thread_id, direction, kind, via, user_id, sender, recipients_to,
+                        recipients_cc, recipients_bcc, subject, date, received_at, internet_message_id,
+                        in_reply_to, reference_ids, body_text, body_html, reply_text, automatic, partial,
+                        is_read, raw_sha256, raw_size)
+  select id, sub_account_id, thread_id, direction, kind, via, user_id, sender, recipients_to, recipients_cc,
+         recipients_bcc, subject, date, received_at, internet_message_id, in_reply_to, reference_ids, body_text,
+         body_html, reply_text, automatic, partial, is_read, raw_sha256, raw_size
+    from json_to_recordset(:messages::json) as t(
+         id text, sub_account_id text, thread_id text, direction text, kind text, via text[], user_id text,
+         sender jsonb, recipients_to jsonb, recipients_cc jsonb, recipients_bcc jsonb, subject text,
+         date timestamptz, received_at timestamptz, internet_message_id text, in_reply_to text[],
+         reference_ids text[], body_text text, body_html text, reply_text text, automatic text, partial text,
+         is_read boolean, raw_sha256 text, raw_size bigint)
+), wanted as (
+  select * from json_to_recordset(:messageKeys::json) as t(
+    sub_account_id text, key text, fingerprint text, message_id text, first boolean)
+), message_key as (
+  insert into message_keys (sub_account_id, key, fingerprint, message_id)
+  select sub_account_id, key, fingerprint, message_id from wanted
+  on conflict do nothing
+  returning sub_account_id, key, fingerprint
+), sighting as (
+  insert into sightings (sub_account_id, folder_id, uid_validity, uid, message_id, mailbox_id)
+  select sub_account_id, folder_id, uid_validity, uid, message_id, mailbox_id
+    from json_to_recordset(:sightings::json) as t(
+         sub_account_id text, folder_id text, uid_validity bigint, uid bigint, message_id text, mailbox_id text)
+  on conflict do nothing
+), attachment as (
+  insert into attachments (sub_account_id, message_id, n, name, type, size, content_id, inline, sha256, omitted)
+  select sub_account_id, message_id, n, name, type, size, content_id, inline, sha256, omitted
+    from json_to_recordset(:attachments::json) as t(
+         sub_account_id text, message_id text, n integer, name text, type text, size bigint, content_id text,
+         inline boolean, sha256 text, omitted text)
+), conversation as (
+  insert into conversations (id, sub_account_id, contact_id)
+  select id, sub_account_id, contact_id
+    from json_to_recordset(:conversations::json) as t(id text, sub_account_id text, contact_id text)
+  on conflict (sub_account_id, contact_id) do nothing
+  returning id
+), shown as (
+  insert into conversation_threads (conversation_id, thread_id)
+  select conversation_id, thread_id
+    from json_to_recordset(:conversationThreads::json) as t(conversation_id text, thread_id text)
+  on conflict do nothing
+)
+select (select count(*) from message_key k join wanted w using (sub_account_id, key, fingerprint) where w.first) as keys,
+       (select count(*) from conversation) as conversations`;
+
+/** The same message seen again by the mailbox: what that teaches about the stored one. */
+export type Recognised = {
+  message_id: MessageId;
+  internet_message_id: string | null;
+  /** The send that this sighting of its Sent copy confirms. */
+  send_id: SendId | null;
+};
+
+/**
+ * Notes that the mailbox itself has the message: adds `mailbox` to its ways, takes over a rewritten
+ * Message-ID, confirms the send. Answers which messages, and which sends, this changed.
+ */
+export async function recogniseMessages(
+  db: Db,
+  recognised: readonly Recognised[],
+): Promise<{ messages: MessageId[]; sends: SendId[] }> {
+  if (recognised.length === 0) return { messages: [], sends: [] };
+  const [changed] = await rows<{ messages: MessageId[]; sends: SendId[] }>(
+    db,
+    `with seen as materialized (
+       select distinct on (message_id) * from json_to_recordset(:recognised::json) as t(
+         message_id text, internet_message_id text, send_id text) order by message_id, send_id nulls last
+     ), sent as (
+       update sends s set copy_seen_at = now(), uncertain_at = null, ready = false, lease_owner = null, lease_until = null,
+              state = case when s.state in ('sending', 'uncertain') then 'sent' else s.state end,
+              state_reason = case when s.state in ('sending', 'uncertain') then null else s.state_reason end,
+              state_since = case when s.state in ('sending', 'uncertain') then now() else s.state_since end
+         from sends old join seen on old.id = seen.send_id
+        where s.id = old.id and s.copy_seen_at is null and s.state in ('sending', 'uncertain', 'sent')
+       returning s.id, s.message_id, old.state as was
+     ), message as (
+       update messages m set updated_at = now(),
+              via = case when 'mailbox' = any(m.via) then m.via else m.via || 'mailbox'::text end,
+              internet_message_id = case when seen.send_id is null then m.internet_message_id
+                                         else coalesce(seen.internet_message_id, m.internet_message_id) end
+         from seen
+        where m.id = seen.message_id
+          and (not 'mailbox' = any(m.via)
+               or (seen.send_id is not null and seen.internet_message_id is distinct from m.internet_message_id
+                   and seen.internet_message_id is not null))
+       returning m.id
+     )
+     select coalesce((select json_agg(id) from (select id from message union select message_id from sent where was <> 'sent') c), '[]') as messages,
+            coalesce((select json_agg(id) from sent where was <> 'sent'), '[]') as sends`,
+    { recognised: json(recognised) },
+  );
+  return changed ?? { messages: [], sends: [] };
+}
+
+/** Marks conversations as changed, and keeps them locked, in the order of their ids, until the transaction ends. */
+export async function touchConversations(
+  db: Db,
+  touched: readonly { id: ConversationId; date: string }[],
+): Promise<void> {
+  if (touched.length === 0) return;
+  await run(
+    db,
+    `with locked as materialized (
+       select c.id, t.date from json_to_recordset(:touched::json) as t(id text, date timestamptz)
+         join conversations c on c.id = t.id order by c.id for no key update of c)
+     update conversations c set updated_at = now(), last_message_at = greatest(c.last_message_at, l.date)
+       from locked l where c.id = l.id`,
+    { touched: json(touched) },
+  );
+}
+
+/** To which sub-accounts messages and sends belong. */
+export async function subAccountsOf(
+  db: Db,
+  of: { messages: readonly MessageId[]; sends: readonly SendId[] },
+): Promise<{ kind: 'message' | 'send'; id: string; sub_account_id: string }[]> {
+  return rows(
+    db,
+    `select 'message' as kind, id, sub_account_id from messages where id = any(:messages)
+     union all select 'send', id, sub_account_id from sends where id = any(:sends)`,
+    of,
+  );
+}
+
+/** Moves a folder's cursor to `uid`, of a UIDVALIDITY; the last act of a filing transaction. */
+export async function moveCursor(
+  db: Db,
+  folderId: FolderId,
+  cursor: { uidValidity: number; uid: number },
+): Promise<void> {
+  await run(
+    db,
+    `update folders set uid_validity = :uidValidity, cursor_uid = :uid, looked_at = now() where id = :folderId`,
+    { folderId, ...cursor },
+  );
+}

@@ -1,0 +1,109 @@
+import type { ConversationId, MailboxId, ThreadId } from '../lib/id.ts';
+import { rows } from './database.ts';
+import type { Db } from './database.ts';
+import { timestamp } from './timestamp.ts';
+
+/** Everything exchanged with one contact in one sub-account, as the API and the events show it. */
+export type PublicConversation = {
+  id: ConversationId;
+  sub_account_id: string;
+  contact_id: string;
+  /** Date of its newest message; null while it has none. */
+  last_message_at: string | null;
+  created_at: string;
+  updated_at: string;
+};
+
+/** An e-mail thread, as the API and the events show it. */
+export type PublicThread = {
+  id: ThreadId;
+  sub_account_id: string;
+  /** Subject of the message that opened it. */
+  subject: string;
+  /** The rule that opened it, as a reason code. */
+  opened_by: string;
+  /** Whether its next messages sync, in at least one mailbox. */
+  state: 'live' | 'unlinked';
+  /** Why it was unlinked; null while it is live. */
+  reason: string | null;
+  /** The mailbox in which it lives, or lived last; null for one that never touched a mailbox. */
+  mailbox: { id: MailboxId; address: string } | null;
+  conversation_ids: ConversationId[];
+  created_at: string;
+  updated_at: string;
+};
+
+const conversationObject = `json_build_object(
+  'id', c.id, 'sub_account_id', c.sub_account_id, 'contact_id', c.contact_id,
+  'last_message_at', ${timestamp('c.last_message_at')},
+  'created_at', ${timestamp('c.created_at')}, 'updated_at', ${timestamp('c.updated_at')})`;
+
+/** Conversations by id, in no order; another sub-account's are left out. */
+export async function readConversations(
+  db: Db,
+  subAccountId: string,
+  ids: readonly ConversationId[],
+): Promise<PublicConversation[]> {
+  const found = await rows<{ conversation: PublicConversation }>(
+    db,
+    `select ${conversationObject} as conversation from conversations c
+      where c.sub_account_id = :subAccountId and c.id = any(:ids)`,
+    { subAccountId, ids },
+  );
+  return found.map((row) => row.conversation);
+}
+
+/** Conversations of a sub-account, the last changed first; `after` is the last one of the page before. */
+export async function listConversations(
+  db: Db,
+  subAccountId: string,
+  filter: { contactId: string | null; userId: string | null; updatedAfter: string | null },
+  page: { after: { updatedAt: string; id: string } | null; limit: number },
+): Promise<PublicConversation[]> {
+  const found = await rows<{ conversation: PublicConversation }>(
+    db,
+    `select ${conversationObject} as conversation from conversations c
+      where c.sub_account_id = :subAccountId
+        and (:contactId::text is null or c.contact_id = :contactId)
+        and (:updatedAfter::timestamptz is null or c.updated_at > :updatedAfter)
+        and (:userId::text is null or exists (
+              select from conversation_threads ct join messages m on m.thread_id = ct.thread_id
+               where ct.conversation_id = c.id and m.user_id = :userId))
+        and (:afterTime::timestamptz is null
+             or (date_trunc('milliseconds', c.updated_at), c.id) < (:afterTime::timestamptz, :afterId))
+      order by date_trunc('milliseconds', c.updated_at) desc, c.id desc limit :limit`,
+    {
+      subAccountId,
+      ...filter,
+      afterTime: page.after?.updatedAt ?? null,
+      afterId: page.after?.id ?? null,
+      limit: page.limit,
+    },
+  );
+  return found.map((row) => row.conversation);
+}
+
+/** Threads by id, in no order; another sub-account's are left out. */
+export async function readThreads(
+  db: Db,
+  subAccountId: string,
+  ids: readonly ThreadId[],
+): Promise<PublicThread[]> {
+  const found = await rows<{ thread: PublicThread }>(
+    db,
+    `select json_build_object(
+        'id', t.id, 'sub_account_id', t.sub_account_id, 'subject', t.subject, 'opened_by', t.opened_by,
+        'state', coalesce(l.state, 'unlinked'), 'reason', l.reason,
+        'mailbox', case when l.mailbox_id is not null then json_build_object('id', l.mailbox_id, 'address', l.address) end,
+        'conversation_ids', (select coalesce(json_agg(ct.conversation_id order by ct.conversation_id), '[]')
+                               from conversation_threads ct where ct.thread_id = t.id),
+        'created_at', ${timestamp('t.created_at')}, 'updated_at', ${timestamp('t.updated_at')}) as thread
+       from threads t
+       left join lateral (
+         select k.state, k.reason, k.mailbox_id, m.address from thread_links k join mailboxes m on m.id = k.mailbox_id
+          where k.thread_id = t.id order by (k.state = 'live') desc, k.since desc limit 1) l on true
+      where t.sub_account_id = :subAccountId and t.id = any(:ids)`,
+    { subAccountId, ids },
+  );
+  return found.map((row) => row.thread);
+}

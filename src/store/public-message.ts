@@ -1,0 +1,135 @@
+import type { ConversationId, MessageId, SendId, ThreadId } from '../lib/id.ts';
+import { rows } from './database.ts';
+import type { Db } from './database.ts';
+import { timestamp } from './timestamp.ts';
+
+/** A person as a message names them. */
+export type PublicAddress = {
+  /** Display name, decoded; empty when there is none. Never trust it as identity. */
+  name: string;
+  /** As written in the message. */
+  address: string;
+};
+
+/** An attachment, listed whether or not its content is kept. */
+export type PublicAttachment = {
+  /** Its number in the message, from 1: …/attachments/{n}. */
+  n: number;
+  name: string;
+  /** MIME type as declared. */
+  type: string;
+  /** Decoded bytes. */
+  size: number;
+  /** Shown inside the HTML by its content id. */
+  inline: boolean;
+  content_id: string | null;
+  /** Why there is no content, as an identifier of RULES.md; null when there is. */
+  omitted: string | null;
+};
+
+/** A message, as the API and the events show it. */
+export type PublicMessage = {
+  id: MessageId;
+  sub_account_id: string;
+  /** Seen from the mailbox's owner. */
+  direction: 'inbound' | 'outbound';
+  kind: 'individual' | 'bulk' | 'workflow';
+  /** Each way on which it reached the CRM. */
+  via: ('crm' | 'mailbox' | 'logging_address')[];
+  /** Whose mailbox it went through. */
+  user_id: string | null;
+  from: PublicAddress;
+  to: PublicAddress[];
+  cc: PublicAddress[];
+  subject: string;
+  /** The message's own date, RFC 3339 UTC. */
+  date: string;
+  /** When the provider received it. */
+  received_at: string;
+  text: string;
+  /** Sanitised; null when the message has no HTML. Remote images are left in it. */
+  html: string | null;
+  /** The text without quotes and signature. */
+  reply_text: string;
+  attachments: PublicAttachment[];
+  /** Without angle brackets, as the mailbox knows it now; null when the message has none. */
+  internet_message_id: string | null;
+  /** Bare ids of the message it answers. */
+  in_reply_to: string[];
+  read: boolean;
+  /** Why it is no person's letter; null when it is one. */
+  automatic: string | null;
+  /** Why the body is not whole (for example `parse_timeout`); null when it is. */
+  partial: string | null;
+  thread_id: ThreadId;
+  conversation_ids: ConversationId[];
+  /** Where it is in the mailbox now. */
+  mailbox_state: 'present' | 'archived' | 'trashed' | 'gone';
+  /** What became of a message that the CRM sent; null for the others. */
+  send: { id: SendId; state: string; reason: string | null } | null;
+  created_at: string;
+  updated_at: string;
+};
+
+const messageObject = `json_build_object(
+  'id', m.id, 'sub_account_id', m.sub_account_id, 'direction', m.direction, 'kind', m.kind, 'via', m.via,
+  'user_id', m.user_id, 'from', m.sender, 'to', m.recipients_to, 'cc', m.recipients_cc, 'subject', m.subject,
+  'date', ${timestamp('m.date')}, 'received_at', ${timestamp('m.received_at')},
+  'text', m.body_text, 'html', m.body_html, 'reply_text', m.reply_text,
+  'attachments', (select coalesce(json_agg(json_build_object(
+      'n', a.n, 'name', a.name, 'type', a.type, 'size', a.size, 'inline', a.inline,
+      'content_id', a.content_id, 'omitted', a.omitted) order by a.n), '[]')
+    from attachments a where a.message_id = m.id),
+  'internet_message_id', m.internet_message_id, 'in_reply_to', m.in_reply_to, 'read', m.is_read,
+  'automatic', m.automatic, 'partial', m.partial, 'thread_id', m.thread_id,
+  'conversation_ids', (select coalesce(json_agg(ct.conversation_id order by ct.conversation_id), '[]')
+    from conversation_threads ct where ct.thread_id = m.thread_id),
+  'mailbox_state', m.mailbox_state,
+  'send', (select json_build_object('id', s.id, 'state', s.state, 'reason', s.state_reason)
+    from sends s where s.message_id = m.id),
+  'created_at', ${timestamp('m.created_at')}, 'updated_at', ${timestamp('m.updated_at')})`;
+
+/** Messages by id, in the order of the ids; another sub-account's are left out. */
+export async function readMessages(
+  db: Db,
+  subAccountId: string,
+  ids: readonly MessageId[],
+): Promise<PublicMessage[]> {
+  const found = await rows<{ message: PublicMessage }>(
+    db,
+    `select ${messageObject} as message
+       from unnest(:ids::text[]) with ordinality as wanted(id, position)
+       join messages m on m.id = wanted.id and m.sub_account_id = :subAccountId
+      order by wanted.position`,
+    { ids, subAccountId },
+  );
+  return found.map((row) => row.message);
+}
+
+/** Messages of a thread or of a conversation, by date; `after` is the last one of the page before. */
+export async function listMessages(
+  db: Db,
+  of: { subAccountId: string; threadId: ThreadId } | { subAccountId: string; conversationId: ConversationId },
+  page: { after: { date: string; id: string } | null; limit: number; oldestFirst: boolean },
+): Promise<PublicMessage[]> {
+  const threads =
+    'threadId' in of
+      ? 'm.thread_id = :key'
+      : 'm.thread_id in (select thread_id from conversation_threads where conversation_id = :key)';
+  const [comparison, order] = page.oldestFirst ? ['>', 'asc'] : ['<', 'desc'];
+  const found = await rows<{ message: PublicMessage }>(
+    db,
+    `select ${messageObject} as message from messages m
+      where m.sub_account_id = :subAccountId and ${threads}
+        and (:afterDate::timestamptz is null or (m.date, m.id) ${comparison} (:afterDate::timestamptz, :afterId))
+      order by m.date ${order}, m.id ${order} limit :limit`,
+    {
+      subAccountId: of.subAccountId,
+      key: 'threadId' in of ? of.threadId : of.conversationId,
+      afterDate: page.after?.date ?? null,
+      afterId: page.after?.id ?? null,
+      limit: page.limit,
+    },
+  );
+  return found.map((row) => row.message);
+}

@@ -1,0 +1,66 @@
+import type { MessageId, SendId, ThreadId } from '../lib/id.ts';
+import { rows } from './database.ts';
+import type { Db } from './database.ts';
+import { timestamp } from './timestamp.ts';
+
+/**
+ * The life of a message that the CRM sends (D6).
+ * - `queued`: durable, waiting for its turn or its time.
+ * - `held`: waiting for a person: the mailbox needs consent (D1).
+ * - `sending`: on its way to the provider, or the process that sent it ended without a word.
+ * - `uncertain`: the connection was lost before the answer; the Sent folder will tell (D5).
+ * - `sent`: the provider took it; not necessarily in the recipient's mailbox.
+ * - `bounced`: a delivery report says that a recipient cannot be reached.
+ * - `failed`: refused for good, or given up.
+ * - `cancelled`: taken back by the CRM before it was sent.
+ */
+export type SendState =
+  'queued' | 'held' | 'sending' | 'uncertain' | 'sent' | 'bounced' | 'failed' | 'cancelled';
+
+/** A send, as the API and the events show it. */
+export type PublicSend = {
+  id: SendId;
+  sub_account_id: string;
+  message_id: MessageId;
+  thread_id: ThreadId;
+  user_id: string;
+  state: SendState;
+  /** Why it is in this state, in a word or with the provider's own words; null when there is nothing to say. */
+  reason: string | null;
+  state_since: string;
+  /** Which way it takes, and by which row of the table in RULES.md, D. */
+  route: { through: 'mailbox' | 'provider'; from: string; because: string };
+  /** When it is due to be tried; null once that is over. */
+  next_try_at: string | null;
+  /** The mailbox's own copy was seen in its Sent folder. */
+  copy_seen: boolean;
+  attempts: {
+    n: number;
+    started_at: string;
+    ended_at: string | null;
+    outcome: string | null;
+    reply: string | null;
+  }[];
+  created_at: string;
+};
+
+/** Sends by id, in no order; another sub-account's are left out. */
+export async function readSends(db: Db, subAccountId: string, ids: readonly SendId[]): Promise<PublicSend[]> {
+  const found = await rows<{ send: PublicSend }>(
+    db,
+    `select json_build_object(
+        'id', s.id, 'sub_account_id', s.sub_account_id, 'message_id', s.message_id, 'thread_id', m.thread_id,
+        'user_id', s.user_id, 'state', s.state, 'reason', s.state_reason, 'state_since', ${timestamp('s.state_since')},
+        'route', s.route, 'next_try_at', case when s.ready then ${timestamp('s.due_at')} end,
+        'copy_seen', s.copy_seen_at is not null,
+        'attempts', (select coalesce(json_agg(json_build_object(
+            'n', a.n, 'started_at', ${timestamp('a.started_at')}, 'ended_at', ${timestamp('a.ended_at')},
+            'outcome', a.outcome, 'reply', a.reply) order by a.n), '[]')
+          from send_attempts a where a.send_id = s.id),
+        'created_at', ${timestamp('s.created_at')}) as send
+       from sends s join messages m on m.id = s.message_id
+      where s.sub_account_id = :subAccountId and s.id = any(:ids)`,
+    { subAccountId, ids },
+  );
+  return found.map((row) => row.send);
+}
