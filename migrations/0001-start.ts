@@ -57,10 +57,12 @@ create table contacts (
   name text not null,
   assigned_user_id text collate "C",            -- null: nobody
   created_by text not null default 'crm' check (created_by in ('crm', 'logging_address')),
+  awaits_crm_id boolean not null default false, -- made here; the CRM has not named it by an id of its own yet
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   primary key (sub_account_id, id)
 );
+create index contacts_awaiting_crm_id on contacts (sub_account_id, id) where awaits_crm_id;
 
 -- Two contacts may share an address: mail of that address then shows with both.
 create table contact_addresses (
@@ -77,7 +79,8 @@ create index contact_addresses_by_contact on contact_addresses (sub_account_id, 
 create table never_log (
   sub_account_id text collate "C" references sub_accounts on delete cascade,
   user_id text collate "C" references users on delete cascade,
-  pattern text collate "C" not null,            -- canonical address, or @domain
+  pattern text collate "C" not null,            -- canonical address (contact's form), or @domain in lower case and ASCII
+  as_written text not null,
   check (num_nonnulls(sub_account_id, user_id) = 1)
 );
 create unique index never_log_of_sub_account on never_log (sub_account_id, pattern) where user_id is null;
@@ -442,20 +445,29 @@ create table deliveries (
   last_status integer,
   last_error text,
   delivered_at timestamptz,
-  -- the columns of every table of work (see src/store/work.ts)
-  order_keys text[] not null,
+  -- the columns of every table of work (see src/store/work.ts); the order keys have their own table
   ready boolean not null default true,
   attempts integer not null default 0,
-  due_at timestamptz not null default now(),
+  due_at timestamptz not null default now(),    -- 'infinity': waits behind another (see src/store/deliveries.ts)
   lease_owner text,
   lease_until timestamptz,
   seq bigint generated always as identity,
   created_at timestamptz not null default now()
 );
 create index deliveries_due on deliveries (webhook_id, due_at, seq) where ready;
-create index deliveries_order on deliveries using gin (order_keys) with (fastupdate = off) where ready;
 create index deliveries_by_event on deliveries (event_ord);
 create index deliveries_by_webhook on deliveries (webhook_id, seq);
+
+-- The order keys of the deliveries that are ready, and of no others. A B-tree finds the first of a
+-- key at once, also when a hundred thousand wait behind an endpoint that is down.
+create table delivery_keys (
+  delivery_id text collate "C" not null references deliveries on delete cascade,
+  webhook_id text collate "C" not null,
+  key text collate "C" not null,
+  seq bigint not null,
+  primary key (delivery_id, key)
+);
+create index delivery_keys_by_key on delivery_keys (webhook_id, key, seq, delivery_id);
 `;
 
 /** lz4 triples the insert rate of large texts over pglz; a build of PostgreSQL may lack it (PGlite does). */

@@ -1,0 +1,91 @@
+import { rows, run } from './database.ts';
+import type { Db } from './database.ts';
+
+/**
+ * Claiming work. A table of work has the columns order_keys, ready, attempts, due_at, lease_owner,
+ * lease_until and seq; a row waits while `ready`, may be tried from `due_at` on, and belongs to
+ * `lease_owner` until `lease_until`. Nodes share the work through SKIP LOCKED; what a crashed node
+ * held is taken over when its lease is over. All times are the database's, so that nodes need not
+ * agree on theirs.
+ *
+ * Order. Of two ready rows that share an order key, the one with the lower seq goes first, and the
+ * other is not claimed before it is finished, also while it is leased or postponed.
+ * - `sends` are checked when they are claimed, since whoever inserts one knows nothing of the others.
+ * - `deliveries` have one writer and may pile up by the hundred thousand behind an endpoint that is
+ *   down, where a check of each candidate would go through the whole pile. There only the first of
+ *   each key has a due_at that can come; the others have 'infinity', until the one before them is
+ *   finished (see deliveries.ts).
+ */
+const claimable = {
+  sends: `not exists (select 1 from sends p where p.ready and p.seq < w.seq and p.order_keys && w.order_keys)`,
+  deliveries: 'true',
+} as const;
+
+type WorkTable = keyof typeof claimable;
+
+/**
+ * Leases up to `limit` due rows to `owner` for `leaseMs` and counts an attempt on each; ids, the
+ * longest due first. `owner` names one process: who finishes or postpones must be who claimed.
+ */
+export async function claimWork(
+  db: Db,
+  options: {
+    table: WorkTable;
+    owner: string;
+    leaseMs: number;
+    limit: number;
+    filter?: { column: 'webhook_id' | 'mailbox_id'; value: string };
+  },
+): Promise<string[]> {
+  const { table, filter } = options;
+  const claimed = await rows<{ id: string }>(
+    db,
+    // Not only does this statement's snapshot see a row as free: SKIP LOCKED leaves out what another
+    // claim is about to take, and a row that was taken in between is checked again on its new version.
+    `with free as (
+       select w.id from ${table} w
+       where w.ready and w.due_at <= now() and (w.lease_until is null or w.lease_until < now())
+         ${filter === undefined ? '' : `and w.${filter.column} = :value`}
+         and ${claimable[table]}
+       order by w.due_at, w.seq limit :limit for update of w skip locked),
+     claimed as (
+       update ${table} w
+       set lease_owner = :owner, lease_until = now() + :leaseMs * interval '1 ms', attempts = w.attempts + 1
+       from free where w.id = free.id
+       returning w.id, w.due_at, w.seq)
+     select id from claimed order by due_at, seq`,
+    { owner: options.owner, leaseMs: options.leaseMs, limit: options.limit, value: filter?.value ?? null },
+  );
+  return claimed.map((row) => row.id);
+}
+
+/**
+ * Ends the work on a row for good; call it in the transaction of its effects. False when the lease
+ * was lost: another node has taken over, and the effects must not be committed.
+ */
+export async function finishWork(
+  db: Db,
+  work: { table: WorkTable; id: string; owner: string },
+): Promise<boolean> {
+  const touched = await run(
+    db,
+    `update ${work.table} set ready = false, lease_owner = null, lease_until = null
+     where id = :id and lease_owner = :owner and ready`,
+    { id: work.id, owner: work.owner },
+  );
+  return touched > 0;
+}
+
+/** Gives a row back, to be tried again from `dueAt` on. False when the lease was lost. */
+export async function postponeWork(
+  db: Db,
+  work: { table: WorkTable; id: string; owner: string; dueAt: Date },
+): Promise<boolean> {
+  const touched = await run(
+    db,
+    `update ${work.table} set due_at = :dueAt, lease_owner = null, lease_until = null
+     where id = :id and lease_owner = :owner and ready`,
+    { id: work.id, owner: work.owner, dueAt: work.dueAt },
+  );
+  return touched > 0;
+}
