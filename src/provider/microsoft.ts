@@ -113,12 +113,13 @@ function openCall(endpoints: MicrosoftEndpoints, credentials: ClientCredentials)
 }
 
 /**
- * The library refuses an authority of plain http, and looks at its endpoints (which are configured)
- * only. So servers on loopback get the public name, which nothing connects to.
+ * The authority by name only, since every endpoint is configured. The library refuses plain http here,
+ * so servers on loopback get the public name, which nothing connects to; and it writes any tenant but
+ * `common` over the first part of the endpoints' paths, whatever that is (msal-node 7.2.3).
  */
 function nominalAuthority(endpoints: MicrosoftEndpoints): string {
   const { protocol, host } = new URL(endpoints.tokenUrl);
-  return `https://${protocol === 'https:' ? host : 'login.microsoftonline.com'}/${endpoints.tenant}`;
+  return `https://${protocol === 'https:' ? host : 'login.microsoftonline.com'}/common`;
 }
 
 /** The library's own has no time-out for POST and hides status and headers of what is no JSON. */

@@ -75,8 +75,6 @@ export type GoogleEndpoints = {
 
 export type MicrosoftEndpoints = {
   dialect: 'microsoft';
-  /** `common` (work and personal), `organizations`, `consumers`, or a tenant's id or domain. */
-  tenant: string;
   authoriseUrl: string;
   tokenUrl: string;
   adminConsentUrl: string;
@@ -97,7 +95,7 @@ export type ProviderEndpoints = {
   cloud?: MicrosoftCloud;
   /** Microsoft: the URL before the tenant. All of its endpoints follow from it. */
   authority?: string;
-  /** Microsoft: default `common`. */
+  /** Microsoft: `common` (work and personal; the default), `organizations`, `consumers`, or a tenant's id or domain. */
   tenant?: string;
   imap?: Partial<ServerAddress>;
   smtp?: Partial<ServerAddress>;
@@ -288,7 +286,6 @@ function microsoftEndpoints(authority: string, tenant: string): MicrosoftEndpoin
   const organisation = tenant === 'common' || tenant === 'consumers' ? 'organizations' : tenant;
   return {
     dialect: 'microsoft',
-    tenant,
     authoriseUrl: `${base}/${tenant}/oauth2/v2.0/authorize`,
     tokenUrl: `${base}/${tenant}/oauth2/v2.0/token`,
     adminConsentUrl: `${base}/${organisation}/v2.0/adminconsent`,

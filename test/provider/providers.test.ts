@@ -20,7 +20,6 @@ describe('providers', () => {
     assert.deepEqual(outlook.smtp, { host: 'smtp.office365.com', port: 587, security: 'starttls' });
     assert.deepEqual(outlook.oauth, {
       dialect: 'microsoft',
-      tenant: 'common',
       authoriseUrl: 'https://login.microsoftonline.com/common/oauth2/v2.0/authorize',
       tokenUrl: 'https://login.microsoftonline.com/common/oauth2/v2.0/token',
       adminConsentUrl: 'https://login.microsoftonline.com/organizations/v2.0/adminconsent',

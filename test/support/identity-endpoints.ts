@@ -292,7 +292,7 @@ function identityToken(setup: IdentitySetup, dialect: Dialect, login: string, no
           preferred_username: person.login,
           name: person.login,
         };
-  const content = `${encode({ alg: 'RS256', typ: 'JWT', kid: setup.keyId })}.${encode(claims)}`;
+  const content = `${encode({ alg: 'RS256', typ: 'JWT', kid: setup.keyId })}.${encode({ ...claims, ...person.claims })}`;
   return `${content}.${createSign('RSA-SHA256').update(content).sign(setup.privateKey, 'base64url')}`;
 }
 

@@ -17,6 +17,8 @@ export type Person = {
   /** Microsoft's tenant and object ids, together the stable key of the account. */
   tid: string;
   oid: string;
+  /** Claims of the identity token that are written over the others. */
+  claims: Record<string, string | number | boolean>;
 };
 
 /** What happens on the consent page. */
@@ -100,6 +102,7 @@ export function personOf(state: IdentityState, login: string): Person {
     hd: consumer ? null : domain,
     tid: uuidOf(`tenant ${domain}`),
     oid: uuidOf(`object ${login}`),
+    claims: {},
     ...state.people.get(login),
   };
 }
