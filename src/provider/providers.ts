@@ -212,7 +212,6 @@ const sandbox: Provider = {
   imap: null,
   smtp: null,
   oauth: null,
-  scopes: { mail: ['mail'], signIn: ['openid', 'email'] },
   strategy: 'inbox_and_sent',
   limits: { ...gmail.limits, imapDownloadBytesPerDayMax: null },
   remedies: { passwordChanged: 'Connect again.', accessPageUrl: null },
