@@ -1,0 +1,174 @@
+import { lookup as systemLookup } from 'node:dns/promises';
+import type { LookupFunction } from 'node:net';
+import { callbackify } from 'node:util';
+import ipaddr from 'ipaddr.js';
+import { Agent, buildConnector } from 'undici';
+import { Failure, messageOf } from './failure.ts';
+
+/** An address that a host name stands for. */
+export type ResolvedAddress = { address: string; family: 4 | 6 };
+
+/** Finds the addresses of a host name, best first. Rejects when there are none. */
+export type Resolver = (host: string) => Promise<ResolvedAddress[]>;
+
+/**
+ * Keeps what strangers may name (webhook targets, hosts of mailboxes) away from private networks:
+ * the gateway must not be a way to its own database, to a cloud's metadata service or to a router's
+ * page. What counts is the address that is connected to, so a name is resolved once, its addresses
+ * are checked, and the connection goes to one of those and to no other: a second look-up could say
+ * something else (DNS rebinding).
+ */
+export type NetGuard = {
+  /** An HTTP agent that connects to permitted addresses only. Redirects are the caller's: do not follow them. */
+  agent(options: Omit<Agent.Options, 'connect'>): Agent;
+  /**
+   * The parsed URL of a webhook. Throws Failure `permanent`: `invalid_url`, or `private_address` where
+   * the host itself tells. Where a name leads is known only when it is connected to.
+   */
+  assertUrl(url: string): URL;
+  /**
+   * The address to connect to in place of `host`. Throws Failure: `permanent` `private_address` or
+   * `invalid_host`, `temporary` `unknown_host`.
+   */
+  resolve(host: string): Promise<ResolvedAddress>;
+};
+
+/** Time for a connection with TLS, ms. */
+const connectTimeoutMs = 10_000;
+
+/**
+ * `allow` lists what is permitted though it is private: networks (`10.0.0.0/8`), addresses, and host
+ * names, for a CRM in the same building. Throws at an entry that is none of them.
+ */
+export function createNetGuard(options: { allow: readonly string[]; lookup?: Resolver }): NetGuard {
+  const permits = permission(options.allow);
+  const find = once(options.lookup ?? lookupAll);
+
+  const resolveAll = async (given: string): Promise<ResolvedAddress[]> => {
+    const host = hostOf(given);
+    if (ipaddr.isValid(host)) {
+      if (permits.address(host)) return [{ address: host, family: familyOf(host) }];
+      throw privateAddress(given);
+    }
+    const found = await find(host).catch((error: unknown) => {
+      throw new Failure('temporary', 'unknown_host', `${host} cannot be resolved: ${messageOf(error)}`);
+    });
+    const permitted = permits.name(host) ? found : found.filter(({ address }) => permits.address(address));
+    if (permitted.length === 0) throw privateAddress(given);
+    return permitted;
+  };
+
+  const resolveAllThen = callbackify(resolveAll);
+  const guardedLookup: LookupFunction = (host, { all }, callback) => {
+    resolveAllThen(host, (error, addresses) => {
+      if (error !== null) callback(error, '');
+      else if (all === true) callback(null, addresses);
+      else callback(null, addresses[0]?.address ?? '', addresses[0]?.family);
+    });
+  };
+
+  return {
+    agent(agentOptions) {
+      const connect = buildConnector({ lookup: guardedLookup, timeout: connectTimeoutMs, allowH2: false });
+      return new Agent({
+        ...agentOptions,
+        // Node never calls the look-up for an address in literal form, so those are judged here.
+        connect: (target, callback) => {
+          const host = target.hostname;
+          if (!isLiteral(host) || permits.address(hostOf(host))) connect(target, callback);
+          else callback(privateAddress(host), null);
+        },
+      });
+    },
+    assertUrl(text) {
+      const url = URL.parse(text);
+      if (url === null || !['http:', 'https:'].includes(url.protocol) || url.username || url.password) {
+        throw new Failure('permanent', 'invalid_url', 'an http or https URL without a user is needed');
+      }
+      const host = hostOf(url.hostname);
+      const local = host === 'localhost' || host.endsWith('.localhost');
+      if (isLiteral(host) ? !permits.address(host) : local && !permits.local(host))
+        throw privateAddress(host);
+      return url;
+    },
+    async resolve(host) {
+      const [address] = await resolveAll(host);
+      if (address === undefined) throw privateAddress(host);
+      return address;
+    },
+  };
+}
+
+/**
+ * A host in its one canonical spelling: lower case, without brackets and a last dot, IPv4 addresses in
+ * dotted form however they were written (`0x7f.1`, `2130706433`, full-width digits). The URL parser
+ * knows them all; what it does not take as a host is none.
+ */
+function hostOf(given: string): string {
+  const bare = given.startsWith('[') && given.endsWith(']') ? given.slice(1, -1) : given;
+  if (ipaddr.IPv6.isValid(bare)) return ipaddr.process(bare).toString();
+  const url = /[/\\@:?#\s]/.test(bare) ? null : URL.parse(`http://${bare}`);
+  if (url === null) throw new Failure('permanent', 'invalid_host', 'this is no host name and no address');
+  return url.hostname.replace(/\.$/, '');
+}
+
+function isLiteral(host: string): boolean {
+  return ipaddr.isValid(hostOf(host));
+}
+
+function familyOf(address: string): 4 | 6 {
+  return ipaddr.parse(address).kind() === 'ipv4' ? 4 : 6;
+}
+
+/** RFC 4291 §2.4 calls all the rest unicast too, for example ::7f00:1, which some systems take for 127.0.0.1. */
+const globalUnicast = ipaddr.parseCIDR('2000::/3');
+
+/** What may be connected to. `unicast` leaves out all that is private, local, mapped, translated or reserved. */
+function permission(allow: readonly string[]) {
+  const networks: [ipaddr.IPv4 | ipaddr.IPv6, number][] = [];
+  const names = new Set<string>();
+  for (const entry of allow) {
+    if (ipaddr.isValidCIDR(entry)) networks.push(ipaddr.parseCIDR(entry));
+    else if (isLiteral(entry)) {
+      const address = ipaddr.process(hostOf(entry));
+      networks.push([address, address.kind() === 'ipv4' ? 32 : 128]);
+    } else names.add(hostOf(entry));
+  }
+  const address = (text: string): boolean => {
+    const parsed = ipaddr.process(text);
+    return (
+      (parsed.range() === 'unicast' && (parsed.kind() === 'ipv4' || parsed.match(globalUnicast))) ||
+      networks.some(([network, bits]) => parsed.kind() === network.kind() && parsed.match(network, bits))
+    );
+  };
+  return {
+    address,
+    name: (host: string): boolean => names.has(host),
+    /** `localhost` is permitted by its name, or by where it always leads (RFC 6761 §6.3). */
+    local: (host: string): boolean => names.has(host) || address('127.0.0.1') || address('::1'),
+  };
+}
+
+function privateAddress(host: string): Failure {
+  return new Failure('permanent', 'private_address', `${host} is in a private network that is not allowed`);
+}
+
+/**
+ * One look-up at a time for each name. The system's resolver occupies one of few threads for as long
+ * as a slow name server likes; a webhook must not take them all with its retries.
+ */
+function once(lookup: Resolver): Resolver {
+  const running = new Map<string, Promise<ResolvedAddress[]>>();
+  return (host) => {
+    const known = running.get(host);
+    if (known !== undefined) return known;
+    const found = lookup(host).finally(() => running.delete(host));
+    running.set(host, found);
+    return found;
+  };
+}
+
+async function lookupAll(host: string): Promise<ResolvedAddress[]> {
+  const found = await systemLookup(host, { all: true });
+  return found.map(({ address }) => ({ address, family: familyOf(address) }));
+}
