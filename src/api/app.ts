@@ -4,11 +4,17 @@ import type { MiddlewareHandler } from 'hono';
 import { routePath } from 'hono/route';
 import type { Log } from '../lib/log.ts';
 import { authenticate, guardSubAccount } from './auth.ts';
+import { addContacts } from './contacts.ts';
+import { addContactsImport } from './contacts-import.ts';
 import { answerError, notFound } from './errors.ts';
 import type { Api, ApiDeps, ApiEnv } from './route.ts';
 import { addHealth } from './health.ts';
+import { addKeys } from './keys.ts';
+import { addMembers } from './members.ts';
+import { addNeverLog } from './never-log.ts';
 import { addOpenApi } from './openapi.ts';
 import { addSubAccounts } from './sub-accounts.ts';
+import { addUsers } from './users.ts';
 
 /*
  * How to add a noun (sub-accounts.ts is the one to imitate):
@@ -38,6 +44,12 @@ export function createApi(deps: ApiDeps): Api {
   api.use('/v1/sub-accounts/:sid/*', guardSubAccount(deps.db));
   addHealth(api, deps);
   addSubAccounts(api, deps);
+  addUsers(api, deps);
+  addMembers(api, deps);
+  addContacts(api, deps);
+  addContactsImport(api, deps);
+  addNeverLog(api, deps);
+  addKeys(api, deps);
   addOpenApi(api);
   return api;
 }

@@ -1,10 +1,16 @@
 import { z } from 'zod';
 import { validAddress } from '../message/addresses.ts';
 
+const crmIdPattern = /^[A-Za-z0-9._:-]{1,128}$/;
+
 /** One of the CRM's own ids (sub-accounts, users, contacts). */
-export const crmId = z.string().regex(/^[A-Za-z0-9._:-]{1,128}$/, {
-  message: 'An id has 1 to 128 characters of A-Z a-z 0-9 . _ : -',
-});
+export const crmId = z
+  .string()
+  .refine((text) => crmIdPattern.test(text), {
+    params: { code: 'invalid_id' },
+    message: 'An id has 1 to 128 characters of A-Z a-z 0-9 . _ : -',
+  })
+  .meta({ pattern: crmIdPattern.source });
 
 /** A text that PostgreSQL and JSON can hold: no U+0000, no half of a surrogate pair. */
 export function plainText(lengthMax: number) {
@@ -17,14 +23,23 @@ export function plainText(lengthMax: number) {
     });
 }
 
+/** An e-mail address, without a display name; kept as written. */
+export const addressField = z.string().refine((text) => validAddress(text), {
+  params: { code: 'invalid_address' },
+  message: 'This is no e-mail address.',
+});
+
+/** An id of the gateway's in a path. One of another form is as unknown as any other. */
+export const gatewayId = plainText(128);
+
 /** A time as the API shows it. */
 export const timeField = z.iso.datetime();
 
 /** Path parameter of everything inside a sub-account. */
 export const subAccountParam = z.object({ sid: crmId.describe("The sub-account, by the CRM's id.") });
 
-/** An e-mail address, without a display name; kept as written. */
-export const addressField = z.string().refine((text) => validAddress(text), {
-  params: { code: 'invalid_address' },
-  message: 'This is no e-mail address.',
-});
+/** Path parameter of a user. */
+export const userParam = z.object({ uid: crmId.describe("The user, by the CRM's id.") });
+
+/** Path parameters of a user in a sub-account. */
+export const memberParam = subAccountParam.extend(userParam.shape);

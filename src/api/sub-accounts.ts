@@ -193,7 +193,7 @@ function shown(subAccount: SubAccount): z.output<typeof subAccountSchema> {
     name,
     settings,
     provider: provider && { ...provider, has_password: providerPasswordSealed !== null },
-    created_at: subAccount.createdAt.toISOString(),
-    updated_at: subAccount.updatedAt.toISOString(),
+    created_at: subAccount.createdAt,
+    updated_at: subAccount.updatedAt,
   };
 }

@@ -2,6 +2,7 @@ import { newId } from '../lib/id.ts';
 import type { KeyId } from '../lib/id.ts';
 import { rows, run } from './database.ts';
 import type { Db } from './database.ts';
+import { timestamp } from './timestamp.ts';
 
 /** What a key opens. */
 export type KeyAccess = {
@@ -13,7 +14,7 @@ export type KeyAccess = {
 };
 
 /** A key as it is listed: the key itself is known to nobody but its holder. */
-export type KeyRow = KeyAccess & { label: string; createdAt: Date };
+export type KeyRow = KeyAccess & { label: string; createdAt: string };
 
 /** Stores a new key by its SHA-256. The sub-account must exist. */
 export async function insertKey(
@@ -83,4 +84,4 @@ export async function insertFirstKey(db: Db, key: { hash: Buffer; label: string 
   });
 }
 
-const columns = `id, sub_account_id as "subAccountId", scope, label, created_at as "createdAt"`;
+const columns = `id, sub_account_id as "subAccountId", scope, label, ${timestamp('created_at')} as "createdAt"`;

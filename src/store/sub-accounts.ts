@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { rows, run } from './database.ts';
 import type { Db } from './database.ts';
+import { timestamp } from './timestamp.ts';
 
 /**
  * The settings of a sub-account, each with its default and the rule that it turns. The database
@@ -59,8 +60,9 @@ export type SubAccount = {
   provider: Provider | null;
   /** Opens with the context of `providerPasswordContext`; null when there is no login. */
   providerPasswordSealed: string | null;
-  createdAt: Date;
-  updatedAt: Date;
+  /** RFC 3339, as all times that the store hands out for showing. */
+  createdAt: string;
+  updatedAt: string;
 };
 
 /** What the sealed password of a sub-account's provider is bound to. */
@@ -114,7 +116,7 @@ export async function deleteSubAccount(db: Db, id: string): Promise<boolean> {
 type SubAccountRow = Omit<SubAccount, 'settings'> & { settings: unknown };
 
 const columns = `id, name, settings, provider, provider_password_sealed as "providerPasswordSealed",
-  created_at as "createdAt", updated_at as "updatedAt"`;
+  ${timestamp('created_at')} as "createdAt", ${timestamp('updated_at')} as "updatedAt"`;
 
 function fromRow(row: SubAccountRow): SubAccount {
   const { id, name, provider, providerPasswordSealed, createdAt, updatedAt } = row;

@@ -1,0 +1,47 @@
+import { canonicalAddress, domainOf } from '../message/addresses.ts';
+import { rows, run } from './database.ts';
+import type { Db } from './database.ts';
+
+/** Whose list it is: one of the two. */
+export type NeverLogOwner =
+  { subAccountId: string; userId?: never } | { userId: string; subAccountId?: never };
+
+/** The addresses and `@domain`s of a never-log list (S15), as written, in the order of their canonical form. */
+export async function findNeverLog(db: Db, owner: NeverLogOwner): Promise<string[]> {
+  const found = await rows<{ entry: string }>(
+    db,
+    `select as_written as entry from never_log where ${ofOwner(owner)} order by pattern`,
+    ids(owner),
+  );
+  return found.map((row) => row.entry);
+}
+
+/**
+ * Replaces a list; in a transaction. Of two entries that mean the same the first stays. A domain
+ * means itself alone, not what is below it.
+ */
+export async function putNeverLog(db: Db, owner: NeverLogOwner, entries: readonly string[]): Promise<void> {
+  const byPattern = new Map<string, string>();
+  for (const entry of entries) {
+    const pattern = entry.startsWith('@') ? `@${domainOf(entry)}` : canonicalAddress(entry);
+    if (!byPattern.has(pattern)) byPattern.set(pattern, entry);
+  }
+  await run(db, `delete from never_log where ${ofOwner(owner)}`, ids(owner));
+  await run(
+    db,
+    `insert into never_log (sub_account_id, user_id, pattern, as_written)
+     select :subAccountId::text, :userId::text, * from unnest(:patterns::text[], :entries::text[])`,
+    { ...ids(owner), patterns: [...byPattern.keys()], entries: [...byPattern.values()] },
+  );
+}
+
+/** In the words of the two partial indexes. */
+function ofOwner(owner: NeverLogOwner): string {
+  return owner.userId === undefined
+    ? 'sub_account_id = :subAccountId and user_id is null'
+    : 'user_id = :userId and sub_account_id is null';
+}
+
+function ids(owner: NeverLogOwner): { subAccountId: string | null; userId: string | null } {
+  return { subAccountId: owner.subAccountId ?? null, userId: owner.userId ?? null };
+}

@@ -1,0 +1,89 @@
+import { createApi } from '../../src/api/app.ts';
+import { createFirstKey } from '../../src/api/auth.ts';
+import type { Api, ApiDeps } from '../../src/api/route.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import type { Log } from '../../src/lib/log.ts';
+import { createSecretBox } from '../../src/lib/secret-box.ts';
+import { openDatabase } from '../../src/store/database.ts';
+import type { Db } from '../../src/store/database.ts';
+
+/** An API on a database of its own, with the administrator's key. */
+export type ApiUnderTest = {
+  api: Api;
+  db: Db;
+  adminKey: string;
+  /** Lines of the log, as objects with the message under `msg`. */
+  logged: Record<string, unknown>[];
+  /** What `disconnect` was asked for. */
+  disconnected: { subAccountId?: string; userId?: string }[];
+  /** Calls with the administrator's key, or with `key` (null: none at all). */
+  call(method: string, path: string, options?: CallOptions): Promise<Answer>;
+  /** Makes a key through the API. */
+  makeKey(subAccountId: string | null, scope: 'read' | 'write'): Promise<string>;
+  close(): Promise<void>;
+};
+
+type CallOptions = { key?: string | null; json?: unknown; body?: BodyInit; headers?: Record<string, string> };
+
+/** `body` is the parsed JSON, null when there is none. */
+export type Answer = { status: number; headers: Headers; body: Record<string, unknown> };
+
+export async function startApi(more: Partial<ApiDeps> = {}): Promise<ApiUnderTest> {
+  const database = await openDatabase({ kind: 'pglite', directory: null });
+  const logged: Record<string, unknown>[] = [];
+  const disconnected: { subAccountId?: string; userId?: string }[] = [];
+  const api = createApi({
+    db: database.db,
+    secretBox: createSecretBox([Buffer.alloc(32, 7)]),
+    clock: systemClock,
+    log: collectingLog(logged),
+    disconnect: (which) => {
+      disconnected.push(which);
+      return Promise.resolve();
+    },
+    ...more,
+  });
+  const adminKey = (await createFirstKey(database.db)) ?? '';
+  const call: ApiUnderTest['call'] = async (method, path, options = {}) => {
+    const { key = adminKey, json, body, headers } = options;
+    const response = await api.request(path, {
+      method,
+      headers: {
+        ...(key === null ? {} : { authorization: `Bearer ${key}` }),
+        ...(json === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(json === undefined ? {} : { body: JSON.stringify(json) }),
+      ...(body === undefined ? {} : { body, duplex: 'half' }),
+    });
+    const text = await response.text();
+    const parsed = text === '' ? null : (JSON.parse(text) as unknown);
+    return { status: response.status, headers: response.headers, body: parsed as Answer['body'] };
+  };
+  return {
+    api,
+    db: database.db,
+    adminKey,
+    logged,
+    disconnected,
+    call,
+    makeKey: async (subAccountId, scope) => {
+      const made = await call('POST', '/v1/keys', { json: { sub_account_id: subAccountId, scope } });
+      return String(made.body['key']);
+    },
+    close: () => database.close(),
+  };
+}
+
+function collectingLog(lines: Record<string, unknown>[], base: Record<string, unknown> = {}): Log {
+  const add = (level: string) => (fields: Record<string, unknown>, msg: string) => {
+    lines.push({ level, ...base, ...fields, msg });
+  };
+  return {
+    debug: add('debug'),
+    info: add('info'),
+    warn: add('warn'),
+    error: add('error'),
+    child: (fields) => collectingLog(lines, { ...base, ...fields }),
+  };
+}
