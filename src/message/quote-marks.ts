@@ -1,0 +1,195 @@
+import type { BodyLine } from './body-lines.ts';
+
+/** Lines of people are longer; those of mail programs are not. */
+const markCharsMax = 200;
+
+/** The line above the original message, in Outlook's and Samsung's way: `-----Original Message-----`. */
+const originalMark = new RegExp(
+  '^[\\s*]{0,4}[-_=]{2,30}\\s{0,3}(?:' +
+    [
+      'original (?:message|appointment|mail|e-?mail)',
+      'urspr(?:ü|ue|u)ngliche (?:nachricht|e-?mail)|originalnachricht',
+      "message d['’]origine|message original|message initial",
+      'mensaje original|correo original',
+      'messaggio originale',
+      'mensagem original',
+      'oorspronkelijk bericht',
+      'ursprungligt meddelande|opprinnelig melding|oprindelig meddelelse|wiadomość oryginalna',
+    ].join('|') +
+    ')\\s{0,3}:?\\s{0,3}[-_=]{2,30}[\\s*]{0,4}$',
+  'iu',
+);
+
+/** The line above a forwarded message, with dashes (Gmail, Thunderbird) or a colon (Apple Mail). */
+const forwardMark = new RegExp(
+  '^[\\s*]{0,4}(?:[-_=]{2,30}\\s{0,3})?(?:' +
+    [
+      'forwarded message|begin forwarded message',
+      'weitergeleitete nachricht|anfang der weitergeleiteten (?:nachricht|e-?mail)',
+      'message transf[ée]r[ée]|message r[ée]exp[ée]di[ée]|d[ée]but du message (?:transf[ée]r[ée]|r[ée]exp[ée]di[ée])',
+      'mensaje reenviado|inicio del mensaje reenviado',
+      'messaggio inoltrato|inizio (?:del )?messaggio inoltrato',
+      'mensagem (?:encaminhada|reencaminhada)|in[íi]cio da mensagem (?:encaminhada|reencaminhada)',
+      'doorgestuurd bericht|begin doorgestuurd bericht',
+    ].join('|') +
+    ')(?:\\s{0,3}[-_=]{2,30}|\\s{0,2}:)[\\s*]{0,4}$',
+  'iu',
+);
+
+/** Whether the line starts an original or forwarded message that goes on to the end, unmarked. */
+export function isOriginalMark(text: string): boolean {
+  return text.length <= markCharsMax && (originalMark.test(text) || forwardMark.test(text));
+}
+
+/** The names of header lines in Outlook's blocks, bold stars of converted HTML around them. */
+const blockNames = {
+  from: ['from', 'von', 'de', 'da', 'van', 'från', 'fra', 'od', 'expéditeur', 'mittente'],
+  date: [
+    'sent',
+    'date',
+    'gesendet',
+    'datum',
+    'envoyé',
+    'enviado(?: el| em)?',
+    'enviada(?: em)?',
+    'fecha',
+    'data',
+    'inviato',
+    'verzonden',
+    'skickat',
+    'sendt',
+    'wysłano',
+  ],
+  to: ['to', 'an', 'à', 'a', 'para', 'aan', 'till', 'til', 'do', 'pour', 'destinataires?', 'destinatario'],
+  subject: [
+    'subject',
+    'betreff',
+    'objet',
+    'asunto',
+    'oggetto',
+    'assunto',
+    'onderwerp',
+    'ämne',
+    'emne',
+    'temat',
+  ],
+};
+const blockLine = Object.fromEntries(
+  Object.entries(blockNames).map(([part, names]) => [
+    part,
+    new RegExp(`^[\\s*]{0,4}(?:${names.join('|')})[\\s*]{0,3}:`, 'iu'),
+  ]),
+) as Record<keyof typeof blockNames, RegExp>;
+
+/** How many lines after `From:` the others must be found in: recipients may take several. */
+const blockLinesMax = 12;
+
+/**
+ * Whether the block `From: … Sent: … To: … Subject: …` starts at `index`: the way in which Outlook
+ * and others introduce the original message. The subject and one other line must follow.
+ */
+export function isHeaderBlock(lines: readonly BodyLine[], index: number): boolean {
+  if (!lineMatches(lines[index], blockLine.from)) return false;
+  const next = lines.slice(index + 1, index + blockLinesMax);
+  const has = (part: keyof typeof blockNames): boolean =>
+    next.some((line) => lineMatches(line, blockLine[part]));
+  return has('subject') && (has('date') || has('to'));
+}
+
+const verb =
+  /(?:^|[\s>),])(?:wrote|writes|schrieb|geschrieben|a [ée]crit|escribi[óo]|ha scritto|escreveu|schreef|geschreven|skrev|napisał\(?a?\)?)(?=$|[\s:,<(])/iu;
+const opener = /^[\s*]{0,4}(?:on|am|le|el|en|em|il|op|den|dnia|w dniu)\s/iu;
+const dayAndTime =
+  /(?:\b\d{4}\b|\b\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b)[\s\S]*\b\d{1,2}[:.h]\d{2}\b|\b\d{1,2}:\d{2}\b[\s\S]*\b\d{4}\b/iu;
+/** Gmail where it has no words for it: `2024-06-03 10:00 GMT+02:00 Jane <jane@example.com>:`. */
+const wordless = /^\d{4}[-/.]\d{1,2}[-/.]\d{1,2}\s.{4,60}<[^<>\s]{3,200}>\s?:$/u;
+
+/** Attributions wrap over at most this many lines. */
+const attributionLinesMax = 4;
+const attributionCharsMax = 500;
+
+/** What precedes a quote: `certain` when it can be nothing else, even if no quote marks follow. */
+export type Attribution = { start: number; end: number; certain: boolean };
+
+/**
+ * The attribution that ends at line `index` (`On Mon, 3 Jun 2024 at 10:00 Jane <jane@example.com>
+ * wrote:`), in English, German, French, Spanish, Italian, Portuguese and Dutch; null when that
+ * line ends none. Looks at four lines and 500 characters at most.
+ */
+export function attributionEndingAt(lines: readonly BodyLine[], index: number): Attribution | null {
+  const depth = lines[index]?.quoteDepth ?? 0;
+  const written: string[] = [];
+  let found: Attribution | null = null;
+  for (let start = index; start > index - attributionLinesMax && start >= 0; start--) {
+    const line = lines[start];
+    if (line === undefined || line.text === '' || line.quoteDepth !== depth) break;
+    if (line.text.length > attributionCharsMax) break;
+    written.unshift(line.text.replace(/^[\s*]+|[\s*]+$/g, ''));
+    const text = written.join(' ');
+    if (text.length > attributionCharsMax || !text.endsWith(':')) break;
+    const certainty = attributionIn(text);
+    // The longest that starts with an opening word; else the shortest that reads as one.
+    if (certainty === 'certain') return { start, end: index, certain: true };
+    if (certainty === 'likely' && (found === null || opener.test(text)))
+      found = { start, end: index, certain: false };
+  }
+  return found;
+}
+
+function attributionIn(text: string): 'certain' | 'likely' | null {
+  if (wordless.test(text)) return 'certain';
+  if (!verb.test(text) || !/[\d@]/.test(text)) return null;
+  return opener.test(text) && dayAndTime.test(text) ? 'certain' : 'likely';
+}
+
+/** Ends in a colon, as every attribution does: the cheap question before the dear one. */
+export function mayEndAttribution(text: string): boolean {
+  return /:[\s*]{0,4}$/.test(text.slice(-5));
+}
+
+/**
+ * How many lines may follow this one as a signature: 0 where it does not start one. `-- ` is the
+ * delimiter of RFC 3676 §4.3; without its blank it may be a ruler between two paragraphs.
+ */
+export function signatureLinesAfter(text: string): number {
+  if (text === '-- ') return 15;
+  return text === '--' ? 6 : 0;
+}
+
+const device =
+  '(?:iphone|ipad|ipod|android|samsung|galaxy|huawei|xiaomi|pixel|blackberry|nokia|mobile|mobil\\w*|handy|smartphone|t[ée]l[ée]phone|tel[eé]fono|telefoon|telefon|cell|outlook|yahoo|mail|windows|gmx|web\\.de|proton\\w*|courrier|correo|posta|correio)';
+const mobileSignature = new RegExp(
+  '^[\\s*]{0,4}(?:' +
+    [
+      `sent (?:from|via|with|using) .{0,60}${device}.{0,60}`,
+      `(?:gesendet|versendet) (?:von|mit|über) .{0,60}${device}.{0,60}`,
+      `(?:diese nachricht wurde )?von (?:meinem|meiner|unterwegs) .{0,60}gesendet`,
+      `envoy[ée] (?:de|depuis|[àa] partir|avec) .{0,60}${device}.{0,60}`,
+      `enviad[oa] (?:desde|do|da|de|a partir) .{0,60}${device}.{0,60}`,
+      `inviato (?:da|dal|con|tramite) .{0,60}${device}.{0,60}`,
+      `(?:verstuurd|verzonden) (?:vanaf|via|met|vanuit) .{0,60}${device}.{0,60}`,
+      '(?:get|obten(?:ir|er|ha)|obter o|télécharge[rz]|descargar|ottieni|scarica|holen sie sich|laden sie|downloaden?) outlook .{0,80}',
+      'outlook (?:für|voor|for|pour|para|per) \\S{2,10} .{0,30}(?:beziehen|downloaden|herunterladen).{0,40}',
+    ].join('|') +
+    ')[\\s.*]{0,4}$',
+  'iu',
+);
+
+/** What phones and apps put under a mail: `Sent from my iPhone`. Only a sign at the end of what somebody wrote. */
+export function isMobileSignature(text: string): boolean {
+  return text.length <= markCharsMax && mobileSignature.test(text);
+}
+
+/** The ruler above the footer that list servers append (Mailman: 47 underscores). */
+export function isListRuler(text: string): boolean {
+  return /^_{20,100}$/.test(text);
+}
+
+/** Lines of dashes or underscores, which Outlook puts above its header block. */
+export function isRuler(text: string): boolean {
+  return /^[-_=*]{5,100}$/.test(text);
+}
+
+function lineMatches(line: BodyLine | undefined, pattern: RegExp): boolean {
+  return line !== undefined && pattern.test(line.text.slice(0, 60));
+}

@@ -1,0 +1,107 @@
+import { cut } from './charset.ts';
+
+/** Longer subjects are cut before they are taken apart. */
+const subjectCharsMax = 2000;
+
+/**
+ * What mail programs put before the subject of an answer, by language. `vs` is an answer in Finnish
+ * and a forward in Norwegian and Danish; it counts as an answer here, since only the ids of a
+ * message may join it to a thread anyway, while a false forward would split one.
+ */
+const replyPrefixes = [
+  ['re', 'aw', 'antw', 'antwort'], // English, German, Dutch
+  ['sv', 'vs'], // Swedish, Danish, Norwegian, Finnish
+  ['rif', 'res', 'resp'], // Italian, Portuguese, Spanish
+  ['odp', 'ynt', 'vá', 'atb', 'bls'], // Polish, Turkish, Hungarian, Welsh, Indonesian
+  ['отв', 'ответ', 'απ', 'σχετ', '回复', '回覆', '答复', '答覆', '返信', '답장', 'رد', 'השב'],
+].flat();
+
+/** The same for forwards. */
+const forwardPrefixes = [
+  ['fwd', 'fw', 'wg', 'doorst'], // English, German, Dutch
+  ['tr', 'rv', 'enc', 'inoltro'], // French, Spanish, Portuguese, Italian
+  ['vl', 'vb', 'pd', 'ilt', 'továbbítás'], // Finnish, Swedish, Polish, Turkish, Hungarian
+  ['пересл', 'πρθ', 'πρδ', '转发', '轉寄', '轉發', '転送', '전달', 'إعادة توجيه', 'הועבר'],
+].flat();
+
+/** One letter is a prefix only as Outlook writes it, in upper case: `R: ` and `I: ` in Italian. */
+const prefix = new RegExp(
+  `(?:(?<reply>${replyPrefixes.join('|')})|(?<forward>${forwardPrefixes.join('|')})|(?<letter>[ri]))` +
+    // `Re[2]:`, `Re(2):`, `Re^2:`, `Re *2:`, and RFC 5256's own `re [blob]:`
+    '(?:\\s?(?:\\[[^[\\]]{0,80}\\]|\\(\\d{1,3}\\)|[\\^*]\\d{1,3}))?\\s?[:：]\\s*',
+  'iuy',
+);
+/** RFC 5256 §5: subj-blob, `[` anything but brackets `]` and white space. */
+const blob = /\[[^[\]]{0,200}\]\s*/y;
+const forwardTrailer = /\s*\(fwd\)$/i;
+const forwardWrapper = /^\[fwd:(.*)\]$/i;
+
+/**
+ * The subject without what answering and forwarding add (RFC 5256 §2.1, with the prefixes of other
+ * languages): for comparing, after lower-casing. `[tags]` in front go too, unless nothing else is left.
+ */
+export function baseSubject(subject: string): string {
+  let text = folded(subject);
+  for (;;) {
+    while (forwardTrailer.test(text)) text = text.replace(forwardTrailer, ''); // step 2
+    text = text.slice(leaderEnd(text)); // steps 3 to 5
+    const wrapped = forwardWrapper.exec(text); // step 6
+    if (wrapped === null) return text.trim();
+    text = wrapped[1]!.trim();
+  }
+}
+
+/** Whether the subject says that the message is a forward: its outermost mark is a forward's, after any `[tags]`. */
+export function isForwardSubject(subject: string): boolean {
+  const text = folded(subject);
+  const first = prefixAt(text, skipBlobs(text, 0));
+  if (first !== null) return first.forward;
+  return forwardTrailer.test(text) || forwardWrapper.test(text);
+}
+
+/**
+ * The subject of an answer: as it is when it already starts with `Re:`, else `Re: ` and the subject
+ * without its answer and forward marks. `[tags]` stay: ticket systems find their case by them.
+ */
+export function replySubject(subject: string): string {
+  const text = folded(subject);
+  if (/^re\s?:/i.test(text)) return text;
+  let at = 0;
+  for (let next = prefixAt(text, at); next !== null; next = prefixAt(text, at)) at = next.end;
+  return `Re: ${text.slice(at)}`.trim();
+}
+
+function folded(subject: string): string {
+  return cut(subject, subjectCharsMax).replace(/\s+/g, ' ').trim();
+}
+
+/** Where the base subject starts: after prefixes and blobs, blobs only while something follows them. */
+function leaderEnd(text: string): number {
+  let at = 0;
+  for (;;) {
+    const afterBlobs = skipBlobs(text, at);
+    const next = prefixAt(text, afterBlobs);
+    if (next === null) return afterBlobs < text.length ? afterBlobs : at;
+    at = next.end;
+  }
+}
+
+function skipBlobs(text: string, from: number): number {
+  let at = from;
+  for (;;) {
+    blob.lastIndex = at;
+    const match = blob.exec(text);
+    // A `[Fwd: …]` around the whole is step 6's, no tag.
+    if (match === null || /^\[fwd:/i.test(match[0])) return at;
+    at += match[0].length;
+  }
+}
+
+function prefixAt(text: string, at: number): { end: number; forward: boolean } | null {
+  prefix.lastIndex = at;
+  const match = prefix.exec(text);
+  if (match === null) return null;
+  const letter = match.groups?.['letter'];
+  if (letter !== undefined && !/^[RI]:/.test(text.slice(at))) return null;
+  return { end: at + match[0].length, forward: letter === 'I' || match.groups?.['forward'] !== undefined };
+}
