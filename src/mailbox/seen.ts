@@ -1,0 +1,45 @@
+import { headerFingerprint } from '../message/fingerprint.ts';
+import { readHeader } from '../message/header.ts';
+import { mailKind } from '../message/kind.ts';
+import { summariseStructure } from '../message/structure.ts';
+import type { StructureNode } from '../message/structure.ts';
+import type { Place, Sighting } from '../filing/sighting.ts';
+import type { MailboxId } from '../lib/id.ts';
+
+/** One message as FETCH shows it, before its body is asked for. */
+export type Seen = {
+  uid: number;
+  /** The header fields that were asked for, raw. */
+  header: Buffer;
+  structure: StructureNode | undefined;
+  /** INTERNALDATE, ms since the epoch; NaN where the server gave none. */
+  internalDate: number;
+  /** RFC822.SIZE in bytes. */
+  size: number;
+  /** Flags and labels, lower-case. */
+  marks: ReadonlySet<string>;
+  gmail: { messageId: string; threadId: string } | null;
+};
+
+/** What FETCH showed, as filing knows it. Pure. */
+export function sightingOf(
+  mailboxId: MailboxId,
+  place: Omit<Place, 'uid'>,
+  seen: Seen,
+  now: number,
+): Sighting {
+  const header = readHeader(seen.header);
+  const parts = summariseStructure(seen.structure);
+  return {
+    mailboxId,
+    place: { ...place, uid: seen.uid },
+    header,
+    parts,
+    kind: mailKind(header, parts).kind,
+    fingerprint: headerFingerprint(header),
+    internalDate: Number.isNaN(seen.internalDate) ? (header.date ?? now) : seen.internalDate,
+    size: seen.size,
+    marks: seen.marks,
+    gmail: seen.gmail,
+  };
+}

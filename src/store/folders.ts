@@ -1,0 +1,73 @@
+import { newId } from '../lib/id.ts';
+import type { FolderId, MailboxId } from '../lib/id.ts';
+import { jsonText, rows, run } from './database.ts';
+import type { Db } from './database.ts';
+
+/** A folder as it is remembered. */
+export type SavedFolder = {
+  id: FolderId;
+  path: string;
+  role: 'all' | 'inbox' | 'sent' | 'archive' | 'other' | 'spam' | 'trash' | 'drafts';
+  /** Null: never looked into. */
+  uidValidity: number | null;
+  cursorUid: number;
+  /** It was not in the last listing. */
+  missing: boolean;
+};
+
+/**
+ * Brings the remembered folders in line with a listing: new ones are added, roles renewed, ones that
+ * are not listed marked as missing (never removed: a listing is evidence, no proof). Answers all.
+ */
+export async function saveFolders(
+  db: Db,
+  mailboxId: MailboxId,
+  listed: readonly Pick<SavedFolder, 'path' | 'role'>[],
+): Promise<SavedFolder[]> {
+  const folders = listed.map((folder) => ({ id: newId('fld'), ...folder }));
+  await run(
+    db,
+    `insert into folders (id, mailbox_id, path, role)
+     select id, :mailboxId, path, role from json_to_recordset(:folders::json) as t(id text, path text, role text)
+     on conflict (mailbox_id, path) do update set role = excluded.role, missing_since = null
+      where folders.role <> excluded.role or folders.missing_since is not null`,
+    { mailboxId, folders: jsonText(folders) },
+  );
+  await run(
+    db,
+    `update folders set missing_since = now()
+      where mailbox_id = :mailboxId and missing_since is null and path <> all(:paths)`,
+    { mailboxId, paths: listed.map((folder) => folder.path) },
+  );
+  return readFolders(db, mailboxId);
+}
+
+/** All folders of a mailbox that are remembered. */
+export async function readFolders(db: Db, mailboxId: MailboxId): Promise<SavedFolder[]> {
+  const found = await rows<
+    Omit<SavedFolder, 'uidValidity' | 'cursorUid'> & { uid_validity: string | null; cursor_uid: string }
+  >(
+    db,
+    `select id, path, role, uid_validity, cursor_uid, missing_since is not null as missing
+       from folders where mailbox_id = :mailboxId order by path`,
+    { mailboxId },
+  );
+  return found.map(({ uid_validity, cursor_uid, ...folder }) => ({
+    ...folder,
+    uidValidity: uid_validity === null ? null : Number(uid_validity),
+    cursorUid: Number(cursor_uid),
+  }));
+}
+
+/** Where a folder that was never looked into, or was numbered anew, is read from. */
+export async function startFolder(
+  db: Db,
+  folderId: FolderId,
+  cursor: { uidValidity: number; cursorUid: number },
+): Promise<void> {
+  await run(
+    db,
+    'update folders set uid_validity = :uidValidity, cursor_uid = :cursorUid, highest_modseq = null where id = :folderId',
+    { folderId, ...cursor },
+  );
+}
