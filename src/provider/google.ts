@@ -142,25 +142,24 @@ function accessTokenOf(tokens: Credentials): { accessToken: string; accessTokenE
  */
 async function revoke(revokeUrl: string, refreshToken: string): Promise<'revoked'> {
   let response: Response;
+  let text: string;
   try {
     response = await fetch(revokeUrl, {
       method: 'POST',
       body: new URLSearchParams({ token: refreshToken }),
       signal: AbortSignal.timeout(tokenCallMsMax),
     });
+    text = await response.text();
   } catch (error) {
     throw tokenFailure({ ...unanswered, stage: 'revoke', networkCode: networkCodeOf(error) });
   }
-  const text = await response.text();
-  if (response.ok) return 'revoked';
-  const body = parsed(text);
   // Revoked already, by the person or by an earlier call: what was wanted holds (RFC 7009 §2.2).
-  if (response.status === 400 && /"invalid_(token|grant)"/.test(text)) return 'revoked';
+  if (response.ok || (response.status === 400 && /"invalid_(token|grant)"/.test(text))) return 'revoked';
   throw tokenFailure({
     ...unanswered,
     stage: 'revoke',
     status: response.status,
-    body,
+    body: parsed(text),
     retryAfterMs: retryAfterMsOf(response.headers.get('retry-after'), Date.now()),
   });
 }

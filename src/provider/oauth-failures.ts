@@ -152,7 +152,7 @@ export function networkCodeOf(thrown: unknown): string {
   let error = thrown;
   let name = 'unknown';
   for (let depth = 0; depth < 5 && error instanceof Error; depth += 1) {
-    if ('code' in error && typeof error.code === 'string' && /^[A-Z_]{3,40}$/.test(error.code))
+    if ('code' in error && typeof error.code === 'string' && /^[A-Za-z_]{3,40}$/.test(error.code))
       return error.code;
     if (error.name === 'TimeoutError') name = error.name;
     error = error.cause;

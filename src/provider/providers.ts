@@ -5,7 +5,7 @@ export type ProviderName = 'gmail' | 'outlook' | 'imap' | 'sandbox';
 export type ServerAddress = { host: string; port: number; security: 'tls' | 'starttls' | 'none' };
 
 /** Microsoft's separate clouds. An app must be registered in the one it is used with. */
-export type MicrosoftCloud = 'global' | 'us_gcc_high' | 'us_dod' | 'china';
+type MicrosoftCloud = 'global' | 'us_gcc_high' | 'us_dod' | 'china';
 
 /** What is particular about a provider, as data. Flows read this table; none asks for a provider by name. */
 export type Provider = {
@@ -82,7 +82,7 @@ export type MicrosoftEndpoints = {
   issuer: string;
 };
 
-export type OAuthEndpoints = GoogleEndpoints | MicrosoftEndpoints;
+type OAuthEndpoints = GoogleEndpoints | MicrosoftEndpoints;
 
 /** What the operator can point elsewhere: another cloud, a proxy, the servers of the tests. */
 export type ProviderEndpoints = {

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import type { ProviderEndpoints } from '../../src/provider/providers.ts';
 import { endpointsAt, startIdentityProvider, type IdentityProvider } from '../support/identity.ts';
@@ -82,6 +84,22 @@ describe('Google, through google-auth-library', () => {
     assert.equal(tokens.refreshToken, null);
     assert.notEqual(tokens.accessToken, grant.accessToken);
     assert.equal(await isLive(tokens.accessToken), true);
+  });
+
+  test('a rotated refresh token, should one come, is not lost', async () => {
+    const body = { access_token: 'access', expires_in: 3599, refresh_token: 'rotated' };
+    const server = createServer((_, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    try {
+      const { port } = server.address() as AddressInfo;
+      const tokens = await open({ tokenUrl: `http://127.0.0.1:${port}/` }).refresh({ refreshToken: 'old' });
+      assert.equal(tokens.refreshToken, 'rotated');
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
   });
 
   test('revoking ends the grant, twice is fine, and no token is in a URL', async () => {

@@ -202,6 +202,7 @@ test('networkCodeOf looks along the causes', () => {
     networkCodeOf(new Error('x', { cause: new DOMException('late', 'TimeoutError') })),
     'TimeoutError',
   );
+  assert.equal(networkCodeOf(Object.assign(new Error('x'), { code: 'TimeoutError' })), 'TimeoutError');
   assert.equal(networkCodeOf('text'), 'unknown');
 });
 
