@@ -45,7 +45,7 @@ export function createHttpServer(routes: Routes, log: Log) {
   };
 }
 
-export function text(status: number, body: string): Response {
+function text(status: number, body: string): Response {
   return { status, headers: { 'content-type': 'text/plain; charset=utf-8' }, body };
 }
 
@@ -103,7 +103,7 @@ function send(outgoing: ServerResponse, response: Response): void {
     'cache-control': 'no-store',
     // No form-action: browsers apply it to the redirect that follows the consent form, back to the gateway.
     'content-security-policy':
-      "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'",
+      "default-src 'none'; style-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'",
     'referrer-policy': 'no-referrer',
     'x-content-type-options': 'nosniff',
     ...response.headers,

@@ -4,7 +4,7 @@ import { headerOf, type Part } from './mime.ts';
 // Everything here is text of one character for each byte, so that literals can be written inside it.
 
 /** An nstring: NIL, a quoted string, or a literal for what may not be quoted (RFC 3501 §4.3). */
-export function nstring(value: string | undefined): string {
+function nstring(value: string | undefined): string {
   if (value === undefined) return 'NIL';
   // eslint-disable-next-line no-control-regex -- control characters are what may not be quoted
   if (/[\x00-\x1f\x7f-\uffff]/.test(value)) return `{${value.length}}\r\n${value}`;

@@ -23,6 +23,8 @@ export function createImapServer(options: {
   const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
+    // A reset after the session has ended would otherwise be nobody's, and end the process.
+    socket.on('error', (error) => options.log.debug({ reason: error.message }, 'sandbox IMAP socket failed'));
     serve(socket, options).catch((error: unknown) => {
       options.log.debug({ reason: messageOf(error) }, 'sandbox IMAP session ended');
       socket.destroy();
@@ -49,7 +51,7 @@ async function serve(socket: Socket, options: Options): Promise<void> {
     input: createImapInput(socket),
     write: (line) => void socket.write(`${line}\r\n`, 'latin1'),
     send: async (bytes) => {
-      if (socket.write(bytes)) return;
+      if (socket.write(bytes) || socket.destroyed) return;
       await new Promise<void>((resolve) => {
         const go = () => {
           socket.off('drain', go).off('close', go);

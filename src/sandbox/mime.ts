@@ -1,5 +1,5 @@
 /** One header field. */
-export type Header = {
+type Header = {
   /** In lower case. */
   name: string;
   /** Unfolded; 8-bit bytes and encoded words as they came, one character for each byte. */

@@ -51,9 +51,8 @@ export function createOauth(options: Options) {
     /** The mailbox that an access token opens for a login name, as IMAP and SMTP ask it. */
     authorise: (login: string, accessToken: string): Mailbox | undefined => {
       const grant = options.tokens.verify('access', accessToken);
-      if (!grant?.scope.split(' ').includes(mailScope) || grant.email !== login.toLowerCase())
-        return undefined;
-      return options.store.open(grant.email);
+      const opens = grant?.scope.split(' ').includes(mailScope) && grant.email === login.toLowerCase();
+      return grant && opens ? options.store.open(grant.email) : undefined;
     },
   };
 }
@@ -105,15 +104,10 @@ function consentPage(context: Context, fields: Map<string, string>, problem?: st
             <input type="radio" name="person" value={address} checked={address === chosen} /> {address}
           </label>
         ))}
-        <label class="choice">
-          <input type="radio" name="person" value="" checked={chosen === undefined} /> Somebody else:
+        <label>
+          Or somebody else:
+          <input type="email" name="other" placeholder="carla@sandbox.example" />
         </label>
-        <input
-          type="email"
-          name="other"
-          aria-label="Address of somebody else"
-          placeholder="carla@sandbox.example"
-        />
       </fieldset>
       <fieldset>
         <legend>What may it do?</legend>
@@ -142,7 +136,7 @@ function consentPage(context: Context, fields: Map<string, string>, problem?: st
 function decide(context: Context, fields: Map<string, string>): Response | Promise<Response> {
   const request = parseRequest(context, fields);
   if (fields.get('decision') !== 'allow') return back(request, { error: 'access_denied' });
-  const typed = (fields.get('person') || fields.get('other') || '').trim().toLowerCase();
+  const typed = (fields.get('other') || fields.get('person') || '').trim().toLowerCase();
   const [person, ...more] = parseAddresses(typed);
   if (!person || more.length > 0 || person.address !== typed) {
     return consentPage(context, fields, 'Please choose somebody, or type an address.');

@@ -42,9 +42,11 @@ export function createSmtpServer(options: Options) {
     },
     onData(stream, session, callback) {
       const close = () => closeConnection(smtp, session);
+      const submission = { ...options, tries, signal: stopping.signal, callback, close };
       buffer(stream)
-        .then((raw) =>
-          submit(outgoingOf(session, raw), { ...options, tries, signal: stopping.signal, callback, close }),
+        .then(
+          (raw) => submit(outgoingOf(session, raw), submission),
+          (error: Error) => options.log.debug({ reason: error.message }, 'sandbox SMTP message cut off'),
         )
         .catch((error: unknown) => {
           options.log.error({ reason: messageOf(error) }, 'sandbox submission failed');

@@ -124,7 +124,7 @@ function messageItem(folder: Folder, message: Message) {
     <li>
       <a href={link}>{read ? subject || '(no subject)' : <strong>{subject || '(no subject)'}</strong>}</a>
       <p class="quiet">
-        {folder.name === 'Sent' ? `to ${to}` : `from ${from}`} · {date}
+        {folder.name === 'Sent' ? `to ${to}` : `from ${from}`} · {dateText(date)}
         {read ? '' : ' · unread'}
       </p>
     </li>
@@ -175,7 +175,7 @@ function messagePage(options: Options, fields: Map<string, string>): Promise<Res
         <dt>To</dt>
         <dd>{to}</dd>
         <dt>Date</dt>
-        <dd>{date}</dd>
+        <dd>{dateText(date)}</dd>
       </dl>
       <pre>{textOf(message.raw, structureOf(message))}</pre>
       <p class="row">
@@ -241,6 +241,11 @@ function summaryOf(folder: Folder, message: Message) {
     text: textOf(message.raw, part),
     unread: !hasFlag(message, '\\Seen'),
   };
+}
+
+/** `2026-11-03 10:00 UTC` */
+function dateText(iso: string): string {
+  return `${iso.slice(0, 16).replace('T', ' ')} UTC`;
 }
 
 function answeredBy(store: Store, fields: Map<string, string>): { folder: Folder; message: Message } {

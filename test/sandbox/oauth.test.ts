@@ -38,7 +38,7 @@ describe('the consent of the sandbox', () => {
       const { codeVerifier, codeChallenge = '' } = await client.generateCodeVerifierAsync();
       const url = authoriseUrl(sandbox, codeChallenge, { nonce: 'n-1' });
       const back = await consent(url, {
-        person: '',
+        person: ada,
         other: ' Carla@Sandbox.Example ',
         mail: 'yes',
         decision: 'allow',
