@@ -1,0 +1,113 @@
+import type { ConnectionState } from '../provider/connection-states.ts';
+import type { ProviderName } from '../provider/providers.ts';
+
+/** What a message may be (RULES, Words). */
+export type MessageKind = 'individual' | 'bulk' | 'workflow';
+
+/** All that the table of D looks at. */
+export type RouteQuestion = {
+  kind: MessageKind;
+  /** The user's connection in the sub-account; null: nothing connected. */
+  connection: { provider: ProviderName; state: ConnectionState; address: string } | null;
+  /** What the call gave as `from`: nothing, the connected address, or another. */
+  from: 'none' | 'connected' | 'other';
+};
+
+/** Which way a message takes, or why it takes none. */
+export type Route =
+  | {
+      way: 'mailbox';
+      /** The row of the table, for people. */
+      because: string;
+      /** The state of the connection that a person must mend first (D1); null: it can go out. */
+      holdFor: BlockedState | null;
+    }
+  | {
+      way: 'refused';
+      code: 'no_mailbox_connected' | 'from_not_allowed' | 'route_not_available';
+      because: string;
+    };
+
+/** States of a connection in which nothing can be sent until a person acts. */
+export const blockedStates = [
+  'reauth_required',
+  'admin_consent_required',
+  'permission_missing',
+  'paused',
+] as const satisfies readonly ConnectionState[];
+
+export type BlockedState = (typeof blockedStates)[number];
+
+type Column = 'Gmail' | 'Outlook' | 'nothing';
+
+type Row = {
+  kind: MessageKind;
+  connected: Column;
+  /** Null: whatever the call gave. */
+  from: 'connected' | 'not_connected' | null;
+  through: 'mailbox' | 'provider';
+};
+
+/** RULES, D: the table, read from left to right; one row for each cell, two where `from` decides. */
+const table: readonly Row[] = [
+  { kind: 'individual', connected: 'Gmail', from: null, through: 'mailbox' },
+  { kind: 'individual', connected: 'Outlook', from: null, through: 'mailbox' },
+  { kind: 'individual', connected: 'nothing', from: null, through: 'provider' },
+  { kind: 'bulk', connected: 'Gmail', from: null, through: 'provider' },
+  { kind: 'bulk', connected: 'Outlook', from: 'connected', through: 'mailbox' },
+  { kind: 'bulk', connected: 'Outlook', from: 'not_connected', through: 'provider' },
+  { kind: 'bulk', connected: 'nothing', from: null, through: 'provider' },
+  { kind: 'workflow', connected: 'Gmail', from: null, through: 'provider' },
+  { kind: 'workflow', connected: 'Outlook', from: null, through: 'provider' },
+  { kind: 'workflow', connected: 'nothing', from: null, through: 'provider' },
+];
+
+/** What this version carries out of the table. The others are refused with the row that asks for them. */
+const offered = (row: Row) => row.kind === 'individual' && row.through === 'mailbox';
+
+/** C3: every other host follows Gmail's rules. */
+const columns: Readonly<Record<ProviderName, Column>> = {
+  gmail: 'Gmail',
+  outlook: 'Outlook',
+  imap: 'Gmail',
+  sandbox: 'Gmail',
+};
+
+/** The way that a message takes (D, D1). Never a silent fallback: a mailbox that needs a person holds it. Pure. */
+export function routeOf(question: RouteQuestion): Route {
+  const { kind, connection, from } = question;
+  const connected = connection === null ? 'nothing' : columns[connection.provider];
+  const row = table.find(
+    (candidate) =>
+      candidate.kind === kind &&
+      candidate.connected === connected &&
+      (candidate.from === null || (candidate.from === 'connected') === (from === 'connected')),
+  );
+  if (row === undefined) throw new Error(`the table of D has no row for ${kind}, ${connected}`);
+  const because = words(row, connection?.provider ?? null);
+  if (!offered(row) || connection === null) {
+    const code = row.kind === 'individual' ? 'no_mailbox_connected' : 'route_not_available';
+    return { way: 'refused', code, because };
+  }
+  if (from === 'other') {
+    return {
+      way: 'refused',
+      code: 'from_not_allowed',
+      because: `individual mail is from ${connection.address}`,
+    };
+  }
+  return {
+    way: 'mailbox',
+    because,
+    holdFor: blockedStates.find((state) => state === connection.state) ?? null,
+  };
+}
+
+function words(row: Row, provider: ProviderName | null): string {
+  const follows =
+    provider === null || provider === row.connected.toLowerCase() ? '' : ` (${provider}, as C3 says)`;
+  const from =
+    row.from === null ? '' : row.from === 'connected' ? ', from it' : ', from another address or none';
+  const way = row.through === 'mailbox' ? "the user's mailbox" : "the sub-account's provider";
+  return `${row.kind}, ${row.connected} connected${follows}${from}: ${way}`;
+}
