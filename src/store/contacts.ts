@@ -84,18 +84,21 @@ export async function putContacts(
   subAccountId: string,
   inputs: readonly ContactInput[],
 ): Promise<PutOutcome[] | null> {
-  const locked = await rows(db, 'select 1 from sub_accounts where id = :subAccountId for key share', {
-    subAccountId,
-  });
-  if (locked.length === 0) return null;
+  const [subAccount] = await rows<{ awaiting: boolean }>(
+    db,
+    `select exists (select 1 from contacts where sub_account_id = :subAccountId and awaits_crm_id) as awaiting
+     from sub_accounts where id = :subAccountId for key share`,
+    { subAccountId },
+  );
+  if (subAccount === undefined) return null;
   const members = await membersAmong(db, subAccountId, inputs);
   const known = (input: ContactInput) => input.assignedUserId === null || members.has(input.assignedUserId);
   const wanted = new Map<string, Wanted>();
   for (const input of inputs) if (known(input)) wanted.set(input.id, withCanonical(input));
   // One order for every writer: two imports that overlap wait for each other and never deadlock.
   const sorted = [...wanted.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
-  const stored = await lockContacts(db, subAccountId, sorted);
-  const absorbed = await takeOver(db, subAccountId, sorted, stored);
+  const stored = await storedAmong(db, subAccountId, sorted);
+  const absorbed = subAccount.awaiting ? await takeOver(db, subAccountId, sorted, stored) : [];
   const changed = sorted.filter((contact) => !isStored(contact, stored.get(contact.id)));
   await writeContacts(db, subAccountId, changed);
   for (const { from, into } of absorbed) await mergeContact(db, { subAccountId, from, into });
@@ -160,15 +163,15 @@ const storedColumns = `c.id, c.name, c.assigned_user_id as "assignedUserId", c.a
   array(select a.address from contact_addresses a
     where a.sub_account_id = c.sub_account_id and a.contact_id = c.id order by a.position) as emails`;
 
-async function lockContacts(
+/** Without a lock: what another writer changes meanwhile is overwritten, as if it had come first. */
+async function storedAmong(
   db: Db,
   subAccountId: string,
   sorted: readonly Wanted[],
 ): Promise<Map<string, Stored>> {
   const found = await rows<Stored>(
     db,
-    `select ${storedColumns} from contacts c
-     where c.sub_account_id = :subAccountId and c.id = any(:ids) order by c.id for update`,
+    `select ${storedColumns} from contacts c where c.sub_account_id = :subAccountId and c.id = any(:ids)`,
     { subAccountId, ids: sorted.map((contact) => contact.id) },
   );
   return new Map(found.map((contact) => [contact.id, contact]));
@@ -229,12 +232,13 @@ function isStored(wanted: Wanted, stored: Stored | undefined): boolean {
 
 async function writeContacts(db: Db, subAccountId: string, contacts: readonly Wanted[]): Promise<void> {
   if (contacts.length === 0) return;
-  await run(
+  const written = await rows<{ id: string; replaced: boolean }>(
     db,
     `insert into contacts (sub_account_id, id, name, assigned_user_id)
      select :subAccountId, * from unnest(:ids::text[], :names::text[], :assignedUserIds::text[])
      on conflict (sub_account_id, id) do update set name = excluded.name,
-       assigned_user_id = excluded.assigned_user_id, awaits_crm_id = false, updated_at = now()`,
+       assigned_user_id = excluded.assigned_user_id, awaits_crm_id = false, updated_at = now()
+     returning id, xmax <> 0 as replaced`,
     {
       subAccountId,
       ids: contacts.map((contact) => contact.id),
@@ -242,11 +246,18 @@ async function writeContacts(db: Db, subAccountId: string, contacts: readonly Wa
       assignedUserIds: contacts.map((contact) => contact.assignedUserId),
     },
   );
-  await run(
-    db,
-    'delete from contact_addresses where sub_account_id = :subAccountId and contact_id = any(:ids)',
-    { subAccountId, ids: contacts.map((contact) => contact.id) },
-  );
+  const replaced = written.filter((row) => row.replaced).map((row) => row.id);
+  if (replaced.length > 0) {
+    await run(
+      db,
+      'delete from contact_addresses where sub_account_id = :subAccountId and contact_id = any(:replaced)',
+      { subAccountId, replaced },
+    );
+  }
+  await writeAddresses(db, subAccountId, contacts);
+}
+
+async function writeAddresses(db: Db, subAccountId: string, contacts: readonly Wanted[]): Promise<void> {
   const addresses = contacts.flatMap((contact) =>
     contact.emails.map((address, position) => ({
       contactId: contact.id,
