@@ -24,8 +24,6 @@ export type ListenerDeps = {
   providerOf(mailbox: Mailbox): Provider;
   /** A login that works now. `refused` is the one that the server turned down last. Rejects with a Failure. */
   loginOf(mailbox: Mailbox, refused: Login | null): Promise<Login>;
-  /** PEM of authorities to trust besides the system's. */
-  tlsAuthorities: string | null;
   limits: ListenerLimits;
 };
 
@@ -68,8 +66,8 @@ export type Listener = {
  */
 export function startListener(deps: ListenerDeps, mailboxId: MailboxId): Listener {
   const stopping = new AbortController();
-  const bell = createBell();
-  stopping.signal.addEventListener('abort', () => bell.ring(), { once: true });
+  const bell = createBell(deps.clock);
+  stopping.signal.addEventListener('abort', () => bell.wake(), { once: true });
   const log = deps.log.child({ mailbox: mailboxId });
   const done = listenForever({ ...deps, log }, mailboxId, { stop: stopping.signal, bell }).catch(
     (error: unknown) => {
@@ -83,7 +81,7 @@ export function startListener(deps: ListenerDeps, mailboxId: MailboxId): Listene
     done,
     wake: () => {
       bell.everything = true;
-      bell.ring();
+      bell.wake();
     },
     stop: () => {
       stopping.abort();

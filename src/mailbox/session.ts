@@ -12,8 +12,6 @@ export type Login = { user: string; accessToken: string } | { user: string; pass
 export type SessionOptions = {
   server: ServerAddress;
   login: Login;
-  /** PEM of authorities to trust besides the system's. */
-  tlsAuthorities: string | null;
   /** The open folder has more messages than before: go and look. */
   onArrival(): void;
   /** The connection is gone, for whatever reason. Called once. */
@@ -85,7 +83,6 @@ function clientOptions(options: SessionOptions): ImapFlowOptions {
     port: server.port,
     secure: server.security === 'tls',
     doSTARTTLS: server.security === 'starttls' ? true : server.security === 'none' ? false : undefined,
-    tls: options.tlsAuthorities === null ? {} : { ca: options.tlsAuthorities },
     auth:
       'accessToken' in login
         ? { user: login.user, accessToken: login.accessToken }

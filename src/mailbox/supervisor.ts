@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { messageOf } from '../lib/failure.ts';
+import { createWaker } from '../lib/waker.ts';
 import type { MailboxId } from '../lib/id.ts';
 import { leaseMailboxes, releaseLeases, renewLeases } from '../store/mailboxes.ts';
-import { createBell } from './bell.ts';
+
 import { startListener } from './listener.ts';
 import type { Listener, ListenerDeps } from './listener.ts';
 
@@ -39,7 +40,7 @@ export type Supervisor = {
 export function createSupervisor(deps: ListenerDeps, limits: SupervisorLimits): Supervisor {
   const owner = randomUUID();
   const listeners = new Map<MailboxId, Listener>();
-  const bell = createBell();
+  const waker = createWaker(deps.clock);
   const stopping = new AbortController();
   let running: Promise<void> = Promise.resolve();
   let renewedAt = deps.clock.now();
@@ -54,7 +55,7 @@ export function createSupervisor(deps: ListenerDeps, limits: SupervisorLimits): 
     listeners.set(id, listener);
     void listener.done.then(() => {
       if (listeners.get(id) === listener) listeners.delete(id);
-      bell.ring();
+      waker.wake();
     });
   };
 
@@ -77,7 +78,7 @@ export function createSupervisor(deps: ListenerDeps, limits: SupervisorLimits): 
   const run = async () => {
     let more = false;
     while (!stopping.signal.aborted) {
-      await bell.wait(deps.clock, more ? 0 : limits.beatMs);
+      await waker.wait(more ? 0 : limits.beatMs);
       if (stopping.signal.aborted) return;
       try {
         more = await beat();
@@ -93,18 +94,18 @@ export function createSupervisor(deps: ListenerDeps, limits: SupervisorLimits): 
 
   return {
     start: () => {
-      bell.ring();
+      waker.wake();
       running = run();
     },
     stop: async () => {
       stopping.abort();
-      bell.ring();
+      waker.wake();
       await running;
       await end([...listeners.keys()]);
     },
     wake: (mailboxId) => {
       listeners.get(mailboxId)?.wake();
-      bell.ring();
+      waker.wake();
     },
     size: () => listeners.size,
   };

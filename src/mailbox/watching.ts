@@ -45,14 +45,13 @@ export async function watchMailbox(
     const session = await openSession({
       server,
       login,
-      tlsAuthorities: deps.tlsAuthorities,
       onArrival: () => {
         bell.woken.add(path.open);
-        bell.ring();
+        bell.wake();
       },
       onClose: () => {
         closed = true;
-        bell.ring();
+        bell.wake();
       },
     });
     opened.push(session);
@@ -128,7 +127,7 @@ async function listen(round: Round): Promise<void> {
   await goLive(round, startedAt, await openAndCatchUp(round));
   while (!stop.aborted && !closed()) {
     for (const session of sessions.values()) session.idle();
-    await bell.wait(deps.clock, Math.max(0, lookedAt + deps.limits.lookEveryMs - deps.clock.now()));
+    await bell.wait(Math.max(0, lookedAt + deps.limits.lookEveryMs - deps.clock.now()));
     if (stop.aborted || closed()) return;
     const now = deps.clock.now();
     // A new listing may need other connections: the simplest way to have them is to begin again.

@@ -1,0 +1,235 @@
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import type { ProviderEndpoints } from './provider/providers.ts';
+
+/** One setting: what it is called in the environment (`TWOWAY_` before it), what it means, what it is by default. */
+type Setting<Schema extends z.ZodType> = {
+  schema: Schema;
+  /** As a person writes it; empty: none. */
+  default: string;
+  explain: string;
+  /** Never printed, never in an example. */
+  secret?: boolean;
+};
+
+function setting<Schema extends z.ZodType>(of: Setting<Schema>): Setting<Schema> {
+  return of;
+}
+
+const port = z.coerce.number().int().min(0).max(65_535);
+const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== ''),
+);
+const optional = z.string().transform((text) => (text === '' ? null : text));
+const onOff = z.enum(['on', 'off', '']);
+
+const address = z.object({
+  host: z.string(),
+  port: z.number().int(),
+  security: z.enum(['tls', 'starttls', 'none']),
+});
+
+/** JSON of `ProviderEndpoints` (src/provider/providers.ts). */
+const endpoints = z.string().transform((text, context): ProviderEndpoints => {
+  if (text === '') return {};
+  try {
+    const parsed = z
+      .strictObject({
+        authoriseUrl: z.url(),
+        tokenUrl: z.url(),
+        revokeUrl: z.url(),
+        certsUrl: z.url(),
+        issuers: z.array(z.string()),
+        cloud: z.enum(['global', 'us_gcc_high', 'us_dod', 'china']),
+        authority: z.url(),
+        tenant: z.string(),
+        imap: address.partial(),
+        smtp: address.partial(),
+      })
+      .partial()
+      .parse(JSON.parse(text));
+    return parsed as ProviderEndpoints;
+  } catch (error) {
+    context.addIssue({ code: 'custom', message: `must be JSON of endpoints: ${String(error)}` });
+    return z.NEVER;
+  }
+});
+
+/** Every setting. The order is that of config/example.env. */
+const settings = {
+  DATABASE_URL: setting({
+    schema: optional,
+    default: '',
+    explain:
+      'PostgreSQL 15 or later, postgres://user:password@host:5432/twoway. Empty: the embedded database in TWOWAY_DATA_DIR, for a trial or one small machine; it does not survive a power cut.',
+    secret: true,
+  }),
+  DATABASE_CONNECTIONS: setting({
+    schema: z.coerce.number().int().min(2).max(500),
+    default: '20',
+    explain: 'Most connections to PostgreSQL that this process opens.',
+  }),
+  DATA_DIR: setting({
+    schema: z.string().min(1),
+    default: 'data',
+    explain:
+      'Folder of the embedded database, the blobs (raw messages, attachments) and the generated secret.',
+  }),
+  SECRET_KEYS: setting({
+    schema: list,
+    default: '',
+    explain:
+      'Keys that seal credentials at rest: 32 random bytes each, in base64, separated by commas, the newest first. Empty: one is generated into TWOWAY_DATA_DIR/secret.key.',
+    secret: true,
+  }),
+  PUBLIC_URL: setting({
+    schema: z.url().or(z.literal('')),
+    default: '',
+    explain:
+      'Where browsers reach this gateway; the redirect URI at Google and Microsoft is this and /connect/callback. Empty: the HTTP address.',
+  }),
+  HTTP_HOST: setting({
+    schema: z.string(),
+    default: '127.0.0.1',
+    explain: 'Where the API and the pages listen.',
+  }),
+  HTTP_PORT: setting({ schema: port, default: '8080', explain: 'Their port; 0 takes a free one.' }),
+  SMTP_HOST: setting({
+    schema: z.string(),
+    default: '127.0.0.1',
+    explain: 'Where mail to logging addresses is taken.',
+  }),
+  SMTP_PORT: setting({ schema: port, default: '2525', explain: 'Its port; 0 takes a free one.' }),
+  LOG_LEVEL: setting({
+    schema: z.enum(['debug', 'info', 'warn', 'error']),
+    default: 'info',
+    explain: 'How much is logged: debug, info, warn or error.',
+  }),
+  GOOGLE_CLIENT_ID: setting({
+    schema: optional,
+    default: '',
+    explain: 'OAuth client of the Google Cloud console; empty: Gmail is not offered.',
+  }),
+  GOOGLE_CLIENT_SECRET: setting({ schema: optional, default: '', explain: 'Its secret.', secret: true }),
+  MICROSOFT_CLIENT_ID: setting({
+    schema: optional,
+    default: '',
+    explain: 'Application of the Entra admin centre; empty: Outlook is not offered.',
+  }),
+  MICROSOFT_CLIENT_SECRET: setting({ schema: optional, default: '', explain: 'Its secret.', secret: true }),
+  GMAIL_ENDPOINTS: setting({
+    schema: endpoints,
+    default: '',
+    explain: 'JSON that points parts of Gmail elsewhere (tests, proxies).',
+  }),
+  OUTLOOK_ENDPOINTS: setting({
+    schema: endpoints,
+    default: '',
+    explain: 'The same for Outlook, for example {"cloud":"us_gcc_high"} or {"tenant":"organizations"}.',
+  }),
+  ALLOW_PRIVATE: setting({
+    schema: list,
+    default: '',
+    explain:
+      'Private networks (CIDR) and host names that webhooks and generic mail hosts may be at, separated by commas. Empty: public addresses only.',
+  }),
+  SANDBOX: setting({
+    schema: onOff,
+    default: '',
+    explain:
+      'The in-process mail provider to try everything on: on or off. Empty: on, unless NODE_ENV is production, where it is refused.',
+  }),
+  SANDBOX_PORT: setting({
+    schema: port,
+    default: '8143',
+    explain: "The sandbox's IMAP port; its SMTP and its pages take the two after it. 0 takes free ones.",
+  }),
+} as const;
+
+type Settings = { [Name in keyof typeof settings]: z.output<(typeof settings)[Name]['schema']> };
+
+/** The configuration in force. */
+export type Config = Settings & { production: boolean };
+
+/** All that is wrong with a configuration, at once. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(
+      `The configuration has ${problems.length === 1 ? 'a problem' : 'problems'}:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`,
+    );
+    this.name = 'ConfigError';
+    this.problems = problems;
+  }
+}
+
+/**
+ * Reads the settings from the environment. `TWOWAY_X_FILE` names a file that holds the value of
+ * `TWOWAY_X`, for mounted secrets. The only reader of the environment. Throws ConfigError.
+ */
+export function readConfig(environment: NodeJS.ProcessEnv): Config {
+  const problems: string[] = [];
+  const values: Record<string, unknown> = {};
+  for (const [name, { schema, default: byDefault }] of Object.entries(settings)) {
+    const given = givenValue(environment, name, problems);
+    const parsed = schema.safeParse(given ?? byDefault);
+    if (parsed.success) values[name] = parsed.data;
+    else problems.push(`TWOWAY_${name}: ${parsed.error.issues.map((issue) => issue.message).join('; ')}`);
+  }
+  for (const name of Object.keys(environment).filter((key) => key.startsWith('TWOWAY_'))) {
+    const bare = name.slice('TWOWAY_'.length);
+    if (!(bare in settings) && !(bare.replace(/_FILE$/, '') in settings))
+      problems.push(`${name}: there is no such setting`);
+  }
+  const production = environment['NODE_ENV'] === 'production';
+  problems.push(...contradictions(values as Partial<Settings>, production));
+  if (problems.length > 0) throw new ConfigError(problems);
+  return { ...(values as Settings), production };
+}
+
+function givenValue(environment: NodeJS.ProcessEnv, name: string, problems: string[]): string | undefined {
+  const direct = environment[`TWOWAY_${name}`];
+  const file = environment[`TWOWAY_${name}_FILE`];
+  if (file === undefined) return direct;
+  if (direct !== undefined) problems.push(`TWOWAY_${name} and TWOWAY_${name}_FILE are both set`);
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    problems.push(`TWOWAY_${name}_FILE: ${error instanceof Error ? error.message : String(error)}`);
+    return direct;
+  }
+}
+
+function contradictions(values: Partial<Settings>, production: boolean): string[] {
+  const problems: string[] = [];
+  if (production && values.SANDBOX === 'on')
+    problems.push('TWOWAY_SANDBOX: the sandbox is never started in production');
+  for (const provider of ['GOOGLE', 'MICROSOFT'] as const) {
+    const id = values[`${provider}_CLIENT_ID`];
+    const secret = values[`${provider}_CLIENT_SECRET`];
+    if ((id === null) !== (secret === null))
+      problems.push(`TWOWAY_${provider}_CLIENT_ID and _SECRET: one is set and the other is not`);
+  }
+  for (const [position, key] of (values.SECRET_KEYS ?? []).entries()) {
+    if (Buffer.from(key, 'base64').length !== 32)
+      problems.push(`TWOWAY_SECRET_KEYS: key ${position + 1} is not 32 bytes of base64`);
+  }
+  return problems;
+}
+
+/** The text of config/example.env: every setting with its meaning and its default. */
+export function exampleEnvironment(): string {
+  const entries = Object.entries(settings).map(
+    ([name, { explain, default: byDefault, secret }]: [string, Setting<z.ZodType>]) =>
+      [
+        `# ${explain}`,
+        ...(secret === true ? [`# Or TWOWAY_${name}_FILE, the path of a file that holds it.`] : []),
+        `#TWOWAY_${name}=${byDefault}`,
+      ].join('\n'),
+  );
+  return `# Every setting of Twoway. Written by \`npm run twoway -- example-env\`; a test compares it.\n\n${entries.join('\n\n')}\n`;
+}

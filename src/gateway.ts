@@ -1,0 +1,226 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { createApi } from './api/app.ts';
+import { createFirstKey } from './api/auth.ts';
+import { startHttpServer } from './api/server.ts';
+import type { Config } from './config.ts';
+import type { FilingDeps } from './filing/file.ts';
+import { startIntake } from './intake/server.ts';
+import { systemClock } from './lib/clock.ts';
+import { Failure } from './lib/failure.ts';
+import { createLog } from './lib/log.ts';
+import type { Log } from './lib/log.ts';
+import { createNetGuard } from './lib/net-guard.ts';
+import { createSecretBox } from './lib/secret-box.ts';
+import type { SecretBox } from './lib/secret-box.ts';
+import { listenerLimits } from './mailbox/listener.ts';
+import { createSupervisor, supervisorLimits } from './mailbox/supervisor.ts';
+import type { Login } from './mailbox/session.ts';
+import { stopParsing } from './message/parse.ts';
+import type { ClientCredentials, OAuthClient } from './provider/oauth.ts';
+import { createOAuthClient } from './provider/oauth-client.ts';
+import { resolveProvider } from './provider/providers.ts';
+import type { Provider, ProviderEndpoints, ProviderName } from './provider/providers.ts';
+import { createTokenService } from './provider/tokens.ts';
+import type { TokenService } from './provider/tokens.ts';
+import { startSandbox } from './sandbox/sandbox.ts';
+import type { Sandbox } from './sandbox/sandbox.ts';
+import { createDiskBlobs } from './store/blobs.ts';
+import { openDatabase } from './store/database.ts';
+import type { Database, Db } from './store/database.ts';
+import { lockDirectory } from './store/directory-lock.ts';
+import { readPassword } from './store/mailboxes.ts';
+import type { Mailbox } from './store/mailboxes.ts';
+import { createTokenStore } from './store/tokens.ts';
+import { createDeliverer } from './webhook/deliverer.ts';
+import { createPublisher } from './webhook/publisher.ts';
+import { createWebhookAgent } from './webhook/request.ts';
+
+/** A running gateway. */
+export type Gateway = {
+  /** Where the API and the pages answer. */
+  url: string;
+  smtpPort: number;
+  /** The first administrator's key, on the start that made it; null afterwards. */
+  firstKey: string | null;
+  /** The sandbox's own pages; null where it does not run. */
+  sandboxUrl: string | null;
+  stop(): Promise<void>;
+};
+
+/**
+ * Starts everything in order: the database before what writes to it, the workers before the doors.
+ * A failure on the way stops what was started. `stop` goes the other way round.
+ */
+export async function startGateway(config: Config): Promise<Gateway> {
+  const started: (() => Promise<void> | void)[] = [];
+  const stop = async () => {
+    for (const end of started.splice(0).toReversed()) await end();
+  };
+  try {
+    return { ...(await start(config, (end) => started.push(end))), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+type Defer = (end: () => Promise<void> | void) => void;
+
+async function start(config: Config, defer: Defer): Promise<Omit<Gateway, 'stop'>> {
+  const clock = systemClock;
+  const log = createLog(config.LOG_LEVEL);
+  const { db } = await openData(config, defer);
+  const secretBox = createSecretBox(secretKeys(config));
+  const netGuard = createNetGuard({ allow: config.ALLOW_PRIVATE });
+  const dispatcher = createWebhookAgent(netGuard);
+  defer(() => dispatcher.close());
+  const deliverer = createDeliverer({ db, dispatcher, clock, log, secretBox });
+  const publisher = createPublisher({ db, clock, log, published: (webhooks) => deliverer.wake(webhooks) });
+  const filing: FilingDeps = {
+    db,
+    blobs: createDiskBlobs(join(config.DATA_DIR, 'blobs')),
+    secretBox,
+    clock,
+    log,
+    wakePublisher: () => publisher.wake(),
+  };
+  const sandbox = await startSandboxIfWanted(config, log, defer);
+  const providers = resolveProviders(config, sandbox);
+  const oauth = oauthClients(config, providers, sandbox);
+  const tokens = createTokenService({ store: createTokenStore(db, secretBox), clock, oauthFor: oauth, log });
+  const supervisor = createSupervisor(
+    {
+      filing,
+      clock,
+      log,
+      limits: listenerLimits,
+      providerOf: (mailbox) => providers[mailbox.provider],
+      loginOf: (mailbox, refused) => logIn({ db, secretBox, tokens }, mailbox, refused),
+    },
+    supervisorLimits,
+  );
+  const firstKey = await createFirstKey(db);
+  publisher.start();
+  defer(() => publisher.stop());
+  deliverer.start();
+  defer(() => deliverer.stop());
+  supervisor.start();
+  defer(() => supervisor.stop());
+  const intake = await startIntake({ host: config.SMTP_HOST, port: config.SMTP_PORT });
+  defer(() => intake.stop());
+  const api = createApi({ db, secretBox, clock, log, disconnect: async () => {} });
+  const http = await startHttpServer({ app: api, host: config.HTTP_HOST, port: config.HTTP_PORT });
+  defer(() => http.stop());
+  return { url: http.url, smtpPort: intake.port, firstKey, sandboxUrl: sandbox?.http.url ?? null };
+}
+
+/** The database, behind a lock where it is embedded. */
+async function openData(config: Config, defer: Defer): Promise<Database> {
+  mkdirSync(config.DATA_DIR, { recursive: true });
+  if (config.DATABASE_URL === null) defer(lockDirectory(config.DATA_DIR));
+  const database = await openDatabase(
+    config.DATABASE_URL === null
+      ? { kind: 'pglite', directory: join(config.DATA_DIR, 'database') }
+      : { kind: 'postgres', url: config.DATABASE_URL, connectionsMax: config.DATABASE_CONNECTIONS },
+  );
+  defer(() => database.close());
+  defer(() => stopParsing());
+  return database;
+}
+
+/** The configured keys, or the one that the first start generated. */
+function secretKeys(config: Config): [Buffer, ...Buffer[]] {
+  const [first, ...more] = config.SECRET_KEYS.map((key) => Buffer.from(key, 'base64'));
+  if (first !== undefined) return [first, ...more];
+  const path = join(config.DATA_DIR, 'secret.key');
+  if (!existsSync(path)) writeFileSync(path, randomBytes(32).toString('base64'), { mode: 0o600, flag: 'wx' });
+  return [Buffer.from(readFileSync(path, 'utf8').trim(), 'base64')];
+}
+
+async function startSandboxIfWanted(config: Config, log: Log, defer: Defer): Promise<Sandbox | null> {
+  if (config.SANDBOX === 'off' || (config.SANDBOX === '' && config.production)) return null;
+  const sandbox = await startSandbox({
+    host: '127.0.0.1',
+    imapPort: config.SANDBOX_PORT,
+    smtpPort: config.SANDBOX_PORT === 0 ? 0 : config.SANDBOX_PORT + 1,
+    httpPort: config.SANDBOX_PORT === 0 ? 0 : config.SANDBOX_PORT + 2,
+    directory: join(config.DATA_DIR, 'sandbox'),
+    log,
+  });
+  defer(() => sandbox.stop());
+  return sandbox;
+}
+
+type Providers = Record<ProviderName, Provider>;
+
+function resolveProviders(config: Config, sandbox: Sandbox | null): Providers {
+  const gmail = resolveProvider('gmail', config.GMAIL_ENDPOINTS);
+  return {
+    gmail,
+    outlook: resolveProvider('outlook', config.OUTLOOK_ENDPOINTS),
+    imap: resolveProvider('imap'),
+    sandbox:
+      sandbox === null
+        ? { ...gmail, name: 'sandbox', oauth: null }
+        : resolveProvider('sandbox', sandboxEndpoints(sandbox)),
+  };
+}
+
+function sandboxEndpoints(sandbox: Sandbox): ProviderEndpoints {
+  const { endpoints } = sandbox;
+  return {
+    authoriseUrl: endpoints.authorise,
+    tokenUrl: endpoints.token,
+    revokeUrl: endpoints.revoke,
+    certsUrl: endpoints.certs,
+    issuers: [endpoints.issuer],
+    imap: { ...sandbox.imap, security: 'none' },
+    smtp: { ...sandbox.smtp, security: 'none' },
+  };
+}
+
+/** The OAuth client of each provider that is configured; asking for another is the operator's fault. */
+function oauthClients(
+  config: Config,
+  providers: Providers,
+  sandbox: Sandbox | null,
+): (name: ProviderName) => OAuthClient {
+  const credentials: Partial<Record<ProviderName, ClientCredentials>> = {
+    ...named('gmail', config.GOOGLE_CLIENT_ID, config.GOOGLE_CLIENT_SECRET),
+    ...named('outlook', config.MICROSOFT_CLIENT_ID, config.MICROSOFT_CLIENT_SECRET),
+    ...(sandbox === null ? {} : named('sandbox', sandbox.endpoints.clientId, sandbox.endpoints.clientSecret)),
+  };
+  const clients = new Map(
+    Object.entries(credentials).map(([name, client]) => [
+      name,
+      createOAuthClient(providers[name as ProviderName], client),
+    ]),
+  );
+  return (name) => {
+    const client = clients.get(name);
+    if (client === undefined)
+      throw new Failure('operator', 'provider_not_configured', `${name} is not configured`);
+    return client;
+  };
+}
+
+function named(name: ProviderName, clientId: string | null, clientSecret: string | null) {
+  return clientId === null || clientSecret === null ? {} : { [name]: { clientId, clientSecret } };
+}
+
+async function logIn(
+  parts: { db: Db; secretBox: SecretBox; tokens: TokenService },
+  mailbox: Mailbox,
+  refused: Login | null,
+): Promise<Login> {
+  if (mailbox.credentialKind === 'password') {
+    const password = await readPassword(parts.db, parts.secretBox, mailbox.id);
+    if (password === null) throw new Failure('denied', 'credential_missing', 'the password was erased');
+    return { user: mailbox.login, password };
+  }
+  const refusedToken = refused !== null && 'accessToken' in refused ? { refused: refused.accessToken } : {};
+  const { token, login } = await parts.tokens.accessToken(mailbox.id, refusedToken);
+  return { user: login, accessToken: token };
+}

@@ -1,0 +1,42 @@
+import { ConfigError, readConfig } from './config.ts';
+import { startGateway } from './gateway.ts';
+import type { Gateway } from './gateway.ts';
+import { messageOf } from './lib/failure.ts';
+
+/** `npm start`: runs the gateway until SIGINT or SIGTERM. */
+async function main(): Promise<void> {
+  const config = readConfig(process.env);
+  const gateway = await startGateway(config);
+  process.stdout.write(welcome(gateway, config.DATABASE_URL === null));
+  const signals: NodeJS.Signals[] = ['SIGINT', 'SIGTERM'];
+  await new Promise<void>((resolve) => signals.forEach((signal) => process.once(signal, () => resolve())));
+  await gateway.stop();
+}
+
+/** What a person reads at the start: where things are, and what to try. */
+function welcome(gateway: Gateway, embedded: boolean): string {
+  const lines = [
+    '',
+    `Twoway is running.`,
+    `  API and pages   ${gateway.url}  (documentation: ${gateway.url}/docs)`,
+    `  SMTP            port ${gateway.smtpPort}`,
+    ...(embedded
+      ? ['  Database        embedded; for a trial and small use, it does not survive a power cut']
+      : []),
+    ...(gateway.sandboxUrl === null ? [] : [`  Sandbox mail    ${gateway.sandboxUrl}`]),
+    '',
+    ...(gateway.firstKey === null
+      ? []
+      : [`The administrator's API key, shown this once:`, '', `  ${gateway.firstKey}`, '']),
+    `Try it: the five-minute tour is in README.md, section "Tour".`,
+    '',
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(
+    `${error instanceof ConfigError ? error.message : `Twoway could not start: ${messageOf(error)}`}\n`,
+  );
+  process.exit(1);
+});
