@@ -30,8 +30,8 @@ import { addUsers } from './users.ts';
  *    keys that see that sub-account, when it exists; everything else must be asked with
  *    `c.var.key.subAccountId` (null: all), so that another tenant's object is not found. Keys that
  *    may only read pass with GET alone; no handler has to check that.
- * 4. Call it below. Add its cases to test/api/access.test.ts (it fails for a route without one) and
- *    renew test/golden/openapi.json: UPDATE_GOLDEN=1 npm test.
+ * 4. Call it below. Add its cases to test/api/access-cases.ts (a route without one fails there) and
+ *    renew the golden document: UPDATE_GOLDEN=1 node --import tsx --test test/api/openapi.test.ts
  */
 
 /** The HTTP API as a Hono app: call `fetch` of it from a server, or `request` in a test. */

@@ -36,11 +36,11 @@ export async function startHttpServer(options: {
   });
   server.listen(options.port, options.host);
   await once(server, 'listening');
-  return { url: urlOf(server), stop: () => stop(server, stopping) };
+  let stopped: Promise<void> | undefined;
+  return { url: urlOf(server), stop: () => (stopped ??= stop(server, stopping)) };
 }
 
 async function stop(server: Server, stopping: AbortController): Promise<void> {
-  if (stopping.signal.aborted) return;
   stopping.abort();
   const closed = once(server, 'close');
   server.close();

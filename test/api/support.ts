@@ -23,7 +23,12 @@ export type ApiUnderTest = {
   close(): Promise<void>;
 };
 
-type CallOptions = { key?: string | null; json?: unknown; body?: BodyInit; headers?: Record<string, string> };
+type CallOptions = {
+  key?: string | null;
+  json?: unknown;
+  body?: string | Uint8Array | ReadableStream;
+  headers?: Record<string, string>;
+};
 
 /** `body` is the parsed JSON, null when there is none. */
 export type Answer = { status: number; headers: Headers; body: Record<string, unknown> };
