@@ -161,8 +161,12 @@ const QUOTED = /(INTERNALDATE )?"((?:[^"\\]|\\.)*)"/gi;
 const STRUCTURE_WORD =
   /^(text|plain|html|calendar|multipart|mixed|alternative|related|report|delivery-status|image|png|jpeg|gif|application|pdf|octet-stream|message|rfc822|charset|utf-8|us-ascii|iso-8859-\d+|windows-125\d|name|filename|boundary|format|flowed|delsp|[78]bit|binary|base64|quoted-printable|inline|attachment)$/i;
 
+/** Gmail's own labels, `\Inbox`; the user's labels are words of theirs. */
+const SYSTEM_LABEL = /^\\\\[A-Z][a-z]+$/;
+
 function hiddenString(whole: string, dateName: string | undefined, value: string): string {
-  return dateName !== undefined || STRUCTURE_WORD.test(value) ? whole : `{${value.length} hidden}`;
+  const isKept = dateName !== undefined || STRUCTURE_WORD.test(value) || SYSTEM_LABEL.test(value);
+  return isKept ? whole : `{${value.length} hidden}`;
 }
 
 function clientText(line: WireLine, level: TraceLevel): string {
@@ -186,10 +190,11 @@ const SEARCH_WORD =
   /^\(*(UID|SEARCH|RETURN|MIN|MAX|ALL|COUNT|CHARSET|UTF-8|OR|NOT|HEADER|MESSAGE-ID|REFERENCES|IN-REPLY-TO|FROM|TO|CC|BCC|SUBJECT|TEXT|BODY|SINCE|BEFORE|ON|SENTSINCE|SENTBEFORE|SENTON|LARGER|SMALLER|(?:UN)?(?:SEEN|DELETED|FLAGGED|ANSWERED|DRAFT)|MODSEQ|X-GM-(?:RAW|MSGID|THRID)|[\d:,*]+|\d+-[A-Z]{3}-\d{4})\)*$/i;
 
 function hiddenCommand(words: string): string {
-  const command = /^(\w+) (LOGIN|AUTHENTICATE)( \S+)?/i.exec(words);
+  const command = /^(\w+) (LOGIN|AUTHENTICATE)( \S+)( .*)?/i.exec(words);
   if (command === null) return hiddenAnswer(words);
-  const [, tag = '', name = '', mechanism = ''] = command;
-  return name.toUpperCase() === 'LOGIN' ? `$t${tag} LOGIN * *` : `$t${tag} ${name}${mechanism} *`;
+  const [, tag = '', name = '', mechanism = '', response] = command;
+  if (name.toUpperCase() === 'LOGIN') return `$t${tag} LOGIN * *`;
+  return `$t${tag} ${name}${mechanism}${response === undefined ? '' : ' *'}`;
 }
 
 /** What a client says inside a SASL exchange: only the ways of giving up are no secret. */

@@ -226,7 +226,9 @@ async function playSection(live: Live, playing: PlayedSection): Promise<void> {
       const { text, bound, claim: take, answered } = playing.held;
       playing.held = undefined;
       for (const [name, value] of bound) live.bound.set(name, value);
-      const next = steps[index + 1];
+      // SMTP clients send several commands at once (RFC 2920): their answers come after the last of them.
+      const isAnswer = (after: Step) => live.play.script.protocol === 'imap' || after.kind !== 'expect';
+      const next = steps.slice(index + 1).find(isAnswer);
       const scripted = next?.kind === 'send' || (next?.kind === 'end' && next.how !== 'silent');
       if (scripted) live.answers.imap?.note(text);
       take(scripted);

@@ -82,7 +82,7 @@ export function setFlags(mailbox: Mailbox, folder: Folder, uid: number, flags: I
 }
 
 /** The folder, which the script must have described. */
-export function folderOf(mailbox: Mailbox, path: string): Folder {
+function folderOf(mailbox: Mailbox, path: string): Folder {
   const folder = mailbox.folders.get(path);
   if (folder === undefined) throw new Error(`the script describes no folder ${path}`);
   return folder;

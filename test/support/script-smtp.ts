@@ -21,27 +21,46 @@ export function smtpAnswers(session: Session, taken: Taken[]): SmtpAnswers {
   let last = '';
   const store = (newId?: string) => taken.push(newId === undefined ? message : renamed(message, newId));
   const answer = async (line: ClientLine): Promise<boolean> => {
-    const verb = (/^\S+/.exec(line.text)?.[0] ?? '').toUpperCase();
-    if (verb === 'EHLO' || verb === 'HELO') {
-      const all = session.script.ehlo.length === 0 ? ['script.test'] : session.script.ehlo;
-      const lines = all.filter((text) => text !== 'STARTTLS' || session.offersStartTls());
-      lines.forEach((text, index) => session.send(`250${index === lines.length - 1 ? ' ' : '-'}${text}`));
-    } else if (verb === 'AUTH') await authenticate(session, line);
-    else if (verb === 'MAIL') session.send('250 2.1.0 Sender OK');
-    else if (verb === 'RCPT') session.send('250 2.1.5 Recipient OK');
-    else if (verb === 'DATA') session.send('354 Go ahead');
-    else if (verb === '.') {
-      store();
-      session.send('250 2.0.0 OK');
-    } else if (verb === 'RSET' || verb === 'NOOP') session.send('250 2.0.0 OK');
-    else if (verb === 'STARTTLS') {
-      session.send('220 2.0.0 Go ahead');
-      session.startTls();
-    } else if (verb === 'QUIT') {
-      session.send('221 2.0.0 Bye');
-      session.close();
-    } else return false;
-    return true;
+    switch ((/^\S+/.exec(line.text)?.[0] ?? '').toUpperCase()) {
+      case 'EHLO':
+      case 'HELO': {
+        const all = session.script.ehlo.length === 0 ? ['script.test'] : session.script.ehlo;
+        const lines = all.filter((text) => text !== 'STARTTLS' || session.offersStartTls());
+        lines.forEach((text, index) => session.send(`250${index === lines.length - 1 ? ' ' : '-'}${text}`));
+        return true;
+      }
+      case 'AUTH':
+        await authenticate(session, line);
+        return true;
+      case 'MAIL':
+        session.send('250 2.1.0 Sender OK');
+        return true;
+      case 'RCPT':
+        session.send('250 2.1.5 Recipient OK');
+        return true;
+      case 'DATA':
+        // A client that sends RCPT and DATA at once does not know yet that nobody is left.
+        session.send(message.to.length === 0 ? '554 5.5.1 No valid recipients' : '354 Go ahead');
+        return true;
+      case '.':
+        store();
+        session.send('250 2.0.0 OK');
+        return true;
+      case 'RSET':
+      case 'NOOP':
+        session.send('250 2.0.0 OK');
+        return true;
+      case 'STARTTLS':
+        session.send('220 2.0.0 Go ahead');
+        session.startTls();
+        return true;
+      case 'QUIT':
+        session.send('221 2.0.0 Bye');
+        session.close();
+        return true;
+      default:
+        return false;
+    }
   };
   return {
     answer,

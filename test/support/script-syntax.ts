@@ -24,7 +24,8 @@
  *     C: $t IDLE                            what the client must send. `*` matches anything, `$name`
  *                                           binds a word and must match it later on that connection
  *     S: $t OK done                         what the server sends. Straight after `C:` it is the
- *                                           answer; else the peer gives its own one first
+ *                                           answer; else the peer gives its own one first.
+ *                                           SMTP: the answers of several `C:` come after the last
  *     S: * 1 FETCH (BODY[] {                a literal, its size computed, up to a line that begins
  *       …                                   with `}`. Also {base64 …}; {120 hidden} is 120 octets of
  *     } UID 4)                              filling
