@@ -21,17 +21,17 @@ export type Wire = {
   destroy(): void;
 };
 
-/** Puts lines on a socket that was just accepted. `onLine` is told of each line before anything answers it. */
-export function openWire(
-  raw: Socket,
-  options: {
-    ordinal: number;
-    protocol: 'imap' | 'smtp';
-    tls: { key: string; cert: string } | undefined;
-    onLine(text: string): void;
-    onClose(): void;
-  },
-): Wire {
+type WireOptions = {
+  ordinal: number;
+  protocol: 'imap' | 'smtp';
+  tls: { key: string; cert: string } | undefined;
+  /** Told of each line before anything answers it. */
+  onLine(text: string): void;
+  onClose(): void;
+};
+
+/** Puts lines on a socket that was just accepted. */
+export function openWire(raw: Socket, options: WireOptions): Wire {
   const { protocol, tls } = options;
   const transcript: string[] = [];
   const sent: string[] = [];
