@@ -40,9 +40,7 @@ export function openWire(raw: Socket, options: WireOptions): Wire {
   let state: 'open' | 'dead' | 'closed' = 'open';
   const take = (text: string, literals: Buffer[]) => {
     if (state !== 'open') return;
-    transcript.push(`C: ${text.replace(/\$(?=[a-z])/g, '\\$&')}`);
-    if (text === '.' && literals[0] !== undefined)
-      transcript.push(`# ${literals[0].length} octets of message`);
+    transcript.push(...requestText(text, literals));
     sent.push(text);
     options.onLine(text);
     lines.push({ text, literals });
@@ -102,6 +100,11 @@ export function openWire(raw: Socket, options: WireOptions): Wire {
     },
     destroy: () => raw.destroy(),
   };
+}
+
+function requestText(text: string, [content]: Buffer[]): string[] {
+  const shown = `C: ${text.replace(/\$(?=[a-z])/g, '\\$&')}`;
+  return text === '.' && content !== undefined ? [shown, `# ${content.length} octets of message`] : [shown];
 }
 
 function lineQueue(): { push(line: ClientLine): void; end(): void; next(): Promise<ClientLine | undefined> } {
