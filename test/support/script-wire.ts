@@ -59,9 +59,7 @@ export function openWire(raw: Socket, options: WireOptions): Wire {
         textOf(line),
         line.filter((part) => typeof part !== 'string'),
       ),
-    onLiteral: ({ synchronising }) => {
-      if (synchronising) send(['+ go on']);
-    },
+    onLiteral: ({ synchronising }) => void (synchronising && send(['+ go on'])),
   });
   const listen = () => {
     socket.on('data', (chunk: Buffer) => {
