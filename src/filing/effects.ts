@@ -1,5 +1,5 @@
 import { canonicalAddress } from '../message/addresses.ts';
-import { isForwardSubject } from '../message/subject.ts';
+import { hasForwardMark } from '../message/subject.ts';
 import type { ParsedMessage } from '../message/parse.ts';
 import { newId } from '../lib/id.ts';
 import type { ConversationId, MailboxId, MessageId, ThreadId } from '../lib/id.ts';
@@ -186,7 +186,7 @@ function openThread(effects: Effects, ground: Ground, subject: string, openedBy:
     threadId: id,
     link: null,
     unlinkedReason: null,
-    forward: isForwardSubject(subject),
+    forward: hasForwardMark(subject),
     participants: new Set(),
   });
   ground.threadConversations.set(id, new Map());

@@ -1,5 +1,5 @@
 import { canonicalAddress, canonicalOwnAddress, domainOf } from '../message/addresses.ts';
-import { isForwardSubject } from '../message/subject.ts';
+import { hasForwardMark } from '../message/subject.ts';
 import type { MailKind } from '../message/kind.ts';
 import type { ConnectionId, MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
 import { directionOf, messageKeysOf, peopleOf, threadKeysOf } from './sighting.ts';
@@ -136,7 +136,7 @@ export function factsOf(sighting: Sighting, base: FactBase): Facts {
       ['\\spam', '\\junk', '\\trash'].some((mark) => marks.has(mark)),
     direction,
     kind: sighting.kind,
-    forward: isForwardSubject(header.subject),
+    forward: hasForwardMark(header.subject),
     beforeConnection: sighting.internalDate < base.connection.startedAt - clockToleranceMs,
     author: {
       own: base.ownAddresses.has(authorOwn),

@@ -1,5 +1,5 @@
 import { canonicalAddress, canonicalOwnAddress, domainOf } from '../message/addresses.ts';
-import { isForwardSubject } from '../message/subject.ts';
+import { hasForwardMark } from '../message/subject.ts';
 import type { ConnectionId, ConversationId, MailboxId, ThreadId } from '../lib/id.ts';
 import type { FactKeys, FactRows, FilingConnection } from '../store/filing-facts.ts';
 import { effectiveSettings } from '../store/sub-accounts.ts';
@@ -98,7 +98,7 @@ function sharedOf(sub: string, found: FactRows): Shared {
           threadId: row.thread,
           link: row.link,
           unlinkedReason: row.reason,
-          forward: isForwardSubject(row.subject),
+          forward: hasForwardMark(row.subject),
           participants: new Set(row.participants ?? []),
         },
       ]),

@@ -60,6 +60,19 @@ export function isForwardSubject(subject: string): boolean {
 }
 
 /**
+ * Whether something was forwarded anywhere on the way of this subject: `Re: Fwd: Offer` answers a
+ * forward, and so goes on with the forward's thread, not with that of the mail in it.
+ */
+export function hasForwardMark(subject: string): boolean {
+  const text = folded(subject);
+  for (let at = skipBlobs(text, 0), next = prefixAt(text, at); next !== null; next = prefixAt(text, at)) {
+    if (next.forward) return true;
+    at = skipBlobs(text, next.end);
+  }
+  return isForwardSubject(subject);
+}
+
+/**
  * The subject of an answer: as it is when it already starts with `Re:`, else `Re: ` and the subject
  * without its answer and forward marks. `[tags]` stay: ticket systems find their case by them.
  */

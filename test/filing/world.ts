@@ -1,0 +1,297 @@
+import { createHash } from 'node:crypto';
+import { createSecretBox } from '../../src/lib/secret-box.ts';
+import { newId } from '../../src/lib/id.ts';
+import type { FolderId, MailboxId } from '../../src/lib/id.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { canonicalAddress, canonicalOwnAddress } from '../../src/message/addresses.ts';
+import { fileBatch } from '../../src/filing/file.ts';
+import type { FilingDeps } from '../../src/filing/file.ts';
+import type { FolderRole } from '../../src/filing/sighting.ts';
+import { sightingOf } from '../../src/mailbox/seen.ts';
+import type { BlobStore } from '../../src/store/blobs.ts';
+import { rows, run } from '../../src/store/database.ts';
+import type { Db } from '../../src/store/database.ts';
+import { Readable } from 'node:stream';
+
+/** Blobs in memory, for tests of what files them. */
+export function memoryBlobs(): BlobStore & { all: Map<string, Buffer> } {
+  const all = new Map<string, Buffer>();
+  return {
+    all,
+    put: (contents) =>
+      Promise.resolve(
+        contents.map((content) => {
+          const name = createHash('sha256').update(content).digest('hex');
+          all.set(name, content);
+          return name;
+        }),
+      ),
+    get: (name) => Readable.from([all.get(name) ?? Buffer.alloc(0)]),
+    size: (name) => Promise.resolve(all.get(name)?.length ?? null),
+    remove: (name) => {
+      all.delete(name);
+      return Promise.resolve();
+    },
+  };
+}
+
+export const silentLog = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: () => undefined,
+  child: () => silentLog,
+};
+
+/** A letter in a few words; what is not given is made up. */
+export type Letter = {
+  id?: string | null;
+  from: string;
+  to?: string;
+  cc?: string;
+  subject?: string;
+  date?: string;
+  inReplyTo?: string;
+  references?: string;
+  headers?: Record<string, string>;
+  text?: string;
+  seen?: boolean;
+  /** ms since the epoch; default: now. */
+  internalDate?: number;
+  gmail?: { messageId: string; threadId: string; labels?: string[] };
+};
+
+let letters = 0;
+
+/** The letter as it travels. */
+export function rawOf(letter: Letter): Buffer {
+  letters += 1;
+  const id = letter.id === undefined ? `letter-${letters}@example.com` : letter.id;
+  const lines = [
+    `From: ${letter.from}`,
+    `To: ${letter.to ?? 'ann@mail.example'}`,
+    ...(letter.cc === undefined ? [] : [`Cc: ${letter.cc}`]),
+    `Subject: ${letter.subject ?? `Letter ${letters}`}`,
+    `Date: ${letter.date ?? new Date(Date.UTC(2026, 10, 20, 9, 0, letters)).toUTCString()}`,
+    ...(id === null ? [] : [`Message-ID: <${id}>`]),
+    ...(letter.inReplyTo === undefined ? [] : [`In-Reply-To: <${letter.inReplyTo}>`]),
+    ...(letter.references === undefined ? [] : [`References: ${letter.references}`]),
+    ...Object.entries(letter.headers ?? {}).map(([name, value]) => `${name}: ${value}`),
+    'Content-Type: text/plain; charset=utf-8',
+    '',
+    letter.text ?? `Text of letter ${letters}.`,
+    '',
+  ];
+  return Buffer.from(lines.join('\r\n'));
+}
+
+export type World = {
+  db: Db;
+  filing: FilingDeps;
+  blobs: ReturnType<typeof memoryBlobs>;
+  /** Bodies that were asked for, by UID: what was never asked for was never seen. */
+  fetched: number[];
+  addSubAccount(id: string): Promise<void>;
+  addUser(id: string, email: string, subAccounts: string[], aliases?: string[]): Promise<void>;
+  addContact(sub: string, id: string, emails: string[], assigned?: string): Promise<void>;
+  /** A mailbox with INBOX, Sent, All Mail and some more, connected for each (sub-account, user). */
+  connect(address: string, for_: [sub: string, user: string][], startedAt?: number): Promise<TestMailbox>;
+  /** Reason codes of the decisions, in order, as `sub:reason`. */
+  decisions(): Promise<string[]>;
+  messages(
+    sub: string,
+  ): Promise<{ id: string; thread_id: string; subject: string; via: string[]; direction: string }[]>;
+  eventTypes(): Promise<string[]>;
+};
+
+export type TestMailbox = {
+  id: MailboxId;
+  /** Files letters as seen in a folder, in one batch; answers `sub:reason` for each decision made. */
+  see(role: FolderRole, ...letters: (Letter | Buffer)[]): Promise<string[]>;
+  /** UIDs whose bodies the provider does not give. */
+  unreadable: Set<number>;
+  folder(role: FolderRole): { id: FolderId; cursorUid: number; uidValidity: number };
+};
+
+export async function createWorld(db: Db): Promise<World> {
+  const blobs = memoryBlobs();
+  const fetched: number[] = [];
+  const filing: FilingDeps = {
+    db,
+    blobs,
+    secretBox: createSecretBox([Buffer.alloc(32, 7)]),
+    clock: systemClock,
+    log: silentLog,
+    wakePublisher: () => undefined,
+  };
+  const decisions = async (after: string) =>
+    (
+      await rows<{ line: string }>(
+        db,
+        `select sub_account_id || ':' || reason as line from decisions where id > :after order by id`,
+        { after },
+      )
+    ).map((row) => row.line);
+  const lastDecision = async () =>
+    (await rows<{ id: string }>(db, 'select id from decisions order by id desc limit 1'))[0]?.id ?? '';
+  return {
+    db,
+    filing,
+    blobs,
+    fetched,
+    addSubAccount: async (id) =>
+      void (await run(db, `insert into sub_accounts (id, name) values (:id, :id)`, { id })),
+    addUser: async (id, email, subAccounts, aliases = []) => {
+      await run(db, `insert into users (id, name, email, aliases) values (:id, :id, :email, :aliases)`, {
+        id,
+        email,
+        aliases,
+      });
+      for (const address of [email, ...aliases]) {
+        await run(
+          db,
+          `insert into user_addresses (user_id, kind, canonical) values (:id, 'login', :canonical)`,
+          {
+            id,
+            canonical: canonicalOwnAddress(address),
+          },
+        );
+      }
+      for (const sub of subAccounts) {
+        await run(db, `insert into memberships (sub_account_id, user_id) values (:sub, :id)`, { sub, id });
+      }
+    },
+    addContact: async (sub, id, emails, assigned) => {
+      await run(
+        db,
+        `insert into contacts (sub_account_id, id, name, assigned_user_id) values (:sub, :id, :id, :assigned)`,
+        { sub, id, assigned: assigned ?? null },
+      );
+      for (const [position, address] of emails.entries()) {
+        await run(
+          db,
+          `insert into contact_addresses (sub_account_id, contact_id, position, address, canonical)
+           values (:sub, :id, :position, :address, :canonical)`,
+          { sub, id, position, address, canonical: canonicalAddress(address) },
+        );
+      }
+    },
+    connect: (address, for_, startedAt = Date.now() - 60_000) =>
+      connect({ db, filing, fetched, decisions, lastDecision }, address, for_, startedAt),
+    decisions: () => decisions(''),
+    messages: (sub) =>
+      rows(
+        db,
+        `select id, thread_id, subject, via, direction from messages where sub_account_id = :sub order by id`,
+        { sub },
+      ),
+    eventTypes: async () =>
+      (await rows<{ type: string }>(db, 'select type from events order by ord')).map((row) => row.type),
+  };
+}
+
+async function connect(
+  parts: {
+    db: Db;
+    filing: FilingDeps;
+    fetched: number[];
+    decisions(after: string): Promise<string[]>;
+    lastDecision(): Promise<string>;
+  },
+  address: string,
+  for_: [sub: string, user: string][],
+  startedAt: number,
+): Promise<TestMailbox> {
+  const { db } = parts;
+  const id = newId('mbx');
+  await run(
+    db,
+    `insert into mailboxes (id, provider, address, canonical, login, state) values (:id, 'imap', :address, :canonical, :address, 'live')`,
+    { id, address, canonical: canonicalOwnAddress(address) },
+  );
+  for (const [sub, user] of for_) {
+    await run(
+      db,
+      `update connections set ended_at = now() where sub_account_id = :sub and user_id = :user and ended_at is null`,
+      { sub, user },
+    );
+    await run(
+      db,
+      `insert into connections (id, sub_account_id, user_id, mailbox_id, provider, state, started_at)
+       values (:connection, :sub, :user, :id, 'imap', 'live', :startedAt)`,
+      { connection: newId('con'), sub, user, id, startedAt: new Date(startedAt) },
+    );
+    await run(
+      db,
+      `insert into user_addresses (user_id, kind, canonical) values (:user, 'mailbox', :canonical) on conflict do nothing`,
+      { user, canonical: canonicalOwnAddress(address) },
+    );
+  }
+  const folders = new Map<FolderRole, { id: FolderId; cursorUid: number; uidValidity: number }>();
+  for (const role of ['inbox', 'sent', 'all', 'archive', 'other', 'spam', 'trash', 'drafts'] as const) {
+    const folder = { id: newId('fld'), cursorUid: 0, uidValidity: 1 };
+    await run(
+      db,
+      `insert into folders (id, mailbox_id, path, role, uid_validity) values (:folder, :id, :role, :role, 1)`,
+      { folder: folder.id, id, role },
+    );
+    folders.set(role, folder);
+  }
+  const folder = (role: FolderRole) => {
+    const found = folders.get(role);
+    if (found === undefined) throw new Error(`no folder for ${role}`);
+    return found;
+  };
+  const unreadable = new Set<number>();
+  return {
+    id,
+    folder,
+    unreadable,
+    see: async (role, ...letters) => {
+      const place = folder(role);
+      const before = await parts.lastDecision();
+      const raws = letters.map((letter) => (Buffer.isBuffer(letter) ? letter : rawOf(letter)));
+      const sightings = raws.map((raw, position) => {
+        const letter = letters[position];
+        const given = letter === undefined || Buffer.isBuffer(letter) ? null : letter;
+        const marks = [...(given?.seen === true ? ['\\seen'] : []), ...(given?.gmail?.labels ?? [])];
+        return sightingOf(
+          id,
+          { folderId: place.id, role, uidValidity: place.uidValidity },
+          {
+            uid: place.cursorUid + 1 + position,
+            header: raw.subarray(0, raw.indexOf('\r\n\r\n') + 4),
+            structure: undefined,
+            internalDate: given?.internalDate ?? Date.now(),
+            size: raw.length,
+            marks: new Set(marks),
+            gmail: given?.gmail ?? null,
+          },
+          Date.now(),
+        );
+      });
+      const first = place.cursorUid + 1;
+      const upToUid = place.cursorUid + raws.length;
+      await fileBatch(parts.filing, {
+        mailboxId: id,
+        folderId: place.id,
+        uidValidity: place.uidValidity,
+        cursorUid: place.cursorUid,
+        upToUid,
+        sightings,
+        fetchBodies: (uids) => {
+          parts.fetched.push(...uids);
+          return Promise.resolve(
+            new Map(
+              uids
+                .filter((uid) => !unreadable.has(uid))
+                .map((uid) => [uid, raws[uid - first] ?? Buffer.alloc(0)]),
+            ),
+          );
+        },
+      });
+      place.cursorUid = upToUid;
+      return parts.decisions(before);
+    },
+  };
+}
