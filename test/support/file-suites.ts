@@ -1,0 +1,11 @@
+// Runs many test files in this one process, each as a suite of its own: a process for each would take
+// longer to start than its tests, and without suites the hooks of all files would run together.
+import { relative } from 'node:path';
+import { describe } from 'node:test';
+import { filesVariable } from './test-files.ts';
+
+for (const path of JSON.parse(process.env[filesVariable] ?? '[]') as string[]) {
+  describe(relative(process.cwd(), path), async () => {
+    await import(path);
+  });
+}

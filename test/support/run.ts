@@ -1,0 +1,83 @@
+// npm test [-- part of a path ...]: finds every test file below test/, runs it, and ends with the line
+// "N passed, N failed". Fails on zero tests, and on a test that is skipped or marked todo.
+//
+// Files that need no server run first, all in one process, while the servers start. Then the other files
+// that test a module run in one process, and beside it each story of test/flows/ in one of its own.
+import { once } from 'node:events';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
+import { createRunRecord } from './run-record.ts';
+import { announceServers, startServersProcess } from './shared-servers.ts';
+import { filesVariable, findTestFiles, type TestFiles } from './test-files.ts';
+
+const runMsMax = 15 * 60_000;
+const processesMax = 2;
+const suitesPath = new URL('./file-suites.ts', import.meta.url).pathname;
+
+const files = findTestFiles(process.argv.slice(2));
+const record = createRunRecord(Object.values(files).flat());
+const aborting = new AbortController();
+let servers: Awaited<ReturnType<typeof startServersProcess>> | undefined;
+
+for (const [signal, exitCode] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const) {
+  process.once(signal, () => void end(`stopped by ${signal}`, exitCode));
+}
+const watchdog = setTimeout(() => void end(`not finished after ${runMsMax / 60_000} minutes`, 1), runMsMax);
+
+await runAll(files);
+clearTimeout(watchdog);
+await servers?.stop();
+process.exit(report() ? 0 : 1);
+
+async function runAll({ plain, served, flows }: TestFiles): Promise<void> {
+  const needsServers = served.length + flows.length > 0;
+  // Started now and awaited later; a failure is kept so that the plain tests still have their say.
+  const starting = needsServers ? startServersProcess().catch((error: unknown) => String(error)) : undefined;
+  await runFiles({ together: plain, alone: [] });
+  const started = await starting;
+  if (started === undefined) return;
+  if (typeof started === 'string') return record.fail(started);
+  servers = started;
+  announceServers(servers.info);
+  await runFiles({ together: served, alone: flows });
+}
+
+async function runFiles({ together, alone }: { together: string[]; alone: string[] }): Promise<void> {
+  if (together.length + alone.length === 0) return;
+  process.env[filesVariable] = JSON.stringify(together);
+  const stream = run({
+    files: together.length === 0 ? alone : [suitesPath, ...alone],
+    concurrency: processesMax,
+    // A socket that a failed test left open must not hold up the run.
+    forceExit: true,
+    signal: aborting.signal,
+  });
+  record.follow(stream);
+  const output = stream.compose(spec);
+  output.pipe(process.stdout, { end: false });
+  await once(output, 'end');
+}
+
+/** Ends a run that did not end by itself: says what was under way and leaves nothing running. */
+async function end(reason: string, exitCode: number): Promise<void> {
+  const running = record.running();
+  aborting.abort();
+  await servers?.stop();
+  for (const title of running) record.fail(`${reason} while running: ${title}`);
+  record.fail(reason);
+  report();
+  process.exit(exitCode);
+}
+
+/** Prints how it went; true when all is well. */
+function report(): boolean {
+  if (record.passed() === 0) record.fail('no test passed');
+  const failures = record.failures();
+  console.log(`\nSlowest files:\n${record.slowest(10).join('\n')}`);
+  if (failures.length > 0) console.log(`\nFailed:\n${failures.map((line) => `  ${line}`).join('\n')}`);
+  console.log(`\n${record.passed()} passed, ${failures.length} failed`);
+  return failures.length === 0;
+}

@@ -1,0 +1,35 @@
+import { readdirSync } from 'node:fs';
+import { join, relative, resolve } from 'node:path';
+
+/** Absolute paths of test files, by what they need to run. */
+export type TestFiles = {
+  /** Only what is in memory. */
+  plain: string[];
+  /** May use a database or the shared servers. */
+  served: string[];
+  /** Stories, each in a process of its own. */
+  flows: string[];
+};
+
+/** Names the environment variable by which file-suites.ts is told its files, as JSON. */
+export const filesVariable = 'TWOWAY_TEST_FILES';
+
+const testDirectory = resolve(import.meta.dirname, '..');
+
+const servedFolders = new Set('api console filing intake mailbox outbound sandbox store webhook'.split(' '));
+
+/** Every test file whose path contains one of `filters`, or every one. Throws when there is none. */
+export function findTestFiles(filters: string[]): TestFiles {
+  const all = readdirSync(testDirectory, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.test.ts'))
+    .map((path) => join(testDirectory, path))
+    .filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)))
+    .sort();
+  if (all.length === 0) throw new Error(`no test file matches: ${filters.join(' ')}`);
+  const folder = (path: string): string => relative(testDirectory, path).split('/')[0] ?? '';
+  return {
+    plain: all.filter((path) => folder(path) !== 'flows' && !servedFolders.has(folder(path))),
+    served: all.filter((path) => servedFolders.has(folder(path))),
+    flows: all.filter((path) => folder(path) === 'flows'),
+  };
+}
