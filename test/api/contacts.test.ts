@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { startApi } from './support.ts';
+import type { ApiUnderTest } from './support.ts';
+
+const base = '/v1/sub-accounts/s1/contacts';
+
+describe('contacts', () => {
+  let t: ApiUnderTest;
+  before(async () => {
+    t = await startApi();
+    for (const sid of ['s1', 's2']) await t.call('PUT', `/v1/sub-accounts/${sid}`, { json: {} });
+    for (const uid of ['u1', 'u2'])
+      await t.call('PUT', `/v1/users/${uid}`, { json: { email: `${uid}@crm.example` } });
+    await t.call('PUT', '/v1/sub-accounts/s1/users/u1');
+    await t.call('PUT', '/v1/sub-accounts/s2/users/u2');
+  });
+  after(() => t.close());
+
+  const put = (id: string, json: object) => t.call('PUT', `${base}/${id}`, { json });
+  const idsWith = async (email: string) => {
+    const page = await t.call('GET', `${base}?email=${encodeURIComponent(email)}`);
+    return (page.body['data'] as { id: string }[]).map((row) => row.id);
+  };
+
+  test('W1: PUT makes, changes nothing when repeated, replaces', async () => {
+    const json = {
+      name: 'Cleo',
+      emails: ['Cleo@Customer.example', 'c@home.example'],
+      assigned_user_id: 'u1',
+    };
+    const made = await put('c1', json);
+    assert.equal(made.status, 201);
+    const { created_at: createdAt, updated_at: updatedAt, ...rest } = made.body;
+    assert.deepEqual(rest, { id: 'c1', ...json, created_by: 'crm' });
+    assert.match(String(createdAt), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+    const again = await put('c1', json);
+    assert.deepEqual([again.status, again.body], [200, made.body]);
+    for (const change of [
+      { ...json, name: 'Cleo C.' },
+      { ...json, emails: ['c@home.example', 'Cleo@Customer.example'] },
+      { ...json, emails: ['c@home.example'] },
+      { ...json, assigned_user_id: null },
+    ]) {
+      const changed = await put('c1', change);
+      assert.deepEqual([changed.status, changed.body['emails']], [200, change.emails]);
+      assert.notEqual(changed.body['updated_at'], updatedAt);
+      assert.equal(changed.body['created_at'], createdAt);
+    }
+    const empty = await put('c1', {});
+    assert.deepEqual(
+      [empty.body['name'], empty.body['emails'], empty.body['assigned_user_id']],
+      ['', [], null],
+    );
+    assert.deepEqual((await t.call('GET', `${base}/c1`)).body, empty.body);
+  });
+
+  test('of two addresses that are the same the first is kept as written', async () => {
+    const json = { emails: ['D.D@googlemail.com', 'dd@gmail.com', 'x@y.example', 'X@Y.example'] };
+    const made = await put('c2', json);
+    assert.deepEqual(made.body['emails'], ['D.D@googlemail.com', 'x@y.example']);
+    assert.deepEqual((await put('c2', json)).body, made.body);
+  });
+
+  test('found by any address in its canonical form, the +tag kept; two may share one', async () => {
+    await put('e1', { emails: ['Eve+shop@Gmail.com', 'eve@work.example'] });
+    await put('e2', { emails: ['eve@work.example'] });
+    assert.deepEqual(await idsWith('EVE@work.EXAMPLE'), ['e1', 'e2']);
+    assert.deepEqual(await idsWith('e.v.e+shop@googlemail.com'), ['e1']);
+    assert.deepEqual(await idsWith('eve@gmail.com'), []);
+    await put('e1', { emails: [] });
+    assert.deepEqual(await idsWith('eve@work.example'), ['e2']);
+  });
+
+  test('the assigned user must be a member of the sub-account', async () => {
+    for (const uid of ['u2', 'nobody']) {
+      const answer = await put('f1', { assigned_user_id: uid });
+      assert.deepEqual(answer.body['errors'], [
+        {
+          in: 'body',
+          path: 'assigned_user_id',
+          code: 'unknown_user',
+          detail: 'No member of the sub-account has this id.',
+        },
+      ]);
+    }
+    assert.equal((await t.call('GET', `${base}/f1`)).status, 404);
+  });
+
+  test('the same id in two sub-accounts is two contacts', async () => {
+    await put('g1', { name: 'here' });
+    const other = await t.call('PUT', '/v1/sub-accounts/s2/contacts/g1', { json: { name: 'there' } });
+    assert.equal(other.status, 201);
+    assert.equal((await t.call('GET', `${base}/g1`)).body['name'], 'here');
+    await t.call('DELETE', '/v1/sub-accounts/s2/contacts/g1');
+    assert.equal((await t.call('GET', `${base}/g1`)).status, 200);
+  });
+
+  test('the list goes by id in pages that miss and repeat nothing', async () => {
+    const ids = Array.from({ length: 7 }, (_, n) => `page-${n}`);
+    for (const id of ids) await put(id, { emails: ['page@customer.example'] });
+    const seen: string[] = [];
+    let cursor = '';
+    do {
+      const page = await t.call('GET', `${base}?email=page@customer.example&limit=3${cursor}`);
+      seen.push(...(page.body['data'] as { id: string }[]).map((row) => row.id));
+      cursor = page.body['next_cursor'] === null ? '' : `&cursor=${String(page.body['next_cursor'])}`;
+    } while (cursor !== '');
+    assert.deepEqual(seen, ids);
+  });
+
+  test('DELETE', async () => {
+    await put('h1', { emails: ['h@customer.example'] });
+    assert.equal((await t.call('DELETE', `${base}/h1`)).status, 204);
+    assert.equal((await t.call('DELETE', `${base}/h1`)).status, 404);
+    assert.deepEqual(await idsWith('h@customer.example'), []);
+  });
+
+  const bad: Record<string, [json: object, path: string, code: string]> = {
+    'an address without a domain': [
+      { emails: ['ok@customer.example', 'nobody'] },
+      'emails.1',
+      'invalid_address',
+    ],
+    'an address with a name': [{ emails: ['C <c@customer.example>'] }, 'emails.0', 'invalid_address'],
+    'too many addresses': [
+      { emails: Array.from({ length: 51 }, (_, n) => `c${n}@y.example`) },
+      'emails',
+      'too_long',
+    ],
+    'a field that is not there': [{ phone: '1' }, 'phone', 'unknown_field'],
+    'a bad user id': [{ assigned_user_id: 'u 1' }, 'assigned_user_id', 'invalid_id'],
+  };
+  for (const [name, [json, path, code]] of Object.entries(bad)) {
+    test(`refused: ${name}`, async () => {
+      const answer = await put('bad', json);
+      const [error] = answer.body['errors'] as { path: string; code: string }[];
+      assert.deepEqual([answer.status, error?.path, error?.code], [422, path, code]);
+    });
+  }
+});
