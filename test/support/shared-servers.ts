@@ -83,9 +83,15 @@ export async function startServersProcess(): Promise<{ info: ServersInfo; stop()
   };
 }
 
-async function findServers(): Promise<ServersInfo> {
+/** The set that the runner started; undefined where there is none, or none yet. */
+export function announcedServers(): ServersInfo | undefined {
   const announced = process.env[variable];
-  if (announced !== undefined) return JSON.parse(announced) as ServersInfo;
+  return announced === undefined ? undefined : (JSON.parse(announced) as ServersInfo);
+}
+
+async function findServers(): Promise<ServersInfo> {
+  const announced = announcedServers();
+  if (announced !== undefined) return announced;
   const { info } = await startServersProcess();
   announceServers(info);
   return info;

@@ -1,0 +1,122 @@
+import { randomBytes } from 'node:crypto';
+import { openAsBlob } from 'node:fs';
+import { access, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PGlite } from '@electric-sql/pglite';
+import { Client } from 'pg';
+import { type Database, openDatabase } from '../../src/store/database.ts';
+import { announcedServers, useServers } from './shared-servers.ts';
+
+/** A database of a test's own, migrated and empty. `drop` it in `after`. */
+export type TestDatabase = {
+  db: Database['db'];
+  kind: Database['kind'];
+  /** For a gateway in another process; null for the embedded database, which is in this one's memory. */
+  url: string | null;
+  drop(): Promise<void>;
+};
+
+/** For tests that must hold on both: `for (const kind of databaseKinds) describe(kind, ...)`. */
+export const databaseKinds = ['pglite', 'postgres'] as const;
+
+/** Makes a database in a tenth of a second (PostgreSQL) or about half a second (embedded, in memory). */
+export async function testDatabase(kind: Database['kind']): Promise<TestDatabase> {
+  return kind === 'postgres' ? testPostgres() : testPglite();
+}
+
+/** The URL of a new PostgreSQL database, `migrated` already or wholly `empty`. */
+export async function createPostgresDatabase(state: 'migrated' | 'empty'): Promise<string> {
+  const { postgres } = await useServers();
+  const template =
+    state === 'migrated' ? await (migratedTemplate ??= makeTemplate(postgres.adminUrl)) : 'template0';
+  const name = `test_${randomBytes(8).toString('hex')}`;
+  await asAdmin(postgres.adminUrl, async (admin) => {
+    await admin.query(`create database ${name} template ${template}`);
+  });
+  return databaseUrl(postgres.adminUrl, name);
+}
+
+/** Removes it, also under the feet of whoever is still connected. */
+export async function dropPostgresDatabase(url: string): Promise<void> {
+  const { postgres } = await useServers();
+  await asAdmin(postgres.adminUrl, async (admin) => {
+    await admin.query(`drop database ${new URL(url).pathname.slice(1)} with (force)`);
+  });
+}
+
+async function testPostgres(): Promise<TestDatabase> {
+  const url = await createPostgresDatabase('migrated');
+  const database = await openDatabase({ kind: 'postgres', url, connectionsMax: 10 });
+  const drop = async (): Promise<void> => {
+    await database.close();
+    await dropPostgresDatabase(url);
+  };
+  return { db: database.db, kind: 'postgres', url, drop };
+}
+
+let migratedTemplate: Promise<string> | undefined;
+
+/** The run's first process makes the template; the others wait for it and find it. */
+async function makeTemplate(adminUrl: string): Promise<string> {
+  const name = 'migrated';
+  await asAdmin(adminUrl, async (admin) => {
+    // One session at a time past this line; the lock goes with the session.
+    await admin.query('select pg_advisory_lock(1)');
+    const found = await admin.query('select 1 from pg_database where datname = $1', [name]);
+    if (found.rows.length > 0) return;
+    await admin.query('create database migrating');
+    const url = databaseUrl(adminUrl, 'migrating');
+    await (await openDatabase({ kind: 'postgres', url, connectionsMax: 1 })).close();
+    await admin.query(`alter database migrating rename to ${name}`);
+  });
+  return name;
+}
+
+async function asAdmin(adminUrl: string, work: (admin: Client) => Promise<void>): Promise<void> {
+  const admin = new Client({ connectionString: adminUrl });
+  await admin.connect();
+  try {
+    await work(admin);
+  } finally {
+    await admin.end();
+  }
+}
+
+function databaseUrl(adminUrl: string, name: string): string {
+  return Object.assign(new URL(adminUrl), { pathname: `/${name}` }).href;
+}
+
+async function testPglite(): Promise<TestDatabase> {
+  const pglite = await PGlite.create({ loadDataDir: await (migratedFiles ??= findMigratedFiles()) });
+  const database = await openDatabase({ kind: 'pglite', directory: null, pglite });
+  return { db: database.db, kind: 'pglite', url: null, drop: () => database.close() };
+}
+
+let migratedFiles: Promise<Blob> | undefined;
+
+/** The files of a migrated embedded database: making one takes seconds, so a run's processes share them. */
+async function findMigratedFiles(): Promise<Blob> {
+  const directory = announcedServers()?.directory;
+  if (directory === undefined) return makeMigratedFiles();
+  const path = join(directory, 'pglite.tar');
+  const there = await access(path).then(
+    () => true,
+    () => false,
+  );
+  if (!there) {
+    const files = await makeMigratedFiles();
+    // Renamed when complete: another process may do the same at the same time, or read it already.
+    const partial = `${path}.${process.pid}`;
+    await writeFile(partial, files.stream());
+    await rename(partial, path);
+  }
+  return openAsBlob(path);
+}
+
+async function makeMigratedFiles(): Promise<Blob> {
+  const pglite = await PGlite.create('memory://');
+  const database = await openDatabase({ kind: 'pglite', directory: null, pglite });
+  const files = await pglite.dumpDataDir('none');
+  await database.close();
+  return files;
+}
