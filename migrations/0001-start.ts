@@ -395,6 +395,7 @@ create index sends_due on sends (due_at, seq) where ready;
 create index sends_order on sends using gin (order_keys) with (fastupdate = off) where ready;
 create index sends_unconfirmed on sends (mailbox_id) where copy_seen_at is null;
 create index sends_uncertain on sends (mailbox_id) where state = 'uncertain';
+create index sends_held on sends (mailbox_id) where state = 'held';
 create index sends_by_sub_account on sends (sub_account_id, id);
 
 create table send_attempts (
@@ -419,8 +420,10 @@ create table events (
   sub_account_id text collate "C" references sub_accounts on delete cascade,
   order_keys text[] not null,                   -- conversations (or the connection) within which order is kept
   data jsonb not null,
+  object_id text collate "C" generated always as (data ->> 'id') stored, -- what it tells of, for explain
   created_at timestamptz not null default now()
 );
+create index events_by_object on events (object_id);
 create index events_unpublished on events (ord) where sequence is null;
 create index events_by_sub_account on events (sub_account_id, sequence);
 create sequence event_numbers;

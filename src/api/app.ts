@@ -6,6 +6,7 @@ import type { Log } from '../lib/log.ts';
 import { authenticate, guardSubAccount } from './auth.ts';
 import { addContacts } from './contacts.ts';
 import { addContactsImport } from './contacts-import.ts';
+import { addDecisions } from './decisions.ts';
 import { answerError, notFound } from './errors.ts';
 import type { Api, ApiDeps, ApiEnv } from './route.ts';
 import { addHealth } from './health.ts';
@@ -50,6 +51,7 @@ export function createApi(deps: ApiDeps): Api {
   addContactsImport(api, deps);
   addNeverLog(api, deps);
   addKeys(api, deps);
+  addDecisions(api, deps);
   addOpenApi(api);
   return api;
 }

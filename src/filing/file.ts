@@ -1,4 +1,3 @@
-import { canonicalAddress } from '../message/addresses.ts';
 import type { Clock } from '../lib/clock.ts';
 import { newId } from '../lib/id.ts';
 import type { FolderId, MailboxId, MessageId } from '../lib/id.ts';
@@ -19,6 +18,7 @@ import { tellEffects } from './events.ts';
 import { factsOf } from './facts.ts';
 import type { Facts } from './facts.ts';
 import { factKeysOf, groundsFor } from './gather.ts';
+import { hashOfAddress, hashOfMessageKey } from './hashes.ts';
 import { messageKeysOf, peopleOf } from './sighting.ts';
 import type { Sighting } from './sighting.ts';
 
@@ -243,21 +243,11 @@ function decisionRow(
       ? [...verdict.steps, { rule: 'T3', because: 'the provider gave no readable copy of it' }]
       : verdict.steps,
     facts: made.facts,
-    id_hash: idHash(secretBox, messageKeysOf(sighting)[0] ?? ''),
-    address_hashes: counterparts(sighting, made.facts).map((address) => addressHash(secretBox, address)),
+    id_hash: hashOfMessageKey(secretBox, messageKeysOf(sighting)[0] ?? ''),
+    address_hashes: counterparts(sighting, made.facts).map((address) => hashOfAddress(secretBox, address)),
     message_id: made.messageId,
     attempts: failed ? 1 : 0,
   };
-}
-
-/** Keyed hash of a message key, in hexadecimal: how a decision is found again without holding the id (T1). */
-export function idHash(secretBox: SecretBox, messageKey: string): string {
-  return secretBox.mac('decision message', messageKey).subarray(0, 16).toString('hex');
-}
-
-/** Keyed hash of a canonical (contact form) address, in hexadecimal. */
-export function addressHash(secretBox: SecretBox, canonical: string): string {
-  return secretBox.mac('decision address', canonical).subarray(0, 16).toString('hex');
 }
 
 /** Most hashed counterparts of one decision; a message to hundreds is found by its id. */
@@ -266,5 +256,5 @@ const counterpartsMax = 20;
 function counterparts(sighting: Sighting, facts: Facts): string[] {
   const { author, recipients } = peopleOf(sighting.header);
   const people = facts.direction === 'outbound' || author === null ? recipients : [author];
-  return people.slice(0, counterpartsMax).map(({ address }) => canonicalAddress(address));
+  return people.slice(0, counterpartsMax).map(({ address }) => address);
 }

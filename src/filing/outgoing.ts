@@ -18,8 +18,8 @@ import { writeFiling } from '../store/filing-writes.ts';
 import { noEffects, storeMessage } from './effects.ts';
 import type { Body } from './effects.ts';
 import { tellEffects } from './events.ts';
-import { idHash } from './file.ts';
 import { factKeysOf, groundsFor } from './gather.ts';
+import { hashOfMessageKey } from './hashes.ts';
 import { messageKeysOf, threadKeysOf } from './sighting.ts';
 import type { Sighting } from './sighting.ts';
 
@@ -118,7 +118,7 @@ export async function fileOutgoing(
     reason: 'crm_send',
     reasons: [{ rule: 'S1', because: `the CRM sent it through ${outgoing.mailboxId}` }],
     facts: null,
-    id_hash: idHash(secretBox, messageKeysOf(sighting)[0] ?? ''),
+    id_hash: hashOfMessageKey(secretBox, messageKeysOf(sighting)[0] ?? ''),
     address_hashes: [],
     message_id: filed.messageId,
     attempts: 0,

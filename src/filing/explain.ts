@@ -1,0 +1,92 @@
+import type { MessageHistory, PublicDecision } from '../store/decisions.ts';
+import type { PublicThread } from '../store/public-conversation.ts';
+import type { PublicMessage } from '../store/public-message.ts';
+import type { PublicSend } from '../store/public-send.ts';
+import { reasonCodes } from './rules.ts';
+
+/** Everything that explain tells from; all of it stored. */
+export type Told = {
+  message: Pick<PublicMessage, 'id' | 'direction' | 'via' | 'conversation_ids' | 'partial' | 'automatic'>;
+  thread: PublicThread;
+  send: PublicSend | null;
+  history: MessageHistory;
+};
+
+/** Why a message is where it is, in sentences, in the order in which it happened (T1). Pure. */
+export function explainMessage(told: Told): string[] {
+  const { message, thread, send, history } = told;
+  return [
+    `${message.id} is ${message.direction}, and came by ${message.via.join(' and ')}.`,
+    ...history.decisions.flatMap(explainDecision),
+    ...history.sightings.map(
+      (sighting) =>
+        `${sighting.seen_at} seen in ${sighting.mailbox}, folder ${sighting.folder}, as UID ${sighting.uid} of ${sighting.uid_validity}` +
+        (sighting.gone_at === null ? '.' : `; gone from there since ${sighting.gone_at}.`),
+    ),
+    ...(history.keys.length > 1
+      ? [`It is known by ${history.keys.length} names: ${history.keys.join(', ')}.`]
+      : []),
+    explainThread(thread),
+    `It shows in ${message.conversation_ids.length === 0 ? 'no conversation' : message.conversation_ids.join(', ')}.`,
+    ...(message.partial === null ? [] : [`Its body is not whole: ${message.partial}.`]),
+    ...(message.automatic === null ? [] : [`No person wrote it: ${message.automatic}.`]),
+    ...(send === null ? [] : explainSend(send)),
+    ...history.events.flatMap(explainEvent),
+  ];
+}
+
+/** One decision, with the rules that were asked for it. Pure. */
+export function explainDecision(decision: PublicDecision): string[] {
+  const { place } = decision;
+  const where =
+    place === null
+      ? ''
+      : ` for ${place.folder ?? place.folder_id}, UID ${place.uid} of ${place.uid_validity}`;
+  const meaning =
+    decision.reason in reasonCodes
+      ? reasonCodes[decision.reason as keyof typeof reasonCodes]
+      : decision.reason;
+  const answered = decision.steps.at(-1);
+  const asked = decision.steps.slice(0, -1).map((step) => step.rule);
+  return [
+    `${decision.decided_at} ${decision.outcome}${where}: ${decision.reason} (${meaning}).`,
+    ...(answered === undefined ? [] : [`  Rule ${answered.rule}: ${answered.because}.`]),
+    ...(asked.length === 0 ? [] : [`  Asked before, without an answer: ${asked.join(', ')}.`]),
+  ];
+}
+
+function explainThread(thread: PublicThread): string {
+  const lives = thread.mailbox === null ? '' : ` in ${thread.mailbox.address}`;
+  const state =
+    thread.state === 'live'
+      ? `live${lives}`
+      : `unlinked${lives}: ${thread.reason ?? 'it never lived in a mailbox'}`;
+  return `Its thread ${thread.id}, opened by ${thread.opened_by}, is ${state}.`;
+}
+
+function explainSend(send: PublicSend): string[] {
+  const reason = send.reason === null ? '' : ` (${send.reason})`;
+  const copy = send.copy_seen
+    ? "The mailbox's own Sent copy was seen."
+    : "The mailbox's own Sent copy was not seen yet.";
+  return [
+    `Its send ${send.id} goes through the ${send.route.through} because ${send.route.because}. ${send.state_since} ${send.state}${reason}. ${copy}`,
+    ...send.attempts.map(
+      (attempt) =>
+        `  Attempt ${attempt.n} at ${attempt.started_at}: ${attempt.outcome ?? 'no answer yet'}${attempt.reply === null ? '' : `, "${attempt.reply}"`}.`,
+    ),
+  ];
+}
+
+function explainEvent(event: MessageHistory['events'][number]): string[] {
+  const number = event.sequence === null ? 'not published yet' : `number ${event.sequence}`;
+  return [
+    `${event.created_at} told as ${event.type} (${event.id}, ${number}).`,
+    ...event.deliveries.map((delivery) => {
+      const answer =
+        delivery.last_error ??
+        (delivery.last_status === null ? 'not tried yet' : `answered ${delivery.last_status}`);
+      return `  To ${delivery.webhook_id}: ${delivery.state} after ${delivery.attempts} tries, ${answer}.`;
+    }),
+  ];
+}

@@ -1,0 +1,27 @@
+import { canonicalAddress } from '../message/addresses.ts';
+import { idKey, messageIdOf } from '../message/message-id.ts';
+import type { SecretBox } from '../lib/secret-box.ts';
+
+/*
+ * How a decision is found again without holding what it is about (T1): keyed hashes, so that nobody
+ * who reads the database can try addresses or ids without the gateway's secret.
+ */
+
+/** Bytes of an HMAC that are kept: collisions among 2^40 decisions stay improbable. */
+const hashBytes = 16;
+
+/** Of a message key, in hexadecimal. */
+export function hashOfMessageKey(secretBox: SecretBox, messageKey: string): string {
+  return secretBox.mac('decision message', messageKey).subarray(0, hashBytes).toString('hex');
+}
+
+/** Of a Message-ID as somebody wrote it, with or without brackets; null when it is none. */
+export function hashOfMessageId(secretBox: SecretBox, written: string): string | null {
+  const id = messageIdOf(written.includes('<') ? written : `<${written.trim()}>`);
+  return id === null ? null : hashOfMessageKey(secretBox, idKey(id));
+}
+
+/** Of an address as somebody wrote it, in hexadecimal. */
+export function hashOfAddress(secretBox: SecretBox, written: string): string {
+  return secretBox.mac('decision address', canonicalAddress(written)).subarray(0, hashBytes).toString('hex');
+}

@@ -1,0 +1,128 @@
+import type {
+  ConnectionId,
+  DecisionId,
+  EventId,
+  FolderId,
+  MailboxId,
+  MessageId,
+  WebhookId,
+} from '../lib/id.ts';
+import { rows } from './database.ts';
+import type { Db } from './database.ts';
+import { timestamp } from './timestamp.ts';
+
+/** What the rules said of one sighting for one sub-account, as the API shows it (T1). */
+export type PublicDecision = {
+  id: DecisionId;
+  sub_account_id: string;
+  connection_id: ConnectionId | null;
+  mailbox_id: MailboxId | null;
+  /** Where it was seen; null for what the CRM sent. The folder's name is the mailbox owner's own. */
+  place: { folder_id: FolderId; folder: string | null; uid_validity: number; uid: number } | null;
+  outcome: 'stored' | 'skipped' | 'held' | 'failed';
+  /** Identifier of RULES.md, from the closed list of the OpenAPI document. */
+  reason: string;
+  /** The rules that were asked, in order; the last one answered. None holds content of the mail. */
+  steps: { rule: string; because: string }[];
+  /** The message that it is part of; null for one that was left out. */
+  message_id: MessageId | null;
+  decided_at: string;
+};
+
+const decisionObject = `json_build_object(
+  'id', d.id, 'sub_account_id', d.sub_account_id, 'connection_id', d.connection_id, 'mailbox_id', d.mailbox_id,
+  'place', case when d.folder_id is not null then json_build_object(
+     'folder_id', d.folder_id, 'folder', f.path, 'uid_validity', d.uid_validity, 'uid', d.uid) end,
+  'outcome', d.outcome, 'reason', d.reason, 'steps', d.reasons, 'message_id', d.message_id,
+  'decided_at', ${timestamp('d.decided_at')})`;
+
+export type DecisionFilter = {
+  subAccountId: string;
+  /** Keyed hashes in hexadecimal (filing/hashes.ts), or null. */
+  idHash: string | null;
+  addressHash: string | null;
+  connectionId: string | null;
+  outcome: string | null;
+  since: string | null;
+};
+
+/** Decisions of a sub-account, the newest first; `after` is the last one of the page before. */
+export async function listDecisions(
+  db: Db,
+  filter: DecisionFilter,
+  page: { after: string | null; limit: number },
+): Promise<PublicDecision[]> {
+  const conditions = [
+    ...(filter.idHash === null ? [] : [`d.id_hash = decode(:idHash, 'hex')`]),
+    ...(filter.addressHash === null ? [] : [`d.address_hashes @> array[decode(:addressHash, 'hex')]`]),
+    ...(filter.connectionId === null ? [] : ['d.connection_id = :connectionId']),
+    ...(filter.outcome === null ? [] : ['d.outcome = :outcome']),
+    ...(filter.since === null ? [] : ['d.decided_at >= :since::timestamptz']),
+    ...(page.after === null ? [] : ['d.id < :after']),
+  ];
+  const found = await rows<{ decision: PublicDecision }>(
+    db,
+    `select ${decisionObject} as decision from decisions d left join folders f on f.id = d.folder_id
+      where ${['d.sub_account_id = :subAccountId', ...conditions].join(' and ')}
+      order by d.id desc limit :limit`,
+    { ...filter, ...page },
+  );
+  return found.map((row) => row.decision);
+}
+
+/** All that is stored about how a message came to be where it is. */
+export type MessageHistory = {
+  decisions: PublicDecision[];
+  sightings: {
+    mailbox: string;
+    folder: string;
+    uid_validity: number;
+    uid: number;
+    seen_at: string;
+    gone_at: string | null;
+  }[];
+  /** The names that it is known by. */
+  keys: string[];
+  events: {
+    id: EventId;
+    type: string;
+    /** Null until it is published. */
+    sequence: number | null;
+    created_at: string;
+    deliveries: {
+      webhook_id: WebhookId;
+      state: string;
+      attempts: number;
+      last_status: number | null;
+      last_error: string | null;
+      delivered_at: string | null;
+    }[];
+  }[];
+};
+
+/** The history of a message; the caller has made sure that it may be seen. */
+export async function readHistory(db: Db, messageId: MessageId): Promise<MessageHistory> {
+  const [row] = await rows<MessageHistory>(
+    db,
+    `select
+      (select coalesce(json_agg(${decisionObject} order by d.id), '[]')
+         from decisions d left join folders f on f.id = d.folder_id where d.message_id = :messageId) as decisions,
+      (select coalesce(json_agg(json_build_object(
+          'mailbox', m.address, 'folder', f.path, 'uid_validity', s.uid_validity, 'uid', s.uid,
+          'seen_at', ${timestamp('s.seen_at')}, 'gone_at', ${timestamp('s.gone_at')}) order by s.seen_at, s.uid), '[]')
+         from sightings s join folders f on f.id = s.folder_id join mailboxes m on m.id = s.mailbox_id
+        where s.message_id = :messageId) as sightings,
+      (select coalesce(json_agg(k.key order by k.key), '[]') from message_keys k where k.message_id = :messageId) as keys,
+      (select coalesce(json_agg(json_build_object(
+          'id', e.id, 'type', e.type, 'sequence', e.sequence, 'created_at', ${timestamp('e.created_at')},
+          'deliveries', (select coalesce(json_agg(json_build_object(
+              'webhook_id', v.webhook_id, 'state', v.state, 'attempts', v.attempts, 'last_status', v.last_status,
+              'last_error', v.last_error, 'delivered_at', ${timestamp('v.delivered_at')}) order by v.seq), '[]')
+            from deliveries v where v.event_ord = e.ord)) order by e.ord), '[]')
+         from events e
+        where e.object_id = :messageId or e.object_id = (select id from sends where message_id = :messageId)) as events`,
+    { messageId },
+  );
+  if (row === undefined) throw new Error('a select without a from clause gave no row');
+  return row;
+}
