@@ -20,7 +20,8 @@ export function addDecisions(api: Api, deps: ApiDeps): void {
         : hashOfMessageId(deps.secretBox, query.internet_message_id);
     if (idHash === null && query.internet_message_id !== undefined) {
       throw invalidField({
-        path: 'query.internet_message_id',
+        in: 'query',
+        path: 'internet_message_id',
         code: 'invalid_message_id',
         detail: 'This is no Message-ID.',
       });
