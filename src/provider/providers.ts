@@ -25,6 +25,8 @@ export type Provider = {
   };
   /** True where a message that was submitted by SMTP appears in Sent by itself, so that we append none (U1). */
   savesSentCopy: boolean;
+  /** Within this many milliseconds after it took a message, its copy is in Sent, where there is going to be one. */
+  sentCopyMsMax: number;
   /**
    * `all_mail`: one connection on the `\All` folder sees received, sent and archived mail; only where the
    * server announces X-GM-EXT-1 *and* lists a `\All` folder, since people can hide it. Otherwise, and for
@@ -124,6 +126,8 @@ const gmail: Provider = {
     signIn: ['openid', 'email'],
   },
   savesSentCopy: true,
+  // Ours: no document says it; copies are seen within a second or two.
+  sentCopyMsMax: minuteMs,
   strategy: 'all_mail',
   // 15 for the account, counted over all of the person's programs (phone, desktop); seen 2026-11.
   imapConnectionsMax: 3,
@@ -162,6 +166,7 @@ const outlook: Provider = {
   },
   // Since June 2018 (Exchange team blog 607825). In a shared mailbox: the Sent of who logged in.
   savesSentCopy: true,
+  sentCopyMsMax: minuteMs,
   strategy: 'inbox_and_sent',
   // Undocumented for Exchange Online; on premises the default is 16, and other programs count too.
   imapConnectionsMax: 2,
@@ -195,6 +200,7 @@ const imap: Provider = {
   oauth: null,
   scopes: { mail: [], signIn: [] },
   savesSentCopy: false,
+  sentCopyMsMax: 5_000,
   strategy: 'inbox_and_sent',
   imapConnectionsMax: 3,
   smtpSessionsMax: 2,
@@ -212,6 +218,7 @@ const sandbox: Provider = {
   imap: null,
   smtp: null,
   oauth: null,
+  sentCopyMsMax: 5_000,
   strategy: 'inbox_and_sent',
   limits: { ...gmail.limits, imapDownloadBytesPerDayMax: null },
   remedies: { passwordChanged: 'Connect again.', accessPageUrl: null },

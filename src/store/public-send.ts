@@ -30,7 +30,7 @@ export type PublicSend = {
   state_since: string;
   /** Which way it takes, and by which row of the table in RULES.md, D. */
   route: { through: 'mailbox' | 'provider'; from: string; because: string };
-  /** When it is due to be tried; null once that is over. */
+  /** When it is due to be tried, or looked for; null once that is over, and while it waits for a person. */
   next_try_at: string | null;
   /** The mailbox's own copy was seen in its Sent folder. */
   copy_seen: boolean;
@@ -51,7 +51,7 @@ export async function readSends(db: Db, subAccountId: string, ids: readonly Send
     `select json_build_object(
         'id', s.id, 'sub_account_id', s.sub_account_id, 'message_id', s.message_id, 'thread_id', m.thread_id,
         'user_id', s.user_id, 'state', s.state, 'reason', s.state_reason, 'state_since', ${timestamp('s.state_since')},
-        'route', s.route, 'next_try_at', case when s.ready then ${timestamp('s.due_at')} end,
+        'route', s.route, 'next_try_at', case when s.ready and isfinite(s.due_at) then ${timestamp('s.due_at')} end,
         'copy_seen', s.copy_seen_at is not null,
         'attempts', (select coalesce(json_agg(json_build_object(
             'n', a.n, 'started_at', ${timestamp('a.started_at')}, 'ended_at', ${timestamp('a.ended_at')},

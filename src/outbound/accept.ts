@@ -1,0 +1,217 @@
+import { createHash } from 'node:crypto';
+import { fileOutgoing } from '../filing/outgoing.ts';
+import { readBody } from '../filing/body.ts';
+import type { Body } from '../filing/effects.ts';
+import type { Clock } from '../lib/clock.ts';
+import { newId } from '../lib/id.ts';
+import type { SecretBox } from '../lib/secret-box.ts';
+import { canonicalAddress } from '../message/addresses.ts';
+import { readHeader } from '../message/header.ts';
+import type { MessageHeader } from '../message/header.ts';
+import type { BlobStore } from '../store/blobs.ts';
+import type { Db } from '../store/database.ts';
+import { lockConnection } from '../store/filing-facts.ts';
+import { FiledMeanwhile } from '../store/filing-writes.ts';
+import { findAnswer, rememberAnswer } from '../store/idempotency.ts';
+import type { KeyedCall } from '../store/idempotency.ts';
+import { readOutgoingFacts } from '../store/outgoing.ts';
+import { readMessages } from '../store/public-message.ts';
+import type { PublicMessage } from '../store/public-message.ts';
+import { readSends } from '../store/public-send.ts';
+import type { PublicSend } from '../store/public-send.ts';
+import { insertSend } from '../store/sends.ts';
+import { compose } from './compose.ts';
+import { planMessage } from './plan.ts';
+import type { MessagePlan, PlanRefusal, SendRequest } from './plan.ts';
+import { tellSend } from './transition.ts';
+
+/** What the CRM is answered. */
+export type SendAnswer = { message: PublicMessage; send: PublicSend; route: PublicSend['route'] };
+
+export type Refusal = PlanRefusal | { code: 'idempotency_key_reused'; detail: string };
+
+export type AcceptDeps = {
+  db: Db;
+  blobs: BlobStore;
+  secretBox: SecretBox;
+  clock: Clock;
+  /** Called after a commit that left events behind. */
+  wakePublisher(): void;
+  /** Called after a commit that left something to send behind. */
+  wakeSender(): void;
+};
+
+/** How often the ground may move between looking and writing before it must be an error of ours. */
+const roundsMax = 5;
+
+/**
+ * Takes a message over from the CRM (D3): when this resolves with an answer, message, send, events and
+ * the answer itself are committed, and the bytes that will go out are on disk. The same
+ * `idempotencyKey` again gets the first answer, and nothing is sent twice.
+ */
+export async function acceptMessage(
+  deps: AcceptDeps,
+  request: SendRequest,
+  idempotencyKey: string | null,
+): Promise<{ answer: SendAnswer } | { refused: Refusal }> {
+  const { subAccountId } = request;
+  const call =
+    idempotencyKey === null ? null : { subAccountId, key: idempotencyKey, requestHash: hashOf(request) };
+  if (call !== null) {
+    const before = await deps.db.transaction((tx) => answeredBefore(tx, call));
+    if (before !== null) return before;
+  }
+  for (let round = 1; ; round += 1) {
+    const plan = await look(deps, request);
+    if ('refused' in plan) return plan;
+    const written = await write(deps, request, plan);
+    try {
+      const result = await deps.db.transaction((tx) => store(deps, tx, call, request, plan, written));
+      deps.wakePublisher();
+      deps.wakeSender();
+      return result;
+    } catch (error) {
+      const moved = error instanceof FiledMeanwhile || error instanceof ConnectionEnded;
+      if (!moved || round === roundsMax) throw error;
+    }
+  }
+}
+
+/** The connection ended while the message was being written down. */
+class ConnectionEnded extends Error {}
+
+/** The first answer to this key; null when there is none. */
+async function answeredBefore(
+  tx: Db,
+  call: KeyedCall,
+): Promise<{ answer: SendAnswer } | { refused: Refusal } | null> {
+  const found = await findAnswer(tx, call);
+  if (found === null) return null;
+  if (found === 'other_request') {
+    const detail = 'Another message was sent with this Idempotency-Key before.';
+    return { refused: { code: 'idempotency_key_reused', detail } };
+  }
+  return { answer: found.body as SendAnswer };
+}
+
+/** What was asked for, in the same words for the same request however it was sent; files by their hash. */
+function hashOf(request: SendRequest): Buffer {
+  const files = request.files.map(({ name, type, content }) => [
+    name,
+    type,
+    createHash('sha256').update(content).digest('hex'),
+  ]);
+  const headers = Object.entries(request.headers).sort(([a], [b]) => (a < b ? -1 : 1));
+  const { kind, userId, contactId, to, cc, bcc, from, subject, text, html, replyToMessageId, sendAt } =
+    request;
+  const words = [kind, userId, contactId, to, cc, bcc, from, subject, text, html, replyToMessageId, sendAt];
+  return createHash('sha256')
+    .update(JSON.stringify([...words, headers, files]))
+    .digest();
+}
+
+async function look(deps: AcceptDeps, request: SendRequest): Promise<MessagePlan | { refused: PlanRefusal }> {
+  const facts = await readOutgoingFacts(deps.db, {
+    subAccountId: request.subAccountId,
+    userId: request.userId,
+    contactId: request.contactId,
+    addresses: request.to.map(({ address }) => canonicalAddress(address)),
+    parentId: request.replyToMessageId,
+  });
+  // Only an answer that names nobody looks at the parent's Reply-To, which stands in its bytes alone.
+  const raw = request.to.length === 0 ? (facts.parent?.rawSha256 ?? null) : null;
+  const replyTo = raw === null ? [] : (await headerOf(deps.blobs, raw)).replyTo;
+  return planMessage(request, facts, replyTo);
+}
+
+/** A header is within the first 256 KiB (see message/header.ts). */
+const headerBytesMax = 256 * 1024;
+
+async function headerOf(blobs: BlobStore, sha256: string): Promise<MessageHeader> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of blobs.get(sha256, { start: 0, end: headerBytesMax - 1 })) {
+    chunks.push(chunk as Buffer);
+  }
+  return readHeader(Buffer.concat(chunks));
+}
+
+type Written = { header: MessageHeader; body: Body };
+
+/** Composes the message and puts its bytes, and what they were read as, on disk. */
+async function write(deps: AcceptDeps, request: SendRequest, plan: MessagePlan): Promise<Written> {
+  const { raw } = await compose({
+    from: plan.from,
+    to: plan.recipients.to,
+    cc: plan.recipients.cc,
+    subject: plan.subject,
+    text: request.text,
+    html: request.html,
+    files: request.files,
+    thread: plan.thread,
+    headers: request.headers,
+    // A message that is sent later is dated then: programs sort by it, and old dates look like spam.
+    date: Math.max(deps.clock.now(), request.sendAt ?? 0),
+  });
+  return { header: readHeader(raw), body: await readBody(deps.blobs, raw) };
+}
+
+async function store(
+  deps: AcceptDeps,
+  tx: Db,
+  call: KeyedCall | null,
+  request: SendRequest,
+  plan: MessagePlan,
+  written: Written,
+): Promise<{ answer: SendAnswer } | { refused: Refusal }> {
+  // A second call with the same key may have been quicker.
+  const before = call === null ? null : await answeredBefore(tx, call);
+  if (before !== null) return before;
+  if ((await lockConnection(tx, plan.connection.id)) === null) throw new ConnectionEnded(plan.connection.id);
+  const { subAccountId, userId, sendAt } = request;
+  const { header, body } = written;
+  const sendId = newId('snd');
+  const filed = await fileOutgoing(tx, deps.secretBox, {
+    sendId,
+    subAccountId,
+    connectionId: plan.connection.id,
+    mailboxId: plan.connection.mailboxId,
+    header,
+    body,
+    bcc: plan.recipients.bcc,
+    threadId: plan.threadId,
+    contactIds: plan.contactId === null ? [] : [plan.contactId],
+    acceptedAt: deps.clock.now(),
+  });
+  const { messageId, threadId } = filed;
+  const state = plan.holdFor === null ? 'queued' : 'held';
+  await insertSend(tx, {
+    id: sendId,
+    subAccountId,
+    messageId,
+    userId,
+    mailboxId: plan.connection.mailboxId,
+    route: plan.route,
+    state,
+    reason: plan.holdFor,
+    envelope: { from: plan.from.address, to: envelopeOf(plan) },
+    internetMessageId: header.messageId ?? '',
+    rawSha256: body.rawSha256,
+    rawSize: body.rawSizeBytes,
+    // One that waits for its time must not keep back what is said in the thread meanwhile.
+    orderKeys: [sendAt === null ? threadId : `${threadId}@${sendAt}`],
+    sendAt,
+  });
+  await filed.tell();
+  await tellSend(tx, { id: sendId, subAccountId, messageId }, state);
+  const [message] = await readMessages(tx, subAccountId, [messageId]);
+  const [send] = await readSends(tx, subAccountId, [sendId]);
+  if (message === undefined || send === undefined) throw new Error(`${sendId} was not stored`);
+  const answer: SendAnswer = { message, send, route: send.route };
+  if (call !== null) await rememberAnswer(tx, call, { status: 202, body: answer });
+  return { answer };
+}
+
+/** Every recipient once; Bcc stands here alone. */
+function envelopeOf({ recipients }: MessagePlan): string[] {
+  return [...recipients.to, ...recipients.cc, ...recipients.bcc].map(({ address }) => address);
+}

@@ -1,0 +1,148 @@
+import { canonicalOwnAddress } from '../message/addresses.ts';
+import type { Address } from '../message/addresses.ts';
+import type { ThreadId } from '../lib/id.ts';
+import type { OutgoingConnection, OutgoingFacts, ParentFacts } from '../store/outgoing.ts';
+import type { PublicSend } from '../store/public-send.ts';
+import type { OutgoingFile } from './compose.ts';
+import { routeOf } from './route.ts';
+import type { BlockedState, MessageKind, Route } from './route.ts';
+import { ownAddressTest, recipientsOf, subjectOf, threadHeaders } from './threading.ts';
+import type { Parent, ThreadHeaders } from './threading.ts';
+
+/** A message that the CRM asks to send, validated as far as it can be without the database. */
+export type SendRequest = {
+  subAccountId: string;
+  kind: MessageKind;
+  userId: string;
+  contactId: string | null;
+  to: Address[];
+  cc: Address[];
+  bcc: Address[];
+  /** Null: the connected address. */
+  from: string | null;
+  /** Null: the parent's, or none. */
+  subject: string | null;
+  text: string | null;
+  html: string | null;
+  replyToMessageId: string | null;
+  files: OutgoingFile[];
+  /** Of `allowedHeaders`. */
+  headers: Record<string, string>;
+  /** ms since the epoch; null: at once. */
+  sendAt: number | null;
+};
+
+/** What is to be written down and sent, and how. */
+export type MessagePlan = {
+  connection: OutgoingConnection;
+  route: PublicSend['route'];
+  /** Null: it can go out. */
+  holdFor: BlockedState | null;
+  from: Address;
+  recipients: { to: Address[]; cc: Address[]; bcc: Address[] };
+  subject: string;
+  thread: ThreadHeaders;
+  /** Null: it opens a thread. */
+  threadId: ThreadId | null;
+  contactId: string | null;
+};
+
+/** Why a message is not accepted, in the words of RULES.md and of the API's problems. */
+export type PlanRefusal = {
+  code:
+    | 'unknown_user'
+    | 'unknown_contact'
+    | 'unknown_message'
+    | 'no_recipients'
+    | Extract<Route, { way: 'refused' }>['code'];
+  detail: string;
+};
+
+/** Decides everything about a message before it is written down. `replyTo` is the parent's Reply-To. Pure. */
+export function planMessage(
+  request: SendRequest,
+  facts: OutgoingFacts,
+  replyTo: readonly Address[],
+): MessagePlan | { refused: PlanRefusal } {
+  const { user, connection, contact, parent } = facts;
+  if (user === null) return refuse('unknown_user', 'The user is no member of this sub-account.');
+  if (request.replyToMessageId !== null && parent === null) {
+    return refuse('unknown_message', 'There is no such message to answer in this sub-account.');
+  }
+  const route = routeOf({ kind: request.kind, connection, from: fromOf(request.from, connection) });
+  if (route.way === 'refused' || connection === null) {
+    return refuse(route.way === 'refused' ? route.code : 'no_mailbox_connected', route.because);
+  }
+  const answered = parent === null ? null : parentOf(parent, replyTo);
+  const unknown = contactProblem(request, facts);
+  if (unknown !== null) return { refused: unknown };
+  const to = request.to.length === 0 && answered === null ? mainAddress(contact) : request.to;
+  const recipients = recipientsOf(
+    { to, cc: request.cc, bcc: request.bcc },
+    answered,
+    ownAddressTest(new Set(facts.ownAddresses)),
+  );
+  if (recipients.to.length + recipients.cc.length + recipients.bcc.length === 0) {
+    return refuse('no_recipients', 'Nobody is left to send it to.');
+  }
+  return {
+    connection,
+    route: { through: 'mailbox', from: connection.address, because: route.because },
+    holdFor: route.holdFor,
+    from: { name: user.name, address: connection.address },
+    recipients,
+    subject: subjectOf(request.subject, answered),
+    thread: threadHeaders(answered),
+    threadId: parent?.threadId ?? null,
+    contactId: contact?.id ?? null,
+  };
+}
+
+function refuse(code: PlanRefusal['code'], detail: string): { refused: PlanRefusal } {
+  return { refused: { code, detail } };
+}
+
+function fromOf(given: string | null, connection: OutgoingConnection | null): 'none' | 'connected' | 'other' {
+  if (given === null) return 'none';
+  const connected =
+    connection !== null && canonicalOwnAddress(given) === canonicalOwnAddress(connection.address);
+  return connected ? 'connected' : 'other';
+}
+
+/**
+ * D0: a message goes to a contact. One that names a contact and addresses goes to an address of that
+ * contact. An answer belongs to its thread's contacts already, and may go to whoever it should.
+ */
+function contactProblem(request: SendRequest, facts: OutgoingFacts): PlanRefusal | null {
+  const { contact, contactAddresses } = facts;
+  const unknown = (detail: string): PlanRefusal => ({ code: 'unknown_contact', detail });
+  if (request.contactId !== null && contact === null) {
+    return unknown('There is no such contact in this sub-account.');
+  }
+  if (facts.parent !== null) return null;
+  if (contact !== null) {
+    const named = request.to.length === 0 || contact.canonical.some((one) => contactAddresses.includes(one));
+    return named ? null : unknown('None of the addresses in to is one of this contact.');
+  }
+  return contactAddresses.length > 0 ? null : unknown('None of the addresses in to is a contact’s.');
+}
+
+function mainAddress(contact: OutgoingFacts['contact']): Address[] {
+  const address = contact?.addresses[0];
+  return address === undefined ? [] : [{ name: contact?.name ?? '', address }];
+}
+
+function parentOf(parent: ParentFacts, replyTo: readonly Address[]): Parent {
+  const { sentAs, internetMessageId } = parent;
+  return {
+    direction: parent.direction,
+    sender: parent.sender,
+    to: parent.to,
+    replyTo,
+    subject: parent.subject,
+    internetMessageId,
+    originalMessageId: sentAs === internetMessageId ? null : sentAs,
+    inReplyTo: parent.inReplyTo,
+    references: parent.references,
+  };
+}
