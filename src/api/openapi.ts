@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { notFound, problems } from './errors.ts';
 import type { Api } from './route.ts';
 
@@ -20,7 +21,7 @@ export function addOpenApi(api: Api): void {
   api.get('/docs/:file', async (c) => {
     const file = files.get(c.req.param('file'));
     if (file === undefined) throw notFound('file');
-    file.content ??= readFile(require.resolve(`swagger-ui-dist/${c.req.param('file')}`));
+    file.content ??= readFile(join(pageDirectory(), c.req.param('file')));
     return c.body(new Uint8Array(await file.content), 200, headersOf(file.type));
   });
 }
@@ -36,7 +37,9 @@ export function openApiDocument(api: Api) {
   });
 }
 
-const require = createRequire(import.meta.url);
+function pageDirectory(): string {
+  return dirname(fileURLToPath(import.meta.resolve('swagger-ui-dist/package.json')));
+}
 
 const description = `
 Two-way e-mail sync for a CRM: people connect their mailboxes, and what they exchange with the CRM's contacts
@@ -65,6 +68,12 @@ const tags = [
   { name: 'Users', description: 'People who work in the CRM, and where they are members.' },
   { name: 'Contacts', description: 'Customers, in one sub-account.' },
   { name: 'Never-log lists', description: 'Addresses and domains that are never stored (S15).' },
+  { name: 'Connections', description: "Users' links to their mailboxes." },
+  { name: 'Conversations', description: 'What was exchanged with each contact, in threads of messages.' },
+  { name: 'Sends', description: 'What the CRM sends, and what became of it.' },
+  { name: 'Decisions', description: 'Why a message is here, and why another is not.' },
+  { name: 'Webhooks', description: 'Where events go, and what became of them.' },
+  { name: 'Events', description: 'What happened, in order.' },
   { name: 'Keys', description: 'Who may call this API.' },
   { name: 'Health', description: 'For whatever watches the gateway.' },
 ];

@@ -41,7 +41,7 @@ export function effectiveSettings(stored: unknown): Settings {
 }
 
 /** The sub-account's own way to send (RULES D), without its password. */
-export type Provider = {
+type Provider = {
   kind: 'smtp';
   host: string;
   port: number;

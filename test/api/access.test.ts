@@ -35,7 +35,10 @@ describe('W3: access by key', () => {
 
   function call(route: string, of: AccessCase, params: Record<string, string>, key: string | null) {
     const [method = '', template = ''] = route.split(' ');
-    const path = template.replaceAll(/\{(\w+)\}/g, (_, name: string) => params[name] ?? assert.fail(name));
+    const path = template.replaceAll(
+      /\{(\w+)\}/g,
+      (_, name: string) => params[of.id && name === 'id' ? of.id : name] ?? assert.fail(name),
+    );
     const { json, body } = of;
     if (body) return t.call(method, path, { key, body: body.text, headers: { 'content-type': body.type } });
     return t.call(method, path, { key, ...(json === undefined ? {} : { json }) });

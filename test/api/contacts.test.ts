@@ -100,12 +100,13 @@ describe('contacts', () => {
     const ids = Array.from({ length: 7 }, (_, n) => `page-${n}`);
     for (const id of ids) await put(id, { emails: ['page@customer.example'] });
     const seen: string[] = [];
-    let cursor = '';
+    let cursor: unknown = undefined;
     do {
-      const page = await t.call('GET', `${base}?email=page@customer.example&limit=3${cursor}`);
+      const after: string = typeof cursor === 'string' ? `&cursor=${cursor}` : '';
+      const page = await t.call('GET', `${base}?email=page@customer.example&limit=3${after}`);
       seen.push(...(page.body['data'] as { id: string }[]).map((row) => row.id));
-      cursor = page.body['next_cursor'] === null ? '' : `&cursor=${String(page.body['next_cursor'])}`;
-    } while (cursor !== '');
+      cursor = page.body['next_cursor'];
+    } while (cursor !== null);
     assert.deepEqual(seen, ids);
   });
 

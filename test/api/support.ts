@@ -4,8 +4,9 @@ import type { Api, ApiDeps } from '../../src/api/route.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import type { Log } from '../../src/lib/log.ts';
 import { createSecretBox } from '../../src/lib/secret-box.ts';
-import { openDatabase } from '../../src/store/database.ts';
 import type { Db } from '../../src/store/database.ts';
+import { testDatabase } from '../support/database.ts';
+import type { databaseKinds } from '../support/database.ts';
 
 /** An API on a database of its own, with the administrator's key. */
 export type ApiUnderTest = {
@@ -33,8 +34,12 @@ type CallOptions = {
 /** `body` is the parsed JSON, null when there is none. */
 export type Answer = { status: number; headers: Headers; body: Record<string, unknown> };
 
-export async function startApi(more: Partial<ApiDeps> = {}): Promise<ApiUnderTest> {
-  const database = await openDatabase({ kind: 'pglite', directory: null });
+/** `kind` is the database below it, a PostgreSQL unless said. */
+export async function startApi(
+  options: Partial<ApiDeps> & { kind?: (typeof databaseKinds)[number] } = {},
+): Promise<ApiUnderTest> {
+  const { kind = 'postgres', ...more } = options;
+  const database = await testDatabase(kind);
   const logged: Record<string, unknown>[] = [];
   const disconnected: { subAccountId?: string; userId?: string }[] = [];
   const api = createApi({
@@ -76,7 +81,7 @@ export async function startApi(more: Partial<ApiDeps> = {}): Promise<ApiUnderTes
       const made = await call('POST', '/v1/keys', { json: { sub_account_id: subAccountId, scope } });
       return String(made.body['key']);
     },
-    close: () => database.close(),
+    close: () => database.drop(),
   };
 }
 

@@ -1,0 +1,211 @@
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import { deleteContact, findContact, listContacts, putContacts } from '../../src/store/contacts.ts';
+import type { ContactInput, PutOutcome } from '../../src/store/contacts.ts';
+import { run } from '../../src/store/database.ts';
+import type { Db } from '../../src/store/database.ts';
+import { putSubAccount, effectiveSettings } from '../../src/store/sub-accounts.ts';
+import { databaseKinds, testDatabase } from '../support/database.ts';
+import type { TestDatabase } from '../support/database.ts';
+
+const sid = 's1';
+
+for (const kind of databaseKinds)
+  describe(`contacts on ${kind}`, () => {
+    let database: TestDatabase;
+    let db: Db;
+
+    before(async () => {
+      database = await testDatabase(kind);
+      db = database.db;
+    });
+    after(() => database.drop());
+
+    beforeEach(async () => {
+      await db.raw('truncate sub_accounts cascade');
+      const rest = {
+        name: '',
+        settings: effectiveSettings({}),
+        provider: null,
+        providerPasswordSealed: null,
+      };
+      for (const id of [sid, 's2']) await putSubAccount(db, { id, ...rest });
+    });
+
+    const put = (...contacts: (Partial<ContactInput> & { id: string })[]): Promise<PutOutcome[] | null> =>
+      db.transaction((tx) =>
+        putContacts(
+          tx,
+          sid,
+          contacts.map((contact) => ({ name: '', emails: [], assignedUserId: null, ...contact })),
+        ),
+      );
+
+    /** A contact as mail to a logging address makes it (B2), with a conversation of one thread. */
+    async function makeFromMail(n: number, ...emails: string[]): Promise<void> {
+      const id = `cct_${n}`;
+      await run(
+        db,
+        `insert into contacts (sub_account_id, id, name, created_by, awaits_crm_id)
+       values (:sid, :id, 'from mail', 'logging_address', true)`,
+        { sid, id },
+      );
+      await run(
+        db,
+        `insert into contact_addresses select :sid, :id, n, address, address
+       from unnest(:emails::text[]) with ordinality as e(address, n)`,
+        { sid, id, emails },
+      );
+      await makeThread(n, id);
+    }
+
+    /** Thread thr_n with message msg_n, in the conversation of each of the contacts. */
+    async function makeThread(n: number, ...contactIds: string[]): Promise<void> {
+      await run(
+        db,
+        `insert into threads (id, sub_account_id, subject, opened_by) values (:id, :sid, '', 'logged')`,
+        {
+          id: `thr_${n}`,
+          sid,
+        },
+      );
+      await run(
+        db,
+        `insert into messages (id, sub_account_id, thread_id, direction, via, sender, recipients_to,
+         recipients_cc, recipients_bcc, subject, date, received_at)
+       values (:id, :sid, :thread, 'inbound', '{mailbox}', '{}', '[]', '[]', '[]', '', now(), now())`,
+        { id: `msg_${n}`, sid, thread: `thr_${n}` },
+      );
+      for (const contactId of contactIds) {
+        await run(
+          db,
+          `insert into conversations (id, sub_account_id, contact_id, last_message_at)
+         values (:id, :sid, :contactId, now() - make_interval(hours => :n)) on conflict do nothing`,
+          { id: `cnv_${contactId}`, sid, contactId, n },
+        );
+        await run(
+          db,
+          `insert into conversation_threads select id, :thread from conversations
+         where sub_account_id = :sid and contact_id = :contactId`,
+          { sid, contactId, thread: `thr_${n}` },
+        );
+      }
+    }
+
+    const conversations = () =>
+      db
+        .raw<{ rows: object[] }>(
+          `select v.id, v.contact_id as contact, array_agg(t.thread_id order by t.thread_id) as threads
+         from conversations v join conversation_threads t on t.conversation_id = v.id group by v.id order by v.id`,
+        )
+        .then((result) => result.rows);
+    const ids = async () =>
+      (await listContacts(db, { subAccountId: sid, email: undefined, after: '', limit: 99 })).map(
+        (row) => row.id,
+      );
+
+    test('outcomes are in the order of what was given', async () => {
+      await put({ id: 'b', name: 'B' }, { id: 'z' });
+      assert.deepEqual(
+        await put({ id: 'z' }, { id: 'b', name: 'B2' }, { id: 'c', assignedUserId: 'u9' }, { id: 'a' }),
+        ['unchanged', 'updated', 'unknown_user', 'created'],
+      );
+      assert.deepEqual(await put(), []);
+    });
+
+    test('there is no sub-account', async () => {
+      assert.equal(await db.transaction((tx) => putContacts(tx, 's9', [])), null);
+    });
+
+    test("takes over what mail made: the CRM's id, its name and addresses, and the conversation stays", async () => {
+      await makeFromMail(1, 'cleo@customer.example');
+      const made = await findContact(db, sid, 'cct_1');
+      const emails = ['other@customer.example', 'Cleo@Customer.example'];
+      assert.deepEqual(await put({ id: 'crm-1', name: 'Cleo', emails }), ['updated']);
+      const taken = await findContact(db, sid, 'crm-1');
+      assert.deepEqual(
+        [taken?.name, taken?.emails, taken?.createdBy, taken?.createdAt],
+        ['Cleo', emails, 'logging_address', made?.createdAt],
+      );
+      assert.deepEqual(await ids(), ['crm-1']);
+      assert.deepEqual(await conversations(), [{ id: 'cnv_cct_1', contact: 'crm-1', threads: ['thr_1'] }]);
+      assert.deepEqual(await put({ id: 'crm-1', name: 'Cleo', emails }), ['unchanged']);
+    });
+
+    test('a second contact with that address is a contact of its own', async () => {
+      await makeFromMail(1, 'cleo@customer.example');
+      await put({ id: 'crm-1', emails: ['cleo@customer.example'] });
+      assert.deepEqual(await put({ id: 'crm-2', emails: ['cleo@customer.example'] }), ['created']);
+      assert.deepEqual(await ids(), ['crm-1', 'crm-2']);
+    });
+
+    test("a PUT at the gateway's own id keeps it, and ends the waiting for another", async () => {
+      await makeFromMail(1, 'cleo@customer.example');
+      const contact = { id: 'cct_1', name: 'from mail', emails: ['cleo@customer.example'] };
+      assert.deepEqual(await put(contact), ['updated']);
+      assert.deepEqual(await put(contact), ['unchanged']);
+      await put({ id: 'crm-1', emails: ['cleo@customer.example'] });
+      assert.deepEqual(await ids(), ['cct_1', 'crm-1']);
+    });
+
+    test('where the contact is there already, the two become one, with both conversations', async () => {
+      await put({ id: 'crm-1', emails: ['old@customer.example'] });
+      await makeThread(2, 'crm-1');
+      await makeFromMail(1, 'new@customer.example');
+      await put({ id: 'crm-1', emails: ['old@customer.example', 'new@customer.example'] });
+      assert.deepEqual(await ids(), ['crm-1']);
+      assert.deepEqual(await conversations(), [
+        { id: 'cnv_crm-1', contact: 'crm-1', threads: ['thr_1', 'thr_2'] },
+      ]);
+      const [row] = (
+        await db.raw<{ rows: { latest: boolean }[] }>(
+          `select last_message_at > now() - interval '90 minutes' as latest from conversations`,
+        )
+      ).rows;
+      assert.equal(row?.latest, true);
+    });
+
+    test('the one that is there may have no conversation yet', async () => {
+      await put({ id: 'crm-1', emails: ['old@customer.example'] });
+      await makeFromMail(1, 'new@customer.example');
+      await put({ id: 'crm-1', emails: ['new@customer.example'] });
+      assert.deepEqual(await conversations(), [{ id: 'cnv_cct_1', contact: 'crm-1', threads: ['thr_1'] }]);
+    });
+
+    test('one contact takes over several, in one batch with others', async () => {
+      await makeFromMail(1, 'a@customer.example');
+      await makeFromMail(2, 'b@customer.example', 'b2@customer.example');
+      await makeFromMail(3, 'c@customer.example');
+      const outcomes = await put(
+        { id: 'x', emails: ['q@customer.example'] },
+        { id: 'crm-1', emails: ['a@customer.example', 'b2@customer.example'] },
+      );
+      assert.deepEqual(outcomes, ['created', 'updated']);
+      assert.deepEqual(await ids(), ['cct_3', 'crm-1', 'x']);
+      assert.deepEqual(await conversations(), [
+        { id: 'cnv_cct_1', contact: 'crm-1', threads: ['thr_1', 'thr_2'] },
+        { id: 'cnv_cct_3', contact: 'cct_3', threads: ['thr_3'] },
+      ]);
+    });
+
+    test("what another sub-account's mail made is not taken over", async () => {
+      await makeFromMail(1, 'cleo@customer.example');
+      await db.transaction((tx) =>
+        putContacts(tx, 's2', [
+          { id: 'crm-1', name: '', emails: ['cleo@customer.example'], assignedUserId: null },
+        ]),
+      );
+      assert.deepEqual(await ids(), ['cct_1']);
+    });
+
+    test('deleting takes the conversation, and the threads that no other contact shows', async () => {
+      await put({ id: 'a' }, { id: 'b' });
+      await makeThread(1, 'a');
+      await makeThread(2, 'a', 'b');
+      assert.equal(await db.transaction((tx) => deleteContact(tx, sid, 'a')), true);
+      assert.equal(await db.transaction((tx) => deleteContact(tx, sid, 'a')), false);
+      assert.deepEqual(await conversations(), [{ id: 'cnv_b', contact: 'b', threads: ['thr_2'] }]);
+      assert.deepEqual(await db('threads').pluck('id'), ['thr_2']);
+      assert.deepEqual(await db('messages').pluck('id'), ['msg_2']);
+    });
+  });
