@@ -1,3 +1,5 @@
+import { readDeliveryReport } from '../message/delivery-report.ts';
+import type { DeliveryReport } from '../message/delivery-report.ts';
 import { parseMessage } from '../message/parse.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import type { Body } from './effects.ts';
@@ -28,4 +30,10 @@ export async function readBody(blobs: BlobStore, raw: Buffer): Promise<Body> {
       omitted: null,
     })),
   };
+}
+
+/** What a delivery report says, read in memory alone: it may be about a mail that is nobody's business. */
+export async function readReport(raw: Buffer): Promise<DeliveryReport | null> {
+  const { header, attachments } = await parseMessage(raw);
+  return readDeliveryReport(attachments, [...header.inReplyTo, ...header.references]);
 }

@@ -1,8 +1,9 @@
 import { canonicalAddress } from '../message/addresses.ts';
 import { hasForwardMark } from '../message/subject.ts';
+import type { DeliveryReport } from '../message/delivery-report.ts';
 import type { ParsedMessage } from '../message/parse.ts';
 import { newId } from '../lib/id.ts';
-import type { ConversationId, MailboxId, MessageId, ThreadId } from '../lib/id.ts';
+import type { ConversationId, MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
 import { noWrites } from '../store/filing-writes.ts';
 import type { AttachmentRow, FilingWrites, MessageRow, Recognised } from '../store/filing-writes.ts';
 import type { Facts } from './facts.ts';
@@ -15,6 +16,8 @@ import type { Sighting, ThreadKey } from './sighting.ts';
 export type Effects = {
   writes: FilingWrites;
   recognised: Recognised[];
+  /** Reports of failed deliveries of our own sends. */
+  reports: { sendId: SendId; report: DeliveryReport }[];
   /** Messages that are new in a sub-account, in order. */
   created: { subAccountId: string; messageId: MessageId; threadId: ThreadId }[];
   /** Conversations to mark as changed, with the date of their newest message here. */
@@ -22,7 +25,7 @@ export type Effects = {
 };
 
 export function noEffects(): Effects {
-  return { writes: noWrites(), recognised: [], created: [], touched: new Map() };
+  return { writes: noWrites(), recognised: [], reports: [], created: [], touched: new Map() };
 }
 
 /** A message's body, fetched, parsed and with its blobs stored. */
@@ -41,12 +44,23 @@ export type Body = {
 export function addEffects(
   effects: Effects,
   ground: Ground,
-  seen: { sighting: Sighting; facts: Facts; verdict: Verdict; body: Body | null },
+  seen: {
+    sighting: Sighting;
+    facts: Facts;
+    verdict: Verdict;
+    body: Body | null;
+    report: DeliveryReport | null;
+  },
 ): MessageId | null {
   const { sighting, facts, verdict, body } = seen;
   switch (verdict.verdict) {
     case 'skip':
       return null;
+    case 'report':
+      if (seen.report !== null && verdict.on.failed) {
+        effects.reports.push({ sendId: verdict.on.sendId, report: seen.report });
+      }
+      return verdict.on.messageId;
     case 'join':
       joinKnown(effects, ground, sighting, verdict.known, verdict.reason);
       return verdict.known.messageId;
@@ -141,7 +155,7 @@ export function storeMessage(
     messageKeys: readonly string[];
     threadKeys: readonly ThreadKey[];
     fingerprint: string;
-    sendId: `snd_${string}` | null;
+    sendId: SendId | null;
   },
 ): { messageId: MessageId; threadId: ThreadId } {
   const { writes } = effects;
@@ -204,7 +218,7 @@ function addLink(effects: Effects, ground: Ground, threadId: ThreadId): void {
 function addKeys(
   effects: Effects,
   ground: Ground,
-  stored: { messageId: MessageId; threadId: ThreadId; here: boolean; sendId: `snd_${string}` | null },
+  stored: { messageId: MessageId; threadId: ThreadId; here: boolean; sendId: SendId | null },
   keys: readonly string[],
   fingerprint: string,
   isNew: boolean,

@@ -1,5 +1,7 @@
 import { canonicalAddress, canonicalOwnAddress, domainOf } from '../message/addresses.ts';
+import { idKey } from '../message/message-id.ts';
 import { hasForwardMark } from '../message/subject.ts';
+import type { DeliveryReport } from '../message/delivery-report.ts';
 import type { MailKind } from '../message/kind.ts';
 import type { ConnectionId, MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
 import { directionOf, messageKeysOf, peopleOf, threadKeysOf } from './sighting.ts';
@@ -38,8 +40,17 @@ export type Facts = {
   known: KnownFact | null;
   /** Threads of the sub-account that a key of the message names, the nearest ancestor first. */
   threads: ThreadFact[];
+  /** What the message reports on, where it is a delivery report about a mail of ours (D6). */
+  reportsOn: ReportFact | null;
   /** The sub-account wants mail that the user writes to a contact elsewhere (S6). */
   syncSentToContacts: boolean;
+};
+
+export type ReportFact = {
+  messageId: MessageId;
+  sendId: SendId;
+  /** Something else than a delay or a delivery. */
+  failed: boolean;
 };
 
 export type ContactFact = { id: string; assignedUserId: string | null };
@@ -119,7 +130,7 @@ export type StoredThread = {
 const clockToleranceMs = 120_000;
 
 /** The facts of one sighting. Pure. */
-export function factsOf(sighting: Sighting, base: FactBase): Facts {
+export function factsOf(sighting: Sighting, base: FactBase, report: DeliveryReport | null): Facts {
   const { header, marks, place } = sighting;
   const direction = directionOf(sighting, base.ownAddresses);
   const { author, recipients } = peopleOf(header);
@@ -153,8 +164,20 @@ export function factsOf(sighting: Sighting, base: FactBase): Facts {
     ),
     known: knownAs(sighting, direction, base),
     threads: threadsOf(sighting, base),
+    reportsOn: reportedOn(report, base),
     syncSentToContacts: base.syncSentToContacts,
   };
+}
+
+/** A report counts only where it cites a Message-ID that went out through this mailbox from here. */
+function reportedOn(report: DeliveryReport | null, base: FactBase): ReportFact | null {
+  for (const id of report?.cites ?? []) {
+    const ours = base.messages.get(idKey(id))?.find((message) => message.sendId !== null);
+    if (ours?.sendId == null) continue;
+    const failed = report?.recipients.some((recipient) => recipient.action === 'failed') === true;
+    return { messageId: ours.messageId, sendId: ours.sendId, failed };
+  }
+  return null;
 }
 
 /**

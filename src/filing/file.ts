@@ -1,25 +1,23 @@
 import type { Clock } from '../lib/clock.ts';
-import { newId } from '../lib/id.ts';
-import type { FolderId, MailboxId, MessageId } from '../lib/id.ts';
+import type { FolderId, MailboxId } from '../lib/id.ts';
 import type { Log } from '../lib/log.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import type { Db } from '../store/database.ts';
 import { lockPosition, readFactRows } from '../store/filing-facts.ts';
-import type { FilingConnection } from '../store/filing-facts.ts';
-import { FiledMeanwhile, moveCursor, recogniseMessages, writeFiling } from '../store/filing-writes.ts';
-import type { DecisionRow } from '../store/filing-writes.ts';
-import { readBody } from './body.ts';
-import { decide } from './decide.ts';
-import type { Verdict } from './decide.ts';
-import { addEffects, noEffects } from './effects.ts';
-import type { Body, Effects } from './effects.ts';
+import {
+  FiledMeanwhile,
+  markBounced,
+  moveCursor,
+  recogniseMessages,
+  writeFiling,
+} from '../store/filing-writes.ts';
+import { readBody, readReport } from './body.ts';
+import { noEffects } from './effects.ts';
 import { tellEffects } from './events.ts';
-import { factsOf } from './facts.ts';
-import type { Facts } from './facts.ts';
 import { factKeysOf, groundsFor } from './gather.ts';
-import { hashOfAddress, hashOfMessageKey } from './hashes.ts';
-import { messageKeysOf, peopleOf } from './sighting.ts';
+import { judge, nothingFetched } from './judge.ts';
+import type { Fetched, Wanted } from './judge.ts';
 import type { Sighting } from './sighting.ts';
 
 export type FilingDeps = {
@@ -71,13 +69,13 @@ export async function fileBatch(deps: FilingDeps, batch: Batch): Promise<{ judge
       deps,
       batch,
       { cursorUid, sightings: rest, upToUid: batch.upToUid },
-      new Map(),
+      nothingFetched,
     );
     if (planned.done) {
       stored += planned.stored;
       break;
     }
-    const portion = firstPortion(rest, new Set(planned.wanted));
+    const portion = firstPortion(rest, new Set(planned.wanted.map(({ uid }) => uid)));
     const upToUid = portion.length === rest.length ? batch.upToUid : (portion.at(-1)?.place.uid ?? cursorUid);
     stored += await filePortion(deps, batch, { cursorUid, sightings: portion, upToUid }, planned.wanted);
     rest = rest.slice(portion.length);
@@ -105,47 +103,44 @@ async function filePortion(
   deps: FilingDeps,
   batch: Batch,
   portion: Portion,
-  wantedAtFirst: readonly number[],
+  wantedAtFirst: readonly Wanted[],
 ): Promise<number> {
-  const bodies = new Map<number, Body | null>();
+  const fetched: Fetched = { bodies: new Map(), reports: new Map() };
   const mine = new Set(portion.sightings.map((sighting) => sighting.place.uid));
-  let wanted = wantedAtFirst.filter((uid) => mine.has(uid));
+  let wanted = wantedAtFirst.filter(({ uid }) => mine.has(uid));
   for (let round = 0; round < roundsMax; round += 1) {
-    await addBodies(deps, batch, wanted, bodies);
-    const result = await attempt(deps, batch, portion, bodies);
+    await fetch(deps, batch, wanted, fetched);
+    const result = await attempt(deps, batch, portion, fetched);
     if (result.done) return result.stored;
     wanted = result.wanted;
   }
   throw new Error(`the facts about ${batch.folderId} did not come to rest in ${roundsMax} rounds`);
 }
 
-async function addBodies(
+async function fetch(
   deps: FilingDeps,
   batch: Batch,
-  uids: readonly number[],
-  bodies: Map<number, Body | null>,
+  wanted: readonly Wanted[],
+  into: Fetched,
 ): Promise<void> {
-  const raw = await batch.fetchBodies(uids);
+  const raw = await batch.fetchBodies([...new Set(wanted.map(({ uid }) => uid))]);
   await Promise.all(
-    uids.map(async (uid) => {
+    wanted.map(async ({ uid, as }) => {
       const content = raw.get(uid);
-      bodies.set(uid, content === undefined ? null : await readBody(deps.blobs, content));
+      if (as === 'body')
+        into.bodies.set(uid, content === undefined ? null : await readBody(deps.blobs, content));
+      else into.reports.set(uid, content === undefined ? null : await readReport(content));
     }),
   );
 }
 
-type Attempt = { done: true; stored: number } | { done: false; wanted: number[] };
+type Attempt = { done: true; stored: number } | { done: false; wanted: Wanted[] };
 
 /** One transaction: all of the portion, or the UIDs whose bodies it still wants. */
-async function attempt(
-  deps: FilingDeps,
-  batch: Batch,
-  portion: Portion,
-  bodies: ReadonlyMap<number, Body | null>,
-): Promise<Attempt> {
+async function attempt(deps: FilingDeps, batch: Batch, portion: Portion, fetched: Fetched): Promise<Attempt> {
   for (let round = 1; ; round += 1) {
     try {
-      const result = await deps.db.transaction((tx) => judgeAndWrite(deps, tx, batch, portion, bodies));
+      const result = await deps.db.transaction((tx) => judgeAndWrite(deps, tx, batch, portion, fetched));
       if (result.done && result.events > 0) deps.wakePublisher();
       return result;
     } catch (error) {
@@ -159,8 +154,8 @@ async function judgeAndWrite(
   tx: Db,
   batch: Batch,
   portion: Portion,
-  bodies: ReadonlyMap<number, Body | null>,
-): Promise<{ done: true; stored: number; events: number } | { done: false; wanted: number[] }> {
+  fetched: Fetched,
+): Promise<{ done: true; stored: number; events: number } | { done: false; wanted: Wanted[] }> {
   const position = await lockPosition(tx, batch.folderId);
   const known = position?.uidValidity ?? batch.uidValidity;
   if (position === null || position.cursorUid !== portion.cursorUid || known !== batch.uidValidity) {
@@ -169,92 +164,21 @@ async function judgeAndWrite(
   const { connections } = position;
   const effects = noEffects();
   if (connections.length > 0 && portion.sightings.length > 0) {
-    const found = await readFactRows(tx, factKeysOf(batch.mailboxId, portion.sightings, connections));
+    const keys = factKeysOf(batch.mailboxId, portion.sightings, connections, fetched.reports.values());
+    const grounds = groundsFor(batch.mailboxId, connections, await readFactRows(tx, keys));
     const wanted = judge(
-      deps,
-      { sightings: portion.sightings, connections, bodies, effects },
-      groundsFor(batch.mailboxId, connections, found),
+      { sightings: portion.sightings, grounds, fetched, secretBox: deps.secretBox },
+      effects,
     );
     if (wanted.length > 0) return { done: false, wanted };
   }
   await writeFiling(tx, effects.writes);
-  const events = await tellEffects(tx, effects, await recogniseMessages(tx, effects.recognised));
+  const recognised = await recogniseMessages(tx, effects.recognised);
+  const bounced = await markBounced(tx, effects.reports);
+  const events = await tellEffects(tx, effects, {
+    messages: [...recognised.messages, ...bounced.messages],
+    sends: [...recognised.sends, ...bounced.sends],
+  });
   await moveCursor(tx, batch.folderId, { uidValidity: batch.uidValidity, uid: portion.upToUid });
   return { done: true, stored: effects.created.length, events };
-}
-
-/** Judges every sighting for every connection; answers the UIDs whose bodies are wanted and not at hand. */
-function judge(
-  deps: FilingDeps,
-  work: {
-    sightings: readonly Sighting[];
-    connections: readonly FilingConnection[];
-    bodies: ReadonlyMap<number, Body | null>;
-    effects: Effects;
-  },
-  grounds: ReturnType<typeof groundsFor>,
-): number[] {
-  const wanted = new Set<number>();
-  for (const sighting of work.sightings) {
-    const { uid } = sighting.place;
-    for (const ground of grounds.values()) {
-      const facts = factsOf(sighting, ground);
-      const verdict = decide(facts);
-      const stores = verdict.verdict === 'store';
-      if (stores && !work.bodies.has(uid)) wanted.add(uid);
-      const body = work.bodies.has(uid) ? (work.bodies.get(uid) ?? null) : notYetFetched;
-      const failed = stores && body === null;
-      const messageId = failed ? null : addEffects(work.effects, ground, { sighting, facts, verdict, body });
-      work.effects.writes.decisions.push(
-        decisionRow(deps.secretBox, sighting, ground.connection, { facts, verdict, failed, messageId }),
-      );
-    }
-  }
-  return [...wanted];
-}
-
-/** Stands for a body while deciding which ones to fetch; what it leads to is thrown away. */
-const notYetFetched: Body = {
-  rawSha256: '',
-  rawSizeBytes: 0,
-  parsed: { text: '', html: null, replyText: '', partial: null },
-  attachments: [],
-};
-
-function decisionRow(
-  secretBox: SecretBox,
-  sighting: Sighting,
-  connection: { id: DecisionRow['connection_id']; subAccountId: string },
-  made: { facts: Facts; verdict: Verdict; failed: boolean; messageId: MessageId | null },
-): DecisionRow {
-  const { place, mailboxId } = sighting;
-  const { verdict, failed } = made;
-  return {
-    id: newId('dec'),
-    sub_account_id: connection.subAccountId,
-    connection_id: connection.id,
-    mailbox_id: mailboxId,
-    folder_id: place.folderId,
-    uid_validity: place.uidValidity,
-    uid: place.uid,
-    outcome: failed ? 'failed' : verdict.verdict === 'skip' ? 'skipped' : 'stored',
-    reason: failed ? 'unreadable' : verdict.reason,
-    reasons: failed
-      ? [...verdict.steps, { rule: 'T3', because: 'the provider gave no readable copy of it' }]
-      : verdict.steps,
-    facts: made.facts,
-    id_hash: hashOfMessageKey(secretBox, messageKeysOf(sighting)[0] ?? ''),
-    address_hashes: counterparts(sighting, made.facts).map((address) => hashOfAddress(secretBox, address)),
-    message_id: made.messageId,
-    attempts: failed ? 1 : 0,
-  };
-}
-
-/** Most hashed counterparts of one decision; a message to hundreds is found by its id. */
-const counterpartsMax = 20;
-
-function counterparts(sighting: Sighting, facts: Facts): string[] {
-  const { author, recipients } = peopleOf(sighting.header);
-  const people = facts.direction === 'outbound' || author === null ? recipients : [author];
-  return people.slice(0, counterpartsMax).map(({ address }) => address);
 }

@@ -1,4 +1,6 @@
 import { canonicalAddress, canonicalOwnAddress, domainOf } from '../message/addresses.ts';
+import type { DeliveryReport } from '../message/delivery-report.ts';
+import { idKey } from '../message/message-id.ts';
 import { hasForwardMark } from '../message/subject.ts';
 import type { ConnectionId, ConversationId, MailboxId, ThreadId } from '../lib/id.ts';
 import type { FactKeys, FactRows, FilingConnection } from '../store/filing-facts.ts';
@@ -12,6 +14,7 @@ export function factKeysOf(
   mailboxId: MailboxId,
   sightings: readonly Sighting[],
   connections: readonly FilingConnection[],
+  reports: Iterable<DeliveryReport | null> = [],
 ): FactKeys {
   const people = new Set<string>();
   for (const { header } of sightings) {
@@ -26,7 +29,10 @@ export function factKeysOf(
     addresses,
     ownAddresses: unique([...people].map(canonicalOwnAddress)),
     neverLogPatterns: unique([...addresses, ...[...people].map((address) => `@${domainOf(address)}`)]),
-    messageKeys: unique(sightings.flatMap(messageKeysOf)),
+    messageKeys: unique([
+      ...sightings.flatMap(messageKeysOf),
+      ...[...reports].flatMap((report) => report?.cites.map(idKey) ?? []),
+    ]),
     threadKeys: unique(sightings.flatMap((sighting) => threadKeysOf(sighting).map(({ key }) => key))),
     threadIds: [],
     fingerprints: unique(sightings.map((sighting) => sighting.fingerprint)),

@@ -1,5 +1,5 @@
 import type { ThreadId } from '../lib/id.ts';
-import type { Facts, KnownFact, ThreadFact } from './facts.ts';
+import type { Facts, KnownFact, ReportFact, ThreadFact } from './facts.ts';
 
 /**
  * Why a sighting was stored or left out: the identifiers of RULES.md, and for rules that need none
@@ -15,6 +15,7 @@ export const reasonCodes = {
   no_match: 'S5: no rule asks for it; it stays private',
   to_contact: 'S6: the user wrote it to a contact',
   counterpart_is_user: 'S7: only users of the sub-account are on the other side',
+  delivery_report: 'S11, D6: a report about a mail that the CRM sent; it updates that mail',
   automatic: 'S11: an automatic, list or bulk mail opens no thread',
   draft: 'S14: a draft',
   spam_or_trash: 'S14: in Spam or Trash',
@@ -31,6 +32,8 @@ export type Answer =
   | { verdict: 'skip'; reason: ReasonCode; because: string }
   /** The same as a message that is stored: one more sighting of it. */
   | { verdict: 'join'; reason: ReasonCode; because: string; known: KnownFact }
+  /** Not stored: it says what became of a message that the CRM sent. */
+  | { verdict: 'report'; reason: ReasonCode; because: string; on: ReportFact }
   /** Stored, in this thread or (null) in a new one. */
   | { verdict: 'store'; reason: ReasonCode; because: string; threadId: ThreadId | null };
 
@@ -41,6 +44,7 @@ export type Rule = { id: string; ask(facts: Facts): Answer | null };
 export const rules: readonly Rule[] = [
   { id: 'S14', ask: discarded },
   { id: 'S12', ask: knownHere },
+  { id: 'D6', ask: deliveryReport },
   { id: 'C8', ask: beforeConnection },
   { id: 'S15', ask: neverLog },
   { id: 'S7', ask: counterpartIsUser },
@@ -62,6 +66,18 @@ function knownHere(facts: Facts): Answer | null {
   if (known === null || !known.here) return null;
   const because = `the mailbox's ${known.messageId} is the same message by its ${known.by}`;
   return { verdict: 'join', reason: known.sendId === null ? 'duplicate' : 'sent_copy', because, known };
+}
+
+function deliveryReport(facts: Facts): Answer | null {
+  const on = facts.reportsOn;
+  if (facts.direction === 'outbound' || on === null) return null;
+  const what = on.failed ? 'could not be delivered to everybody' : 'is late or was delivered';
+  return {
+    verdict: 'report',
+    reason: 'delivery_report',
+    because: `it says that ${on.messageId} ${what}`,
+    on,
+  };
 }
 
 function beforeConnection(facts: Facts): Answer | null {

@@ -1,3 +1,5 @@
+import { canonicalAddress } from '../message/addresses.ts';
+import type { DeliveryReport } from '../message/delivery-report.ts';
 import type {
   ConnectionId,
   ConversationId,
@@ -275,6 +277,44 @@ export async function recogniseMessages(
     { recognised: json(recognised) },
   );
   return changed ?? { messages: [], sends: [] };
+}
+
+/**
+ * D6: marks sends as bounced where a report names one of their own recipients; a report about
+ * somebody else changes nothing, whatever it cites. Answers what this changed.
+ */
+export async function markBounced(
+  db: Db,
+  reports: readonly { sendId: SendId; report: DeliveryReport }[],
+): Promise<{ messages: MessageId[]; sends: SendId[] }> {
+  const changed: { messages: MessageId[]; sends: SendId[] } = { messages: [], sends: [] };
+  for (const { sendId, report } of reports) {
+    const [send] = await rows<{ message_id: MessageId; recipients: string[] }>(
+      db,
+      `select message_id, array(select jsonb_array_elements_text(envelope -> 'to')) as recipients
+         from sends where id = :sendId and state in ('sending', 'uncertain', 'sent') for update`,
+      { sendId },
+    );
+    const ours = new Set(send?.recipients.map(canonicalAddress));
+    const failed = report.recipients.filter(
+      ({ action, address }) => action === 'failed' && ours.has(address),
+    );
+    if (send === undefined || failed.length === 0) continue;
+    await run(
+      db,
+      `update sends set state = 'bounced', state_reason = :reason, state_since = now(), ready = false where id = :sendId`,
+      {
+        sendId,
+        reason: failed
+          .map(({ address, status, words }) => `${address}: ${words ?? status ?? 'not delivered'}`)
+          .join('; '),
+      },
+    );
+    await run(db, 'update messages set updated_at = now() where id = :id', { id: send.message_id });
+    changed.messages.push(send.message_id);
+    changed.sends.push(sendId);
+  }
+  return changed;
 }
 
 /** Marks conversations as changed, and keeps them locked, in the order of their ids, until the transaction ends. */

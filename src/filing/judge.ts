@@ -1,0 +1,122 @@
+import type { DeliveryReport } from '../message/delivery-report.ts';
+import { newId } from '../lib/id.ts';
+import type { ConnectionId, MessageId } from '../lib/id.ts';
+import type { SecretBox } from '../lib/secret-box.ts';
+import type { DecisionRow } from '../store/filing-writes.ts';
+import { decide } from './decide.ts';
+import type { Verdict } from './decide.ts';
+import { addEffects } from './effects.ts';
+import type { Body, Effects } from './effects.ts';
+import { factsOf } from './facts.ts';
+import type { Facts } from './facts.ts';
+import type { Ground } from './gather.ts';
+import { hashOfAddress, hashOfMessageKey } from './hashes.ts';
+import { messageKeysOf, peopleOf } from './sighting.ts';
+import type { Sighting } from './sighting.ts';
+
+/**
+ * What is known of messages beyond their headers, by UID. The body of one that is stored is on disk;
+ * of a delivery report only what it says about our own mail is read, and only in memory (S11). Null:
+ * asked for, and there is none.
+ */
+export type Fetched = {
+  bodies: Map<number, Body | null>;
+  reports: Map<number, DeliveryReport | null>;
+};
+
+/** A message whose content a verdict asks for. */
+export type Wanted = { uid: number; as: 'body' | 'report' };
+
+export const nothingFetched: Fetched = { bodies: new Map(), reports: new Map() };
+
+/**
+ * Judges every sighting for every connection and adds what follows to `effects`. Answers what must be
+ * fetched first; the effects are good for nothing then, since they rest on bodies that are not there.
+ */
+export function judge(
+  given: {
+    sightings: readonly Sighting[];
+    grounds: ReadonlyMap<ConnectionId, Ground>;
+    fetched: Fetched;
+    secretBox: SecretBox;
+  },
+  effects: Effects,
+): Wanted[] {
+  const { bodies, reports } = given.fetched;
+  const wanted = new Map<string, Wanted>();
+  const want = (uid: number, as: Wanted['as']) => wanted.set(`${as} ${uid}`, { uid, as });
+  for (const sighting of given.sightings) {
+    const { uid } = sighting.place;
+    for (const ground of given.grounds.values()) {
+      const report = reports.get(uid) ?? null;
+      const facts = factsOf(sighting, ground, report);
+      const verdict = decide(facts);
+      if (verdict.reason === 'automatic' && facts.kind === 'delivery_report' && !reports.has(uid))
+        want(uid, 'report');
+      const stores = verdict.verdict === 'store';
+      if (stores && !bodies.has(uid)) want(uid, 'body');
+      const body = bodies.has(uid) ? (bodies.get(uid) ?? null) : notYetFetched;
+      const failed = stores && body === null;
+      const messageId = failed
+        ? null
+        : addEffects(effects, ground, { sighting, facts, verdict, body, report });
+      effects.writes.decisions.push(
+        decisionRow(given.secretBox, sighting, ground.connection, { facts, verdict, failed, messageId }),
+      );
+    }
+  }
+  return [...wanted.values()];
+}
+
+/** Stands for a body while deciding which ones to fetch. */
+const notYetFetched: Body = {
+  rawSha256: '',
+  rawSizeBytes: 0,
+  parsed: { text: '', html: null, replyText: '', partial: null },
+  attachments: [],
+};
+
+const outcomes: Readonly<Record<Verdict['verdict'], DecisionRow['outcome']>> = {
+  skip: 'skipped',
+  report: 'skipped',
+  join: 'stored',
+  store: 'stored',
+};
+
+function decisionRow(
+  secretBox: SecretBox,
+  sighting: Sighting,
+  connection: { id: ConnectionId; subAccountId: string },
+  made: { facts: Facts; verdict: Verdict; failed: boolean; messageId: MessageId | null },
+): DecisionRow {
+  const { place, mailboxId } = sighting;
+  const { verdict, failed } = made;
+  return {
+    id: newId('dec'),
+    sub_account_id: connection.subAccountId,
+    connection_id: connection.id,
+    mailbox_id: mailboxId,
+    folder_id: place.folderId,
+    uid_validity: place.uidValidity,
+    uid: place.uid,
+    outcome: failed ? 'failed' : outcomes[verdict.verdict],
+    reason: failed ? 'unreadable' : verdict.reason,
+    reasons: failed
+      ? [...verdict.steps, { rule: 'T3', because: 'the provider gave no readable copy of it' }]
+      : verdict.steps,
+    facts: made.facts,
+    id_hash: hashOfMessageKey(secretBox, messageKeysOf(sighting)[0] ?? ''),
+    address_hashes: counterparts(sighting, made.facts).map((address) => hashOfAddress(secretBox, address)),
+    message_id: made.messageId,
+    attempts: failed ? 1 : 0,
+  };
+}
+
+/** Most hashed counterparts of one decision; a message to hundreds is found by its id. */
+const counterpartsMax = 20;
+
+function counterparts(sighting: Sighting, facts: Facts): string[] {
+  const { author, recipients } = peopleOf(sighting.header);
+  const people = facts.direction === 'outbound' || author === null ? recipients : [author];
+  return people.slice(0, counterpartsMax).map(({ address }) => address);
+}
