@@ -15,7 +15,7 @@ export type BodyLine = {
  * - `signature`: the mail program put it there.
  * - `original`: the previous message starts here, and goes on to the end.
  */
-export type LineMark = 'attribution' | 'signature' | 'original';
+type LineMark = 'attribution' | 'signature' | 'original';
 
 /** Blank lines in a row that are kept: more say nothing, and floods of them cost memory. */
 const blankLinesMax = 2;

@@ -64,7 +64,12 @@ function fromQ(body: string): Buffer {
       bytes[size++] = value >= 0 ? value : code;
     } else if (code === 0x5f) bytes[size++] = 0x20;
     else if (code < 0x80) bytes[size++] = code;
-    else size += bytes.write(body.charAt(i), size); // raw 8-bit inside a word: broken, but readable
+    else {
+      // Raw 8-bit inside a word: broken, but readable.
+      const character = String.fromCodePoint(body.codePointAt(i) ?? 0xfffd);
+      size += bytes.write(character, size);
+      i += character.length - 1;
+    }
   }
   return bytes.subarray(0, size);
 }

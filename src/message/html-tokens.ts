@@ -7,7 +7,7 @@ export type HtmlHandler = {
 };
 
 /** Elements without content, so that their start tag opens nothing. */
-export const voidElements: ReadonlySet<string> = new Set(
+const voidElements: ReadonlySet<string> = new Set(
   'area base br col embed hr img input link meta param source track wbr'.split(' '),
 );
 

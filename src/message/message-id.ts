@@ -52,9 +52,10 @@ const domainCharsMax = 42;
  * (odoo#40461). A domain that is too long loses labels from its left.
  */
 export function newMessageId(domain: string): InternetMessageId {
-  let host = domainToASCII(domain.toLowerCase()) || 'localhost';
+  let host = domainToASCII(domain.toLowerCase());
   while (host.length > domainCharsMax && host.includes('.')) host = host.slice(host.indexOf('.') + 1);
-  return `${base32(randomBytes(16))}@${host.slice(-domainCharsMax).replace(/^[.-]+/, '')}`;
+  const name = host.slice(-domainCharsMax).replace(/^[.-]+/, '') || 'localhost';
+  return `${base32(randomBytes(16))}@${name}`;
 }
 
 function bracketed(text: string): InternetMessageId[] {

@@ -14,8 +14,6 @@ const depthMax = 20;
 const nodesMax = 300;
 const textPartsMax = 50;
 const textCharsMax = 1_000_000;
-/** Of one part's header. */
-const headCharsMax = 64 * 1024;
 
 /** A piece of the message that is an entity of its own (RFC 2045 §2.4): header, empty line, body. */
 type Entity = { start: number; end: number; depth: number };
@@ -34,10 +32,12 @@ export function readRoughText(raw: Buffer): RoughText {
   for (let next = waiting.pop(); next !== undefined && nodes < nodesMax; next = waiting.pop()) {
     nodes++;
     const { fields, bodyStart } = headOf(text, next);
-    const type = /^\s*([\w.+-]+\/[\w.+-]+)/.exec(fields.type)?.[1]?.toLowerCase() ?? 'text/plain';
-    if (type.startsWith('multipart/')) {
-      const boundary = parameter(fields.type, 'boundary');
-      if (boundary === null || next.depth >= depthMax) continue;
+    const declared = /^\s*([\w.+-]+\/[\w.+-]+)/.exec(fields.type)?.[1]?.toLowerCase() ?? 'text/plain';
+    const boundary = declared.startsWith('multipart/') ? parameter(fields.type, 'boundary') : null;
+    // A multipart that does not say where its parts are is one text to whoever looks at it.
+    const type = declared.startsWith('multipart/') && boundary === null ? 'text/plain' : declared;
+    if (boundary !== null) {
+      if (next.depth >= depthMax) continue;
       const children = childrenOf(text, { start: bodyStart, end: next.end, depth: next.depth + 1 }, boundary);
       waiting.push(...children.reverse());
     } else if (
@@ -58,10 +58,10 @@ export function readRoughText(raw: Buffer): RoughText {
 
 function headOf(text: string, entity: Entity) {
   // An entity that starts with an empty line has no header (RFC 2046 §5.1).
-  const blank = /^\r?\n/.test(text.slice(entity.start, entity.start + 2))
-    ? { index: entity.start, size: 0 }
-    : blankLineAfter(text, entity);
-  const head = text.slice(entity.start, Math.min(blank.index, entity.start + headCharsMax));
+  const empty = /^\r?\n/.exec(text.slice(entity.start, entity.start + 2));
+  const blank =
+    empty === null ? blankLineAfter(text, entity) : { index: entity.start, size: empty[0].length };
+  const head = text.slice(entity.start, blank.index);
   const unfolded = head.replace(/\r?\n[ \t]/g, ' ');
   const field = (name: string): string => new RegExp(`^${name}[ \\t]*:(.*)$`, 'im').exec(unfolded)?.[1] ?? '';
   const fields = {
@@ -73,7 +73,7 @@ function headOf(text: string, entity: Entity) {
 }
 
 function blankLineAfter(text: string, entity: Entity): { index: number; size: number } {
-  const found = /\n\r?\n/.exec(text.slice(entity.start, Math.min(entity.end, entity.start + headCharsMax)));
+  const found = /\n\r?\n/.exec(text.slice(entity.start, entity.end));
   return found === null
     ? { index: entity.end, size: 0 }
     : { index: entity.start + found.index, size: found[0].length };
@@ -88,7 +88,9 @@ function childrenOf(text: string, within: Entity, boundary: string): Entity[] {
   while (at >= 0 && at < within.end && children.length < nodesMax) {
     const after = at + delimiter.length;
     if (at === 0 || text.charCodeAt(at - 1) === 0x0a) {
-      if (start >= 0) children.push({ start, end: Math.max(at - 1, start), depth: within.depth });
+      // RFC 2046 §5.1.1: the line break before a delimiter is part of the delimiter.
+      const end = text.charCodeAt(at - 2) === 0x0d ? at - 2 : at - 1;
+      if (start >= 0) children.push({ start, end: Math.max(end, start), depth: within.depth });
       start = -1;
       if (text.startsWith('--', after)) break;
       const lineEnd = text.indexOf('\n', after);

@@ -1,5 +1,6 @@
 import { type AttachmentStream, MailParser, type MessageText } from 'mailparser';
 import { attachmentName, makeName } from './attachment-name.ts';
+import { htmlLines, joinLines } from './body-lines.ts';
 import { cleanBody } from './charset.ts';
 import { type MessageHeader, readHeader } from './header.ts';
 import { escapeHtml, htmlCharsMax, htmlToPlainText, sanitiseHtml } from './html.ts';
@@ -56,7 +57,7 @@ const headBytesMax = 1024 * 1024;
 export async function parseBody(raw: Buffer, header: MessageHeader): Promise<ParsedBody> {
   const parsed = await runParser(raw, header);
   if (typeof parsed === 'string') return roughBody(raw, parsed);
-  const { text, html } = repaired(raw, parsed.text, parsed.html);
+  const { text, html } = repaired(raw, parsed);
   const plain = text.trim() === '' && html !== null ? htmlToPlainText(html) : text;
   const keptText = cleanBody(plain, textCharsMax);
   const shown = shownIds(html);
@@ -73,10 +74,14 @@ export async function parseBody(raw: Buffer, header: MessageHeader): Promise<Par
   };
 }
 
-/** What can be read without the parser: some text, no HTML, no attachments. `partial` says why there is no more. */
+/**
+ * What can be read without the parser: some text, no HTML, no attachments. `partial` says why there
+ * is no more. Cheap enough for any thread: a message may end up here because nothing else was.
+ */
 export function roughBody(raw: Buffer, partial: string): ParsedBody {
   const rough = readRoughText(raw);
-  const text = rough.plain.trim() === '' && rough.html !== null ? htmlToPlainText(rough.html) : rough.plain;
+  const fromHtml = rough.plain.trim() === '' && rough.html !== null;
+  const text = fromHtml ? joinLines(htmlLines(rough.html ?? '', () => false)) : rough.plain;
   return {
     text: cleanBody(text, textCharsMax),
     html: null,
@@ -141,11 +146,14 @@ function reasonOf(error: unknown): string {
 
 /**
  * Text in which the parser met bytes that do not fit the charset (it puts U+FFFD) is read once
- * more by the looks of the bytes: windows-1252 that says it is UTF-8 is common.
+ * more by the looks of the bytes: windows-1252 that says it is UTF-8 is common. So is a message in
+ * which the parser found nothing, because a multipart does not name its boundary.
  */
-function repaired(raw: Buffer, text: string, html: string | null): { text: string; html: string | null } {
-  if (!text.includes('\ufffd') && html?.includes('\ufffd') !== true) return { text, html };
+function repaired(raw: Buffer, { text, html, files }: Parsed): { text: string; html: string | null } {
+  const nothing = text === '' && html === null && files.length === 0;
+  if (!nothing && !text.includes('\ufffd') && html?.includes('\ufffd') !== true) return { text, html };
   const rough = readRoughText(raw);
+  if (nothing) return { text: rough.plain, html: rough.html };
   return {
     text: rough.plain !== '' && losses(rough.plain) < losses(text) ? rough.plain : text,
     html: html !== null && rough.html !== null && losses(rough.html) < losses(html) ? rough.html : html,
@@ -163,7 +171,7 @@ function shownIds(html: string | null): ReadonlySet<string> {
     const written = match[1] ?? '';
     ids.add(written);
     // RFC 2392 §2: a cid URL is the id with its odd characters percent-encoded.
-    if (/^(?:[^%]|%[0-7][0-9a-f])*$/i.test(written)) ids.add(decodeURIComponent(written));
+    if (/^(?:[^%]|%[0-7][0-9a-f])*$/i.test(written)) ids.add(decodeURIComponent(written).replace(/\s/g, ''));
   }
   return ids;
 }

@@ -3,20 +3,22 @@ import { type MessageHeader, readHeader } from './header.ts';
 import { parseBody, type ParsedBody, roughBody } from './mime.ts';
 import type { WorkerResult, WorkerTask } from './parse-worker.ts';
 
+export type { ParsedAttachment } from './mime.ts';
+
 /** A whole message, ready to be stored and shown. */
 export type ParsedMessage = { header: MessageHeader } & ParsedBody;
 
 /** Up to this size a message is parsed in this thread: a few milliseconds, less than the way to a worker costs. */
 const inThreadBytesMax = 64 * 1024;
 const workersMax = 2;
-/** The largest honest messages take a second or two. */
-const parseMsMax = 20_000;
+/** For one parse: the largest honest messages take a second or two. */
+const parseMsMaxDefault = 20_000;
 /** Of one worker's JavaScript heap: ten times what a message of 50 MB needs. */
 const workerHeapMegabytesMax = 768;
 
 /** A worker and what it is doing; `job` is null while it is idle. */
 type Slot = { worker: Worker; job: Job | null };
-type Job = { raw: Buffer; header: MessageHeader; done(body: ParsedBody): void };
+type Job = { raw: Buffer; header: MessageHeader; msMax: number; done(body: ParsedBody): void };
 
 const slots = new Set<Slot>();
 const waiting: Job[] = [];
@@ -24,14 +26,14 @@ const waiting: Job[] = [];
 /**
  * Parses a raw message. Never rejects and never holds the event loop for long: what is larger than
  * 64 KiB goes to one of two worker threads, which are started when first needed and do not keep the
- * process alive. A parse that takes 20 seconds is ended. Where the parser fails, the header and
+ * process alive. A parse that takes longer than `msMax` is ended. Where the parser fails, the header and
  * what text can be found are the answer, and `partial` says why. `raw` is left as it is.
  */
-export async function parseMessage(raw: Buffer): Promise<ParsedMessage> {
+export async function parseMessage(raw: Buffer, msMax = parseMsMaxDefault): Promise<ParsedMessage> {
   const header = readHeader(raw);
-  if (raw.length <= inThreadBytesMax) return { header, ...(await parseHere(raw, header)) };
+  if (raw.length <= inThreadBytesMax) return { header, ...(await parseHere(raw, header, msMax)) };
   const body = await new Promise<ParsedBody>((done) => {
-    waiting.push({ raw, header, done });
+    waiting.push({ raw, header, msMax, done });
     startJobs();
   });
   return { header, ...body };
@@ -44,10 +46,10 @@ export async function stopParsing(): Promise<void> {
 }
 
 /** In this thread a deadline ends no loop, but a parser that went silent would hold its mailbox for ever. */
-async function parseHere(raw: Buffer, header: MessageHeader): Promise<ParsedBody> {
+async function parseHere(raw: Buffer, header: MessageHeader, msMax: number): Promise<ParsedBody> {
   let deadline: NodeJS.Timeout | undefined;
   const late = new Promise<ParsedBody>((resolve) => {
-    deadline = setTimeout(() => resolve(roughBody(raw, 'parse_timeout')), parseMsMax);
+    deadline = setTimeout(() => resolve(roughBody(raw, 'parse_timeout')), msMax);
   });
   const body = await Promise.race([parseBody(raw, header), late]);
   clearTimeout(deadline);
@@ -81,7 +83,7 @@ function startWorker(): Slot {
 
 function runJob(slot: Slot, job: Job): void {
   slot.worker.ref();
-  const deadline = setTimeout(() => void endSlot(slot, 'parse_timeout'), parseMsMax);
+  const deadline = setTimeout(() => void endSlot(slot, 'parse_timeout'), job.msMax);
   const finish = (body: ParsedBody): void => {
     clearTimeout(deadline);
     slot.worker.removeListener('message', onResult);

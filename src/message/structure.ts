@@ -104,5 +104,5 @@ function decodedSize(encoded: number, encoding: string | undefined): number {
   const wholeLines = Math.floor((encoded + 2) / 78);
   const rest = Math.max(encoded - wholeLines * 78, 0);
   const padding = encoded > 0 ? 2 : 0;
-  return Math.max(wholeLines * 57 + Math.floor((rest * 3) / 4) - padding, 0);
+  return Math.max(wholeLines * 57 + Math.floor(rest / 4) * 3 - padding, 0);
 }

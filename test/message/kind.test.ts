@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { readHeader } from '../../src/message/header.ts';
+import { type MailKind, mailKind } from '../../src/message/kind.ts';
+import { type PartSummary, summariseStructure } from '../../src/message/structure.ts';
+
+const report = 'Content-Type: multipart/report; report-type=';
+const reportParts = (type: string): PartSummary[] =>
+  summariseStructure({
+    type: 'multipart/report',
+    childNodes: [
+      { part: '1', type: 'text/plain' },
+      { part: '2', type },
+      { part: '3', type: 'message/rfc822', childNodes: [{ part: '3', type: 'text/plain' }] },
+    ],
+  });
+
+const cases: [name: string, kind: MailKind, lines: string[], parts?: PartSummary[]][] = [
+  ['an ordinary mail', 'person', ['From: jane@customer.example', 'Return-Path: <jane@customer.example>']],
+  ['an empty header', 'person', []],
+  [
+    'X-Auto-Response-Suppress alone, as Exchange sets it',
+    'person',
+    ['X-Auto-Response-Suppress: DR, OOF, AutoReply'],
+  ],
+  ['Auto-Submitted: no', 'person', ['Auto-Submitted: no']],
+  [
+    'Auto-Submitted: no, in spite of a bad sign',
+    'person',
+    ['Auto-Submitted: no', 'X-Autoreply: yes', 'Return-Path: <>'],
+  ],
+  ['X-Autoreply: no', 'person', ['X-Autoreply: no']],
+  ['an absence as subject, alone', 'person', ['Subject: Out of office']],
+  ['an empty List-Unsubscribe', 'person', ['List-Unsubscribe:']],
+  ['a first-class precedence', 'person', ['Precedence: first-class']],
+  [
+    'a forwarded report, sent by a person',
+    'person',
+    ['Content-Type: multipart/mixed', 'Return-Path: <j@x.example>'],
+    [
+      {
+        part: '2',
+        type: 'message/delivery-status',
+        name: null,
+        size: 1,
+        disposition: null,
+        contentId: null,
+        attachment: true,
+      },
+    ],
+  ],
+  ['somebody who is called postmaster', 'person', ['From: postmaster@customer.example']],
+
+  ['a vacation (RFC 3834)', 'auto_reply', ['Auto-Submitted: auto-replied']],
+  ['a vacation with a comment', 'auto_reply', ['Auto-Submitted: auto-replied (vacation)']],
+  ['a notice', 'auto_reply', ['Auto-Submitted: auto-generated']],
+  [
+    'Exchange: absence',
+    'auto_reply',
+    ['Auto-Submitted: auto-generated', 'X-Auto-Response-Suppress: All', 'Return-Path: <>'],
+  ],
+  [
+    'Exchange: absence by its subject',
+    'auto_reply',
+    ['Subject: Automatische Antwort: Angebot', 'X-Auto-Response-Suppress: All'],
+  ],
+  ['Precedence: auto_reply', 'auto_reply', ['Precedence: auto_reply']],
+  ['X-Autoreply', 'auto_reply', ['X-Autoreply: yes']],
+  ['X-Autorespond', 'auto_reply', ['X-Autorespond: Re: offer']],
+  ['X-Auto-Reply-From', 'auto_reply', ['X-Auto-Reply-From: jane@customer.example']],
+  ['FirstClass and GroupWise', 'auto_reply', ['X-Post-MessageClass: 9; Autoresponder']],
+  ['an empty return path', 'auto_reply', ['Return-Path: <>', 'From: jane@customer.example']],
+  [
+    'an auto-reply that came through a list',
+    'auto_reply',
+    ['Auto-Submitted: auto-replied', 'List-Id: <a.example>'],
+  ],
+
+  [
+    'a DSN (RFC 3464)',
+    'delivery_report',
+    [`${report}delivery-status; boundary=x`, 'Auto-Submitted: auto-replied'],
+  ],
+  ['a DSN with quotes', 'delivery_report', [`${report}"delivery-status"`]],
+  [
+    'a DSN by its parts',
+    'delivery_report',
+    ['From: postmaster@x.example'],
+    reportParts('message/delivery-status'),
+  ],
+  [
+    'a DSN that a gateway wrapped',
+    'delivery_report',
+    ['Return-Path: <>', 'Content-Type: multipart/mixed'],
+    [
+      {
+        part: '2',
+        type: 'message/delivery-status',
+        name: null,
+        size: 1,
+        disposition: null,
+        contentId: null,
+        attachment: true,
+      },
+    ],
+  ],
+  [
+    'an untyped report with an empty return path',
+    'delivery_report',
+    ['Content-Type: multipart/report', 'Return-Path: <>'],
+  ],
+  ['Exim and Gmail', 'delivery_report', ['X-Failed-Recipients: nobody@x.example']],
+  ['qmail: mailer-daemon', 'delivery_report', ['From: MAILER-DAEMON@x.example']],
+  [
+    'postmaster with an empty return path',
+    'delivery_report',
+    ['From: Postmaster@x.example', 'Return-Path: <>'],
+  ],
+
+  ['an MDN (RFC 8098)', 'read_receipt', [`${report}disposition-notification; boundary=x`]],
+  ['an MDN by its parts', 'read_receipt', [], reportParts('message/disposition-notification')],
+  [
+    'an MDN that says it is automatic',
+    'read_receipt',
+    [`${report}disposition-notification`, 'Auto-Submitted: auto-replied'],
+  ],
+
+  ['a mailing list (RFC 2919)', 'list', ['List-Id: Sales <sales.acme.example>']],
+  ['List-Post', 'list', ['List-Post: <mailto:sales@acme.example>']],
+  ['Precedence: list', 'list', ['Precedence: list']],
+  ['a Google group', 'list', ['X-Google-Group-Id: 12345', 'Precedence: list']],
+  [
+    'a list whose mail says it is automatic',
+    'list',
+    ['Auto-Submitted: auto-generated', 'List-Id: <a.example>'],
+  ],
+  ['a list, in spite of Auto-Submitted: no', 'list', ['Auto-Submitted: no', 'List-Id: <a.example>']],
+
+  ['a newsletter (RFC 2369)', 'bulk', ['List-Unsubscribe: <https://x.example/u>']],
+  [
+    'an announcement that nobody may write to',
+    'bulk',
+    ['List-Post: NO', 'List-Unsubscribe: <mailto:u@x.example>'],
+  ],
+  ['Precedence: bulk', 'bulk', ['Precedence: BULK']],
+  ['Precedence: junk', 'bulk', ['Precedence: junk']],
+  ['a newsletter that says it is automatic', 'bulk', ['Auto-Submitted: auto-generated', 'Precedence: bulk']],
+  ['an abuse report', 'bulk', [`${report}feedback-report`]],
+];
+
+describe('S11: the kind of a message', () => {
+  for (const [name, kind, lines, parts] of cases) {
+    test(`${name} is ${kind}`, () => {
+      const verdict = mailKind(readHeader(Buffer.from(`${lines.join('\r\n')}\r\n\r\n`)), parts ?? []);
+      assert.equal(verdict.kind, kind, verdict.because);
+      assert.notEqual(verdict.because, '');
+    });
+  }
+
+  test('the reason holds no content and no control characters', () => {
+    const header = readHeader(
+      Buffer.from('Auto-Submitted: auto-replied; by="jane@customer.example"\r\nSubject: secret\r\n\r\n'),
+    );
+    assert.equal(mailKind(header, []).because, 'Auto-Submitted: auto-replied');
+  });
+});
