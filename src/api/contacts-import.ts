@@ -7,7 +7,7 @@ import { ApiError, notFound } from './errors.ts';
 import { crmId, subAccountParam } from './fields.ts';
 import { readLines } from './ndjson.ts';
 import type { Line } from './ndjson.ts';
-import { addRoute, defineRoute, fieldErrors, jsonResponse } from './route.ts';
+import { addRoute, bodyChunks, defineRoute, fieldErrors, jsonResponse } from './route.ts';
 import type { Api, ApiDeps } from './route.ts';
 
 /** `POST …/contacts/import`: any number of contacts in one call, at the memory of one batch. */
@@ -24,9 +24,9 @@ export function addContactsImport(api: Api, deps: ApiDeps): void {
           `The content type must be ${contentTypes.join(' or ')}.`,
         );
       }
-      return c.json(await importContacts(deps.db, sid, c.req.raw.body ?? emptyBody()), 200);
+      return c.json(await importContacts(deps.db, sid, bodyChunks(c)), 200);
     },
-    ['unsupported_media_type'],
+    ['unsupported_media_type', 'incomplete_body'],
   );
 }
 
@@ -159,8 +159,4 @@ const details = {
 function addError(result: ImportResult, error: ImportResult['errors'][number]): void {
   result.error_count += 1;
   if (result.errors.length < errorsListedMax) result.errors.push(error);
-}
-
-function emptyBody(): ReadableStream<Uint8Array> {
-  return new Blob([]).stream();
 }

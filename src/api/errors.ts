@@ -10,6 +10,7 @@ import type { Log } from '../lib/log.ts';
  */
 export const problems = {
   malformed_json: { status: 400, title: 'The body is not JSON' },
+  incomplete_body: { status: 400, title: 'The body broke off' },
   unauthenticated: { status: 401, title: 'No valid key was given' },
   read_only_key: { status: 403, title: 'This key may only read' },
   sub_account_key: { status: 403, title: 'This needs a key for all sub-accounts' },

@@ -4,6 +4,7 @@ import type { Context, MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { z } from 'zod';
 import type { Clock } from '../lib/clock.ts';
+import { messageOf } from '../lib/failure.ts';
 import type { Log } from '../lib/log.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { Db } from '../store/database.ts';
@@ -73,6 +74,32 @@ export function jsonResponse<S extends z.ZodType>(schema: S, description: string
 /** A required JSON body. */
 export function jsonBody<S extends z.ZodType>(schema: S) {
   return { required: true, content: { 'application/json': { schema } } };
+}
+
+/**
+ * The body of a call as it arrives, for routes that stream; nothing else may have read it. Where
+ * the caller leaves before its end it throws an ApiError, which is no failure of ours.
+ */
+export async function* bodyChunks(c: Context<ApiEnv>): AsyncGenerator<Uint8Array> {
+  const body: AsyncIterable<Uint8Array> = c.req.raw.body ?? new Blob([]).stream();
+  const chunks = body[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = await nextChunk(chunks);
+      if (next.done === true) return;
+      yield next.value;
+    }
+  } finally {
+    await chunks.return?.();
+  }
+}
+
+async function nextChunk(chunks: AsyncIterator<Uint8Array>): Promise<IteratorResult<Uint8Array>> {
+  try {
+    return await chunks.next();
+  } catch (error) {
+    throw new ApiError('incomplete_body', `The body broke off: ${messageOf(error)}.`);
+  }
 }
 
 function documented(route: RouteConfig, own: readonly ProblemCode[]): RouteConfig {

@@ -103,7 +103,9 @@ describe('W3: access by key', () => {
   });
 
   test('another tenant is untouched after all of that', async () => {
-    const { data } = (await t.call('GET', '/v1/sub-accounts/s2/contacts')).body as { data: { id: string }[] };
+    const { data } = (await t.call('GET', '/v1/sub-accounts/s2/contacts')).body as {
+      data: { id: string }[];
+    };
     assert.deepEqual(
       data.map((contact) => contact.id),
       ['c2'],

@@ -1,108 +1,110 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { createFirstKey, newKey } from '../../src/api/auth.ts';
+import { databaseKinds } from '../support/database.ts';
 import { startApi } from './support.ts';
 import type { ApiUnderTest } from './support.ts';
 
-describe('W3: keys', () => {
-  let t: ApiUnderTest;
-  before(async () => {
-    t = await startApi();
-    await t.call('PUT', '/v1/sub-accounts/s1', { json: {} });
-  });
-  after(() => t.close());
-
-  test('a key has 256 random bits, and only its SHA-256 is stored', async () => {
-    assert.match(t.adminKey, /^tw_[A-Za-z0-9_-]{43}$/);
-    const keys = new Set(Array.from({ length: 1000 }, () => newKey().key));
-    assert.equal(keys.size, 1000);
-    const stored = JSON.stringify(await t.db.select('*').from('api_keys'));
-    assert.ok(!stored.includes(t.adminKey.slice(3)));
-    assert.ok(!stored.includes(Buffer.from(t.adminKey).toString('hex')));
-  });
-
-  test('the first key is made once, and again only when no such key is in force', async () => {
-    assert.equal(await createFirstKey(t.db), null);
-    await t.db.raw('update api_keys set revoked_at = now()');
-    const both = await Promise.all([createFirstKey(t.db), createFirstKey(t.db)]);
-    assert.equal(both.filter((key) => key !== null).length, 1);
-    t.adminKey = both.find((key) => key !== null) ?? '';
-    const list = await t.call('GET', '/v1/keys', { key: t.adminKey });
-    assert.equal(list.status, 200);
-  });
-
-  for (const [name, header] of [
-    ['no scheme', (key: string) => key],
-    ['another scheme', (key: string) => `Basic ${key}`],
-    ['two keys', (key: string) => `Bearer ${key} ${key}`],
-    ['a key with one character more', (key: string) => `Bearer ${key}a`],
-    ['a key with one character less', (key: string) => `Bearer ${key.slice(0, -1)}`],
-  ] as const) {
-    test(`refused: ${name}`, async () => {
-      const headers = { authorization: header(t.adminKey) };
-      assert.equal((await t.call('GET', '/v1/keys', { key: null, headers })).status, 401);
+for (const kind of databaseKinds)
+  describe(`W3: keys on ${kind}`, () => {
+    let t: ApiUnderTest;
+    before(async () => {
+      t = await startApi({ kind });
+      await t.call('PUT', '/v1/sub-accounts/s1', { json: {} });
     });
-  }
+    after(() => t.close());
 
-  test('the scheme is compared without case (RFC 9110 §11.1)', async () => {
-    const headers = { authorization: `bearer ${t.adminKey}` };
-    assert.equal((await t.call('GET', '/v1/keys', { key: null, headers })).status, 200);
-  });
-
-  test('a key is shown once, works, and opens nothing once revoked', async () => {
-    const made = await t.call('POST', '/v1/keys', {
-      key: t.adminKey,
-      json: { sub_account_id: 's1', scope: 'write', label: 'CRM' },
+    test('a key has 256 random bits, and only its SHA-256 is stored', async () => {
+      assert.match(t.adminKey, /^tw_[A-Za-z0-9_-]{43}$/);
+      const keys = new Set(Array.from({ length: 1000 }, () => newKey().key));
+      assert.equal(keys.size, 1000);
+      const stored = JSON.stringify(await t.db.select('*').from('api_keys'));
+      assert.ok(!stored.includes(t.adminKey.slice(3)));
+      assert.ok(!stored.includes(Buffer.from(t.adminKey).toString('hex')));
     });
-    assert.equal(made.status, 201);
-    const { id, key } = made.body as { id: string; key: string };
-    assert.match(id, /^key_/);
-    const list = await t.call('GET', '/v1/keys', { key });
-    const shown = (list.body['data'] as Record<string, unknown>[]).find((row) => row['id'] === id);
-    assert.deepEqual(Object.keys(shown ?? {}).sort(), [
-      'created_at',
-      'id',
-      'label',
-      'scope',
-      'sub_account_id',
-    ]);
-    assert.equal((await t.call('DELETE', `/v1/keys/${id}`, { key })).status, 204);
-    assert.equal((await t.call('GET', '/v1/keys', { key })).status, 401);
-    assert.equal((await t.call('DELETE', `/v1/keys/${id}`, { key: t.adminKey })).status, 404);
-  });
 
-  test('a key of one sub-account makes keys for no other and not for all', async () => {
-    await t.call('PUT', '/v1/sub-accounts/s2', { key: t.adminKey, json: {} });
-    const made = await t.call('POST', '/v1/keys', {
-      key: t.adminKey,
-      json: { sub_account_id: 's1', scope: 'write' },
+    test('the first key is made once, and again only when no such key is in force', async () => {
+      assert.equal(await createFirstKey(t.db), null);
+      await t.db.raw('update api_keys set revoked_at = now()');
+      const both = await Promise.all([createFirstKey(t.db), createFirstKey(t.db)]);
+      assert.equal(both.filter((key) => key !== null).length, 1);
+      t.adminKey = both.find((key) => key !== null) ?? '';
+      const list = await t.call('GET', '/v1/keys', { key: t.adminKey });
+      assert.equal(list.status, 200);
     });
-    const key = String(made.body['key']);
-    const post = (subAccountId: unknown) =>
-      t.call('POST', '/v1/keys', { key, json: { sub_account_id: subAccountId, scope: 'read' } });
-    assert.equal((await post('s1')).status, 201);
-    assert.equal((await post(null)).body['code'], 'sub_account_key');
-    const other = await post('s2');
-    const absent = await post('s9');
-    assert.deepEqual([other.status, other.body['errors']], [422, absent.body['errors']]);
-    assert.equal((other.body['errors'] as { code: string }[])[0]?.code, 'unknown_sub_account');
-  });
 
-  test('whom a key opens for must be said', async () => {
-    const answer = await t.call('POST', '/v1/keys', { key: t.adminKey, json: { scope: 'read' } });
-    assert.equal((answer.body['errors'] as { code: string }[])[0]?.code, 'required');
-  });
-
-  test('the list has pages', async () => {
-    const ids: string[] = [];
-    let cursor: string | null = '';
-    for (let pages = 0; cursor !== null && pages < 100; pages++) {
-      const query: string = cursor === '' ? '' : `&cursor=${cursor}`;
-      const page = await t.call('GET', `/v1/keys?limit=2${query}`, { key: t.adminKey });
-      ids.push(...(page.body['data'] as { id: string }[]).map((row) => row.id));
-      cursor = page.body['next_cursor'] as string | null;
+    for (const [name, header] of [
+      ['no scheme', (key: string) => key],
+      ['another scheme', (key: string) => `Basic ${key}`],
+      ['two keys', (key: string) => `Bearer ${key} ${key}`],
+      ['a key with one character more', (key: string) => `Bearer ${key}a`],
+      ['a key with one character less', (key: string) => `Bearer ${key.slice(0, -1)}`],
+    ] as const) {
+      test(`refused: ${name}`, async () => {
+        const headers = { authorization: header(t.adminKey) };
+        assert.equal((await t.call('GET', '/v1/keys', { key: null, headers })).status, 401);
+      });
     }
-    const all = await t.db.select('id').from('api_keys').whereNull('revoked_at');
-    assert.deepEqual(ids, all.map((row: { id: string }) => row.id).sort());
+
+    test('the scheme is compared without case (RFC 9110 §11.1)', async () => {
+      const headers = { authorization: `bearer ${t.adminKey}` };
+      assert.equal((await t.call('GET', '/v1/keys', { key: null, headers })).status, 200);
+    });
+
+    test('a key is shown once, works, and opens nothing once revoked', async () => {
+      const made = await t.call('POST', '/v1/keys', {
+        key: t.adminKey,
+        json: { sub_account_id: 's1', scope: 'write', label: 'CRM' },
+      });
+      assert.equal(made.status, 201);
+      const { id, key } = made.body as { id: string; key: string };
+      assert.match(id, /^key_/);
+      const list = await t.call('GET', '/v1/keys', { key });
+      const shown = (list.body['data'] as Record<string, unknown>[]).find((row) => row['id'] === id);
+      assert.deepEqual(Object.keys(shown ?? {}).sort(), [
+        'created_at',
+        'id',
+        'label',
+        'scope',
+        'sub_account_id',
+      ]);
+      assert.equal((await t.call('DELETE', `/v1/keys/${id}`, { key })).status, 204);
+      assert.equal((await t.call('GET', '/v1/keys', { key })).status, 401);
+      assert.equal((await t.call('DELETE', `/v1/keys/${id}`, { key: t.adminKey })).status, 404);
+    });
+
+    test('a key of one sub-account makes keys for no other and not for all', async () => {
+      await t.call('PUT', '/v1/sub-accounts/s2', { key: t.adminKey, json: {} });
+      const made = await t.call('POST', '/v1/keys', {
+        key: t.adminKey,
+        json: { sub_account_id: 's1', scope: 'write' },
+      });
+      const key = String(made.body['key']);
+      const post = (subAccountId: unknown) =>
+        t.call('POST', '/v1/keys', { key, json: { sub_account_id: subAccountId, scope: 'read' } });
+      assert.equal((await post('s1')).status, 201);
+      assert.equal((await post(null)).body['code'], 'sub_account_key');
+      const other = await post('s2');
+      const absent = await post('s9');
+      assert.deepEqual([other.status, other.body['errors']], [422, absent.body['errors']]);
+      assert.equal((other.body['errors'] as { code: string }[])[0]?.code, 'unknown_sub_account');
+    });
+
+    test('whom a key opens for must be said', async () => {
+      const answer = await t.call('POST', '/v1/keys', { key: t.adminKey, json: { scope: 'read' } });
+      assert.equal((answer.body['errors'] as { code: string }[])[0]?.code, 'required');
+    });
+
+    test('the list has pages', async () => {
+      const ids: string[] = [];
+      let cursor: string | null = '';
+      for (let pages = 0; cursor !== null && pages < 100; pages++) {
+        const query: string = cursor === '' ? '' : `&cursor=${cursor}`;
+        const page = await t.call('GET', `/v1/keys?limit=2${query}`, { key: t.adminKey });
+        ids.push(...(page.body['data'] as { id: string }[]).map((row) => row.id));
+        cursor = page.body['next_cursor'] as string | null;
+      }
+      const all = await t.db.select('id').from('api_keys').whereNull('revoked_at');
+      assert.deepEqual(ids, all.map((row: { id: string }) => row.id).sort());
+    });
   });
-});

@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { startApi } from './support.ts';
+
+describe('health', () => {
+  test('alive and ready, then alive and not ready when the database is gone', async () => {
+    const t = await startApi({ kind: 'pglite' });
+    const ask = (path: string) => t.call('GET', path, { key: null });
+    assert.deepEqual((await ask('/healthz')).body, { status: 'alive' });
+    assert.deepEqual((await ask('/readyz')).body, { status: 'ready' });
+    await t.close();
+    assert.equal((await ask('/healthz')).status, 200);
+    const ready = await ask('/readyz');
+    assert.deepEqual([ready.status, ready.body['code']], [503, 'unavailable']);
+    assert.equal(t.logged.at(-1)?.['level'] ?? '', 'debug');
+    assert.ok(t.logged.some((line) => line['level'] === 'warn' && line['check'] === 'database'));
+  });
+
+  test('a database that does not answer in time is not ready', async () => {
+    const slept: number[] = [];
+    const clock = {
+      now: () => 0,
+      sleep: (ms: number) => {
+        slept.push(ms);
+        return Promise.resolve();
+      },
+    };
+    const t = await startApi({ kind: 'pglite', clock });
+    const busy = Promise.withResolvers<void>();
+    // The embedded database has one session: a transaction that stays open is a database that hangs.
+    const hanging = t.db.transaction(() => busy.promise);
+    assert.equal((await t.call('GET', '/readyz', { key: null })).status, 503);
+    assert.deepEqual(slept, [2000]);
+    busy.resolve();
+    await hanging;
+    await t.close();
+  });
+});
