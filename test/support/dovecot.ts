@@ -10,7 +10,7 @@ export type ImapEndpoint = { host: string; tlsPort: number; plainPort: number };
  * The same mailboxes behind listeners with the habits of different providers. Each has its own loopback
  * address, since Dovecot 2.3 picks settings by local address and not by port.
  */
-export type ImapEndpoints = {
+type ImapEndpoints = {
   /** Everything that Dovecot can do. */
   full: ImapEndpoint;
   /** What imap.gmail.com announces (2026-07), without X-GM-EXT-1: CONDSTORE, no QRESYNC. */
@@ -74,7 +74,8 @@ export async function configureDovecot(options: {
     [
       'introspection_mode = post',
       `introspection_url = ${options.introspectionUrl}`,
-      'username_attribute = email',
+      // Google's login is the address; Microsoft's may be another name.
+      'username_attribute = username',
       'active_attribute = active',
       'active_value = true',
       'timeout_msecs = 5000',
@@ -96,6 +97,8 @@ export async function startDovecot(info: DovecotInfo): Promise<Daemon> {
     command: '/usr/sbin/dovecot',
     args: ['-F', '-c', info.configPath],
     logPath: info.logPath,
+    // Its sessions have said BYE by then; the master waits for up to five seconds longer.
+    stopMsMax: 300,
   });
   const { host, tlsPort } = info.imap.full;
   await waitForPort({ host, port: tlsPort, daemon });
@@ -103,14 +106,16 @@ export async function startDovecot(info: DovecotInfo): Promise<Daemon> {
   return daemon;
 }
 
-function configuration(options: {
+type Paths = {
   home: string;
   mail: string;
   tokenPath: string;
   certificates: Certificates;
   info: DovecotInfo;
-}): string {
-  const { home, mail, tokenPath, certificates, info } = options;
+};
+
+function configuration(paths: Paths): string {
+  const { home, certificates, info } = paths;
   return `
 protocols = imap lmtp
 base_dir = ${home}/run
@@ -120,10 +125,42 @@ listen = 127.0.0.1
 ssl = yes
 ssl_cert = <${certificates.certificatePath}
 ssl_key = <${certificates.keyPath}
-disable_plaintext_auth = no
+${people(paths)}
+mail_location = sdbox:~/mail
+mail_fsync = never
+mail_max_userip_connections = 1000
+recipient_delimiter = +
+lmtp_save_to_detail_mailbox = yes
+namespace inbox {
+  inbox = yes
+  separator = /
+${folders()}}
+${services(info)}
+local ${imapAddresses.gmail} {
+  protocol imap {
+    imap_capability = ${gmailCapabilities}
+  }
+}
+local ${imapAddresses.outlook} {
+  protocol imap {
+    imap_capability = ${outlookCapabilities}
+  }
+}
+local ${imapAddresses.hibernating} {
+  protocol imap {
+    imap_hibernate_timeout = 1s
+  }
+}
+`;
+}
 
-# Anyone at any domain exists. A token's e-mail address must be the login; a password is "secret-" and the
-# local part.
+/**
+ * Anyone at any domain exists. The login of a token must be the one that is used; a password is "secret-"
+ * and the local part.
+ */
+function people({ mail, tokenPath }: Paths): string {
+  return `
+disable_plaintext_auth = no
 auth_mechanisms = plain login xoauth2 oauthbearer
 auth_username_format = %Lu
 # Only sets a field, for whatever the next ones say: even with auth_failure_delay = 0 a refusal would
@@ -147,18 +184,7 @@ userdb {
   args = allow_all_users=yes uid=${mailOwnerId} gid=${mailOwnerId} home=${mail}/%d/%n
 }
 first_valid_uid = 1
-
-mail_location = sdbox:~/mail
-mail_fsync = never
-mail_max_userip_connections = 1000
-recipient_delimiter = +
-lmtp_save_to_detail_mailbox = yes
-namespace inbox {
-  inbox = yes
-  separator = /
-${folders()}}
-
-# Refused logins cost no time: without this, failures from one address slow a whole suite.
+# Failures from one address would slow a whole suite.
 auth_failure_delay = 0
 service anvil {
   unix_listener anvil-auth-penalty {
@@ -166,6 +192,11 @@ service anvil {
   }
   client_limit = 20000
 }
+`;
+}
+
+function services(info: DovecotInfo): string {
+  return `
 service auth {
   client_limit = 20000
   unix_listener ${info.authSocketPath} {
@@ -173,6 +204,7 @@ service auth {
   }
 }
 service stats {
+  client_limit = 20000
   unix_listener stats-writer {
     mode = 0666
   }
@@ -203,22 +235,6 @@ service lmtp {
   inet_listener lmtp {
     address = 127.0.0.1
     port = ${info.lmtpPort}
-  }
-}
-
-local ${imapAddresses.gmail} {
-  protocol imap {
-    imap_capability = ${gmailCapabilities}
-  }
-}
-local ${imapAddresses.outlook} {
-  protocol imap {
-    imap_capability = ${outlookCapabilities}
-  }
-}
-local ${imapAddresses.hibernating} {
-  protocol imap {
-    imap_hibernate_timeout = 1s
   }
 }
 `;

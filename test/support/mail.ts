@@ -70,7 +70,7 @@ async function send(connection: Connection, letter: Letter): Promise<Accepted> {
 }
 
 /** A message as it lies in a folder. Ids are in angle brackets, as written. */
-export type StoredMail = {
+type StoredMail = {
   uid: number;
   subject: string;
   from: string;

@@ -28,8 +28,10 @@ export function startDaemon(options: {
   logPath: string;
   user?: string;
   stopSignal?: 'SIGTERM' | 'SIGINT';
+  /** How long it may take to end before it and its children are killed. */
+  stopMsMax?: number;
 }): Daemon {
-  const { name, logPath, user, stopSignal = 'SIGTERM' } = options;
+  const { name, logPath, user, stopSignal = 'SIGTERM', stopMsMax = 10_000 } = options;
   const [command, args] = asUser(user, options.command, options.args);
   const log = openSync(logPath, 'a');
   const child = spawn(command, args, { stdio: ['ignore', log, log], detached: true, cwd: '/' });
@@ -55,7 +57,7 @@ export function startDaemon(options: {
       if (hasEnded(child)) return;
       child.ref();
       child.kill(stopSignal);
-      const timer = setTimeout(() => killGroup(pid), 10_000);
+      const timer = setTimeout(() => killGroup(pid), stopMsMax);
       await ended;
       clearTimeout(timer);
       // Its children may outlive it by a moment, and still answer.
