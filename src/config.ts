@@ -186,7 +186,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
       problems.push(`${name}: there is no such setting`);
   }
   const production = environment['NODE_ENV'] === 'production';
-  problems.push(...contradictions(values as Partial<Settings>, production));
+  problems.push(...contradictions(values, production));
   if (problems.length > 0) throw new ConfigError(problems);
   return { ...(values as Settings), production };
 }

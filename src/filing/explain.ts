@@ -36,7 +36,7 @@ export function explainMessage(told: Told): string[] {
 }
 
 /** One decision, with the rules that were asked for it. Pure. */
-export function explainDecision(decision: PublicDecision): string[] {
+function explainDecision(decision: PublicDecision): string[] {
   const { place } = decision;
   const where =
     place === null

@@ -16,7 +16,7 @@ import type { Db } from '../store/database.ts';
 import { lockConnection, readFactRows } from '../store/filing-facts.ts';
 import { writeFiling } from '../store/filing-writes.ts';
 import { noEffects, storeMessage } from './effects.ts';
-import type { Body } from './effects.ts';
+import type { Body, MessageDraft } from './effects.ts';
 import { tellEffects } from './events.ts';
 import { factKeysOf, groundsFor } from './gather.ts';
 import { hashOfMessageKey } from './hashes.ts';
@@ -66,41 +66,16 @@ export async function fileOutgoing(
   const ground = groundsFor(outgoing.mailboxId, [connection], found).get(connection.id);
   if (ground === undefined) throw new Error(`no ground for ${connection.id}`);
   const effects = noEffects();
-  const { header, body } = outgoing;
-  const recipients = [...header.to, ...header.cc];
+  const { header } = outgoing;
+  const named = [...header.to, ...header.cc].flatMap(
+    ({ address }) => ground.contacts.get(canonicalAddress(address)) ?? [],
+  );
   const filed = storeMessage(effects, ground, {
-    row: {
-      direction: 'outbound',
-      kind: 'individual',
-      via: ['crm'],
-      sender: header.from[0] ?? { name: '', address: '' },
-      recipients_to: header.to,
-      recipients_cc: header.cc,
-      recipients_bcc: outgoing.bcc,
-      subject: header.subject,
-      date: new Date(header.date ?? outgoing.acceptedAt).toISOString(),
-      received_at: new Date(outgoing.acceptedAt).toISOString(),
-      internet_message_id: header.messageId,
-      in_reply_to: header.inReplyTo,
-      reference_ids: header.references,
-      body_text: body.parsed.text,
-      body_html: body.parsed.html,
-      reply_text: body.parsed.replyText,
-      automatic: null,
-      partial: body.parsed.partial,
-      is_read: true,
-      raw_sha256: body.rawSha256,
-      raw_size: body.rawSizeBytes,
-    },
-    attachments: body.attachments,
+    row: draftOf(outgoing),
+    attachments: outgoing.body.attachments,
     threadId: outgoing.threadId,
     openedBy: 'crm_send',
-    contactIds: [
-      ...outgoing.contactIds,
-      ...recipients
-        .flatMap(({ address }) => ground.contacts.get(canonicalAddress(address)) ?? [])
-        .map(({ id }) => id),
-    ],
+    contactIds: [...outgoing.contactIds, ...named.map(({ id }) => id)],
     messageKeys: messageKeysOf(sighting),
     threadKeys: threadKeysOf(sighting),
     fingerprint: sighting.fingerprint,
@@ -127,6 +102,33 @@ export async function fileOutgoing(
   const conversationIds = [...(ground.threadConversations.get(filed.threadId)?.values() ?? [])];
   // Told when the caller has written the send, since message.created shows it.
   return { ...filed, conversationIds, tell: () => tellEffects(tx, effects, { messages: [], sends: [] }) };
+}
+
+function draftOf(outgoing: Outgoing): MessageDraft {
+  const { header, body } = outgoing;
+  return {
+    direction: 'outbound',
+    kind: 'individual',
+    via: ['crm'],
+    sender: header.from[0] ?? { name: '', address: '' },
+    recipients_to: header.to,
+    recipients_cc: header.cc,
+    recipients_bcc: outgoing.bcc,
+    subject: header.subject,
+    date: new Date(header.date ?? outgoing.acceptedAt).toISOString(),
+    received_at: new Date(outgoing.acceptedAt).toISOString(),
+    internet_message_id: header.messageId,
+    in_reply_to: header.inReplyTo,
+    reference_ids: header.references,
+    body_text: body.parsed.text,
+    body_html: body.parsed.html,
+    reply_text: body.parsed.replyText,
+    automatic: null,
+    partial: body.parsed.partial,
+    is_read: true,
+    raw_sha256: body.rawSha256,
+    raw_size: body.rawSizeBytes,
+  };
 }
 
 /** The composed message as if it had been seen in Sent: the same keys, the same fingerprint. */

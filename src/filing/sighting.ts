@@ -64,7 +64,7 @@ export function messageKeysOf(sighting: Sighting): string[] {
 }
 
 /** Gmail's own id names one message of one mailbox, whatever label it is seen in. */
-export function gmailMessageKey(mailboxId: MailboxId, gmailMessageId: string): string {
+function gmailMessageKey(mailboxId: MailboxId, gmailMessageId: string): string {
   return `gm:${mailboxId}:${gmailMessageId}`;
 }
 

@@ -4,7 +4,7 @@
  * The first group is the mailbox's own and shared by all its connections; the second belongs to one
  * connection alone.
  */
-export const mailboxStates = {
+const mailboxStates = {
   /** A first session is being opened; nothing has been judged yet. */
   connecting: 'Nothing to do: the mailbox is being connected.',
   /** Messages that arrived meanwhile are being judged; `backlog` says how many are left. */

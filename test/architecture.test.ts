@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+
+/*
+ * The shape that ARCHITECTURE promises, held by a test: who may import whom, which library has which
+ * one user, which files are pure. Sizes of files and functions are the lint's (.oxlintrc.json).
+ */
+
+const root = new URL('../src/', import.meta.url).pathname;
+
+/** A folder may import folders of a lower level, and itself. Flows (4) never import flows. */
+const levels: Readonly<Record<string, number>> = {
+  lib: 0,
+  message: 1,
+  provider: 1,
+  store: 2,
+  filing: 3,
+  mailbox: 4,
+  intake: 4,
+  outbound: 4,
+  webhook: 4,
+  api: 5,
+  console: 5,
+  sandbox: 6,
+  '.': 7,
+};
+
+/** Each protocol library has one place. */
+const soleUsers: Readonly<Record<string, readonly string[]>> = {
+  imapflow: ['mailbox/session.ts'],
+  nodemailer: ['outbound/'],
+  mailparser: ['message/mime.ts'],
+  // The sandbox is a provider of its own and needs a server to be one.
+  'smtp-server': ['intake/', 'sandbox/smtp-server.ts'],
+  'google-auth-library': ['provider/'],
+  '@azure/msal-node': ['provider/'],
+  knex: ['store/'],
+  '@electric-sql/pglite': ['store/'],
+};
+
+/** Decisions that are tables and functions alone: no I/O, no clock, no log. */
+const pure = [
+  'filing/decide.ts',
+  'filing/rules.ts',
+  'filing/facts.ts',
+  'filing/explain.ts',
+  'filing/sighting.ts',
+  'mailbox/plan.ts',
+  'mailbox/outage.ts',
+  'mailbox/imap-errors.ts',
+  'outbound/route.ts',
+  'outbound/states.ts',
+  'outbound/smtp-errors.ts',
+  'provider/connection-states.ts',
+];
+
+type Import = { from: string; to: string; typeOnly: boolean };
+
+const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) => /\.tsx?$/.test(file));
+const imports = files.flatMap(importsOf);
+
+describe('architecture', () => {
+  test('folders import lower levels only, and flows never flows', () => {
+    const wrong = imports.filter(({ from, to }) => {
+      if (!to.startsWith('./') && !to.startsWith('../')) return false;
+      const [source, target] = [folderOf(from), folderOf(resolve(from, to))];
+      if (source === target || target === 'migrations') return false;
+      return levelOf(target) >= levelOf(source);
+    });
+    assert.deepEqual(wrong.map(line), []);
+  });
+
+  test('the sandbox imports nothing of ours but lib/', () => {
+    const wrong = imports.filter(({ from, to }) => {
+      if (folderOf(from) !== 'sandbox' || !to.startsWith('.')) return false;
+      return !['sandbox', 'lib'].includes(folderOf(resolve(from, to)));
+    });
+    assert.deepEqual(wrong.map(line), []);
+  });
+
+  for (const [library, users] of Object.entries(soleUsers)) {
+    test(`${library} has one user`, () => {
+      const found = imports.filter(({ to }) => to === library || to.startsWith(`${library}/`));
+      // The pure address parser that mailparser and nodemailer share is no mail transport.
+      const wrong = found.filter(
+        ({ from, to }) => !to.endsWith('addressparser') && !users.some((user) => from.startsWith(user)),
+      );
+      assert.deepEqual(wrong.map(line), []);
+      assert.ok(found.length > 0, `nobody imports ${library}: is it still needed?`);
+    });
+  }
+
+  test('pure files import no I/O, no clock and no log, and read no time', () => {
+    const impure =
+      /^(node:(?!crypto)|undici|pino|knex|imapflow|nodemailer)|lib\/(clock|log)|store\/(?!.*public)/;
+    const wrong = imports.filter(
+      ({ from, to, typeOnly }) => pure.includes(from) && !typeOnly && impure.test(to),
+    );
+    assert.deepEqual(wrong.map(line), []);
+    for (const file of pure) {
+      assert.doesNotMatch(
+        readFileSync(join(root, file), 'utf8'),
+        /Date\.now|new Date\(\)|Math\.random|process\./,
+        file,
+      );
+    }
+  });
+
+  test('only config.ts and main.ts know the environment', () => {
+    const readers = files.filter((file) => readFileSync(join(root, file), 'utf8').includes('process.env'));
+    assert.deepEqual(
+      readers.filter((file) => !['main.ts', 'cli.ts'].includes(file)),
+      [],
+    );
+  });
+});
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(join(root, file), 'utf8');
+  return [...text.matchAll(/^(?:import|export)\s+(type\s)?[^'";]*?from\s+'([^']+)'/gm)].map(
+    ([, type, to]) => ({
+      from: file,
+      to: to ?? '',
+      typeOnly: type !== undefined,
+    }),
+  );
+}
+
+function resolve(from: string, to: string): string {
+  return new URL(to, `file:///src/${from}`).pathname.replace(/^\/src\//, '');
+}
+
+function folderOf(file: string): string {
+  if (file.startsWith('/migrations')) return 'migrations';
+  return file.includes('/') ? (file.split('/')[0] ?? '.') : '.';
+}
+
+function levelOf(folder: string): number {
+  const level = levels[folder];
+  if (level === undefined) assert.fail(`the folder ${folder} has no level`);
+  return level;
+}
+
+function line({ from, to }: Import): string {
+  return `${from} → ${to}`;
+}

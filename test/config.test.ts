@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { ConfigError, exampleEnvironment, readConfig } from '../src/config.ts';
+
+const key = Buffer.alloc(32, 1).toString('base64');
+
+/** What a faulty environment is told, one line for each problem. */
+const faults: { name: string; environment: NodeJS.ProcessEnv; problems: RegExp[] }[] = [
+  { name: 'a port that is none', environment: { TWOWAY_HTTP_PORT: 'http' }, problems: [/TWOWAY_HTTP_PORT/] },
+  {
+    name: 'several at once',
+    environment: { TWOWAY_HTTP_PORT: '70000', TWOWAY_LOG_LEVEL: 'loud', TWOWAY_PUBLIC_URL: 'here' },
+    problems: [/HTTP_PORT/, /LOG_LEVEL/, /PUBLIC_URL/],
+  },
+  {
+    name: 'a setting that does not exist',
+    environment: { TWOWAY_HTTP_PROT: '1' },
+    problems: [/TWOWAY_HTTP_PROT: there is no such/],
+  },
+  {
+    name: 'half of a client',
+    environment: { TWOWAY_GOOGLE_CLIENT_ID: 'x' },
+    problems: [/GOOGLE_CLIENT_ID and _SECRET/],
+  },
+  {
+    name: 'a short key',
+    environment: { TWOWAY_SECRET_KEYS: `${key},c2hvcnQ=` },
+    problems: [/key 2 is not 32 bytes/],
+  },
+  {
+    name: 'the sandbox in production',
+    environment: { NODE_ENV: 'production', TWOWAY_SANDBOX: 'on' },
+    problems: [/never started in production/],
+  },
+  {
+    name: 'endpoints that are no JSON',
+    environment: { TWOWAY_GMAIL_ENDPOINTS: '{' },
+    problems: [/GMAIL_ENDPOINTS/],
+  },
+  {
+    name: 'a missing secret file',
+    environment: { TWOWAY_DATABASE_URL_FILE: '/does/not/exist' },
+    problems: [/DATABASE_URL_FILE/],
+  },
+];
+
+describe('configuration', () => {
+  for (const { name, environment, problems } of faults) {
+    test(`refuses ${name}, naming each problem`, () => {
+      assert.throws(
+        () => readConfig(environment),
+        (error: unknown) => {
+          assert.ok(error instanceof ConfigError);
+          assert.equal(error.problems.length, problems.length, error.message);
+          for (const [position, expected] of problems.entries())
+            assert.match(error.problems[position] ?? '', expected);
+          return true;
+        },
+      );
+    });
+  }
+
+  test('has a default for everything, and reads secrets from files', () => {
+    const config = readConfig({
+      TWOWAY_GOOGLE_CLIENT_SECRET_FILE: new URL('../.prettierrc', import.meta.url).pathname,
+      TWOWAY_GOOGLE_CLIENT_ID: 'id',
+    });
+    assert.equal(config.HTTP_PORT, 8080);
+    assert.equal(config.DATABASE_URL, null);
+    assert.match(config.GOOGLE_CLIENT_SECRET ?? '', /singleQuote/);
+  });
+
+  test('config/example.env is what the program says (npm run twoway -- example-env > config/example.env)', () => {
+    assert.equal(
+      readFileSync(new URL('../config/example.env', import.meta.url), 'utf8'),
+      exampleEnvironment(),
+    );
+  });
+});
