@@ -11,7 +11,7 @@ const faults: { name: string; environment: NodeJS.ProcessEnv; problems: RegExp[]
   {
     name: 'several at once',
     environment: { TWOWAY_HTTP_PORT: '70000', TWOWAY_LOG_LEVEL: 'loud', TWOWAY_PUBLIC_URL: 'here' },
-    problems: [/HTTP_PORT/, /LOG_LEVEL/, /PUBLIC_URL/],
+    problems: [/PUBLIC_URL/, /HTTP_PORT/, /LOG_LEVEL/],
   },
   {
     name: 'a setting that does not exist',
