@@ -223,7 +223,8 @@ function judge(deps: AttemptDeps, send: Begun['send'], error: unknown): Ending {
     // Nothing of ours is thrown after the message's end went out (see smtp.ts), so nothing was sent.
     return { ...later(deps, send, 'normal', 'internal', null), thrown: error };
   }
-  const reply = wordsOf(error.problem.reply, error.refused);
+  // One refused recipient's reply is the reply.
+  const reply = wordsOf(error.problem.reply, error.refused.length > 1 ? error.refused : []);
   const verdict = judgeSmtp(error.problem);
   const word = verdict.reason;
   switch (verdict.verdict) {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { messageOf } from '../lib/failure.ts';
-import type { MailboxId, SendId } from '../lib/id.ts';
+import type { SendId } from '../lib/id.ts';
 import { createWaker } from '../lib/waker.ts';
 import { findHeldToSettle, findSendLanes, lockSend, nextSendDueMs, renewSendLeases } from '../store/sends.ts';
 import { claimWork } from '../store/work.ts';
@@ -40,61 +40,22 @@ export type SenderDeps = Omit<AttemptDeps, 'limits' | 'submit'> & {
   limits?: Partial<typeof loopLimits>;
 };
 
-/** What is on its way. */
-type Running = { id: SendId; abort: AbortController; handedOver: boolean; done: Promise<void> };
+type Limits = typeof loopLimits;
 
 /** Makes the sender; nothing happens before `start`. */
 export function createSender(deps: SenderDeps): Sender {
   const limits = { ...loopLimits, ...deps.limits };
-  const attemptDeps: AttemptDeps = { ...deps, submit: deps.submit ?? submit, limits };
-  const owner = randomUUID();
   const waker = createWaker(deps.clock);
-  const running = new Map<SendId, Running>();
   const stopping = new AbortController();
-
-  const begin = (id: SendId): void => {
-    const abort = new AbortController();
-    const send: Running = { id, abort, handedOver: false, done: Promise.resolve() };
-    send.done = trySend(attemptDeps, {
-      id,
-      owner,
-      signal: abort.signal,
-      onHandover: () => (send.handedOver = true),
-    })
-      .catch((error: unknown) => {
-        // Its lease runs out, and it is taken up again from what is stored of it.
-        deps.log.error({ send_id: id, error: messageOf(error) }, 'a send was left to its lease');
-      })
-      .finally(() => {
-        running.delete(id);
-        waker.wake();
-      });
-    running.set(id, send);
-  };
-
-  const claimFor = async (mailboxId: MailboxId, free: number): Promise<void> => {
-    const claim = { table: 'sends', owner, leaseMs: limits.leaseMs, limit: free } as const;
-    const ids = await claimWork(deps.db, { ...claim, filter: { column: 'mailbox_id', value: mailboxId } });
-    for (const id of ids) begin(id as SendId);
-  };
-
-  const claim = async (): Promise<void> => {
-    const lanes = await findSendLanes(deps.db, limits.sessionsMax);
-    for (const { mailboxId, provider, running: busy } of lanes) {
-      if (stopping.signal.aborted) return;
-      const free = Math.min(
-        deps.provider(provider).smtpSessionsMax - busy,
-        limits.sessionsMax - running.size,
-      );
-      if (free > 0) await claimFor(mailboxId, free);
-    }
-  };
+  /** Ends when nothing is on its way any more: until then leases are kept. */
+  const ended = new AbortController();
+  const hand = createHand({ ...deps, submit: deps.submit ?? submit, limits }, () => waker.wake());
 
   const loop = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
       try {
         await settleHeld(deps, limits);
-        await claim();
+        await claimDue(deps, limits, hand, stopping.signal);
         const dueMs = await nextSendDueMs(deps.db);
         await waker.wait(Math.min(dueMs ?? limits.pollMs, limits.pollMs));
       } catch (error) {
@@ -104,33 +65,77 @@ export function createSender(deps: SenderDeps): Sender {
     }
   };
 
-  /** Ends when nothing is on its way any more: until then leases are kept. */
-  const ended = new AbortController();
   let looping: Promise<void> | undefined;
   let leasing: Promise<void> | undefined;
   return {
     start() {
       looping ??= loop();
-      leasing ??= keepLeases(deps, { owner, limits, running, signal: ended.signal });
+      leasing ??= keepLeases(deps, limits, hand, ended.signal);
     },
     wake: () => waker.wake(),
     async stop() {
       stopping.abort();
       waker.wake();
       await looping;
-      await drain(running, (signal) => deps.clock.sleep(limits.stopMs, signal));
+      await drain(hand, (signal) => deps.clock.sleep(limits.stopMs, signal));
       ended.abort();
       await leasing;
     },
   };
 }
 
+/** What this process has in hand. */
+type Hand = {
+  /** Names this process as holder of leases. */
+  owner: string;
+  running: ReadonlyMap<SendId, Running>;
+  /** Takes a claimed send on. */
+  take(id: SendId): void;
+};
+
+type Running = { abort: AbortController; handedOver: boolean; done: Promise<void> };
+
+function createHand(deps: AttemptDeps, onEnd: () => void): Hand {
+  const owner = randomUUID();
+  const running = new Map<SendId, Running>();
+  const take = (id: SendId): void => {
+    const abort = new AbortController();
+    const send: Running = { abort, handedOver: false, done: Promise.resolve() };
+    const claimed = { id, owner, signal: abort.signal, onHandover: () => (send.handedOver = true) };
+    send.done = trySend(deps, claimed)
+      .catch((error: unknown) => {
+        // Its lease runs out, and it is taken up again from what is stored of it.
+        deps.log.error({ send_id: id, error: messageOf(error) }, 'a send was left to its lease');
+      })
+      .finally(() => {
+        running.delete(id);
+        onEnd();
+      });
+    running.set(id, send);
+  };
+  return { owner, running, take };
+}
+
+/**
+ * Claims what is due: mailbox by mailbox, of each no more than its provider takes at once, so that
+ * none stands in the way of another.
+ */
+async function claimDue(deps: SenderDeps, limits: Limits, hand: Hand, stopping: AbortSignal): Promise<void> {
+  const { owner, running } = hand;
+  for (const lane of await findSendLanes(deps.db, limits.sessionsMax)) {
+    const sessionsMax = deps.provider(lane.provider).smtpSessionsMax;
+    const limit = Math.min(sessionsMax - lane.running, limits.sessionsMax - running.size);
+    if (stopping.aborted || limit <= 0) continue;
+    const filter = { column: 'mailbox_id', value: lane.mailboxId } as const;
+    const { leaseMs } = limits;
+    const ids = await claimWork(deps.db, { table: 'sends', owner, leaseMs, limit, filter });
+    for (const id of ids) hand.take(id as SendId);
+  }
+}
+
 /** Cuts off what is not at its end, and at the deadline the rest. */
-async function drain(
-  running: ReadonlyMap<SendId, Running>,
-  deadline: (signal: AbortSignal) => Promise<void>,
-): Promise<void> {
-  const sends = [...running.values()];
+async function drain(hand: Hand, deadline: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const sends = [...hand.running.values()];
   const done = Promise.all(sends.map((send) => send.done));
   for (const send of sends) if (!send.handedOver) send.abort.abort();
   const early = new AbortController();
@@ -140,14 +145,9 @@ async function drain(
   await done;
 }
 
-type Limits = typeof loopLimits;
-
 /** Prolongs the leases of what is on its way; what another node has taken over meanwhile is cut off. */
-async function keepLeases(
-  deps: SenderDeps,
-  by: { owner: string; limits: Limits; running: ReadonlyMap<SendId, Running>; signal: AbortSignal },
-): Promise<void> {
-  const { owner, limits, running, signal } = by;
+async function keepLeases(deps: SenderDeps, limits: Limits, hand: Hand, signal: AbortSignal): Promise<void> {
+  const { owner, running } = hand;
   while (!signal.aborted) {
     await deps.clock.sleep(limits.leaseMs / 3, signal);
     const ids = [...running.keys()];
