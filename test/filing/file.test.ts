@@ -1,479 +1,528 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { openDatabase, rows } from '../../src/store/database.ts';
-import type { Database } from '../../src/store/database.ts';
+import { after, before, describe, test } from 'node:test';
+import { rows } from '../../src/store/database.ts';
 import { createWorld } from './world.ts';
 import type { World } from './world.ts';
 
-let database: Database;
-let world: World;
+import { databaseKinds, testDatabase } from '../support/database.ts';
+import type { TestDatabase } from '../support/database.ts';
 
-before(async () => {
-  database = await openDatabase({ kind: 'pglite', directory: null });
-  world = await createWorld(database.db);
-  for (const sub of ['north', 'south']) await world.addSubAccount(sub);
-  await world.addUser('ann', 'ann@crm.example', ['north', 'south'], ['ann.b@crm.example']);
-  await world.addUser('bob', 'bob@crm.example', ['north']);
-  await world.addContact('north', 'c1', ['carla@customer.example', 'carla@home.example']);
-  await world.addContact('north', 'c2', ['cyril@customer.example']);
-  await world.addContact('north', 'bob-as-contact', ['bob@crm.example']);
-  await world.addContact('south', 's1', ['carla@customer.example']);
-});
+for (const kind of databaseKinds)
+  describe(`the one door, on ${kind}`, () => {
+    let database: TestDatabase;
+    let world: World;
 
-after(() => database.close());
+    before(async () => {
+      database = await testDatabase(kind);
+      world = await createWorld(database.db);
+      for (const sub of ['north', 'south']) await world.addSubAccount(sub);
+      await world.addUser('ann', 'ann@crm.example', ['north', 'south'], ['ann.b@crm.example']);
+      await world.addUser('bob', 'bob@crm.example', ['north']);
+      await world.addContact('north', 'c1', ['carla@customer.example', 'carla@home.example']);
+      await world.addContact('north', 'c2', ['cyril@customer.example']);
+      await world.addContact('north', 'bob-as-contact', ['bob@crm.example']);
+      await world.addContact('south', 's1', ['carla@customer.example']);
+    });
 
-test('S2, S5: a contact opens a thread, a stranger leaves a decision and nothing else', async () => {
-  const mailbox = await world.connect('ann1@mail.example', [['north', 'ann']]);
-  world.fetched.length = 0;
-  const made = await mailbox.see(
-    'inbox',
-    { from: 'Carla <Carla@Customer.example>', subject: 'Offer?' },
-    { from: 'Doctor <doctor@clinic.example>', subject: 'Your private findings', text: 'Secret diagnosis' },
-  );
-  assert.deepEqual(made, ['north:from_contact', 'north:no_match']);
-  assert.deepEqual(world.fetched, [1], 'the body of the private mail is never asked for');
-  const dump = JSON.stringify(
-    await rows(
-      database.db,
-      `select d.*, encode(d.id_hash, 'hex') from decisions d where outcome = 'skipped'`,
-    ),
-  );
-  assert.ok(
-    !dump.includes('private findings') && !dump.includes('clinic'),
-    'a skipped mail leaves no content',
-  );
-});
+    after(() => database.drop());
 
-test('S3: the user answers in Gmail, a stranger is copied in, the stranger answers: one thread, no new contact', async () => {
-  const mailbox = await world.connect('ann2@mail.example', [['north', 'ann']]);
-  const contacts = await countOf('contacts');
-  const first = {
-    id: 'a1@x.example',
-    from: 'carla@customer.example',
-    to: 'ann2@mail.example',
-    subject: 'Plan',
-  };
-  const answer = {
-    id: 'a2@mail.example',
-    from: 'ann2@mail.example',
-    to: 'carla@customer.example',
-    cc: 'stan@stranger.example',
-    subject: 'Re: Plan',
-    references: '<a1@x.example>',
-  };
-  const stranger = {
-    id: 'a3@stranger.example',
-    from: 'stan@stranger.example',
-    to: 'ann2@mail.example',
-    subject: 'Re: Plan',
-    references: '<a1@x.example> <a2@mail.example>',
-  };
-  assert.deepEqual(await mailbox.see('inbox', first), ['north:from_contact']);
-  assert.deepEqual(await mailbox.see('sent', answer), ['north:thread_member']);
-  assert.deepEqual(await mailbox.see('inbox', stranger), ['north:thread_member']);
-  const threads = new Set((await messagesOf('Plan')).map((message) => message.thread_id));
-  assert.equal(threads.size, 1);
-  assert.equal(await countOf('contacts'), contacts);
-});
+    test('S2, S5: a contact opens a thread, a stranger leaves a decision and nothing else', async () => {
+      const mailbox = await world.connect('ann1@mail.example', [['north', 'ann']]);
+      world.fetched.length = 0;
+      const made = await mailbox.see(
+        'inbox',
+        { from: 'Carla <Carla@Customer.example>', subject: 'Offer?' },
+        {
+          from: 'Doctor <doctor@clinic.example>',
+          subject: 'Your private findings',
+          text: 'Secret diagnosis',
+        },
+      );
+      assert.deepEqual(made, ['north:from_contact', 'north:no_match']);
+      assert.deepEqual(world.fetched, [1], 'the body of the private mail is never asked for');
+      const dump = JSON.stringify(
+        await rows(
+          database.db,
+          `select d.*, encode(d.id_hash, 'hex') from decisions d where outcome = 'skipped'`,
+        ),
+      );
+      assert.ok(
+        !dump.includes('private findings') && !dump.includes('clinic'),
+        'a skipped mail leaves no content',
+      );
+    });
 
-test('S3: what one batch opens, the same batch continues, also in the other order', async () => {
-  const mailbox = await world.connect('ann3@mail.example', [['north', 'ann']]);
-  const made = await mailbox.see(
-    'inbox',
-    { id: 'b1@x.example', from: 'carla@customer.example', to: 'ann3@mail.example', subject: 'Batch' },
-    {
-      from: 'stan@stranger.example',
-      to: 'ann3@mail.example, carla@customer.example',
-      subject: 'Re: Batch',
-      inReplyTo: 'b1@x.example',
-    },
-    {
-      id: 'b3@x.example',
-      from: 'carla@customer.example',
-      to: 'ann3@mail.example',
-      subject: 'Re: Batch',
-      references: '<b2@x.example>',
-    },
-    {
-      id: 'b2@x.example',
-      from: 'carla@customer.example',
-      to: 'ann3@mail.example',
-      subject: 'Re: Batch',
-      references: '<b1@x.example>',
-    },
-  );
-  assert.deepEqual(
-    made,
-    ['from_contact', 'thread_member', 'from_contact', 'thread_member'].map((reason) => `north:${reason}`),
-  );
-});
-
-test('S3: Gmail threads and Thread-Index belong; a shared root alone, a subject alone, an empty id do not', async () => {
-  const mailbox = await world.connect('ann4@mail.example', [['north', 'ann']]);
-  const index = (tail: string) => Buffer.from(`01${'ab'.repeat(20)}cd${tail}`, 'hex').toString('base64');
-  await mailbox.see(
-    'inbox',
-    {
-      id: 'g1@x.example',
-      from: 'carla@customer.example',
-      subject: 'Gmail',
-      references: '<common-root@crm.example>',
-      gmail: { messageId: '11', threadId: '11' },
-    },
-    {
-      id: 't1@x.example',
-      from: 'cyril@customer.example',
-      subject: 'Index',
-      headers: { 'Thread-Index': index('') },
-    },
-  );
-  const made = await mailbox.see(
-    'inbox',
-    {
-      from: 'stan@stranger.example',
-      to: 'ann4@mail.example',
-      subject: 'Gmail',
-      gmail: { messageId: '12', threadId: '11' },
-    },
-    {
-      from: 'cyril@private.example',
-      to: 'ann4@mail.example',
-      cc: 'cyril@customer.example',
-      subject: 'Re: Index',
-      headers: { 'Thread-Index': index('0102030405') },
-    },
-    {
-      from: 'other@stranger.example',
-      to: 'ann4@mail.example',
-      subject: 'Re: Index',
-      headers: { 'Thread-Index': index('0102030406') },
-    },
-    {
-      from: 'third@stranger.example',
-      to: 'ann4@mail.example',
-      subject: 'Gmail',
-      references: '<common-root@crm.example>',
-    },
-    {
-      from: 'fourth@stranger.example',
-      to: 'ann4@mail.example',
-      subject: 'Re: Gmail',
-      headers: { 'In-Reply-To': '<>', References: ' ' },
-    },
-  );
-  assert.deepEqual(
-    made,
-    ['thread_member', 'thread_member', 'no_match', 'no_match', 'no_match'].map((reason) => `north:${reason}`),
-  );
-});
-
-test('S3: a forward opens its own thread, and so does not drag private mail in', async () => {
-  const mailbox = await world.connect('ann5@mail.example', [['north', 'ann']]);
-  await mailbox.see('inbox', {
-    id: 'f1@x.example',
-    from: 'carla@customer.example',
-    to: 'ann5@mail.example',
-    subject: 'Deal',
-  });
-  assert.deepEqual(
-    await mailbox.see(
-      'sent',
-      {
-        id: 'f2@mail.example',
-        from: 'ann5@mail.example',
-        to: 'lawyer@law.example',
-        subject: 'Fwd: Deal',
-        references: '<f1@x.example>',
-      },
-      {
-        from: 'ann5@mail.example',
+    test('S3: the user answers in Gmail, a stranger is copied in, the stranger answers: one thread, no new contact', async () => {
+      const mailbox = await world.connect('ann2@mail.example', [['north', 'ann']]);
+      const contacts = await countOf('contacts');
+      const first = {
+        id: 'a1@x.example',
+        from: 'carla@customer.example',
+        to: 'ann2@mail.example',
+        subject: 'Plan',
+      };
+      const answer = {
+        id: 'a2@mail.example',
+        from: 'ann2@mail.example',
         to: 'carla@customer.example',
-        subject: 'Fwd: Deal',
-        references: '<f1@x.example>',
-      },
-    ),
-    ['north:no_match', 'north:to_contact'],
-  );
-  assert.deepEqual(
-    await mailbox.see('inbox', {
-      from: 'lawyer@law.example',
-      to: 'ann5@mail.example',
-      subject: 'Re: Fwd: Deal',
-      references: '<f1@x.example> <f2@mail.example>',
-    }),
-    ['north:no_match'],
-  );
-});
+        cc: 'stan@stranger.example',
+        subject: 'Re: Plan',
+        references: '<a1@x.example>',
+      };
+      const stranger = {
+        id: 'a3@stranger.example',
+        from: 'stan@stranger.example',
+        to: 'ann2@mail.example',
+        subject: 'Re: Plan',
+        references: '<a1@x.example> <a2@mail.example>',
+      };
+      assert.deepEqual(await mailbox.see('inbox', first), ['north:from_contact']);
+      assert.deepEqual(await mailbox.see('sent', answer), ['north:thread_member']);
+      assert.deepEqual(await mailbox.see('inbox', stranger), ['north:thread_member']);
+      const threads = new Set((await messagesOf('Plan')).map((message) => message.thread_id));
+      assert.equal(threads.size, 1);
+      assert.equal(await countOf('contacts'), contacts);
+    });
 
-test("S4: mail of an unlinked thread is skipped, also a contact's", async () => {
-  const mailbox = await world.connect('ann6@mail.example', [['north', 'ann']]);
-  await mailbox.see('inbox', {
-    id: 'u1@x.example',
-    from: 'carla@customer.example',
-    to: 'ann6@mail.example',
-    subject: 'Old',
+    test('S3: what one batch opens, the same batch continues, also in the other order', async () => {
+      const mailbox = await world.connect('ann3@mail.example', [['north', 'ann']]);
+      const made = await mailbox.see(
+        'inbox',
+        { id: 'b1@x.example', from: 'carla@customer.example', to: 'ann3@mail.example', subject: 'Batch' },
+        {
+          from: 'stan@stranger.example',
+          to: 'ann3@mail.example, carla@customer.example',
+          subject: 'Re: Batch',
+          inReplyTo: 'b1@x.example',
+        },
+        {
+          id: 'b3@x.example',
+          from: 'carla@customer.example',
+          to: 'ann3@mail.example',
+          subject: 'Re: Batch',
+          references: '<b2@x.example>',
+        },
+        {
+          id: 'b2@x.example',
+          from: 'carla@customer.example',
+          to: 'ann3@mail.example',
+          subject: 'Re: Batch',
+          references: '<b1@x.example>',
+        },
+      );
+      assert.deepEqual(
+        made,
+        ['from_contact', 'thread_member', 'from_contact', 'thread_member'].map((reason) => `north:${reason}`),
+      );
+    });
+
+    test('S3: Gmail threads and Thread-Index belong; a shared root alone, a subject alone, an empty id do not', async () => {
+      const mailbox = await world.connect('ann4@mail.example', [['north', 'ann']]);
+      const index = (tail: string) => Buffer.from(`01${'ab'.repeat(20)}cd${tail}`, 'hex').toString('base64');
+      await mailbox.see(
+        'inbox',
+        {
+          id: 'g1@x.example',
+          from: 'carla@customer.example',
+          subject: 'Gmail',
+          references: '<common-root@crm.example>',
+          gmail: { messageId: '11', threadId: '11' },
+        },
+        {
+          id: 't1@x.example',
+          from: 'cyril@customer.example',
+          subject: 'Index',
+          headers: { 'Thread-Index': index('') },
+        },
+      );
+      const made = await mailbox.see(
+        'inbox',
+        {
+          from: 'stan@stranger.example',
+          to: 'ann4@mail.example',
+          subject: 'Gmail',
+          gmail: { messageId: '12', threadId: '11' },
+        },
+        {
+          from: 'cyril@private.example',
+          to: 'ann4@mail.example',
+          cc: 'cyril@customer.example',
+          subject: 'Re: Index',
+          headers: { 'Thread-Index': index('0102030405') },
+        },
+        {
+          from: 'other@stranger.example',
+          to: 'ann4@mail.example',
+          subject: 'Re: Index',
+          headers: { 'Thread-Index': index('0102030406') },
+        },
+        {
+          from: 'third@stranger.example',
+          to: 'ann4@mail.example',
+          subject: 'Gmail',
+          references: '<common-root@crm.example>',
+        },
+        {
+          from: 'fourth@stranger.example',
+          to: 'ann4@mail.example',
+          subject: 'Re: Gmail',
+          headers: { 'In-Reply-To': '<>', References: ' ' },
+        },
+      );
+      assert.deepEqual(
+        made,
+        ['thread_member', 'thread_member', 'no_match', 'no_match', 'no_match'].map(
+          (reason) => `north:${reason}`,
+        ),
+      );
+    });
+
+    test('S3: a forward opens its own thread, and so does not drag private mail in', async () => {
+      const mailbox = await world.connect('ann5@mail.example', [['north', 'ann']]);
+      await mailbox.see('inbox', {
+        id: 'f1@x.example',
+        from: 'carla@customer.example',
+        to: 'ann5@mail.example',
+        subject: 'Deal',
+      });
+      assert.deepEqual(
+        await mailbox.see(
+          'sent',
+          {
+            id: 'f2@mail.example',
+            from: 'ann5@mail.example',
+            to: 'lawyer@law.example',
+            subject: 'Fwd: Deal',
+            references: '<f1@x.example>',
+          },
+          {
+            from: 'ann5@mail.example',
+            to: 'carla@customer.example',
+            subject: 'Fwd: Deal',
+            references: '<f1@x.example>',
+          },
+        ),
+        ['north:no_match', 'north:to_contact'],
+      );
+      assert.deepEqual(
+        await mailbox.see('inbox', {
+          from: 'lawyer@law.example',
+          to: 'ann5@mail.example',
+          subject: 'Re: Fwd: Deal',
+          references: '<f1@x.example> <f2@mail.example>',
+        }),
+        ['north:no_match'],
+      );
+    });
+
+    test("S4: mail of an unlinked thread is skipped, also a contact's", async () => {
+      const mailbox = await world.connect('ann6@mail.example', [['north', 'ann']]);
+      await mailbox.see('inbox', {
+        id: 'u1@x.example',
+        from: 'carla@customer.example',
+        to: 'ann6@mail.example',
+        subject: 'Old',
+      });
+      await rows(
+        database.db,
+        `update thread_links set state = 'unlinked', reason = 'superseded' where mailbox_id = :id returning 1`,
+        { id: mailbox.id },
+      );
+      assert.deepEqual(
+        await mailbox.see('inbox', {
+          from: 'carla@customer.example',
+          to: 'ann6@mail.example',
+          subject: 'Re: Old',
+          inReplyTo: 'u1@x.example',
+        }),
+        ['north:thread_unlinked'],
+      );
+      assert.deepEqual(
+        await mailbox.see('inbox', {
+          from: 'carla@customer.example',
+          to: 'ann6@mail.example',
+          subject: 'New',
+        }),
+        ['north:from_contact'],
+      );
+    });
+
+    test('S6: what the user writes to a contact opens a thread, unless the sub-account turned it off', async () => {
+      const mailbox = await world.connect('ann7@mail.example', [
+        ['north', 'ann'],
+        ['south', 'ann'],
+      ]);
+      await rows(
+        database.db,
+        `update sub_accounts set settings = '{"sync_sent_to_contacts": false}' where id = 'south' returning 1`,
+      );
+      assert.deepEqual(
+        await mailbox.see('sent', { from: 'ann7@mail.example', to: 'carla@customer.example' }),
+        ['north:to_contact', 'south:no_match'],
+      );
+    });
+
+    test('S7: users on the other side are skipped in each sub-account by itself', async () => {
+      const mailbox = await world.connect('ann8@mail.example', [
+        ['north', 'ann'],
+        ['south', 'ann'],
+      ]);
+      await world.addContact('south', 'bob', ['bob@crm.example']);
+      const cases: [
+        string,
+        Parameters<typeof mailbox.see>[0],
+        Parameters<typeof mailbox.see>[1],
+        string[],
+      ][] = [
+        [
+          'a colleague who is a contact, too',
+          'inbox',
+          { from: 'bob@crm.example' },
+          ['north:counterpart_is_user', 'south:from_contact'],
+        ],
+        [
+          'a colleague by +tag',
+          'inbox',
+          { from: 'Bob+x@crm.example' },
+          ['north:counterpart_is_user', 'south:no_match'],
+        ],
+        [
+          'to colleagues only',
+          'sent',
+          { from: 'ann8@mail.example', to: 'bob@crm.example' },
+          ['north:counterpart_is_user', 'south:no_match'],
+        ],
+        [
+          'to a customer and a colleague',
+          'sent',
+          { from: 'ann8@mail.example', to: 'carla@customer.example, bob@crm.example' },
+          ['north:to_contact', 'south:no_match'],
+        ],
+        [
+          'to oneself, in Sent',
+          'sent',
+          { from: 'ann8@mail.example', to: 'ann8@mail.example, ann.b@crm.example' },
+          ['north:counterpart_is_user', 'south:counterpart_is_user'],
+        ],
+        [
+          'to oneself, in the inbox',
+          'inbox',
+          { from: 'ann@crm.example', to: 'ann8@mail.example' },
+          ['north:counterpart_is_user', 'south:counterpart_is_user'],
+        ],
+        [
+          'forged: from the owner, received',
+          'inbox',
+          { from: 'ann8@mail.example', to: 'carla@customer.example' },
+          ['north:counterpart_is_user', 'south:counterpart_is_user'],
+        ],
+      ];
+      for (const [name, role, letter, expected] of cases) {
+        const made = await mailbox.see(role, letter);
+        assert.equal(made[0], expected[0], name);
+        if (name !== 'to colleagues only') assert.equal(made[1], expected[1], name);
+      }
+    });
+
+    test('S7: even inside a live thread', async () => {
+      const mailbox = await world.connect('ann9@mail.example', [['north', 'ann']]);
+      await mailbox.see('inbox', {
+        id: 'w1@x.example',
+        from: 'carla@customer.example',
+        to: 'ann9@mail.example',
+        cc: 'bob@crm.example',
+      });
+      assert.deepEqual(
+        await mailbox.see('inbox', {
+          from: 'bob@crm.example',
+          to: 'ann9@mail.example, carla@customer.example',
+          inReplyTo: 'w1@x.example',
+        }),
+        ['north:counterpart_is_user'],
+      );
+    });
+
+    test('S11: automatic, list and bulk mail open no thread; an auto-reply in a live one syncs, marked', async () => {
+      const mailbox = await world.connect('ann10@mail.example', [['north', 'ann']]);
+      const from = 'carla@customer.example';
+      assert.deepEqual(
+        await mailbox.see(
+          'inbox',
+          { from, headers: { 'Auto-Submitted': 'auto-replied' } },
+          { from, headers: { 'List-Id': '<news.example.com>' } },
+          { from, headers: { Precedence: 'bulk' } },
+          { id: 'auto1@x.example', from, subject: 'Question' },
+          {
+            from,
+            subject: 'Out of office: Question',
+            inReplyTo: 'auto1@x.example',
+            headers: { 'Auto-Submitted': 'auto-replied' },
+          },
+        ),
+        ['automatic', 'automatic', 'automatic', 'from_contact', 'thread_member'].map(
+          (reason) => `north:${reason}`,
+        ),
+      );
+      const [message] = await rows<{ automatic: string }>(
+        database.db,
+        `select automatic from messages where subject like 'Out of office%'`,
+      );
+      assert.equal(message?.automatic, 'auto_reply');
+    });
+
+    test('S12: the same message in two folders and again after a UIDVALIDITY change is one message, told once', async () => {
+      const mailbox = await world.connect('ann11@mail.example', [['north', 'ann']]);
+      const letter = {
+        id: 'dup@x.example',
+        from: 'carla@customer.example',
+        to: 'ann11@mail.example',
+        subject: 'Twice',
+        date: 'Fri, 20 Nov 2026 10:00:00 +0000',
+      };
+      const eventsBefore = (await world.eventTypes()).length;
+      assert.deepEqual(await mailbox.see('inbox', letter), ['north:from_contact']);
+      const told = (await world.eventTypes()).slice(eventsBefore);
+      assert.ok(told.includes('message.created'));
+      assert.deepEqual(await mailbox.see('archive', letter), ['north:duplicate']);
+      assert.deepEqual(await mailbox.see('inbox', letter, letter), ['north:duplicate', 'north:duplicate']);
+      assert.equal((await messagesOf('Twice')).length, 1);
+      assert.equal(
+        (await world.eventTypes()).length,
+        eventsBefore + told.length,
+        'nothing is announced twice',
+      );
+      const [sightings] = await rows<{ n: string }>(
+        database.db,
+        `select count(*) as n from sightings s join messages m on m.id = s.message_id where m.subject = 'Twice'`,
+      );
+      assert.equal(sightings?.n, '4');
+    });
+
+    test('S12: two messages that share an id are two; two without any id are two; one without an id seen twice is one', async () => {
+      const mailbox = await world.connect('ann12@mail.example', [['north', 'ann']]);
+      const from = 'carla@customer.example';
+      const none = { id: null, from, subject: 'No id', date: 'Fri, 20 Nov 2026 11:00:00 +0000' };
+      await mailbox.see(
+        'inbox',
+        { id: 'same@x.example', from, subject: 'Same id' },
+        { id: 'same@x.example', from, subject: 'Same id' },
+        none,
+        { ...none, date: 'Fri, 20 Nov 2026 11:00:05 +0000' },
+        none,
+        { id: '', from, subject: 'Empty id' },
+      );
+      assert.equal((await messagesOf('Same id')).length, 2);
+      assert.equal((await messagesOf('No id')).length, 2);
+      assert.equal((await messagesOf('Empty id')).length, 1);
+    });
+
+    test('S12: a message to two users is one in the sub-account, and both mailboxes go on with its thread', async () => {
+      const ann = await world.connect('ann13@mail.example', [['north', 'ann']]);
+      const bob = await world.connect('bob13@mail.example', [['north', 'bob']]);
+      const letter = {
+        id: 'both@x.example',
+        from: 'carla@customer.example',
+        to: 'ann13@mail.example, bob13@mail.example',
+        subject: 'Both',
+        date: 'Fri, 20 Nov 2026 12:00:00 +0000',
+      };
+      assert.deepEqual(await ann.see('inbox', letter), ['north:from_contact']);
+      assert.deepEqual(await bob.see('inbox', letter), ['north:from_contact']);
+      assert.equal((await messagesOf('Both')).length, 1);
+      const next = {
+        from: 'stan@stranger.example',
+        to: 'bob13@mail.example',
+        cc: 'carla@customer.example',
+        subject: 'Re: Both',
+        inReplyTo: 'both@x.example',
+      };
+      assert.deepEqual(await bob.see('inbox', next), ['north:thread_member']);
+    });
+
+    test('S12: two mailboxes that bring the same messages in the same instant end with one of each, told once', async () => {
+      const ann = await world.connect('ann18@mail.example', [['north', 'ann']]);
+      const bob = await world.connect('bob18@mail.example', [['north', 'bob']]);
+      for (let round = 0; round < 10; round += 1) {
+        const letter = {
+          id: `race-${round}@x.example`,
+          from: 'cyril@customer.example',
+          to: 'ann18@mail.example, bob18@mail.example',
+          subject: `Race ${round}`,
+          date: 'Fri, 20 Nov 2026 13:00:00 +0000',
+        };
+        await Promise.all([ann.see('inbox', letter), bob.see('inbox', letter)]);
+      }
+      const [counts] = await rows<Record<string, string>>(
+        database.db,
+        `select (select count(*) from messages where subject like 'Race %') as messages,
+              (select count(*) from events where type = 'message.created' and data ->> 'subject' like 'Race %') as told,
+              (select count(*) from sightings s join messages m on m.id = s.message_id where m.subject like 'Race %') as sightings,
+              (select count(*) from thread_links l join threads t on t.id = l.thread_id where t.subject like 'Race %') as links`,
+      );
+      assert.deepEqual(counts, { messages: '10', told: '10', sightings: '20', links: '20' });
+    });
+
+    test('S14: drafts, Spam and Trash are never read', async () => {
+      const mailbox = await world.connect('ann14@mail.example', [['north', 'ann']]);
+      const from = 'carla@customer.example';
+      world.fetched.length = 0;
+      assert.deepEqual(await mailbox.see('spam', { from }), ['north:spam_or_trash']);
+      assert.deepEqual(await mailbox.see('trash', { from }), ['north:spam_or_trash']);
+      assert.deepEqual(await mailbox.see('drafts', { from: 'ann14@mail.example', to: from }), [
+        'north:draft',
+      ]);
+      assert.deepEqual(
+        await mailbox.see('all', { from, gmail: { messageId: '1', threadId: '1', labels: ['\\draft'] } }),
+        ['north:draft'],
+      );
+      assert.deepEqual(world.fetched, []);
+    });
+
+    test('S15: a never-log address or domain is skipped whatever else applies', async () => {
+      const mailbox = await world.connect('ann15@mail.example', [['north', 'ann']]);
+      await world.addContact('north', 'secret', ['x@secret.example']);
+      await rows(
+        database.db,
+        `insert into never_log (sub_account_id, pattern, as_written) values ('north', '@secret.example', '@secret.example') returning 1`,
+      );
+      assert.deepEqual(await mailbox.see('inbox', { from: 'x@secret.example' }), ['north:never_log']);
+    });
+
+    test('C8: mail from before the connection is not logged, mail of today is', async () => {
+      const startedAt = Date.now();
+      const mailbox = await world.connect('ann16@mail.example', [['north', 'ann']], startedAt);
+      assert.deepEqual(
+        await mailbox.see(
+          'inbox',
+          { from: 'carla@customer.example', internalDate: startedAt - 3_600_000 },
+          { from: 'carla@customer.example', internalDate: startedAt - 1_000 },
+        ),
+        ['north:before_connection', 'north:from_contact'],
+      );
+    });
+
+    test('T3: a message that the provider cannot give is kept as failed, and those behind it are filed', async () => {
+      const mailbox = await world.connect('ann17@mail.example', [['north', 'ann']]);
+      const from = 'carla@customer.example';
+      mailbox.unreadable.add(2);
+      assert.deepEqual(
+        await mailbox.see(
+          'inbox',
+          { from, subject: 'Fine' },
+          { from, subject: 'Poison' },
+          { from, subject: 'Fine too' },
+        ),
+        ['north:from_contact', 'north:unreadable', 'north:from_contact'],
+      );
+      assert.equal((await messagesOf('Poison')).length, 0);
+    });
+
+    async function countOf(table: string): Promise<number> {
+      const [row] = await rows<{ n: string }>(database.db, `select count(*) as n from ${table}`);
+      return Number(row?.n);
+    }
+
+    async function messagesOf(subject: string): Promise<{ thread_id: string }[]> {
+      return (await world.messages('north')).filter((message) => message.subject.endsWith(subject));
+    }
   });
-  await rows(
-    database.db,
-    `update thread_links set state = 'unlinked', reason = 'superseded' where mailbox_id = :id returning 1`,
-    { id: mailbox.id },
-  );
-  assert.deepEqual(
-    await mailbox.see('inbox', {
-      from: 'carla@customer.example',
-      to: 'ann6@mail.example',
-      subject: 'Re: Old',
-      inReplyTo: 'u1@x.example',
-    }),
-    ['north:thread_unlinked'],
-  );
-  assert.deepEqual(
-    await mailbox.see('inbox', { from: 'carla@customer.example', to: 'ann6@mail.example', subject: 'New' }),
-    ['north:from_contact'],
-  );
-});
-
-test('S6: what the user writes to a contact opens a thread, unless the sub-account turned it off', async () => {
-  const mailbox = await world.connect('ann7@mail.example', [
-    ['north', 'ann'],
-    ['south', 'ann'],
-  ]);
-  await rows(
-    database.db,
-    `update sub_accounts set settings = '{"sync_sent_to_contacts": false}' where id = 'south' returning 1`,
-  );
-  assert.deepEqual(await mailbox.see('sent', { from: 'ann7@mail.example', to: 'carla@customer.example' }), [
-    'north:to_contact',
-    'south:no_match',
-  ]);
-});
-
-test('S7: users on the other side are skipped in each sub-account by itself', async () => {
-  const mailbox = await world.connect('ann8@mail.example', [
-    ['north', 'ann'],
-    ['south', 'ann'],
-  ]);
-  await world.addContact('south', 'bob', ['bob@crm.example']);
-  const cases: [string, Parameters<typeof mailbox.see>[0], Parameters<typeof mailbox.see>[1], string[]][] = [
-    [
-      'a colleague who is a contact, too',
-      'inbox',
-      { from: 'bob@crm.example' },
-      ['north:counterpart_is_user', 'south:from_contact'],
-    ],
-    [
-      'a colleague by +tag',
-      'inbox',
-      { from: 'Bob+x@crm.example' },
-      ['north:counterpart_is_user', 'south:no_match'],
-    ],
-    [
-      'to colleagues only',
-      'sent',
-      { from: 'ann8@mail.example', to: 'bob@crm.example' },
-      ['north:counterpart_is_user', 'south:no_match'],
-    ],
-    [
-      'to a customer and a colleague',
-      'sent',
-      { from: 'ann8@mail.example', to: 'carla@customer.example, bob@crm.example' },
-      ['north:to_contact', 'south:no_match'],
-    ],
-    [
-      'to oneself, in Sent',
-      'sent',
-      { from: 'ann8@mail.example', to: 'ann8@mail.example, ann.b@crm.example' },
-      ['north:counterpart_is_user', 'south:counterpart_is_user'],
-    ],
-    [
-      'to oneself, in the inbox',
-      'inbox',
-      { from: 'ann@crm.example', to: 'ann8@mail.example' },
-      ['north:counterpart_is_user', 'south:counterpart_is_user'],
-    ],
-    [
-      'forged: from the owner, received',
-      'inbox',
-      { from: 'ann8@mail.example', to: 'carla@customer.example' },
-      ['north:counterpart_is_user', 'south:counterpart_is_user'],
-    ],
-  ];
-  for (const [name, role, letter, expected] of cases) {
-    const made = await mailbox.see(role, letter);
-    assert.equal(made[0], expected[0], name);
-    if (name !== 'to colleagues only') assert.equal(made[1], expected[1], name);
-  }
-});
-
-test('S7: even inside a live thread', async () => {
-  const mailbox = await world.connect('ann9@mail.example', [['north', 'ann']]);
-  await mailbox.see('inbox', {
-    id: 'w1@x.example',
-    from: 'carla@customer.example',
-    to: 'ann9@mail.example',
-    cc: 'bob@crm.example',
-  });
-  assert.deepEqual(
-    await mailbox.see('inbox', {
-      from: 'bob@crm.example',
-      to: 'ann9@mail.example, carla@customer.example',
-      inReplyTo: 'w1@x.example',
-    }),
-    ['north:counterpart_is_user'],
-  );
-});
-
-test('S11: automatic, list and bulk mail open no thread; an auto-reply in a live one syncs, marked', async () => {
-  const mailbox = await world.connect('ann10@mail.example', [['north', 'ann']]);
-  const from = 'carla@customer.example';
-  assert.deepEqual(
-    await mailbox.see(
-      'inbox',
-      { from, headers: { 'Auto-Submitted': 'auto-replied' } },
-      { from, headers: { 'List-Id': '<news.example.com>' } },
-      { from, headers: { Precedence: 'bulk' } },
-      { id: 'auto1@x.example', from, subject: 'Question' },
-      {
-        from,
-        subject: 'Out of office: Question',
-        inReplyTo: 'auto1@x.example',
-        headers: { 'Auto-Submitted': 'auto-replied' },
-      },
-    ),
-    ['automatic', 'automatic', 'automatic', 'from_contact', 'thread_member'].map(
-      (reason) => `north:${reason}`,
-    ),
-  );
-  const [message] = await rows<{ automatic: string }>(
-    database.db,
-    `select automatic from messages where subject like 'Out of office%'`,
-  );
-  assert.equal(message?.automatic, 'auto_reply');
-});
-
-test('S12: the same message in two folders and again after a UIDVALIDITY change is one message, told once', async () => {
-  const mailbox = await world.connect('ann11@mail.example', [['north', 'ann']]);
-  const letter = {
-    id: 'dup@x.example',
-    from: 'carla@customer.example',
-    to: 'ann11@mail.example',
-    subject: 'Twice',
-    date: 'Fri, 20 Nov 2026 10:00:00 +0000',
-  };
-  const eventsBefore = (await world.eventTypes()).length;
-  assert.deepEqual(await mailbox.see('inbox', letter), ['north:from_contact']);
-  const told = (await world.eventTypes()).slice(eventsBefore);
-  assert.ok(told.includes('message.created'));
-  assert.deepEqual(await mailbox.see('archive', letter), ['north:duplicate']);
-  assert.deepEqual(await mailbox.see('inbox', letter, letter), ['north:duplicate', 'north:duplicate']);
-  assert.equal((await messagesOf('Twice')).length, 1);
-  assert.equal((await world.eventTypes()).length, eventsBefore + told.length, 'nothing is announced twice');
-  const [sightings] = await rows<{ n: string }>(
-    database.db,
-    `select count(*) as n from sightings s join messages m on m.id = s.message_id where m.subject = 'Twice'`,
-  );
-  assert.equal(sightings?.n, '4');
-});
-
-test('S12: two messages that share an id are two; two without any id are two; one without an id seen twice is one', async () => {
-  const mailbox = await world.connect('ann12@mail.example', [['north', 'ann']]);
-  const from = 'carla@customer.example';
-  const none = { id: null, from, subject: 'No id', date: 'Fri, 20 Nov 2026 11:00:00 +0000' };
-  await mailbox.see(
-    'inbox',
-    { id: 'same@x.example', from, subject: 'Same id' },
-    { id: 'same@x.example', from, subject: 'Same id' },
-    none,
-    { ...none, date: 'Fri, 20 Nov 2026 11:00:05 +0000' },
-    none,
-    { id: '', from, subject: 'Empty id' },
-  );
-  assert.equal((await messagesOf('Same id')).length, 2);
-  assert.equal((await messagesOf('No id')).length, 2);
-  assert.equal((await messagesOf('Empty id')).length, 1);
-});
-
-test('S12: a message to two users is one in the sub-account, and both mailboxes go on with its thread', async () => {
-  const ann = await world.connect('ann13@mail.example', [['north', 'ann']]);
-  const bob = await world.connect('bob13@mail.example', [['north', 'bob']]);
-  const letter = {
-    id: 'both@x.example',
-    from: 'carla@customer.example',
-    to: 'ann13@mail.example, bob13@mail.example',
-    subject: 'Both',
-    date: 'Fri, 20 Nov 2026 12:00:00 +0000',
-  };
-  assert.deepEqual(await ann.see('inbox', letter), ['north:from_contact']);
-  assert.deepEqual(await bob.see('inbox', letter), ['north:from_contact']);
-  assert.equal((await messagesOf('Both')).length, 1);
-  const next = {
-    from: 'stan@stranger.example',
-    to: 'bob13@mail.example',
-    cc: 'carla@customer.example',
-    subject: 'Re: Both',
-    inReplyTo: 'both@x.example',
-  };
-  assert.deepEqual(await bob.see('inbox', next), ['north:thread_member']);
-});
-
-test('S14: drafts, Spam and Trash are never read', async () => {
-  const mailbox = await world.connect('ann14@mail.example', [['north', 'ann']]);
-  const from = 'carla@customer.example';
-  world.fetched.length = 0;
-  assert.deepEqual(await mailbox.see('spam', { from }), ['north:spam_or_trash']);
-  assert.deepEqual(await mailbox.see('trash', { from }), ['north:spam_or_trash']);
-  assert.deepEqual(await mailbox.see('drafts', { from: 'ann14@mail.example', to: from }), ['north:draft']);
-  assert.deepEqual(
-    await mailbox.see('all', { from, gmail: { messageId: '1', threadId: '1', labels: ['\\draft'] } }),
-    ['north:draft'],
-  );
-  assert.deepEqual(world.fetched, []);
-});
-
-test('S15: a never-log address or domain is skipped whatever else applies', async () => {
-  const mailbox = await world.connect('ann15@mail.example', [['north', 'ann']]);
-  await world.addContact('north', 'secret', ['x@secret.example']);
-  await rows(
-    database.db,
-    `insert into never_log (sub_account_id, pattern, as_written) values ('north', '@secret.example', '@secret.example') returning 1`,
-  );
-  assert.deepEqual(await mailbox.see('inbox', { from: 'x@secret.example' }), ['north:never_log']);
-});
-
-test('C8: mail from before the connection is not logged, mail of today is', async () => {
-  const startedAt = Date.now();
-  const mailbox = await world.connect('ann16@mail.example', [['north', 'ann']], startedAt);
-  assert.deepEqual(
-    await mailbox.see(
-      'inbox',
-      { from: 'carla@customer.example', internalDate: startedAt - 3_600_000 },
-      { from: 'carla@customer.example', internalDate: startedAt - 1_000 },
-    ),
-    ['north:before_connection', 'north:from_contact'],
-  );
-});
-
-test('T3: a message that the provider cannot give is kept as failed, and those behind it are filed', async () => {
-  const mailbox = await world.connect('ann17@mail.example', [['north', 'ann']]);
-  const from = 'carla@customer.example';
-  mailbox.unreadable.add(2);
-  assert.deepEqual(
-    await mailbox.see(
-      'inbox',
-      { from, subject: 'Fine' },
-      { from, subject: 'Poison' },
-      { from, subject: 'Fine too' },
-    ),
-    ['north:from_contact', 'north:unreadable', 'north:from_contact'],
-  );
-  assert.equal((await messagesOf('Poison')).length, 0);
-});
-
-async function countOf(table: string): Promise<number> {
-  const [row] = await rows<{ n: string }>(database.db, `select count(*) as n from ${table}`);
-  return Number(row?.n);
-}
-
-async function messagesOf(subject: string): Promise<{ thread_id: string }[]> {
-  return (await world.messages('north')).filter((message) => message.subject.endsWith(subject));
-}
