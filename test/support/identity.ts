@@ -65,8 +65,9 @@ export type IdentityProvider = IdentityControl & {
   stop(): Promise<void>;
 };
 
-const clientId = 'test-client.apps.example.com';
-const clientSecret = 'test-client-secret';
+/** What the gateway is registered as, at both providers. */
+export const clientId = 'test-client.apps.example.com';
+export const clientSecret = 'test-client-secret';
 const bodyBytesMax = 64 * 1024;
 
 /**

@@ -1,0 +1,193 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createPostgresDatabase, dropPostgresDatabase } from './database.ts';
+import { clientId, clientSecret, endpointsAt, followConsent } from './identity.ts';
+import type { UsedServers } from './shared-servers.ts';
+import { waitFor } from './wait.ts';
+
+/** What an API call came to. */
+export type Answer = { status: number; body: Record<string, unknown> & { data: unknown } };
+
+/** A gateway in a process of its own, as an administrator starts it, on the tests' servers. */
+export type TestGateway = {
+  url: string;
+  key: string;
+  /** Everything that it wrote, of all its starts. */
+  output(): string;
+  dataDir: string;
+  databaseUrl: string | null;
+  call(method: string, path: string, json?: unknown): Promise<Answer>;
+  /** The same, and the answer's body; fails on any status from 400 on. */
+  must<Body = Record<string, unknown>>(method: string, path: string, json?: unknown): Promise<Body>;
+  /** SIGKILL: no goodbye. */
+  kill(): Promise<void>;
+  /** Starts it again on the same data, at the same address. */
+  start(): Promise<void>;
+  /** Ends it and removes its data. */
+  remove(): Promise<void>;
+};
+
+/** Starts one. `database` says on which kind; `environment` adds settings. */
+export async function startTestGateway(
+  servers: UsedServers,
+  options: { database: 'postgres' | 'pglite'; environment?: Record<string, string> },
+): Promise<TestGateway> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'twoway-gateway-'));
+  const databaseUrl = options.database === 'postgres' ? await createPostgresDatabase('empty') : null;
+  const running: { child: ChildProcess | null; output: string; url: string; key: string } = {
+    child: null,
+    output: '',
+    url: '',
+    key: '',
+  };
+  const environment = {
+    ...process.env,
+    ...settingsFor(servers, dataDir, databaseUrl),
+    ...options.environment,
+  };
+  const start = async () => {
+    // The port that the first start found is kept, so that webhooks and links stay valid.
+    const port = running.url === '' ? '0' : new URL(running.url).port;
+    const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts'], {
+      env: { ...environment, TWOWAY_HTTP_PORT: port },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    running.child = child;
+    const before = running.output.length;
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (text: Buffer) => {
+        running.output += text.toString();
+      });
+    }
+    await waitFor(
+      'the gateway to start',
+      () => {
+        if (child.exitCode !== null) throw new Error(`it ended: ${running.output.slice(before)}`);
+        return running.output.slice(before).includes('Twoway is running');
+      },
+      { deadlineMs: 30_000 },
+    );
+    running.url = /API and pages\s+(\S+)/.exec(running.output.slice(before))?.[1] ?? running.url;
+    running.key = /^\s+(tw_\S+)$/m.exec(running.output)?.[1] ?? running.key;
+  };
+  const end = async (signal: NodeJS.Signals) => {
+    const { child } = running;
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    child.kill(signal);
+    await once(child, 'exit');
+  };
+  await start();
+  const call = (method: string, path: string, json?: unknown) => callApi(running, method, path, json);
+  return {
+    get url() {
+      return running.url;
+    },
+    get key() {
+      return running.key;
+    },
+    output: () => running.output,
+    dataDir,
+    databaseUrl,
+    call,
+    must: async <Body>(method: string, path: string, json?: unknown) => {
+      const { status, body } = await call(method, path, json);
+      if (status >= 400) throw new Error(`${method} ${path}: ${status} ${JSON.stringify(body)}`);
+      return body as Body;
+    },
+    kill: () => end('SIGKILL'),
+    start,
+    remove: async () => {
+      await end('SIGTERM');
+      if (databaseUrl !== null) await dropPostgresDatabase(databaseUrl);
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+function settingsFor(
+  servers: UsedServers,
+  dataDir: string,
+  databaseUrl: string | null,
+): Record<string, string> {
+  const { gmail, outlook } = endpointsAt(servers.identityUrl);
+  const { host } = servers.smtp;
+  const smtp = { host, port: servers.smtp.submissionPort, security: 'starttls' };
+  const imap = (endpoint: { host: string; tlsPort: number }) => ({
+    host: endpoint.host,
+    port: endpoint.tlsPort,
+    security: 'tls',
+  });
+  return {
+    NODE_EXTRA_CA_CERTS: servers.caPath,
+    TWOWAY_DATA_DIR: dataDir,
+    ...(databaseUrl === null ? {} : { TWOWAY_DATABASE_URL: databaseUrl }),
+    TWOWAY_SMTP_PORT: '0',
+    TWOWAY_SANDBOX: 'off',
+    TWOWAY_LOG_LEVEL: 'debug',
+    TWOWAY_ALLOW_PRIVATE: '127.0.0.0/8',
+    TWOWAY_GOOGLE_CLIENT_ID: clientId,
+    TWOWAY_GOOGLE_CLIENT_SECRET: clientSecret,
+    TWOWAY_MICROSOFT_CLIENT_ID: clientId,
+    TWOWAY_MICROSOFT_CLIENT_SECRET: clientSecret,
+    TWOWAY_GMAIL_ENDPOINTS: JSON.stringify({ ...gmail, imap: imap(servers.dovecot.imap.gmail), smtp }),
+    TWOWAY_OUTLOOK_ENDPOINTS: JSON.stringify({
+      ...outlook,
+      imap: imap(servers.dovecot.imap.outlook),
+      smtp: { ...smtp, port: servers.smtp.rewritingPort },
+    }),
+  };
+}
+
+async function callApi(
+  gateway: { url: string; key: string },
+  method: string,
+  path: string,
+  json?: unknown,
+): Promise<Answer> {
+  const response = await fetch(`${gateway.url}${path}`, {
+    method,
+    headers: {
+      authorization: `Bearer ${gateway.key}`,
+      ...(json === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    ...(json === undefined ? {} : { body: JSON.stringify(json) }),
+  });
+  const text = await response.text();
+  return { status: response.status, body: (text === '' ? {} : JSON.parse(text)) as Answer['body'] };
+}
+
+/**
+ * What a person does with a connect link: opens it, goes on, signs in at the provider as `login`, and
+ * comes back. Answers the page at the end.
+ */
+export async function consentByLink(link: string, login: string): Promise<{ status: number; page: string }> {
+  const jar = new Map<string, string>();
+  const visit = async (url: string, init: RequestInit = {}) => {
+    const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join('; ');
+    const response = await fetch(url, { redirect: 'manual', ...init, headers: { ...init.headers, cookie } });
+    for (const set of response.headers.getSetCookie()) {
+      const [name = '', value = ''] = (set.split(';')[0] ?? '').split('=');
+      jar.set(name, value);
+    }
+    return response;
+  };
+  const page = await (await visit(link)).text();
+  const [, action = '', form = ''] = /<form[^>]*action="([^"]+)"[^>]*>(.*?)<\/form>/s.exec(page) ?? [];
+  if (action === '') throw new Error(`no form on the connect page: ${page}`);
+  const fields = new URLSearchParams();
+  for (const [input] of form.matchAll(/<input[^>]*type="hidden"[^>]*>/g)) {
+    fields.set(/name="([^"]*)"/.exec(input)?.[1] ?? '', /value="([^"]*)"/.exec(input)?.[1] ?? '');
+  }
+  const button = /<button[^>]*name="([^"]+)"[^>]*value="([^"]+)"/.exec(form);
+  if (button !== null) fields.set(button[1] ?? '', button[2] ?? '');
+  const started = await visit(new URL(action, link).href, { method: 'POST', body: fields });
+  const authorise = started.headers.get('location');
+  if (authorise === null)
+    throw new Error(`no redirect to the provider: ${started.status} ${await started.text()}`);
+  const back = await visit((await followConsent(authorise, login)).href);
+  return { status: back.status, page: await back.text() };
+}
