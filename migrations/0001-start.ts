@@ -139,6 +139,7 @@ create table mailboxes (
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now()
 );
+create index mailboxes_by_identity on mailboxes (identity_key) where identity_key is not null;
 create index mailboxes_by_lease on mailboxes (lease_until nulls first) where credential_sealed is not null;
 
 create table folders (
@@ -181,24 +182,35 @@ create table claims (
   primary key (mailbox_id, contact_canonical)   -- one claimer (S9)
 );
 
--- One-use links to the hosted connect page, and the consent that is under way behind each.
+-- One-use links to the hosted connect page.
 create table connect_links (
   id text collate "C" primary key,
-  token_hash bytea not null unique,
-  sub_account_id text collate "C" not null references sub_accounts on delete cascade,
-  user_id text collate "C" not null references users on delete cascade,
+  token_hash bytea not null unique,             -- SHA-256 of the token in the URL, which has 256 random bits
+  sub_account_id text collate "C" not null,
+  user_id text collate "C" not null,
   provider text,                                -- null: the person chooses
   return_url text,
-  replace boolean not null default false,
-  expected_identity text,                       -- address of the mailbox that a reconnect must name
-  state_nonce text,                             -- of the consent under way
-  verifier_sealed text,                         -- PKCE
-  outcome text,                                 -- null until the page has come to an end
+  replace boolean not null default false,       -- update e-mail (C6)
+  tries integer not null default 0,             -- consents and logins that were begun on it
   expires_at timestamptz not null,
-  opened_at timestamptz,
-  used_at timestamptz,
-  created_at timestamptz not null default now()
+  used_at timestamptz,                          -- when it led to a connection; it leads to no second one
+  created_at timestamptz not null default now(),
+  foreign key (sub_account_id, user_id) references memberships on delete cascade
 );
+create index connect_links_by_age on connect_links (expires_at);
+create index connect_links_by_member on connect_links (sub_account_id, user_id);
+
+-- A consent that was begun on the page: each tab has its own. The id is in the signed state.
+create table consents (
+  id text collate "C" primary key,
+  link_id text collate "C" not null references connect_links on delete cascade,
+  provider text not null,
+  browser_hash bytea not null,                  -- SHA-256 of the cookie of the browser that began it
+  secrets_sealed text,                          -- link token, PKCE verifier, nonce; erased when it is redeemed
+  created_at timestamptz not null default now(),
+  redeemed_at timestamptz                       -- a state works once
+);
+create index consents_by_link on consents (link_id);
 `;
 
 const messageSide = `
@@ -465,13 +477,13 @@ create index deliveries_parked on deliveries (webhook_id, seq) where state = 'pa
 -- The order keys of the deliveries that are ready, and of no others. A B-tree finds the first of a
 -- key at once, also when a hundred thousand wait behind an endpoint that is down.
 create table delivery_keys (
-  delivery_id text collate "C" not null references deliveries on delete cascade,
   webhook_id text collate "C" not null,
   key text collate "C" not null,
   seq bigint not null,
-  primary key (delivery_id, key)
+  delivery_id text collate "C" not null references deliveries on delete cascade,
+  primary key (webhook_id, key, seq)
 );
-create index delivery_keys_by_key on delivery_keys (webhook_id, key, seq, delivery_id);
+create index delivery_keys_by_delivery on delivery_keys (delivery_id);
 `;
 
 /** lz4 triples the insert rate of large texts over pglz; a build of PostgreSQL may lack it (PGlite does). */

@@ -6,6 +6,11 @@ import { claimWork } from './work.ts';
 /**
  * Deliveries: one row for each event and webhook that wants it.
  *
+ * What waits grows and empties all the time, so the planner's statistics of it are wrong when it
+ * matters. Look-ups for many rows are written as subqueries for one row (`limit`, `offset 0`), which
+ * can only go through their index; as joins they were now and then planned as scans of everything, a
+ * thousand times slower.
+ *
  * Order (W2). While a delivery is ready, delivery_keys holds its order keys. Of the ready deliveries
  * of one webhook that share a key only the one with the lowest seq can be claimed; the others wait
  * with due_at 'infinity', so that a claim never reads through them. Two places keep it so: inserting
@@ -48,29 +53,26 @@ export async function insertDeliveries(
 ): Promise<void> {
   await run(
     db,
-    `with wanted as (
-       select w.id as webhook_id, e.ord, e.sequence, e.order_keys
-       from webhooks w join events e on ${wants}
+    `with keyed as (
+       select w.id as webhook_id, e.ord, e.sequence, k.key,
+              row_number() over (partition by w.id, k.key order by e.sequence) as place
+       from webhooks w
+       join events e on ${wants}
+       left join lateral (select distinct key from unnest(e.order_keys) as u (key)) k on true
        where w.id = any(:webhookIds) and e.sequence between :first and :last),
-     keyed as (
-       select webhook_id, key, ord, row_number() over (partition by webhook_id, key order by sequence) as place
-       from (select distinct webhook_id, ord, sequence, unnest(order_keys) as key from wanted) k),
-     taken as (
-       select webhook_id, key from (select distinct webhook_id, key from keyed) k
-       where (select true from delivery_keys t where t.webhook_id = k.webhook_id and t.key = k.key limit 1)),
-     waiting as (
-       select distinct webhook_id, ord from keyed
-       where place > 1 or (webhook_id, key) in (select webhook_id, key from taken)),
+     wanted as (
+       select webhook_id, ord, sequence, bool_or(key is not null and (place > 1 or coalesce((
+                select true from delivery_keys t
+                where t.webhook_id = k.webhook_id and t.key = k.key limit 1), false))) as waits
+       from keyed k group by webhook_id, ord, sequence),
      inserted as (
        insert into deliveries (id, webhook_id, event_ord, state, due_at)
-       select ${newDeliveryId}, n.webhook_id, n.ord, 'pending',
-              case when waiting.ord is null then now() else 'infinity' end
-       from wanted n left join waiting using (webhook_id, ord)
-       order by n.sequence, n.webhook_id
+       select ${newDeliveryId}, webhook_id, ord, 'pending', case when waits then 'infinity' else now() end
+       from wanted order by sequence, webhook_id
        returning id, webhook_id, event_ord, seq)
-     insert into delivery_keys (delivery_id, webhook_id, key, seq)
-     select i.id, i.webhook_id, k.key, i.seq
-     from inserted i join keyed k on k.webhook_id = i.webhook_id and k.ord = i.event_ord`,
+     insert into delivery_keys (webhook_id, key, seq, delivery_id)
+     select distinct i.webhook_id, unnest(e.order_keys), i.seq, i.id
+     from inserted i cross join lateral (select order_keys from events where ord = i.event_ord offset 0) e`,
     published,
   );
 }
@@ -80,10 +82,9 @@ export const wants = `((w.sub_account_id is null or w.sub_account_id = e.sub_acc
   and (w.types = '{}' or e.type = any(w.types)))`;
 
 /** A delivery id made by the database: `dlv_` and a UUIDv7 (see lib/id.ts). */
-const newDeliveryId = `'dlv_' || regexp_replace(
-  lpad(to_hex((extract(epoch from clock_timestamp()) * 1000)::bigint), 12, '0')
-    || '7' || substr(replace(gen_random_uuid()::text, '-', ''), 14),
-  '^(.{8})(.{4})(.{4})(.{4})(.{12})$', '\\1-\\2-\\3-\\4-\\5')`;
+const newDeliveryId = `'dlv_' || overlay(overlay(gen_random_uuid()::text placing '7' from 15)
+  placing overlay(lpad(to_hex((extract(epoch from clock_timestamp()) * 1000)::bigint), 12, '0')
+    placing '-' from 9 for 0) from 1)`;
 
 /** Webhooks with deliveries that are due, except paused ones. */
 export function listDueWebhooks(db: Db): Promise<DueWebhook[]> {
@@ -91,9 +92,9 @@ export function listDueWebhooks(db: Db): Promise<DueWebhook[]> {
     db,
     `select w.id, w.failures from webhooks w
      where w.enabled and (w.paused_until is null or w.paused_until <= now())
-       and exists (select 1 from deliveries d
-                   where d.webhook_id = w.id and d.ready and d.due_at <= now()
-                     and (d.lease_until is null or d.lease_until < now()))`,
+       and (select true from deliveries d
+            where d.webhook_id = w.id and d.ready and d.due_at <= now()
+              and (d.lease_until is null or d.lease_until < now()) limit 1)`,
   );
 }
 
@@ -132,9 +133,11 @@ export async function claimDeliveries(
   }));
 }
 
-/** What became of one try. */
+/** What became of one delivery that was claimed. */
 export type SettledDelivery = {
   id: DeliveryId;
+  /** False: it was claimed and not tried after all; the claim's attempt does not count. */
+  tried: boolean;
   /** `pending`: it is tried again after `delayMs`. `parked`: given up until someone asks for a retry. */
   state: 'delivered' | 'pending' | 'parked';
   /** HTTP status of the answer; null when there was none. */
@@ -177,43 +180,58 @@ export function settleDeliveries(
   return db.transaction(async (tx) => {
     const before = await lockWebhook(tx, webhookId);
     if (before === undefined) return undefined;
-    const freed = await rows<{ key: string }>(
+    const heldUp = await rows<{ key: string }>(
       tx,
       `with outcome as (
          select * from jsonb_to_recordset(:settled::jsonb)
-           as o (id text, state text, status integer, error text, "delayMs" float8)),
+           as o (id text, tried boolean, state text, status integer, error text, "delayMs" float8)),
        settled as (
          update deliveries d
-         set state = o.state, ready = (o.state = 'pending'), last_status = o.status, last_error = o.error,
+         set state = o.state, ready = (o.state = 'pending'),
+             attempts = case when o.tried then d.attempts else d.attempts - 1 end,
+             last_status = case when o.tried then o.status else d.last_status end,
+             last_error = case when o.tried then o.error else d.last_error end,
              delivered_at = case when o.state = 'delivered' then now() end,
              due_at = case when o.state = 'pending' then now() + o."delayMs" * interval '1 ms' else d.due_at end,
              lease_owner = null, lease_until = null
-         from outcome o where d.id = o.id and d.lease_owner = :owner and d.ready
-         returning d.id, d.ready)
-       delete from delivery_keys k using settled s where k.delivery_id = s.id and not s.ready returning k.key`,
-      { settled: JSON.stringify(round.settled), owner },
+         from outcome o where d.id = o.id and d.lease_owner = :owner and d.state = 'pending'
+         returning d.id, d.ready),
+       freed as (
+         delete from delivery_keys where ctid = any(array(
+           select k.ctid from settled s
+           cross join lateral (select ctid from delivery_keys where delivery_id = s.id offset 0) k
+           where not s.ready))
+         returning key, seq)
+       select distinct k.key from freed k
+       where (select true from delivery_keys f
+              where f.webhook_id = :webhookId and f.key = k.key and f.seq > k.seq limit 1)`,
+      { settled: JSON.stringify(round.settled), owner, webhookId },
     );
-    await letGo(tx, webhookId, [...new Set(freed.map((row) => row.key))]);
+    if (heldUp.length > 0) {
+      await letGo(
+        tx,
+        webhookId,
+        heldUp.map((row) => row.key),
+      );
+    }
     return storeNews(tx, webhookId, before, round.news, round.pauseMs);
   });
 }
 
 /** Makes the first delivery of each key due, where it is the first of all of its keys. */
 async function letGo(tx: Db, webhookId: WebhookId, keys: readonly string[]): Promise<void> {
-  if (keys.length === 0) return;
   await run(
     tx,
-    `with head as materialized (
-       select distinct (select f.delivery_id from delivery_keys f
-                        where f.webhook_id = :webhookId and f.key = k.key order by f.seq limit 1) as id
-       from unnest(:keys::text[]) as k (key))
-     update deliveries d set due_at = now()
-     from head where d.id = head.id and d.due_at = 'infinity'
-       and not exists (
-         select 1 from delivery_keys own
-         where own.delivery_id = d.id
-           and (select min(f.seq) from delivery_keys f
-                where f.webhook_id = own.webhook_id and f.key = own.key) < own.seq)`,
+    `update deliveries d set due_at = now()
+     where d.due_at = 'infinity'
+       and d.id = any(array(
+         select (select f.delivery_id from delivery_keys f
+                 where f.webhook_id = :webhookId and f.key = k.key order by f.seq limit 1)
+         from unnest(:keys::text[]) as k (key)))
+       and (select bool_and((
+              select f.seq from delivery_keys f
+              where f.webhook_id = own.webhook_id and f.key = own.key order by f.seq limit 1) = own.seq)
+            from delivery_keys own where own.delivery_id = d.id)`,
     { webhookId, keys },
   );
 }
@@ -225,42 +243,40 @@ async function storeNews(
   news: EndpointNews,
   pauseMs: (failures: number) => number,
 ): Promise<EndpointState> {
-  switch (news.kind) {
-    case 'untold':
-      return before;
-    case 'gone':
-      await run(tx, 'update webhooks set enabled = false where id = :webhookId', { webhookId });
-      return { ...before, enabled: false };
-    case 'answered': {
-      if (before.failures === 0) return before;
-      await run(tx, 'update webhooks set failures = 0, paused_until = null where id = :webhookId', {
-        webhookId,
-      });
-      // It was down, and each try in that time has put a delivery off for longer, up to hours: none
-      // of them waits for that now. A single failure is more likely one delivery's own trouble.
-      if (before.failures > 1) {
-        await run(
-          tx,
-          `update deliveries set due_at = now()
-           where webhook_id = :webhookId and ready and due_at > now() and due_at < 'infinity' and lease_owner is null`,
-          { webhookId },
-        );
-      }
-      return { ...before, failures: 0, pausedMs: 0 };
-    }
-    case 'failing': {
-      const failures = before.failures + (news.newly ? 1 : 0);
-      if (failures === 0) return before;
-      const pausedMs = Math.max(before.pausedMs, pauseMs(failures));
-      await run(
-        tx,
-        `update webhooks set failures = :failures, paused_until = now() + :pausedMs * interval '1 ms'
-         where id = :webhookId`,
-        { webhookId, failures, pausedMs },
-      );
-      return { ...before, failures, pausedMs };
-    }
+  if (news.kind === 'gone') {
+    await run(tx, 'update webhooks set enabled = false where id = :webhookId', { webhookId });
+    return { ...before, enabled: false };
   }
+  if (news.kind === 'answered' && before.failures > 0) {
+    await run(tx, 'update webhooks set failures = 0, paused_until = null where id = :webhookId', {
+      webhookId,
+    });
+    // It was down, and each try in that time has put a delivery off for longer, up to hours: none of
+    // them waits for that now. A single failure is more likely one delivery's own trouble.
+    if (before.failures > 1) await makeDue(tx, webhookId);
+    return { ...before, failures: 0, pausedMs: 0 };
+  }
+  if (news.kind === 'failing' && (news.newly || before.failures > 0)) {
+    const failures = before.failures + (news.newly ? 1 : 0);
+    const pausedMs = Math.max(before.pausedMs, pauseMs(failures));
+    await run(
+      tx,
+      `update webhooks set failures = :failures, paused_until = now() + :pausedMs * interval '1 ms'
+       where id = :webhookId`,
+      { webhookId, failures, pausedMs },
+    );
+    return { ...before, failures, pausedMs };
+  }
+  return before;
+}
+
+async function makeDue(tx: Db, webhookId: WebhookId): Promise<void> {
+  await run(
+    tx,
+    `update deliveries set due_at = now()
+     where webhook_id = :webhookId and ready and due_at > now() and due_at < 'infinity' and lease_owner is null`,
+    { webhookId },
+  );
 }
 
 async function lockWebhook(tx: Db, webhookId: WebhookId): Promise<EndpointState | undefined> {

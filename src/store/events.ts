@@ -83,10 +83,13 @@ export const publicationMax = 1_000;
  */
 export function publishBatch(db: Db): Promise<Publication> {
   return db.transaction(async (tx) => {
-    // A statement by itself: the next one must see what the publisher before us committed.
+    // A statement by itself: the next one must see what the publisher before us committed. Without
+    // sequential scans, since a connection keeps the plans of its foreign-key checks: one that was made
+    // while a table was nearly empty reads all of it for each row, once it has grown.
     const [lock] = await rows<{ free: boolean }>(
       tx,
-      `select pg_try_advisory_xact_lock(hashtext('twoway publisher')) as free`,
+      `select pg_try_advisory_xact_lock(hashtext('twoway publisher')) as free,
+              set_config('enable_seqscan', 'off', true)`,
     );
     if (lock?.free !== true) return 'busy';
     const [batch] = await rows<NumberedBatch>(
