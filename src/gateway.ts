@@ -18,6 +18,7 @@ import { listenerLimits } from './mailbox/listener.ts';
 import { createSupervisor, supervisorLimits } from './mailbox/supervisor.ts';
 import type { Login } from './mailbox/session.ts';
 import { stopParsing } from './message/parse.ts';
+import { createSender } from './outbound/sender.ts';
 import type { ClientCredentials, OAuthClient } from './provider/oauth.ts';
 import { createOAuthClient } from './provider/oauth-client.ts';
 import { resolveProvider } from './provider/providers.ts';
@@ -101,6 +102,7 @@ async function start(config: Config, defer: Defer): Promise<Omit<Gateway, 'stop'
     },
     supervisorLimits,
   );
+  const sender = createSender({ ...filing, tokens, provider: (name) => providers[name] });
   const firstKey = await createFirstKey(db);
   publisher.start();
   defer(() => publisher.stop());
@@ -108,9 +110,11 @@ async function start(config: Config, defer: Defer): Promise<Omit<Gateway, 'stop'
   defer(() => deliverer.stop());
   supervisor.start();
   defer(() => supervisor.stop());
+  sender.start();
+  defer(() => sender.stop());
   const intake = await startIntake({ host: config.SMTP_HOST, port: config.SMTP_PORT });
   defer(() => intake.stop());
-  const api = createApi({ db, secretBox, clock, log, disconnect: async () => {} });
+  const api = createApi({ ...filing, disconnect: async () => {}, wakeSender: () => sender.wake() });
   const http = await startHttpServer({ app: api, host: config.HTTP_HOST, port: config.HTTP_PORT });
   defer(() => http.stop());
   return { url: http.url, smtpPort: intake.port, firstKey, sandboxUrl: sandbox?.http.url ?? null };

@@ -4,6 +4,7 @@ import type { MiddlewareHandler } from 'hono';
 import { routePath } from 'hono/route';
 import type { Log } from '../lib/log.ts';
 import { authenticate, guardSubAccount } from './auth.ts';
+import { addConversations } from './conversations.ts';
 import { addContacts } from './contacts.ts';
 import { addContactsImport } from './contacts-import.ts';
 import { addDecisions } from './decisions.ts';
@@ -12,9 +13,12 @@ import type { Api, ApiDeps, ApiEnv } from './route.ts';
 import { addHealth } from './health.ts';
 import { addKeys } from './keys.ts';
 import { addMembers } from './members.ts';
+import { addMessages } from './messages.ts';
 import { addNeverLog } from './never-log.ts';
 import { addOpenApi } from './openapi.ts';
+import { addSends } from './sends.ts';
 import { addSubAccounts } from './sub-accounts.ts';
+import { addThreads } from './threads.ts';
 import { addUsers } from './users.ts';
 
 /*
@@ -51,6 +55,10 @@ export function createApi(deps: ApiDeps): Api {
   addContactsImport(api, deps);
   addNeverLog(api, deps);
   addKeys(api, deps);
+  addConversations(api, deps);
+  addThreads(api, deps);
+  addMessages(api, deps);
+  addSends(api, deps);
   addDecisions(api, deps);
   addOpenApi(api);
   return api;

@@ -7,6 +7,7 @@ import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/failure.ts';
 import type { Log } from '../lib/log.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
+import type { BlobStore } from '../store/blobs.ts';
 import type { Db } from '../store/database.ts';
 import type { KeyAccess } from '../store/keys.ts';
 import { ApiError, problemSchema, problems } from './errors.ts';
@@ -15,6 +16,7 @@ import type { FieldError, ProblemCode } from './errors.ts';
 /** What the API needs from the rest of the gateway. It grows with the nouns. */
 export type ApiDeps = {
   db: Db;
+  blobs: BlobStore;
   secretBox: SecretBox;
   clock: Clock;
   log: Log;
@@ -24,6 +26,10 @@ export type ApiDeps = {
    * two is given; both together mean one user in one sub-account.
    */
   disconnect(which: { subAccountId?: string; userId?: string }): Promise<void>;
+  /** Called after a commit that left events behind. */
+  wakePublisher(): void;
+  /** Called after a commit that left something to send behind. */
+  wakeSender(): void;
 };
 
 /** What the server hands to each call, read as `c.env`. Nothing in a test that calls the app itself. */
@@ -43,13 +49,15 @@ const jsonBytesMax = 1_048_576;
 /**
  * Adds one route: to the OpenAPI document, with the errors that any route of its kind can answer,
  * and to the server, with a check of path, query, headers and JSON body that reports every invalid
- * field of all four at once. `codes` are the route's own further errors.
+ * field of all four at once. `codes` are the route's own further errors. A handler that
+ * `readsOwnBody` takes its body as it comes; the document shows the schema all the same.
  */
 export function addRoute<R extends RouteConfig>(
   api: Api,
   route: R,
   handler: RouteHandler<R, ApiEnv>,
   codes: readonly ProblemCode[] = [],
+  { readsOwnBody = false }: { readsOwnBody?: boolean } = {},
 ): void {
   api.openAPIRegistry.registerPath(documented(route, codes));
   const path = route.path.replaceAll(/\{(\w+)\}/g, ':$1');
@@ -59,7 +67,8 @@ export function addRoute<R extends RouteConfig>(
       throw new ApiError('body_too_large', `The body is larger than ${jsonBytesMax} bytes.`);
     },
   });
-  const checks = jsonSchemaOf(route) === undefined ? [checkRequest(route)] : [limit, checkRequest(route)];
+  const json = readsOwnBody ? undefined : jsonSchemaOf(route);
+  const checks = json === undefined ? [checkRequest(route, json)] : [limit, checkRequest(route, json)];
   api.on(route.method, [path], ...checks, handler as MiddlewareHandler<ApiEnv>);
 }
 
@@ -129,9 +138,8 @@ function jsonSchemaOf(route: RouteConfig): z.ZodType | undefined {
   return schema instanceof z.ZodType ? schema : undefined;
 }
 
-function checkRequest(route: RouteConfig): MiddlewareHandler<ApiEnv> {
+function checkRequest(route: RouteConfig, json: z.ZodType | undefined): MiddlewareHandler<ApiEnv> {
   const { params, query, headers, body } = route.request ?? {};
-  const json = jsonSchemaOf(route);
   const headerSchemas = headers === undefined ? [] : [headers].flat();
   return async (c, next) => {
     const errors: FieldError[] = [];

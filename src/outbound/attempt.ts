@@ -49,8 +49,6 @@ export type AttemptDeps = {
   clock: Clock;
   log: Log;
   provider(name: ProviderName): Provider;
-  /** PEM of authorities to trust besides the system's. */
-  tlsAuthorities: string | null;
   /** Called after a commit that left events behind. */
   wakePublisher(): void;
   /** Hands a message over; smtp.ts. */
@@ -179,7 +177,6 @@ async function handOver(deps: AttemptDeps, claimed: Claimed, { send, n }: Begun)
   return deps.submit({
     server,
     login: await loginOf(deps, mailbox),
-    tlsAuthorities: deps.tlsAuthorities,
     envelope: send.envelope,
     sizeBytes: send.rawSize,
     content: () => deps.blobs.get(send.rawSha256) as AsyncIterable<Buffer>,

@@ -1,5 +1,4 @@
 import { Readable } from 'node:stream';
-import { getCACertificates } from 'node:tls';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import type { SMTPConnectionAuth, SMTPConnectionSendInfo } from 'nodemailer/lib/smtp-connection';
 import XOAuth2 from 'nodemailer/lib/xoauth2';
@@ -11,8 +10,6 @@ import type { SmtpPhase, SmtpProblem } from './smtp-errors.ts';
 export type Submission = {
   server: ServerAddress;
   login: SmtpLogin;
-  /** PEM of authorities to trust besides the system's. */
-  tlsAuthorities: string | null;
   envelope: { from: string; to: readonly string[] };
   sizeBytes: number;
   /** The message's bytes, from their start; asked for once for each connection. */
@@ -181,7 +178,7 @@ async function* heldBack(submission: Submission, progress: { phase: SmtpPhase })
 }
 
 function options(submission: Submission): ConstructorParameters<typeof SMTPConnection>[0] {
-  const { server, tlsAuthorities } = submission;
+  const { server } = submission;
   return {
     host: server.host,
     port: server.port,
@@ -189,7 +186,6 @@ function options(submission: Submission): ConstructorParameters<typeof SMTPConne
     // RFC 8314 §3: a password or a token never goes out in clear where TLS was agreed on.
     requireTLS: server.security === 'starttls',
     ignoreTLS: server.security === 'none',
-    tls: tlsAuthorities === null ? {} : { ca: [...getCACertificates('default'), tlsAuthorities] },
     // What a mail program behind a NAT says; the machine's name is nobody's business.
     name: '[127.0.0.1]',
     connectionTimeout: limits.connectMs,

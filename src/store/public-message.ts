@@ -133,3 +133,29 @@ export async function listMessages(
   );
   return found.map((row) => row.message);
 }
+
+/** The blob of a message's own bytes; null when there is no such message, or none is kept. */
+export async function findRawContent(db: Db, subAccountId: string, id: MessageId): Promise<string | null> {
+  const [row] = await rows<{ raw_sha256: string | null }>(
+    db,
+    'select raw_sha256 from messages where sub_account_id = :subAccountId and id = :id',
+    { subAccountId, id },
+  );
+  return row?.raw_sha256 ?? null;
+}
+
+/** Where the content of an attachment is; null when there is no such attachment. */
+export async function findAttachmentContent(
+  db: Db,
+  subAccountId: string,
+  messageId: MessageId,
+  n: number,
+): Promise<{ sha256: string | null; omitted: string | null; name: string; type: string } | null> {
+  const [row] = await rows<{ sha256: string | null; omitted: string | null; name: string; type: string }>(
+    db,
+    `select a.sha256, a.omitted, a.name, a.type from attachments a join messages m on m.id = a.message_id
+      where m.sub_account_id = :subAccountId and m.id = :messageId and a.n = :n`,
+    { subAccountId, messageId, n },
+  );
+  return row ?? null;
+}

@@ -20,7 +20,7 @@ export type AccessCase = {
   mixed?: number;
   makes?: true;
   /** Which of the seeded objects `{id}` of the path is. */
-  id?: 'message' | 'thread' | 'conversation';
+  id?: 'message' | 'thread' | 'conversation' | 'send';
 };
 
 /** Routes that need no key. */
@@ -29,6 +29,14 @@ export const publicRoutes: readonly string[] = ['GET /healthz', 'GET /readyz'];
 const contact = { name: 'Cleo', emails: ['cleo@customer.example'] };
 const user = { email: 'ann@crm.example' };
 const neverLog = { entries: ['@bank.example'] };
+/** An object of a sub-account that is asked for by its own id. */
+const inside = (id: NonNullable<AccessCase['id']>): AccessCase => ({
+  id,
+  all: 200,
+  own: 200,
+  foreign: 404,
+  mixed: 404,
+});
 
 export const accessCases: Readonly<Record<string, AccessCase>> = {
   'PUT /v1/sub-accounts/{sid}': { json: { name: 'One' }, all: 200, own: 200, foreign: 404 },
@@ -59,6 +67,22 @@ export const accessCases: Readonly<Record<string, AccessCase>> = {
   'PUT /v1/sub-accounts/{sid}/never-log': { json: neverLog, all: 200, own: 200, foreign: 404 },
   'GET /v1/users/{uid}/never-log': { all: 200, own: 200, foreign: 404 },
   'PUT /v1/users/{uid}/never-log': { json: neverLog, all: 200, own: 200, foreign: 404 },
+  'GET /v1/sub-accounts/{sid}/conversations': { all: 200, own: 200, foreign: 404 },
+  'GET /v1/sub-accounts/{sid}/conversations/{id}': inside('conversation'),
+  'GET /v1/sub-accounts/{sid}/conversations/{id}/messages': inside('conversation'),
+  'GET /v1/sub-accounts/{sid}/threads/{id}': inside('thread'),
+  // The user has no mailbox: whoever may send gets as far as being told so.
+  'POST /v1/sub-accounts/{sid}/messages': {
+    json: { kind: 'individual', user_id: 'u1', contact_id: 'c1' },
+    all: 409,
+    own: 409,
+    foreign: 404,
+  },
+  'GET /v1/sub-accounts/{sid}/messages/{id}': inside('message'),
+  'GET /v1/sub-accounts/{sid}/messages/{id}/raw': inside('message'),
+  'GET /v1/sub-accounts/{sid}/messages/{id}/attachments/{n}': inside('message'),
+  'GET /v1/sub-accounts/{sid}/sends/{id}': inside('send'),
+  'DELETE /v1/sub-accounts/{sid}/sends/{id}': inside('send'),
   'GET /v1/sub-accounts/{sid}/decisions': { all: 200, own: 200, foreign: 404 },
   'GET /v1/sub-accounts/{sid}/messages/{id}/explain': {
     id: 'message',
@@ -85,6 +109,8 @@ export async function seed(t: ApiUnderTest): Promise<PathValues> {
     message: 'msg_1',
     thread: 'thr_1',
     conversation: 'cnv_1',
+    send: 'snd_1',
+    n: '1',
   };
   const foreign: Values = {
     sid: 's2',
@@ -93,6 +119,8 @@ export async function seed(t: ApiUnderTest): Promise<PathValues> {
     message: 'msg_2',
     thread: 'thr_2',
     conversation: 'cnv_2',
+    send: 'snd_2',
+    n: '1',
   };
   const absent: Values = {
     sid: 's9',
@@ -101,6 +129,8 @@ export async function seed(t: ApiUnderTest): Promise<PathValues> {
     message: 'msg_9',
     thread: 'thr_9',
     conversation: 'cnv_9',
+    send: 'snd_9',
+    n: '1',
   };
   for (const values of [own, foreign]) {
     const { sid, uid, cid } = values;
@@ -118,8 +148,10 @@ export async function seed(t: ApiUnderTest): Promise<PathValues> {
   return { own, foreign, absent };
 }
 
-/** A message in a thread in the contact's conversation, as filing would have left it. */
+/** A message that was sent, in a thread in the contact's conversation, as filing would have left it. */
 async function seedMessage(t: ApiUnderTest, values: Values): Promise<void> {
+  // The calls of the cases read JSON, so that is what this message is made of.
+  const [blob = ''] = await t.blobs.put([Buffer.from('{}')]);
   const statements = [
     `insert into threads (id, sub_account_id, subject, opened_by) values (:thread, :sid, '', 'crm_send')
      on conflict do nothing`,
@@ -127,9 +159,15 @@ async function seedMessage(t: ApiUnderTest, values: Values): Promise<void> {
      on conflict do nothing`,
     'insert into conversation_threads values (:conversation, :thread) on conflict do nothing',
     `insert into messages (id, sub_account_id, thread_id, direction, via, sender, recipients_to,
-       recipients_cc, recipients_bcc, subject, date, received_at)
+       recipients_cc, recipients_bcc, subject, date, received_at, raw_sha256)
      values (:message, :sid, :thread, 'outbound', '{crm}', '{"name":"","address":"a@crm.example"}', '[]',
-       '[]', '[]', '', now(), now()) on conflict do nothing`,
+       '[]', '[]', '', now(), now(), :blob) on conflict do nothing`,
+    `insert into attachments (sub_account_id, message_id, n, name, type, size, sha256)
+     values (:sid, :message, 1, 'a.json', 'application/json', 2, :blob) on conflict do nothing`,
+    `insert into sends (id, sub_account_id, message_id, user_id, route, state, envelope, internet_message_id,
+       raw_sha256, raw_size, order_keys)
+     values (:send, :sid, :message, :uid, '{"through":"mailbox","from":"a@crm.example","because":""}', 'queued',
+       '{}', '', :blob, 2, '{}') on conflict do nothing`,
   ];
-  for (const statement of statements) await t.db.raw(statement, values);
+  for (const statement of statements) await t.db.raw(statement, { ...values, blob });
 }

@@ -1,9 +1,14 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createApi } from '../../src/api/app.ts';
 import { createFirstKey } from '../../src/api/auth.ts';
 import type { Api, ApiDeps } from '../../src/api/route.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import type { Log } from '../../src/lib/log.ts';
 import { createSecretBox } from '../../src/lib/secret-box.ts';
+import { createDiskBlobs } from '../../src/store/blobs.ts';
+import type { BlobStore } from '../../src/store/blobs.ts';
 import type { Db } from '../../src/store/database.ts';
 import { testDatabase } from '../support/database.ts';
 import type { databaseKinds } from '../support/database.ts';
@@ -12,6 +17,7 @@ import type { databaseKinds } from '../support/database.ts';
 export type ApiUnderTest = {
   api: Api;
   db: Db;
+  blobs: BlobStore;
   adminKey: string;
   /** Lines of the log, as objects with the message under `msg`. */
   logged: Record<string, unknown>[];
@@ -40,10 +46,13 @@ export async function startApi(
 ): Promise<ApiUnderTest> {
   const { kind = 'postgres', ...more } = options;
   const database = await testDatabase(kind);
+  const directory = await mkdtemp(join(tmpdir(), 'twoway-api-'));
+  const blobs = createDiskBlobs(directory);
   const logged: Record<string, unknown>[] = [];
   const disconnected: { subAccountId?: string; userId?: string }[] = [];
   const api = createApi({
     db: database.db,
+    blobs,
     secretBox: createSecretBox([Buffer.alloc(32, 7)]),
     clock: systemClock,
     log: collectingLog(logged),
@@ -51,6 +60,8 @@ export async function startApi(
       disconnected.push(which);
       return Promise.resolve();
     },
+    wakePublisher: () => {},
+    wakeSender: () => {},
     ...more,
   });
   const adminKey = (await createFirstKey(database.db)) ?? '';
@@ -73,6 +84,7 @@ export async function startApi(
   return {
     api,
     db: database.db,
+    blobs,
     adminKey,
     logged,
     disconnected,
@@ -81,7 +93,10 @@ export async function startApi(
       const made = await call('POST', '/v1/keys', { json: { sub_account_id: subAccountId, scope } });
       return String(made.body['key']);
     },
-    close: () => database.drop(),
+    close: async () => {
+      await database.drop();
+      await rm(directory, { recursive: true });
+    },
   };
 }
 

@@ -101,7 +101,6 @@ export async function openOffice(kind: Database['kind'] = 'postgres'): Promise<O
         clock: systemClock,
         log: collectingLog(logged),
         provider: (name) => providerAt(name, servers.get(name)),
-        tlsAuthorities: null,
         wakePublisher() {},
         ...more,
         limits: { pollMs: 50, ...more.limits },

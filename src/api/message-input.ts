@@ -1,0 +1,187 @@
+import { z } from 'zod';
+import { allowedHeaders } from '../outbound/compose.ts';
+import type { OutgoingFile } from '../outbound/compose.ts';
+import type { SendRequest } from '../outbound/plan.ts';
+import { ApiError } from './errors.ts';
+import { addressField, crmId, gatewayId, plainText } from './fields.ts';
+import { fieldErrors } from './route.ts';
+
+/** Limits of one message. Gmail takes 25 MB of attachments (1 MB is 1,048,576 bytes), and 100 recipients by SMTP. */
+export const messageLimits = {
+  filesBytesMax: 25 * 1_048_576,
+  filesMax: 100,
+  textCharsMax: 1_000_000,
+  htmlCharsMax: 2_000_000,
+  recipientsMax: 100,
+  subjectCharsMax: 998,
+  headerCharsMax: 500,
+  /** How far ahead a message can be scheduled. */
+  sendAheadMsMax: 366 * 24 * 60 * 60 * 1000,
+};
+
+const person = z.strictObject({
+  name: plainText(200).default('').describe('Display name.'),
+  address: addressField.describe('The address.'),
+});
+
+/** Addresses as a call may write them: one or several, each as a text or with a name. */
+const people = z.preprocess(
+  (value) =>
+    (Array.isArray(value) ? value : value === undefined || value === null ? [] : [value]).map(
+      (one: unknown) => (typeof one === 'string' ? { address: one } : one),
+    ),
+  z.array(person).max(messageLimits.recipientsMax),
+);
+
+const file = z.strictObject({
+  name: plainText(255).min(1).describe('File name.'),
+  type: z
+    .string()
+    .regex(/^[\w.+-]{1,100}\/[\w.+-]{1,100}$/, { message: 'This is no MIME type.' })
+    .nullable()
+    .default(null)
+    .describe('MIME type; left out: by the name.'),
+  content: z
+    .string()
+    .refine(isBase64, { params: { code: 'invalid_base64' }, message: 'This is not base64.' })
+    .describe('The bytes, in base64.'),
+});
+
+const headers = z
+  .record(
+    z.string().refine((name) => allowedHeaders.has(name.toLowerCase()), {
+      params: { code: 'header_not_allowed' },
+      message: `Only ${[...allowedHeaders.values()].join(', ')} can be set.`,
+    }),
+    plainText(messageLimits.headerCharsMax).refine((value) => !/[\r\n]/.test(value), {
+      params: { code: 'invalid_text' },
+      message: 'A header has one line.',
+    }),
+  )
+  .default({});
+
+export const messageInputSchema = z
+  .strictObject({
+    kind: z
+      .enum(['individual', 'bulk', 'workflow'])
+      .describe(
+        'Person to person, a campaign, or an automation; it decides the way that the message takes (D).',
+      ),
+    user_id: crmId.describe('Who sends it, a member of the sub-account.'),
+    contact_id: crmId
+      .nullable()
+      .default(null)
+      .describe(
+        'The contact that it goes to: its main address, or where `to` is given, an address of it in there.',
+      ),
+    to: people.describe(
+      'Recipients: a text with an address, `{ "name", "address" }`, or a list of these. At least one is a ' +
+        'contact’s. An answer without any goes to the author of what it answers, or to the recipients of your own ' +
+        'message.',
+    ),
+    cc: people.describe('Recipients of a copy, written as `to`.'),
+    bcc: people.describe('Recipients whom nobody sees, written as `to`.'),
+    from: addressField.nullable().default(null).describe('The connected address; left out, it is taken.'),
+    subject: plainText(messageLimits.subjectCharsMax)
+      .nullable()
+      .default(null)
+      .describe('Left out, an answer takes that of what it answers, with `Re:`.'),
+    text: plainText(messageLimits.textCharsMax)
+      .nullable()
+      .default(null)
+      .describe('Plain text; left out, it is made from the HTML.'),
+    html: plainText(messageLimits.htmlCharsMax)
+      .nullable()
+      .default(null)
+      .describe('HTML, sent as it is given.'),
+    reply_to_message_id: gatewayId
+      .nullable()
+      .default(null)
+      .describe('The message that it answers (`msg_…`): it joins its thread.'),
+    attachments: z
+      .array(file)
+      .max(messageLimits.filesMax)
+      .default([])
+      .describe(`Files; all of them together at most ${messageLimits.filesBytesMax} bytes.`),
+    send_at: z.iso
+      .datetime({ offset: true })
+      .nullable()
+      .default(null)
+      .describe('When to send it, at most a year ahead; left out or past: at once.'),
+    headers: headers.describe(`Further headers: ${[...allowedHeaders.values()].join(', ')}.`),
+  })
+  .refine(({ contact_id, to, reply_to_message_id }) => contact_id ?? reply_to_message_id ?? to[0], {
+    path: ['to'],
+    params: { code: 'required' },
+    message: 'Name a contact, an address, or a message to answer.',
+  })
+  .refine(({ to, cc, bcc }) => to.length + cc.length + bcc.length <= messageLimits.recipientsMax, {
+    path: ['to'],
+    params: { code: 'too_long' },
+    message: `There are more than ${messageLimits.recipientsMax} recipients.`,
+  })
+  .refine(
+    ({ send_at }) => send_at === null || Date.parse(send_at) < Date.now() + messageLimits.sendAheadMsMax,
+    { path: ['send_at'], params: { code: 'too_late' }, message: 'This is more than a year ahead.' },
+  )
+  .meta({ id: 'MessageInput', description: 'A message to send.' });
+
+/**
+ * The request behind a body that was read, with the files that came beside it.
+ *
+ * @throws ApiError with every field that is not valid, or `message_too_large`.
+ */
+export function sendRequestOf(
+  subAccountId: string,
+  body: unknown,
+  files: readonly OutgoingFile[],
+): SendRequest {
+  const parsed = messageInputSchema.safeParse(body, { reportInput: true });
+  if (!parsed.success) {
+    throw new ApiError('invalid_request', 'See errors for each field.', {
+      fields: fieldErrors('body', parsed.error.issues),
+    });
+  }
+  const input = parsed.data;
+  const all = [...input.attachments.map(decoded), ...files];
+  const bytes = all.reduce((sum, { content }) => sum + content.length, 0);
+  if (bytes > messageLimits.filesBytesMax) throw tooLarge(bytes);
+  return {
+    subAccountId,
+    kind: input.kind,
+    userId: input.user_id,
+    contactId: input.contact_id,
+    to: input.to,
+    cc: input.cc,
+    bcc: input.bcc,
+    from: input.from,
+    subject: input.subject,
+    text: input.text,
+    html: input.html,
+    replyToMessageId: input.reply_to_message_id,
+    files: all,
+    headers: input.headers,
+    sendAt: input.send_at === null ? null : Date.parse(input.send_at),
+  };
+}
+
+/** The 413 of attachments that are too large together; `bytes` is how many there are, or were by then. */
+export function tooLarge(bytes: number): ApiError {
+  const limit = messageLimits.filesBytesMax;
+  return new ApiError(
+    'message_too_large',
+    `The attachments have ${bytes} bytes or more; ${limit} are taken.`,
+    {
+      members: { limit },
+    },
+  );
+}
+
+function decoded({ name, type, content }: z.output<typeof file>): OutgoingFile {
+  return { name, type, content: Buffer.from(content, 'base64') };
+}
+
+/** RFC 4648 §4, with or without padding; line breaks are fine, as MIME has them. */
+function isBase64(text: string): boolean {
+  return /^[A-Za-z0-9+/\r\n]*={0,2}[\r\n]*$/.test(text);
+}

@@ -1,0 +1,176 @@
+import { z } from 'zod';
+import { timeField } from './fields.ts';
+
+/*
+ * Messages and what holds them, as the API shows them. The types are those of store/public-*.ts,
+ * which the events carry too; the compiler holds the two together where a handler answers.
+ */
+
+const address = z
+  .strictObject({
+    name: z.string().describe('Display name, decoded; empty when there is none. Never trust it as identity.'),
+    address: z.string().describe('As written in the message.'),
+  })
+  .meta({ id: 'Address', description: 'A person as a message names them.' });
+
+const attachment = z
+  .strictObject({
+    n: z.int().describe('Its number in the message, from 1: `…/attachments/{n}`.'),
+    name: z.string().describe('File name.'),
+    type: z.string().describe('MIME type as declared.'),
+    size: z.int().describe('Decoded bytes.'),
+    inline: z.boolean().describe('Shown inside the HTML by its content id.'),
+    content_id: z.string().nullable().describe('By which the HTML names it (`cid:`).'),
+    omitted: z.string().nullable().describe('Why there is no content, as a rule; null when there is.'),
+  })
+  .meta({ id: 'Attachment', description: 'An attachment, listed whether or not its content is kept.' });
+
+const sendState = z
+  .enum(['queued', 'held', 'sending', 'uncertain', 'sent', 'bounced', 'failed', 'cancelled'])
+  .describe(
+    '`queued`: durable, waiting for its turn, its time or the next try. `held`: waiting for a person: the mailbox ' +
+      'needs consent, or the provider wants something done. `sending`: on its way to the provider. `uncertain`: the ' +
+      'connection was lost before the answer; the Sent folder will tell. `sent`: the provider took it; not ' +
+      'necessarily in the recipient’s mailbox. `bounced`: a delivery report says that a recipient cannot be ' +
+      'reached. `failed`: refused for good, or given up. `cancelled`: taken back before it was sent.',
+  );
+
+export const messageSchema = z
+  .strictObject({
+    id: z.string().describe('`msg_…`'),
+    sub_account_id: z.string().describe("The CRM's id."),
+    direction: z.enum(['inbound', 'outbound']).describe("Seen from the mailbox's owner."),
+    kind: z.enum(['individual', 'bulk', 'workflow']).describe('What kind of mail it is.'),
+    via: z
+      .array(z.enum(['crm', 'mailbox', 'logging_address']))
+      .describe('Each way on which it reached the CRM.'),
+    user_id: z.string().nullable().describe('Whose mailbox it went through.'),
+    from: address.describe('Its author.'),
+    to: z.array(address).describe('Recipients.'),
+    cc: z.array(address).describe('Recipients of a copy.'),
+    subject: z.string().describe('Decoded; empty when there is none.'),
+    date: timeField.describe("The message's own date."),
+    received_at: timeField.describe('When the provider received it, or the CRM handed it over.'),
+    text: z.string().describe('The plain text.'),
+    html: z
+      .string()
+      .nullable()
+      .describe('Sanitised; null when the message has none. Remote images are left in it.'),
+    reply_text: z.string().describe('The text without quotes and signature.'),
+    attachments: z.array(attachment).describe('In the order of the message.'),
+    internet_message_id: z
+      .string()
+      .nullable()
+      .describe('Message-ID without angle brackets, as the mailbox knows it now; null when it has none.'),
+    in_reply_to: z.array(z.string()).describe('Bare ids of the messages that it answers.'),
+    read: z.boolean().describe('Whether it was read.'),
+    automatic: z.string().nullable().describe('Why it is no person’s letter; null when it is one.'),
+    partial: z.string().nullable().describe('Why the body is not whole; null when it is.'),
+    thread_id: z.string().describe('`thr_…`'),
+    conversation_ids: z.array(z.string()).describe('`cnv_…`, of each contact on its thread.'),
+    mailbox_state: z
+      .enum(['present', 'archived', 'trashed', 'gone'])
+      .describe('Where it is in the mailbox now.'),
+    send: z
+      .strictObject({
+        id: z.string().describe('`snd_…`'),
+        state: z.string().describe('As in Send.'),
+        reason: z.string().nullable().describe('Why it is in this state.'),
+      })
+      .nullable()
+      .describe('What became of a message that the CRM sent; null for the others.'),
+    created_at: timeField.describe('When it came to be here.'),
+    updated_at: timeField.describe('When anything of it last changed.'),
+  })
+  .meta({ id: 'Message', description: 'A message, in one sub-account.' });
+
+const routeSchema = z
+  .strictObject({
+    through: z.enum(['mailbox', 'provider']).describe("The user's mailbox, or the sub-account's provider."),
+    from: z.string().describe('The address that it is from.'),
+    because: z.string().describe('The row of the table of ways (D) that decided it.'),
+  })
+  .meta({ id: 'Route', description: 'Which way a message takes.' });
+
+export const sendSchema = z
+  .strictObject({
+    id: z.string().describe('`snd_…`'),
+    sub_account_id: z.string().describe("The CRM's id."),
+    message_id: z.string().describe('`msg_…`'),
+    thread_id: z.string().describe('`thr_…`'),
+    user_id: z.string().describe('Who sends it.'),
+    state: sendState,
+    reason: z
+      .string()
+      .nullable()
+      .describe(
+        'Why it is in this state: a word, for a refusal with the provider’s own words behind it; null when there is ' +
+          'nothing to say.',
+      ),
+    state_since: timeField.describe('When it came into this state.'),
+    route: routeSchema,
+    next_try_at: timeField
+      .nullable()
+      .describe(
+        'When it is due to be tried, or looked for; null once that is over, and while a person must act.',
+      ),
+    copy_seen: z.boolean().describe("The mailbox's own copy was seen in its Sent folder."),
+    attempts: z
+      .array(
+        z.strictObject({
+          n: z.int().describe('From 1.'),
+          started_at: timeField.describe('Before anything was said to the provider.'),
+          ended_at: timeField
+            .nullable()
+            .describe('When the answer came; null when the process ended before that.'),
+          outcome: z
+            .string()
+            .nullable()
+            .describe(
+              '`accepted`, `temporary`, `permanent`, `denied` (a person must act), `uncertain`: only the answer or ' +
+                'the Sent folder tells; null while nothing of it can have been taken.',
+            ),
+          reply: z
+            .string()
+            .nullable()
+            .describe('The provider’s own words, with a line for each recipient that it refused.'),
+        }),
+      )
+      .describe('Every try, in order.'),
+    created_at: timeField.describe('When the call was accepted.'),
+  })
+  .meta({ id: 'Send', description: 'What becomes of a message that the CRM sends (D6).' });
+
+export const sendAnswerSchema = z
+  .strictObject({ message: messageSchema, send: sendSchema, route: routeSchema })
+  .meta({ id: 'SendAnswer', description: 'A message that was accepted for sending.' });
+
+export const conversationSchema = z
+  .strictObject({
+    id: z.string().describe('`cnv_…`'),
+    sub_account_id: z.string().describe("The CRM's id."),
+    contact_id: z.string().describe('The contact.'),
+    last_message_at: timeField.nullable().describe('Date of its newest message; null while it has none.'),
+    created_at: timeField.describe('When it was made.'),
+    updated_at: timeField.describe('When a message of it came or changed.'),
+  })
+  .meta({ id: 'Conversation', description: 'Everything exchanged with one contact in one sub-account.' });
+
+export const threadFields = {
+  id: z.string().describe('`thr_…`'),
+  sub_account_id: z.string().describe("The CRM's id."),
+  subject: z.string().describe('Subject of the message that opened it.'),
+  opened_by: z.string().describe('The rule that opened it.'),
+  state: z.enum(['live', 'unlinked']).describe('Whether its next messages sync.'),
+  reason: z.string().nullable().describe('Why it was unlinked; null while it is live.'),
+  mailbox: z
+    .strictObject({
+      id: z.string().describe('`mbx_…`'),
+      address: z.string().describe('Its address.'),
+    })
+    .nullable()
+    .describe('The mailbox in which it lives, or lived last; null for one that never touched a mailbox.'),
+  conversation_ids: z.array(z.string()).describe('`cnv_…`, of each contact on it.'),
+  created_at: timeField.describe('When it was opened.'),
+  updated_at: timeField.describe('When it last changed.'),
+};

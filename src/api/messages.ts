@@ -1,0 +1,166 @@
+import { z } from 'zod';
+import type { MessageId } from '../lib/id.ts';
+import { acceptMessage } from '../outbound/accept.ts';
+import type { Refusal } from '../outbound/accept.ts';
+import { findAttachmentContent, findRawContent, readMessages } from '../store/public-message.ts';
+import { sendContent } from './content.ts';
+import { ApiError, invalidField, notFound } from './errors.ts';
+import { gatewayId, plainText, subAccountParam } from './fields.ts';
+import { readMessageBody } from './message-body.ts';
+import { messageInputSchema, sendRequestOf } from './message-input.ts';
+import { messageSchema, sendAnswerSchema } from './message-shapes.ts';
+import { addRoute, defineRoute, jsonResponse } from './route.ts';
+import type { Api, ApiDeps } from './route.ts';
+
+/** `/v1/sub-accounts/{sid}/messages`: reading messages, their attachments and bytes, and sending. */
+export function addMessages(api: Api, deps: ApiDeps): void {
+  addRoute(
+    api,
+    postRoute,
+    async (c) => {
+      const { sid } = c.req.valid('param');
+      const key = c.req.valid('header')['idempotency-key'] ?? null;
+      const { message, files } = await readMessageBody(c);
+      const result = await acceptMessage(deps, sendRequestOf(sid, message, files), key);
+      if ('refused' in result) throw refusalError(result.refused);
+      return c.json(result.answer, 202);
+    },
+    [
+      'malformed_multipart',
+      'unknown_contact',
+      'no_recipients',
+      'from_not_allowed',
+      'no_mailbox_connected',
+      'route_not_available',
+      'idempotency_key_reused',
+      'message_too_large',
+    ],
+    { readsOwnBody: true },
+  );
+  addRoute(api, getRoute, async (c) => {
+    const { sid, id } = c.req.valid('param');
+    const [message] = await readMessages(deps.db, sid, [id as MessageId]);
+    if (message === undefined) throw notFound('message');
+    return c.json(message, 200);
+  });
+  addRoute(
+    api,
+    rawRoute,
+    async (c) => {
+      const { sid, id } = c.req.valid('param');
+      const sha256 = await findRawContent(deps.db, sid, id as MessageId);
+      if (sha256 === null) throw notFound('message');
+      return sendContent(c, deps.blobs, { sha256, type: 'message/rfc822', name: `${id}.eml` });
+    },
+    ['range_not_satisfiable'],
+  );
+  addRoute(
+    api,
+    attachmentRoute,
+    async (c) => {
+      const { sid, id, n } = c.req.valid('param');
+      const found = await findAttachmentContent(deps.db, sid, id as MessageId, n);
+      if (found === null) throw notFound('attachment');
+      const { sha256, omitted, ...shown } = found;
+      if (sha256 === null)
+        throw new ApiError('content_omitted', `Its content is not kept: ${omitted ?? ''}.`);
+      return sendContent(c, deps.blobs, { sha256, ...shown });
+    },
+    ['range_not_satisfiable', 'content_omitted'],
+  );
+}
+
+/** A refusal in the API's words: a field that names nobody is that field's error. */
+function refusalError({ code, detail }: Refusal): ApiError {
+  if (code === 'unknown_user') return invalidField({ in: 'body', path: 'user_id', code, detail });
+  if (code === 'unknown_message') {
+    return invalidField({ in: 'body', path: 'reply_to_message_id', code, detail });
+  }
+  return new ApiError(code, detail);
+}
+
+const tags = ['Conversations'];
+const path = '/v1/sub-accounts/{sid}/messages';
+const messageParam = subAccountParam.extend({ id: gatewayId.describe('`msg_…`') });
+
+const postRoute = defineRoute({
+  method: 'post',
+  path,
+  tags: ['Sends'],
+  summary: 'Send a message',
+  description:
+    'JSON, or `multipart/form-data` with that JSON in the part `message` and every other part a file to attach. When ' +
+    'it is answered, the message is stored and will be sent, whatever happens to the gateway. With an ' +
+    '`Idempotency-Key` a repeated call gets the first answer, and nothing is sent twice; repeat it after a time-out.',
+  request: {
+    params: subAccountParam,
+    headers: z.object({
+      'idempotency-key': plainText(255)
+        .min(1)
+        .optional()
+        .describe(
+          'A name that you choose for this message, kept for days; the same with another body is an error.',
+        ),
+    }),
+    body: {
+      required: true,
+      content: {
+        'application/json': { schema: messageInputSchema },
+        'multipart/form-data': {
+          schema: z
+            .object({ message: messageInputSchema })
+            .catchall(z.string().meta({ format: 'binary' }))
+            .meta({ id: 'MessageForm', description: 'The JSON of the message, and files under any names.' }),
+        },
+      },
+    },
+  },
+  responses: {
+    202: jsonResponse(sendAnswerSchema, 'It is accepted: stored, and on its way when its turn has come.'),
+  },
+});
+
+const getRoute = defineRoute({
+  method: 'get',
+  path: `${path}/{id}`,
+  tags,
+  summary: 'Show a message',
+  request: { params: messageParam },
+  responses: { 200: jsonResponse(messageSchema, 'The message.') },
+});
+
+const binary = z.string().meta({ format: 'binary' });
+const ranges = {
+  206: { description: 'The range that was asked for.', content: { '*/*': { schema: binary } } },
+  304: { description: 'The caller has it already.' },
+};
+
+const rawRoute = defineRoute({
+  method: 'get',
+  path: `${path}/{id}/raw`,
+  tags,
+  summary: 'The bytes of a message',
+  description: 'As they were sent or received (RFC 5322). Takes `Range`.',
+  request: { params: messageParam },
+  responses: {
+    200: { description: 'All of it.', content: { 'message/rfc822': { schema: binary } } },
+    ...ranges,
+  },
+});
+
+const attachmentRoute = defineRoute({
+  method: 'get',
+  path: `${path}/{id}/attachments/{n}`,
+  tags,
+  summary: 'The content of an attachment',
+  description: 'Always as a download, since a stranger wrote it. Takes `Range`.',
+  request: {
+    params: messageParam.extend({
+      n: z.coerce.number().int().min(1).max(1_000_000).describe('Its number in the message, from 1.'),
+    }),
+  },
+  responses: {
+    200: { description: 'All of it, of its own type.', content: { '*/*': { schema: binary } } },
+    ...ranges,
+  },
+});
