@@ -36,3 +36,24 @@ export class Failure extends Error {
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
+
+/**
+ * Whether TLS was what failed. `untrusted`: the server's certificate is not its own, has expired, or
+ * nobody that we trust has signed it. `failed`: no encryption could be agreed upon at all, as with a
+ * port that speaks without it. Node's and OpenSSL's codes, also where a library keeps the first one
+ * under `originalCode`.
+ */
+export function tlsProblem(thrown: unknown): 'untrusted' | 'failed' | null {
+  for (let error = thrown, depth = 0; error instanceof Error && depth < 5; error = error.cause, depth += 1) {
+    const { code = '', originalCode = '', tlsFailed } = error as TlsError;
+    const words = `${originalCode} ${code}`;
+    if (/CERT|ISSUER|LEAF_SIGNATURE|HOSTNAME_MISMATCH|INVALID_CA/.test(words)) return 'untrusted';
+    // imapflow (2.10.2) says it so where STARTTLS was wanted and is not offered; Node has one code for
+    // every reset, and words for one that came in the middle of the handshake.
+    const isTls = /SSL|TLS|EPROTO/.test(words) || tlsFailed === true;
+    if (isTls || error.message.includes('before secure TLS connection')) return 'failed';
+  }
+  return null;
+}
+
+type TlsError = Error & { code?: string; originalCode?: string; tlsFailed?: boolean };

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { ImapFlow } from 'imapflow';
 import type { FetchMessageObject, ImapFlowOptions } from 'imapflow';
 import type { ServerAddress } from '../provider/providers.ts';
@@ -11,6 +12,8 @@ export type Login = { user: string; accessToken: string } | { user: string; pass
 
 export type SessionOptions = {
   server: ServerAddress;
+  /** Where to connect, in place of looking the host up; the certificate must be the host's all the same. */
+  address?: string;
   login: Login;
   /** The open folder has more messages than before: go and look. */
   onArrival(): void;
@@ -77,9 +80,10 @@ export async function openSession(options: SessionOptions): Promise<Session> {
 }
 
 function clientOptions(options: SessionOptions): ImapFlowOptions {
-  const { server, login } = options;
+  const { server, login, address } = options;
   return {
-    host: server.host,
+    host: address ?? server.host,
+    ...(address === undefined || isIP(server.host) > 0 ? {} : { servername: server.host }),
     port: server.port,
     secure: server.security === 'tls',
     doSTARTTLS: server.security === 'starttls' ? true : server.security === 'none' ? false : undefined,

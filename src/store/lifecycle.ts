@@ -1,217 +1,195 @@
-import { canonicalOwnAddress } from '../message/addresses.ts';
 import type { ConnectionState } from '../provider/connection-states.ts';
 import type { ProviderName } from '../provider/providers.ts';
 import { newId } from '../lib/id.ts';
 import type { ConnectionId, MailboxId, ThreadId } from '../lib/id.ts';
 import { readConnections } from './connections.ts';
 import type { PublicConnection } from './connections.ts';
-import { jsonText, rows, run } from './database.ts';
+import { rows, run } from './database.ts';
 import type { Db } from './database.ts';
 import { recordEvents } from './events.ts';
 import type { NewEvent } from './events.ts';
-import type { Mailbox } from './mailboxes.ts';
 import { readThreads } from './public-conversation.ts';
+
+/** A user in a sub-account. */
+export type Member = { subAccountId: string; userId: string };
+
+/** Tries of a transaction that others overtook. */
+const triesMax = 3;
+
+/** Thrown inside `inLifecycle` when somebody else wrote what was not there a moment ago. */
+export class Overtaken extends Error {}
+
+/**
+ * Runs what changes who is connected to what, in one transaction. The order of locks is: membership,
+ * mailboxes by id, connections. Filing and leases lock a mailbox and its folders in another order, so
+ * that PostgreSQL may end one of two as a deadlock: then all of it runs again.
+ */
+export async function inLifecycle<T>(db: Db, work: (tx: Db) => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await db.transaction(work);
+    } catch (error) {
+      const isDeadlock = error instanceof Error && 'code' in error && error.code === '40P01';
+      if (tries >= triesMax || !(isDeadlock || error instanceof Overtaken)) throw error;
+    }
+  }
+}
+
+/** Holds off every other change of what a user is connected to here; false when they are no member. */
+export async function lockMembership(db: Db, of: Member): Promise<boolean> {
+  const found = await rows(
+    db,
+    'select 1 from memberships where sub_account_id = :subAccountId and user_id = :userId for no key update',
+    of,
+  );
+  return found.length > 0;
+}
 
 /** A connection that is not ended, as the lifecycle sees it. */
 export type ActiveConnection = {
   id: ConnectionId;
+  provider: ProviderName;
   /** Null while a permission or an administrator's consent is missing. */
   mailboxId: MailboxId | null;
   address: string | null;
-  identityKey: string | null;
   state: ConnectionState;
 };
 
-/** The active connection of a user in a sub-account, locked for the rest of the transaction. */
-export async function lockActiveConnection(
-  db: Db,
-  of: { subAccountId: string; userId: string },
-): Promise<ActiveConnection | null> {
+/** The active connection of a user in a sub-account. Stays as it is while the membership is locked. */
+export async function findActiveConnection(db: Db, of: Member): Promise<ActiveConnection | null> {
   const [row] = await rows<ActiveConnection>(
     db,
-    `select c.id, c.mailbox_id as "mailboxId", m.address, m.identity_key as "identityKey", c.state
+    `select c.id, c.provider, c.mailbox_id as "mailboxId", m.address, c.state
        from connections c left join mailboxes m on m.id = c.mailbox_id
-      where c.sub_account_id = :subAccountId and c.user_id = :userId and c.ended_at is null
-        for update of c`,
+      where c.sub_account_id = :subAccountId and c.user_id = :userId and c.ended_at is null`,
     of,
   );
   return row ?? null;
 }
 
-/** What a proven login brings with it. */
-export type ProvenMailbox = {
-  provider: ProviderName;
-  /** From the identity token, or the address that a password was proven for; as written. */
-  address: string;
-  login: string;
-  identityKey: string | null;
-  servers: Mailbox['servers'];
-  credentialKind: 'oauth' | 'password';
-  scopes: string[];
-};
-
-/**
- * The mailbox of this address, made where there is none (C4: one, however many sub-accounts). Its row
- * is locked; `fresh` says that nobody is connected to it now, so that its sync starts anew.
- */
-export async function upsertMailbox(
+/** Whose connections are to be ended: of a sub-account, of a user, or of both together. */
+export async function findActiveMembers(
   db: Db,
-  proven: ProvenMailbox,
-): Promise<{ id: MailboxId; fresh: boolean }> {
-  const [row] = await rows<{ id: MailboxId }>(
+  which: { subAccountId?: string; userId?: string },
+): Promise<Member[]> {
+  return rows<Member>(
     db,
-    `insert into mailboxes (id, provider, address, canonical, login, identity_key, servers, credential_kind, scopes, state)
-     values (:id, :provider, :address, :canonical, :login, :identityKey, :servers::jsonb, :credentialKind, :scopes, 'connecting')
-     on conflict (canonical) do update set
-       provider = excluded.provider, address = excluded.address, login = excluded.login,
-       identity_key = excluded.identity_key, servers = excluded.servers,
-       credential_kind = excluded.credential_kind, scopes = excluded.scopes,
-       state = case when mailboxes.state = 'live' then 'live' else 'connecting' end,
-       state_reason = null, next_try_at = null, updated_at = now()
-     returning id`,
-    {
-      ...proven,
-      id: newId('mbx'),
-      canonical: canonicalOwnAddress(proven.address),
-      servers: proven.servers === null ? null : jsonText(proven.servers),
-    },
-  );
-  if (row === undefined) throw new Error('the mailbox was not written');
-  const active = await rows(
-    db,
-    'select 1 from connections where mailbox_id = :id and ended_at is null limit 1',
-    row,
-  );
-  if (active.length === 0) {
-    // Connecting again starts from then (C7): what arrived in between is not looked for.
-    await run(
-      db,
-      `update mailboxes set state = 'connecting', caught_up_to = null, backlog = 0 where id = :id`,
-      row,
-    );
-    await run(db, 'update folders set uid_validity = null, cursor_uid = 0 where mailbox_id = :id', row);
-  }
-  return { id: row.id, fresh: active.length === 0 };
-}
-
-/** Stores a sealed credential; the newest consent wins (C4), and no older refresh overwrites it. */
-export async function saveCredential(
-  db: Db,
-  mailboxId: MailboxId,
-  sealed: { credential: string; accessToken: string | null; accessTokenExpiresAt: number | null },
-): Promise<void> {
-  await run(
-    db,
-    `update mailboxes set credential_sealed = :credential, access_token_sealed = :accessToken,
-            access_token_expires_at = :expiresAt::timestamptz, token_version = token_version + 1,
-            refresh_lease_owner = null, refresh_lease_until = null
-      where id = :mailboxId`,
-    {
-      mailboxId,
-      credential: sealed.credential,
-      accessToken: sealed.accessToken,
-      expiresAt: sealed.accessTokenExpiresAt === null ? null : new Date(sealed.accessTokenExpiresAt),
-    },
+    `select sub_account_id as "subAccountId", user_id as "userId" from connections
+      where ended_at is null and (:subAccountId::text is null or sub_account_id = :subAccountId)
+        and (:userId::text is null or user_id = :userId) order by id`,
+    { subAccountId: which.subAccountId ?? null, userId: which.userId ?? null },
   );
 }
 
 /** Links a user to a mailbox: a new connection, or the one that waited for a permission. Tells the CRM. */
 export async function openConnection(
   db: Db,
-  link: {
-    subAccountId: string;
-    userId: string;
-    mailboxId: MailboxId;
-    provider: ProviderName;
-    waiting: ConnectionId | null;
-  },
+  link: Member & { mailboxId: MailboxId; provider: ProviderName; waiting: ConnectionId | null },
 ): Promise<ConnectionId> {
   const id = link.waiting ?? newId('con');
   await run(
     db,
-    `insert into connections (id, sub_account_id, user_id, mailbox_id, provider, state)
-     select :id, :subAccountId, :userId, :mailboxId, :provider, m.state from mailboxes m where m.id = :mailboxId
+    `insert into connections (id, sub_account_id, user_id, mailbox_id, provider, state, state_reason, next_try_at)
+     select :id, :subAccountId, :userId, :mailboxId, :provider, m.state, m.state_reason, m.next_try_at
+       from mailboxes m where m.id = :mailboxId
      on conflict (id) do update set mailbox_id = excluded.mailbox_id, provider = excluded.provider,
-       state = excluded.state, state_reason = null, state_since = now(), started_at = now()`,
+       state = excluded.state, state_reason = excluded.state_reason, next_try_at = excluded.next_try_at,
+       state_since = now(), started_at = now()`,
     { ...link, id },
   );
-  await run(
-    db,
-    `insert into user_addresses (user_id, kind, canonical) select :userId, 'mailbox', canonical from mailboxes where id = :mailboxId
-     on conflict do nothing`,
-    link,
-  );
+  await countAddressAsUsers(db, link.mailboxId);
   await tell(db, link.waiting === null ? 'connection.created' : 'connection.state_changed', [id]);
   return id;
+}
+
+/** A connection goes on with a new credential: a mailbox that waited for one is tried again at once. */
+export async function renewConnection(
+  db: Db,
+  renewed: { mailboxId: MailboxId; provider: ProviderName; connectionId: ConnectionId },
+): Promise<void> {
+  await run(db, 'update connections set provider = :provider where id = :connectionId', renewed);
+  await countAddressAsUsers(db, renewed.mailboxId);
+}
+
+/** S7: the address of a mailbox counts as its users' from then on, also after they disconnect. */
+async function countAddressAsUsers(db: Db, mailboxId: MailboxId): Promise<void> {
+  await run(
+    db,
+    `insert into user_addresses (user_id, kind, canonical)
+     select c.user_id, 'mailbox', m.canonical from connections c join mailboxes m on m.id = c.mailbox_id
+      where m.id = :mailboxId and c.ended_at is null
+     on conflict do nothing`,
+    { mailboxId },
+  );
 }
 
 /** A connection that waits for an administrator, or for a permission that was unticked (C1). One event. */
 export async function openWaitingConnection(
   db: Db,
-  link: {
-    subAccountId: string;
-    userId: string;
+  link: Member & {
     provider: ProviderName;
     state: 'admin_consent_required' | 'permission_missing';
     reason: string | null;
-    waiting: ConnectionId | null;
+    /** The active connection, when there is one. */
+    active: Pick<ActiveConnection, 'id' | 'state'> | null;
   },
 ): Promise<ConnectionId> {
-  const id = link.waiting ?? newId('con');
-  const changed = await run(
+  const { active, ...values } = link;
+  const id = active?.id ?? newId('con');
+  await run(
     db,
     `insert into connections (id, sub_account_id, user_id, provider, state, state_reason)
      values (:id, :subAccountId, :userId, :provider, :state, :reason)
      on conflict (id) do update set provider = excluded.provider, state = excluded.state,
-       state_reason = excluded.state_reason, state_since = now()
-      where (connections.state, connections.state_reason) is distinct from (excluded.state, excluded.state_reason)`,
-    { ...link, id },
+       state_reason = excluded.state_reason, next_try_at = null,
+       state_since = case when connections.state = excluded.state then connections.state_since else now() end`,
+    { ...values, id },
   );
-  if (changed > 0)
-    await tell(db, link.waiting === null ? 'connection.created' : 'connection.state_changed', [id]);
+  if (active === null) await tell(db, 'connection.created', [id]);
+  else if (active.state !== link.state) await tell(db, 'connection.state_changed', [id]);
   return id;
 }
 
-/** What ending a connection left to do outside the database. */
-export type Ended = {
-  /** The mailbox, when nobody is connected to it any more: its sealed credential, erased here already. */
-  orphan: {
-    mailboxId: MailboxId;
-    provider: ProviderName;
-    credentialKind: string | null;
-    credentialSealed: string | null;
-  } | null;
+/** A mailbox that nobody is connected to any more: its credential as it was, erased here already. */
+export type Orphan = {
+  mailboxId: MailboxId;
+  provider: ProviderName;
+  identityKey: string | null;
+  credentialKind: 'oauth' | 'password' | null;
+  credentialSealed: string | null;
 };
 
 /**
  * Ends a connection (C6, C7) in one step: its threads are unlinked in its mailbox, and the credential
- * is erased when it was the mailbox's last. What is stored stays. The mailbox's row is locked first,
- * so that no filing transaction of it is under way.
+ * is erased when it was the mailbox's last. What is stored stays. The mailbox's row is locked before
+ * the connection's, so that no filing transaction of it is under way.
  */
 export async function endConnection(
   db: Db,
   connectionId: ConnectionId,
   as: 'disconnected' | 'superseded',
-): Promise<Ended> {
-  const [connection] = await rows<{ mailbox_id: MailboxId | null; sub_account_id: string }>(
-    db,
-    'select mailbox_id, sub_account_id from connections where id = :connectionId and ended_at is null for update',
-    { connectionId },
-  );
-  if (connection === undefined) return { orphan: null };
-  const mailboxId = connection.mailbox_id;
-  await run(db, 'select from mailboxes where id = :mailboxId for update', { mailboxId });
+): Promise<Orphan | null> {
   await run(
     db,
+    'select from mailboxes where id = (select mailbox_id from connections where id = :connectionId) for update',
+    { connectionId },
+  );
+  const [ended] = await rows<{ mailboxId: MailboxId | null; subAccountId: string }>(
+    db,
     `update connections set state = :as, state_reason = null, state_since = now(), next_try_at = null, ended_at = now()
-      where id = :connectionId`,
+      where id = :connectionId and ended_at is null
+     returning mailbox_id as "mailboxId", sub_account_id as "subAccountId"`,
     { connectionId, as },
   );
-  if (mailboxId !== null)
-    await unlinkThreads(db, { mailboxId, subAccountId: connection.sub_account_id, reason: as });
+  if (ended === undefined) return null;
+  const { mailboxId, subAccountId } = ended;
+  if (mailboxId !== null) await unlinkThreads(db, { mailboxId, subAccountId, reason: as });
   await tell(db, `connection.${as}`, [connectionId]);
-  return { orphan: mailboxId === null ? null : await eraseCredentialIfLast(db, mailboxId) };
+  return mailboxId === null ? null : eraseCredentialIfLast(db, mailboxId);
 }
+
+/** Threads that one event statement tells of, at most: a mailbox may have tens of thousands. */
+const unlinkedBatch = 500;
 
 async function unlinkThreads(
   db: Db,
@@ -226,31 +204,30 @@ async function unlinkThreads(
      returning thread_id`,
     of,
   );
-  const threads = await readThreads(
-    db,
-    of.subAccountId,
-    unlinked.map((row) => row.thread_id),
-  );
-  await recordEvents(
-    db,
-    threads.map((thread) => ({
-      type: 'thread.unlinked',
-      sub_account_id: of.subAccountId,
-      order_keys: thread.conversation_ids.length > 0 ? thread.conversation_ids : [thread.id],
-      data: thread,
-    })),
-  );
+  for (let from = 0; from < unlinked.length; from += unlinkedBatch) {
+    const batch = unlinked.slice(from, from + unlinkedBatch).map((row) => row.thread_id);
+    const threads = await readThreads(db, of.subAccountId, batch);
+    await recordEvents(
+      db,
+      threads.map((thread) => ({
+        type: 'thread.unlinked',
+        sub_account_id: of.subAccountId,
+        order_keys: thread.conversation_ids.length > 0 ? thread.conversation_ids : [thread.id],
+        data: thread,
+      })),
+    );
+  }
 }
 
-async function eraseCredentialIfLast(db: Db, mailboxId: MailboxId): Promise<Ended['orphan']> {
-  const [orphan] = await rows<NonNullable<Ended['orphan']>>(
+async function eraseCredentialIfLast(db: Db, mailboxId: MailboxId): Promise<Orphan | null> {
+  const [orphan] = await rows<Orphan>(
     db,
     `update mailboxes m set credential_sealed = null, access_token_sealed = null, access_token_expires_at = null,
             token_version = m.token_version + 1, backlog = 0, next_try_at = null
        from mailboxes old
       where old.id = m.id and m.id = :mailboxId
         and not exists (select from connections c where c.mailbox_id = m.id and c.ended_at is null)
-     returning m.id as "mailboxId", m.provider, old.credential_kind as "credentialKind", old.credential_sealed as "credentialSealed"`,
+     returning m.id as "mailboxId", m.provider, m.identity_key as "identityKey", old.credential_kind as "credentialKind", old.credential_sealed as "credentialSealed"`,
     { mailboxId },
   );
   return orphan ?? null;

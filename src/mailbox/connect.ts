@@ -1,0 +1,288 @@
+import type { Clock } from '../lib/clock.ts';
+import type { ConnectionId, LinkId, MailboxId } from '../lib/id.ts';
+import type { Log } from '../lib/log.ts';
+import type { NetGuard } from '../lib/net-guard.ts';
+import type { SecretBox } from '../lib/secret-box.ts';
+import type { Grant, OAuthClient } from '../provider/oauth.ts';
+import type { Provider, ProviderName } from '../provider/providers.ts';
+import { useConnectLink } from '../store/connect-links.ts';
+import { setMailboxState } from '../store/connections.ts';
+import type { Db } from '../store/database.ts';
+import {
+  endConnection,
+  findActiveConnection,
+  findActiveMembers,
+  inLifecycle,
+  lockMembership,
+  openConnection,
+  openWaitingConnection,
+  renewConnection,
+} from '../store/lifecycle.ts';
+import type { ActiveConnection, Member, Orphan } from '../store/lifecycle.ts';
+import { credentialContext } from '../store/mailboxes.ts';
+import { lockMailboxes, saveCredential, saveMailbox } from '../store/proven-mailboxes.ts';
+import type { ProvenMailbox } from '../store/proven-mailboxes.ts';
+import { accessTokenContext } from '../store/tokens.ts';
+import { meet } from './identity.ts';
+import { proveLogin } from './prove.ts';
+import type { PasswordLogin, ProveSmtpLogin } from './prove.ts';
+import { createRevocations } from './revocation.ts';
+
+/** A provider that people can connect at; `oauth` null: by password. */
+export type OfferedProvider = { provider: Provider; oauth: OAuthClient | null };
+
+export type ConnectDeps = {
+  db: Db;
+  secretBox: SecretBox;
+  clock: Clock;
+  log: Log;
+  /** Those that are configured, in the order in which the page shows them. */
+  offered: ReadonlyMap<ProviderName, OfferedProvider>;
+  netGuard: NetGuard;
+  proveSmtpLogin: ProveSmtpLogin;
+  /** The supervisor's: a mailbox was connected, renewed or left. */
+  wakeMailbox(mailboxId: MailboxId): void;
+  /** There are events to publish. */
+  wakePublisher(): void;
+};
+
+/** Who connects, and how. */
+export type ConnectRequest = Member & {
+  /** Another mailbox takes the place of the connected one (C6). */
+  replace: boolean;
+  /** The link that this uses up; null: the CRM itself connects. */
+  linkId: LinkId | null;
+};
+
+/** What came of it. Only `connected` changed anything, but that `permission_missing` may wait (C1). */
+export type ConnectResult =
+  | { outcome: 'connected'; connectionId: ConnectionId; address: string; created: boolean }
+  /** C2, C4. `expected` null: others are connected to that address by another account. */
+  | { outcome: 'wrong_identity'; expected: string | null; given: string }
+  /** The person unticked these scopes. */
+  | { outcome: 'permission_missing'; scopes: string[] }
+  | { outcome: 'not_a_member' }
+  /** Another tab was first. */
+  | { outcome: 'link_used' };
+
+/** Connecting and disconnecting (C): each one transaction; what is left to do outside follows its commit. */
+export type Connecting = {
+  /** With what a consent gave. */
+  connectWithGrant(
+    request: ConnectRequest & { provider: ProviderName; grant: Grant },
+  ): Promise<ConnectResult>;
+  /** A generic mailbox, after its login is proven at both servers. Rejects with LoginProblem. */
+  connectWithPassword(
+    request: ConnectRequest & { address: string; login: PasswordLogin },
+  ): Promise<ConnectResult>;
+  /** Microsoft wants an administrator first: the connection waits for that, in its own state (C1). */
+  waitForAdministrator(request: ConnectRequest & { provider: ProviderName }): Promise<void>;
+  /** C7. How many connections were ended: of a user, of a sub-account, or of a user in one. */
+  disconnect(which: { subAccountId?: string; userId?: string }): Promise<number>;
+  /** Lets grants that are being revoked be revoked, without further tries. */
+  stop(): Promise<void>;
+};
+
+export function createConnecting(deps: ConnectDeps): Connecting {
+  const { db, log } = deps;
+  const oauthOf = (name: ProviderName) => deps.offered.get(name)?.oauth ?? null;
+  const revocations = createRevocations({ ...deps, oauthOf });
+
+  /** After the commit: the publisher, the listeners, and the grant of a mailbox that nobody uses any more. */
+  const followUp = (mailboxes: readonly MailboxId[], orphan: Orphan | null) => {
+    deps.wakePublisher();
+    for (const id of mailboxes) deps.wakeMailbox(id);
+    if (orphan === null || orphan.credentialKind !== 'oauth') return;
+    const { credentialSealed, identityKey, provider, mailboxId } = orphan;
+    if (credentialSealed === null || identityKey === null) return;
+    const refreshToken = deps.secretBox.open(credentialSealed, credentialContext(mailboxId));
+    revocations.add({ provider, identityKey, refreshToken });
+  };
+
+  const connect = async (request: ConnectRequest, proof: Proof): Promise<ConnectResult> => {
+    const { result, mailboxes, orphan } = await inLifecycle(db, (tx) =>
+      settle(deps.secretBox, tx, request, proof),
+    );
+    log.info({ outcome: result.outcome, provider: proof.mailbox.provider }, 'a mailbox was to be connected');
+    if (result.outcome === 'connected') followUp(mailboxes, orphan);
+    return result;
+  };
+
+  return {
+    async connectWithGrant(request) {
+      const { provider, grant } = request;
+      if (grant.missingScopes.length > 0) {
+        const reason = grant.missingScopes.join(' ');
+        const waits = await wait(deps, request, { provider, state: 'permission_missing', reason });
+        return waits
+          ? { outcome: 'permission_missing', scopes: grant.missingScopes }
+          : { outcome: 'not_a_member' };
+      }
+      const result = await connect(request, proofOfGrant(provider, grant));
+      // Nobody is going to use it: a consent of the wrong account must not live on at the provider.
+      if (result.outcome === 'wrong_identity') revocations.add({ provider, ...grant });
+      return result;
+    },
+    async connectWithPassword(request) {
+      await proveLogin(deps, request.login);
+      return connect(request, proofOfPassword(request.address, request.login));
+    },
+    async waitForAdministrator(request) {
+      await wait(deps, request, {
+        provider: request.provider,
+        state: 'admin_consent_required',
+        reason: null,
+      });
+    },
+    async disconnect(which) {
+      let ended = 0;
+      for (const member of await findActiveMembers(db, which)) {
+        const done = await inLifecycle(db, (tx) => end(tx, member));
+        if (done === null) continue;
+        ended += 1;
+        followUp(done.mailboxId === null ? [] : [done.mailboxId], done.orphan);
+      }
+      return ended;
+    },
+    stop: () => revocations.stop(),
+  };
+}
+
+/** What a login brought: the mailbox that it opens, and the credential, not sealed yet. */
+type Proof = {
+  mailbox: ProvenMailbox;
+  credential: string;
+  accessToken: { token: string; expiresAt: number } | null;
+};
+
+function proofOfGrant(provider: ProviderName, grant: Grant): Proof {
+  const { email, login, identityKey, scopes } = grant;
+  return {
+    mailbox: { provider, address: email, login, identityKey, servers: null, credentialKind: 'oauth', scopes },
+    credential: grant.refreshToken,
+    accessToken: { token: grant.accessToken, expiresAt: grant.accessTokenExpiresAt },
+  };
+}
+
+function proofOfPassword(address: string, login: PasswordLogin): Proof {
+  const { imap, smtp, user, password } = login;
+  return {
+    mailbox: {
+      provider: 'imap',
+      address,
+      login: user,
+      identityKey: null,
+      servers: { imap, smtp },
+      credentialKind: 'password',
+      scopes: [],
+    },
+    credential: password,
+    accessToken: null,
+  };
+}
+
+type Settled = { result: ConnectResult; mailboxes: MailboxId[]; orphan: Orphan | null };
+
+/** The whole of a connect, in one transaction: all of it happens, or nothing. */
+async function settle(secretBox: SecretBox, tx: Db, request: ConnectRequest, proof: Proof): Promise<Settled> {
+  const nothing = (result: ConnectResult): Settled => ({ result, mailboxes: [], orphan: null });
+  if (!(await lockMembership(tx, request))) return nothing({ outcome: 'not_a_member' });
+  const active = await findActiveConnection(tx, request);
+  const target = await lockMailboxes(tx, proof.mailbox, active);
+  const meeting = meet({
+    proven: proof.mailbox,
+    current: currentOf(active),
+    target,
+    replace: request.replace,
+  });
+  const { address, provider } = proof.mailbox;
+  if (meeting.step === 'refuse') {
+    return nothing({ outcome: 'wrong_identity', expected: meeting.expected, given: address });
+  }
+  if (request.linkId !== null && !(await useConnectLink(tx, request.linkId)))
+    return nothing({ outcome: 'link_used' });
+
+  const supersedes = meeting.step === 'supersede' ? active : null;
+  const orphan = supersedes === null ? null : await endConnection(tx, supersedes.id, 'superseded');
+  const mailboxId = await saveMailbox(tx, proof.mailbox, { target, startsAnew: meeting.startsAnew });
+  await saveCredential(tx, mailboxId, sealed(secretBox, mailboxId, proof));
+  // Everybody who is connected to it waited for this consent.
+  if (target?.state === 'reauth_required') {
+    await setMailboxState(tx, mailboxId, { state: 'connecting', reason: null, nextTryAt: null });
+  }
+  const left = supersedes?.mailboxId ?? mailboxId;
+  const mailboxes = [...new Set([mailboxId, left])];
+  if (meeting.step === 'renew' && active !== null) {
+    await renewConnection(tx, { mailboxId, provider, connectionId: active.id });
+    return {
+      result: { outcome: 'connected', connectionId: active.id, address, created: false },
+      mailboxes,
+      orphan,
+    };
+  }
+  const waiting = meeting.step === 'join' ? (active?.id ?? null) : null;
+  const connectionId = await openConnection(tx, { ...request, mailboxId, provider, waiting });
+  return { result: { outcome: 'connected', connectionId, address, created: true }, mailboxes, orphan };
+}
+
+function currentOf(active: ActiveConnection | null): { mailboxId: MailboxId; address: string } | null {
+  return active?.mailboxId == null || active.address === null
+    ? null
+    : { mailboxId: active.mailboxId, address: active.address };
+}
+
+function sealed(secretBox: SecretBox, mailboxId: MailboxId, proof: Proof) {
+  const { credential, accessToken } = proof;
+  return {
+    credential: secretBox.seal(credential, credentialContext(mailboxId)),
+    accessToken:
+      accessToken === null ? null : secretBox.seal(accessToken.token, accessTokenContext(mailboxId)),
+    accessTokenExpiresAt: accessToken?.expiresAt ?? null,
+  };
+}
+
+/**
+ * A consent that lacks something. A connection that works goes on untouched (C6); one that waits
+ * already, or has lost its consent, says what is wanted now; otherwise there is a new one that waits.
+ * False: no member.
+ */
+async function wait(
+  deps: ConnectDeps,
+  request: ConnectRequest,
+  for_: {
+    provider: ProviderName;
+    state: 'admin_consent_required' | 'permission_missing';
+    reason: string | null;
+  },
+): Promise<boolean> {
+  const isMember = await inLifecycle(deps.db, async (tx) => {
+    if (!(await lockMembership(tx, request))) return false;
+    const active = await findActiveConnection(tx, request);
+    if (active === null || mayWait(active, request, for_.provider)) {
+      const { subAccountId, userId } = request;
+      await openWaitingConnection(tx, { subAccountId, userId, ...for_, active });
+    }
+    return true;
+  });
+  deps.wakePublisher();
+  return isMember;
+}
+
+function mayWait(active: ActiveConnection, request: ConnectRequest, provider: ProviderName): boolean {
+  if (active.mailboxId === null) return true;
+  const isStopped = ['reauth_required', 'admin_consent_required', 'permission_missing'].includes(
+    active.state,
+  );
+  return isStopped && active.provider === provider && !request.replace;
+}
+
+/** Ends the connection of a user here; null when there is none any more. */
+async function end(
+  tx: Db,
+  member: Member,
+): Promise<{ mailboxId: MailboxId | null; orphan: Orphan | null } | null> {
+  await lockMembership(tx, member);
+  const active = await findActiveConnection(tx, member);
+  if (active === null) return null;
+  return { mailboxId: active.mailboxId, orphan: await endConnection(tx, active.id, 'disconnected') };
+}

@@ -1,0 +1,161 @@
+import { canonicalOwnAddress } from '../message/addresses.ts';
+import type { MailboxState } from '../provider/connection-states.ts';
+import type { ProviderName } from '../provider/providers.ts';
+import { newId } from '../lib/id.ts';
+import type { MailboxId } from '../lib/id.ts';
+import { jsonText, rows, run } from './database.ts';
+import type { Db } from './database.ts';
+import { Overtaken } from './lifecycle.ts';
+import type { ActiveConnection } from './lifecycle.ts';
+import type { Mailbox } from './mailboxes.ts';
+
+/** What a proven login brings with it. */
+export type ProvenMailbox = {
+  provider: ProviderName;
+  /** From the identity token, or the address that a password was proven for; as written. */
+  address: string;
+  login: string;
+  identityKey: string | null;
+  servers: Mailbox['servers'];
+  credentialKind: 'oauth' | 'password';
+  scopes: string[];
+};
+
+/** A mailbox whose row is locked. */
+export type LockedMailbox = {
+  id: MailboxId;
+  provider: ProviderName;
+  identityKey: string | null;
+  login: string;
+  servers: Mailbox['servers'];
+  state: MailboxState;
+  /** Somebody else than the user is connected to it, or the user in another sub-account. */
+  activeElsewhere: boolean;
+};
+
+/**
+ * Locks the mailbox that a login leads to and the one that the user is connected to, against each
+ * other and against filing. Answers the former: the one of the same identity, whose address may have
+ * changed at the provider, else the one of the same address.
+ */
+export async function lockMailboxes(
+  db: Db,
+  proven: ProvenMailbox,
+  active: ActiveConnection | null,
+): Promise<LockedMailbox | null> {
+  const wanted = {
+    canonical: canonicalOwnAddress(proven.address),
+    provider: proven.provider,
+    identityKey: proven.identityKey,
+    connectedTo: active?.mailboxId ?? null,
+    connectionId: active?.id ?? null,
+  };
+  await run(
+    db,
+    `select from mailboxes where canonical = :canonical or id = :connectedTo
+         or (identity_key = :identityKey and provider = :provider) order by id for update`,
+    wanted,
+  );
+  // A statement of its own: one that waited for a lock still sees what was true before it waited.
+  const [target] = await rows<LockedMailbox>(
+    db,
+    `select m.id, m.provider, m.identity_key as "identityKey", m.login, m.servers, m.state,
+            exists (select from connections c where c.mailbox_id = m.id and c.ended_at is null
+                       and c.id is distinct from :connectionId) as "activeElsewhere"
+       from mailboxes m
+      where m.canonical = :canonical or (m.identity_key = :identityKey and m.provider = :provider)
+      order by (m.identity_key is not distinct from :identityKey and m.provider = :provider) desc, m.canonical = :canonical desc
+      limit 1`,
+    wanted,
+  );
+  return target ?? null;
+}
+
+/**
+ * Writes what a proven login says of its mailbox: one row, however many sub-accounts (C4).
+ * `startsAnew`: nobody's sync of it goes on. Connecting again starts from then (C7): what arrived in
+ * between is not looked for; and a listener that still runs, perhaps at another server, loses its lease.
+ */
+export async function saveMailbox(
+  db: Db,
+  proven: ProvenMailbox,
+  over: { target: LockedMailbox | null; startsAnew: boolean },
+): Promise<MailboxId> {
+  const values = {
+    ...proven,
+    canonical: canonicalOwnAddress(proven.address),
+    servers: proven.servers === null ? null : jsonText(proven.servers),
+  };
+  if (over.target === null) {
+    const [made] = await rows<{ id: MailboxId }>(
+      db,
+      `insert into mailboxes (id, provider, address, canonical, login, identity_key, servers, credential_kind, scopes, state)
+       values (:id, :provider, :address, :canonical, :login, :identityKey, :servers::jsonb, :credentialKind, :scopes, 'connecting')
+       on conflict (canonical) do nothing returning id`,
+      { ...values, id: newId('mbx') },
+    );
+    if (made === undefined) throw new Overtaken('the mailbox was made by somebody else');
+    return made.id;
+  }
+  const { id } = over.target;
+  await run(
+    db,
+    `update mailboxes m set provider = :provider, login = :login, identity_key = :identityKey,
+            servers = :servers::jsonb, credential_kind = :credentialKind, scopes = :scopes, updated_at = now(),
+            address = case when f.free then :address else m.address end,
+            canonical = case when f.free then :canonical else m.canonical end
+       from (select not exists (select from mailboxes where canonical = :canonical and id <> :id) as free) f
+      where m.id = :id`,
+    { ...values, id },
+  );
+  if (over.startsAnew) {
+    await run(
+      db,
+      `update mailboxes set state = 'connecting', state_reason = null, state_since = now(), next_try_at = null,
+              caught_up_to = null, backlog = 0, lease_owner = null, lease_until = null
+        where id = :id`,
+      { id },
+    );
+    await run(
+      db,
+      `update folders set uid_validity = null, cursor_uid = 0, highest_modseq = null where mailbox_id = :id`,
+      { id },
+    );
+  }
+  return id;
+}
+
+/** Stores a sealed credential; the newest consent wins (C4), and no older refresh overwrites it. */
+export async function saveCredential(
+  db: Db,
+  mailboxId: MailboxId,
+  sealed: { credential: string; accessToken: string | null; accessTokenExpiresAt: number | null },
+): Promise<void> {
+  await run(
+    db,
+    `update mailboxes set credential_sealed = :credential, access_token_sealed = :accessToken,
+            access_token_expires_at = :expiresAt::timestamptz, token_version = token_version + 1,
+            refresh_lease_owner = null, refresh_lease_until = null
+      where id = :mailboxId`,
+    {
+      mailboxId,
+      credential: sealed.credential,
+      accessToken: sealed.accessToken,
+      expiresAt: sealed.accessTokenExpiresAt === null ? null : new Date(sealed.accessTokenExpiresAt),
+    },
+  );
+}
+
+/** Whether a grant of this account is in use: revoking any grant of it would end that one, too. */
+export async function hasCredentialOf(
+  db: Db,
+  account: { provider: ProviderName; identityKey: string },
+): Promise<boolean> {
+  const found = await rows(
+    db,
+    `select 1 from mailboxes where identity_key = :identityKey and provider = :provider
+        and credential_sealed is not null limit 1`,
+    account,
+  );
+  return found.length > 0;
+}
