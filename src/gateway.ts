@@ -10,23 +10,19 @@ import { startIntake } from './intake/server.ts';
 import { systemClock } from './lib/clock.ts';
 import { Failure } from './lib/failure.ts';
 import { createLog } from './lib/log.ts';
-import type { Log } from './lib/log.ts';
 import { createNetGuard } from './lib/net-guard.ts';
 import { createSecretBox } from './lib/secret-box.ts';
 import type { SecretBox } from './lib/secret-box.ts';
+import { createConnecting } from './mailbox/connect.ts';
 import { listenerLimits } from './mailbox/listener.ts';
 import { createSupervisor, supervisorLimits } from './mailbox/supervisor.ts';
 import type { Login } from './mailbox/session.ts';
 import { stopParsing } from './message/parse.ts';
+import { createProviders, startSandboxIfWanted } from './offers.ts';
+import { proveSmtpLogin } from './outbound/prove.ts';
 import { createSender } from './outbound/sender.ts';
-import type { ClientCredentials, OAuthClient } from './provider/oauth.ts';
-import { createOAuthClient } from './provider/oauth-client.ts';
-import { resolveProvider } from './provider/providers.ts';
-import type { Provider, ProviderEndpoints, ProviderName } from './provider/providers.ts';
 import { createTokenService } from './provider/tokens.ts';
 import type { TokenService } from './provider/tokens.ts';
-import { startSandbox } from './sandbox/sandbox.ts';
-import type { Sandbox } from './sandbox/sandbox.ts';
 import { createDiskBlobs } from './store/blobs.ts';
 import { openDatabase } from './store/database.ts';
 import type { Database, Db } from './store/database.ts';
@@ -87,34 +83,49 @@ async function start(config: Config, defer: Defer): Promise<Omit<Gateway, 'stop'
     log,
     wakePublisher: () => publisher.wake(),
   };
-  const sandbox = await startSandboxIfWanted(config, log, defer);
-  const providers = resolveProviders(config, sandbox);
-  const oauth = oauthClients(config, providers, sandbox);
-  const tokens = createTokenService({ store: createTokenStore(db, secretBox), clock, oauthFor: oauth, log });
+  const sandbox = await startSandboxIfWanted(config, log);
+  if (sandbox !== null) defer(() => sandbox.stop());
+  const providers = createProviders(config, sandbox);
+  const tokens = createTokenService({
+    store: createTokenStore(db, secretBox),
+    clock,
+    oauthFor: (name) => providers.oauthOf(name),
+    log,
+  });
   const supervisor = createSupervisor(
     {
       filing,
       clock,
       log,
       limits: listenerLimits,
-      providerOf: (mailbox) => providers[mailbox.provider],
+      providerOf: (mailbox) => providers.of(mailbox.provider),
       loginOf: (mailbox, refused) => logIn({ db, secretBox, tokens }, mailbox, refused),
     },
     supervisorLimits,
   );
-  const sender = createSender({ ...filing, tokens, provider: (name) => providers[name] });
+  const { wakePublisher } = filing;
+  const common = { db, blobs: filing.blobs, secretBox, clock, log, wakePublisher };
+  const sender = createSender({ ...common, tokens, provider: (name) => providers.of(name) });
+  const connecting = createConnecting({
+    ...common,
+    offered: providers.offered,
+    netGuard,
+    proveSmtpLogin,
+    wakeMailbox: (id) => supervisor.wake(id),
+  });
   const firstKey = await createFirstKey(db);
-  publisher.start();
-  defer(() => publisher.stop());
-  deliverer.start();
-  defer(() => deliverer.stop());
-  supervisor.start();
-  defer(() => supervisor.stop());
-  sender.start();
-  defer(() => sender.stop());
+  for (const worker of [publisher, deliverer, sender, supervisor]) {
+    worker.start();
+    defer(() => worker.stop());
+  }
+  defer(() => connecting.stop());
   const intake = await startIntake({ host: config.SMTP_HOST, port: config.SMTP_PORT });
   defer(() => intake.stop());
-  const api = createApi({ ...filing, disconnect: async () => {}, wakeSender: () => sender.wake() });
+  const api = createApi({
+    ...common,
+    disconnect: async (which) => void (await connecting.disconnect(which)),
+    wakeSender: () => sender.wake(),
+  });
   const http = await startHttpServer({ app: api, host: config.HTTP_HOST, port: config.HTTP_PORT });
   defer(() => http.stop());
   return { url: http.url, smtpPort: intake.port, firstKey, sandboxUrl: sandbox?.http.url ?? null };
@@ -141,77 +152,6 @@ function secretKeys(config: Config): [Buffer, ...Buffer[]] {
   const path = join(config.DATA_DIR, 'secret.key');
   if (!existsSync(path)) writeFileSync(path, randomBytes(32).toString('base64'), { mode: 0o600, flag: 'wx' });
   return [Buffer.from(readFileSync(path, 'utf8').trim(), 'base64')];
-}
-
-async function startSandboxIfWanted(config: Config, log: Log, defer: Defer): Promise<Sandbox | null> {
-  if (config.SANDBOX === 'off' || (config.SANDBOX === '' && config.production)) return null;
-  const sandbox = await startSandbox({
-    host: '127.0.0.1',
-    imapPort: config.SANDBOX_PORT,
-    smtpPort: config.SANDBOX_PORT === 0 ? 0 : config.SANDBOX_PORT + 1,
-    httpPort: config.SANDBOX_PORT === 0 ? 0 : config.SANDBOX_PORT + 2,
-    directory: join(config.DATA_DIR, 'sandbox'),
-    log,
-  });
-  defer(() => sandbox.stop());
-  return sandbox;
-}
-
-type Providers = Record<ProviderName, Provider>;
-
-function resolveProviders(config: Config, sandbox: Sandbox | null): Providers {
-  const gmail = resolveProvider('gmail', config.GMAIL_ENDPOINTS);
-  return {
-    gmail,
-    outlook: resolveProvider('outlook', config.OUTLOOK_ENDPOINTS),
-    imap: resolveProvider('imap'),
-    sandbox:
-      sandbox === null
-        ? { ...gmail, name: 'sandbox', oauth: null }
-        : resolveProvider('sandbox', sandboxEndpoints(sandbox)),
-  };
-}
-
-function sandboxEndpoints(sandbox: Sandbox): ProviderEndpoints {
-  const { endpoints } = sandbox;
-  return {
-    authoriseUrl: endpoints.authorise,
-    tokenUrl: endpoints.token,
-    revokeUrl: endpoints.revoke,
-    certsUrl: endpoints.certs,
-    issuers: [endpoints.issuer],
-    imap: { ...sandbox.imap, security: 'none' },
-    smtp: { ...sandbox.smtp, security: 'none' },
-  };
-}
-
-/** The OAuth client of each provider that is configured; asking for another is the operator's fault. */
-function oauthClients(
-  config: Config,
-  providers: Providers,
-  sandbox: Sandbox | null,
-): (name: ProviderName) => OAuthClient {
-  const credentials: Partial<Record<ProviderName, ClientCredentials>> = {
-    ...named('gmail', config.GOOGLE_CLIENT_ID, config.GOOGLE_CLIENT_SECRET),
-    ...named('outlook', config.MICROSOFT_CLIENT_ID, config.MICROSOFT_CLIENT_SECRET),
-    ...(sandbox === null ? {} : named('sandbox', sandbox.endpoints.clientId, sandbox.endpoints.clientSecret)),
-  };
-  const clients = new Map(
-    Object.entries(credentials).map(([name, client]) => [
-      name,
-      createOAuthClient(providers[name as ProviderName], client),
-    ]),
-  );
-  return (name) => {
-    const client = clients.get(name);
-    if (client === undefined)
-      throw new Failure('operator', 'provider_not_configured', `${name} is not configured`);
-    return client;
-  };
-}
-
-function named(name: ProviderName, clientId: string | null, clientSecret: string | null) {
-  return clientId === null || clientSecret === null ? {} : { [name]: { clientId, clientSecret } };
 }
 
 async function logIn(
