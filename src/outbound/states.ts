@@ -6,12 +6,12 @@ import type { SendState } from '../store/public-send.ts';
  * - Nothing leads from `uncertain` to `failed`: what may have been delivered is never called failed.
  * - Nothing leads from `sending` to `cancelled`: it may be with the provider already.
  * - `sending` leads back to `queued` only where the provider certainly has nothing of it.
- * - filing/ follows two of these by itself when it sees the mailbox's Sent copy: `sending` and
- *   `uncertain` to `sent` (store/filing-writes.ts, recogniseMessages).
+ * - filing/ leads to `sent` by itself when it sees the mailbox's Sent copy (store/filing-writes.ts,
+ *   recogniseMessages), also from `queued` and `held`: the copy came later than it was looked for.
  */
 export const sendTransitions: Readonly<Record<SendState, readonly SendState[]>> = {
-  queued: ['sending', 'held', 'failed', 'cancelled'],
-  held: ['queued', 'sending', 'failed', 'cancelled'],
+  queued: ['sending', 'held', 'sent', 'failed', 'cancelled'],
+  held: ['queued', 'sending', 'sent', 'failed', 'cancelled'],
   sending: ['sent', 'queued', 'held', 'failed', 'uncertain'],
   uncertain: ['sent', 'queued'],
   sent: ['bounced'],

@@ -254,12 +254,16 @@ export async function recogniseMessages(
          message_id text, internet_message_id text, send_id text) order by message_id, send_id nulls last
      ), sent as (
        update sends s set copy_seen_at = now(), uncertain_at = null, ready = false, lease_owner = null, lease_until = null,
-              state = case when s.state in ('sending', 'uncertain') then 'sent' else s.state end,
-              state_reason = case when s.state in ('sending', 'uncertain') then null else s.state_reason end,
-              state_since = case when s.state in ('sending', 'uncertain') then now() else s.state_since end
+              state = 'sent',
+              state_reason = case when s.state = 'sent' then s.state_reason end,
+              state_since = case when s.state = 'sent' then s.state_since else now() end
          from sends old join seen on old.id = seen.send_id
-        where s.id = old.id and s.copy_seen_at is null and s.state in ('sending', 'uncertain', 'sent')
-       returning s.id, s.message_id, old.state as was
+        -- Also one that waits to be tried again: its copy came later than it was looked for.
+        where s.id = old.id and s.copy_seen_at is null and s.state in ('queued', 'held', 'sending', 'uncertain', 'sent')
+       returning s.id, s.message_id, s.mailbox_id, old.state as was
+     ), learned as (
+       update mailboxes set saves_sent_copy = true
+        where saves_sent_copy is distinct from true and id in (select mailbox_id from sent)
      ), message as (
        update messages m set updated_at = now(),
               via = case when 'mailbox' = any(m.via) then m.via else m.via || 'mailbox'::text end,

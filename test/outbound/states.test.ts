@@ -6,8 +6,8 @@ import type { SendState } from '../../src/store/public-send.ts';
 /** D6, every pair: a row for each state, a letter for each that may follow. */
 const expected: Record<SendState, string> = {
   //          queued held sending uncertain sent bounced failed cancelled
-  queued: /*    */ '-    yes  yes     -         -    -       yes    yes',
-  held: /*      */ 'yes  -    yes     -         -    -       yes    yes',
+  queued: /*    */ '-    yes  yes     -         yes  -       yes    yes',
+  held: /*      */ 'yes  -    yes     -         yes  -       yes    yes',
   sending: /*   */ 'yes  yes  -       yes       yes  -       yes    -',
   uncertain: /* */ 'yes  -    -       -         yes  -       -      -',
   sent: /*      */ '-    -    -       -         -    yes     -      -',
