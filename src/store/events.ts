@@ -2,7 +2,7 @@ import { newId } from '../lib/id.ts';
 import { jsonText, rows, run } from './database.ts';
 import type { Db } from './database.ts';
 import { insertDeliveries, wants } from './deliveries.ts';
-import type { DueWebhook } from './deliveries.ts';
+import type { DueWebhook, PublishedEvent } from './deliveries.ts';
 
 /** What can happen, as the CRM hears of it. The list of API.md; closed. */
 export const eventTypes = [
@@ -51,7 +51,11 @@ export type NewEvent = {
  */
 export async function recordEvents(db: Db, events: readonly NewEvent[]): Promise<void> {
   if (events.length === 0) return;
-  const listed = events.map((event) => ({ id: newId('evt'), ...event }));
+  const listed = events.map((event) => ({
+    id: newId('evt'),
+    ...event,
+    ...(event.type.startsWith('message.') ? { data: cutBodies(event.data) } : {}),
+  }));
   await run(
     db,
     `with recorded as (
@@ -63,6 +67,31 @@ export async function recordEvents(db: Db, events: readonly NewEvent[]): Promise
      select pg_notify('twoway_events', '')`,
     { events: jsonText(listed) },
   );
+}
+
+/** UTF-8 bytes of one body in an event. A webhook's receiver often takes no more than a megabyte in all. */
+const bodyBytesMax = 65_536;
+
+/**
+ * A message without its long bodies, and with their names in `bodies_cut`: a text is cut at a whole
+ * character; HTML, which would be broken anywhere, is left out.
+ */
+function cutBodies(data: unknown): unknown {
+  const bodies = Object.entries(data as Record<string, unknown>).filter(
+    (field): field is [string, string] =>
+      ['text', 'html', 'reply_text'].includes(field[0]) &&
+      typeof field[1] === 'string' &&
+      Buffer.byteLength(field[1]) > bodyBytesMax,
+  );
+  if (bodies.length === 0) return data;
+  const cut = bodies.map(([name, body]) => [name, name === 'html' ? null : startOf(body)] as const);
+  return { ...(data as object), ...Object.fromEntries(cut), bodies_cut: bodies.map(([name]) => name) };
+}
+
+function startOf(text: string): string {
+  const bytes = Buffer.from(text.slice(0, bodyBytesMax)).subarray(0, bodyBytesMax);
+  // A decoder in the middle of a stream holds back a character that is not whole.
+  return new TextDecoder().decode(bytes, { stream: true });
 }
 
 /** What one publication did. `busy`: another node is publishing at this moment. */
@@ -127,3 +156,43 @@ type NumberedBatch = {
   last: string | null;
   webhooks: (DueWebhook & { paused: boolean })[];
 };
+
+/** Published events after a number, in order; `types` null: all, `subAccountId` null: of everybody. */
+export function listEvents(
+  db: Db,
+  page: { after: string; types: readonly EventType[] | null; subAccountId: string | null; limit: number },
+): Promise<PublishedEvent[]> {
+  return rows<PublishedEvent>(
+    db,
+    `select sequence, id, type, sub_account_id as "subAccountId", data, created_at as "createdAt" from events
+     where sequence > :after
+       ${page.types === null ? '' : 'and type = any(:types)'}
+       ${page.subAccountId === null ? '' : 'and sub_account_id = :subAccountId'}
+     order by sequence limit :limit`,
+    page,
+  );
+}
+
+/** The number of an event that `subAccountId` (null: the whole installation) may see; undefined when there is none. */
+export async function findSequence(
+  db: Db,
+  id: string,
+  subAccountId: string | null,
+): Promise<string | undefined> {
+  const [event] = await rows<{ sequence: string }>(
+    db,
+    `select sequence from events
+     where id = :id and sequence is not null and (:subAccountId::text is null or sub_account_id = :subAccountId)`,
+    { id, subAccountId },
+  );
+  return event?.sequence;
+}
+
+/** The highest number given so far, 0 at the start. */
+export async function lastSequence(db: Db): Promise<string> {
+  const [last] = await rows<{ sequence: string }>(
+    db,
+    'select coalesce(max(sequence), 0)::text as sequence from events',
+  );
+  return last?.sequence ?? '0';
+}
