@@ -6,6 +6,7 @@ import { createFirstKey } from './api/auth.ts';
 import { startHttpServer } from './api/server.ts';
 import type { Config } from './config.ts';
 import type { FilingDeps } from './filing/file.ts';
+import { createHousekeeping } from './housekeeping.ts';
 import { startIntake } from './intake/server.ts';
 import { systemClock } from './lib/clock.ts';
 import { Failure } from './lib/failure.ts';
@@ -68,7 +69,8 @@ type Defer = (end: () => Promise<void> | void) => void;
 async function start(config: Config, defer: Defer): Promise<Omit<Gateway, 'stop'>> {
   const clock = systemClock;
   const log = createLog(config.LOG_LEVEL);
-  const { db } = await openData(config, defer);
+  const database = await openData(config, defer);
+  const { db } = database;
   const secretBox = createSecretBox(secretKeys(config));
   const netGuard = createNetGuard({ allow: config.ALLOW_PRIVATE });
   const dispatcher = createWebhookAgent(netGuard);
@@ -114,7 +116,8 @@ async function start(config: Config, defer: Defer): Promise<Omit<Gateway, 'stop'
     wakeMailbox: (id) => supervisor.wake(id),
   });
   const firstKey = await createFirstKey(db);
-  for (const worker of [publisher, deliverer, sender, supervisor]) {
+  const housekeeping = createHousekeeping({ database, clock, log });
+  for (const worker of [publisher, deliverer, sender, supervisor, housekeeping]) {
     worker.start();
     defer(() => worker.stop());
   }

@@ -111,3 +111,8 @@ export function jsonText(value: unknown): string {
     typeof part === 'string' ? part.replaceAll('\0', '').toWellFormed() : part,
   );
 }
+
+/** Gives the room of deleted rows back, and renews what the planner knows. */
+export async function vacuum(db: Db): Promise<void> {
+  await db.raw('vacuum (analyze)');
+}

@@ -108,7 +108,8 @@ export async function startTestGateway(
   };
 }
 
-function settingsFor(
+/** Settings of a gateway that has the tests' servers as its Gmail and Outlook. */
+export function settingsFor(
   servers: UsedServers,
   dataDir: string,
   databaseUrl: string | null,
