@@ -124,13 +124,19 @@ async function start(config: Config, defer: Defer): Promise<Omit<Gateway, 'stop'
   defer(() => connecting.stop());
   const intake = await startIntake({ host: config.SMTP_HOST, port: config.SMTP_PORT });
   defer(() => intake.stop());
+  // Known when the server listens: the configured port may be 0.
+  let publicUrl = config.PUBLIC_URL.replace(/\/+$/, '');
   const api = createApi({
     ...common,
     disconnect: async (which) => void (await connecting.disconnect(which)),
     wakeSender: () => sender.wake(),
+    connectWithPassword: (request) => connecting.connectWithPassword(request),
+    offered: providers.offered,
+    publicUrl: () => publicUrl,
   });
   const http = await startHttpServer({ app: api, host: config.HTTP_HOST, port: config.HTTP_PORT });
   defer(() => http.stop());
+  if (publicUrl === '') publicUrl = http.url;
   return { url: http.url, smtpPort: intake.port, firstKey, sandboxUrl: sandbox?.http.url ?? null };
 }
 
