@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { createApi } from './api/app.ts';
 import { createFirstKey } from './api/auth.ts';
+import type { ApiDeps } from './api/route.ts';
 import { startHttpServer } from './api/server.ts';
 import type { Config } from './config.ts';
 import type { FilingDeps } from './filing/file.ts';
@@ -122,22 +123,31 @@ async function start(config: Config, defer: Defer): Promise<Omit<Gateway, 'stop'
     defer(() => worker.stop());
   }
   defer(() => connecting.stop());
-  const intake = await startIntake({ host: config.SMTP_HOST, port: config.SMTP_PORT });
-  defer(() => intake.stop());
-  // Known when the server listens: the configured port may be 0.
-  let publicUrl = config.PUBLIC_URL.replace(/\/+$/, '');
-  const api = createApi({
+  const doors = await openDoors(config, defer, {
     ...common,
     disconnect: async (which) => void (await connecting.disconnect(which)),
     wakeSender: () => sender.wake(),
     connectWithPassword: (request) => connecting.connectWithPassword(request),
     offered: providers.offered,
-    publicUrl: () => publicUrl,
   });
+  return { ...doors, firstKey, sandboxUrl: sandbox?.http.url ?? null };
+}
+
+/** Where the outside comes in: SMTP, and HTTP for the API and the pages. */
+async function openDoors(
+  config: Config,
+  defer: Defer,
+  deps: Omit<ApiDeps, 'publicUrl'>,
+): Promise<{ url: string; smtpPort: number }> {
+  const intake = await startIntake({ host: config.SMTP_HOST, port: config.SMTP_PORT });
+  defer(() => intake.stop());
+  // Known when the server listens: the configured port may be 0.
+  let publicUrl = config.PUBLIC_URL.replace(/\/+$/, '');
+  const api = createApi({ ...deps, publicUrl: () => publicUrl });
   const http = await startHttpServer({ app: api, host: config.HTTP_HOST, port: config.HTTP_PORT });
   defer(() => http.stop());
   if (publicUrl === '') publicUrl = http.url;
-  return { url: http.url, smtpPort: intake.port, firstKey, sandboxUrl: sandbox?.http.url ?? null };
+  return { url: http.url, smtpPort: intake.port };
 }
 
 /** The database, behind a lock where it is embedded. */

@@ -119,7 +119,7 @@ for (const database of ['postgres', 'pglite'] as const) {
         return mails.findLast((mail) => mail.subject === 'Re: The offer');
       });
       assert.ok(answer !== undefined);
-      const raw = (await carlaClient.source(answer.uid, 'INBOX')).toString();
+      const raw = await carlaClient.source(answer.uid, 'INBOX');
       assert.match(raw, new RegExp(`In-Reply-To: <${parent?.internet_message_id}>`));
       assert.match(
         raw.replaceAll(/\r\n[ \t]+/g, ' '),

@@ -169,7 +169,7 @@ export async function consentByLink(link: string, login: string): Promise<{ stat
   const jar = new Map<string, string>();
   const visit = async (url: string, init: RequestInit = {}) => {
     const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join('; ');
-    const response = await fetch(url, { redirect: 'manual', ...init, headers: { ...init.headers, cookie } });
+    const response = await fetch(url, { redirect: 'manual', ...init, headers: { cookie } });
     for (const set of response.headers.getSetCookie()) {
       const [name = '', value = ''] = (set.split(';')[0] ?? '').split('=');
       jar.set(name, value);
