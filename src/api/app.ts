@@ -5,6 +5,8 @@ import { routePath } from 'hono/route';
 import type { Log } from '../lib/log.ts';
 import { authenticate, guardSubAccount } from './auth.ts';
 import { addConversations } from './conversations.ts';
+import { addConnectionLinks } from './connection-links.ts';
+import { addConnections } from './connections.ts';
 import { addContacts } from './contacts.ts';
 import { addContactsImport } from './contacts-import.ts';
 import { addDecisions } from './decisions.ts';
@@ -55,6 +57,8 @@ export function createApi(deps: ApiDeps): Api {
   addContactsImport(api, deps);
   addNeverLog(api, deps);
   addKeys(api, deps);
+  addConnectionLinks(api, deps);
+  addConnections(api, deps);
   addConversations(api, deps);
   addThreads(api, deps);
   addMessages(api, deps);

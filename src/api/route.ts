@@ -7,6 +7,7 @@ import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/failure.ts';
 import type { Log } from '../lib/log.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
+import type { ConnectDeps, Connecting } from '../mailbox/connect.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import type { Db } from '../store/database.ts';
 import type { KeyAccess } from '../store/keys.ts';
@@ -26,6 +27,12 @@ export type ApiDeps = {
    * two is given; both together mean one user in one sub-account.
    */
   disconnect(which: { subAccountId?: string; userId?: string }): Promise<void>;
+  /** Connects a generic mailbox (C3), after its login is proven. */
+  connectWithPassword: Connecting['connectWithPassword'];
+  /** The providers that are configured. */
+  offered: ConnectDeps['offered'];
+  /** Where browsers reach the gateway, without a slash at the end. */
+  publicUrl(): string;
   /** Called after a commit that left events behind. */
   wakePublisher(): void;
   /** Called after a commit that left something to send behind. */

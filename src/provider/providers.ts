@@ -272,6 +272,11 @@ export function resolveProvider(name: ProviderName, overrides: ProviderEndpoints
   };
 }
 
+/** The limits of a provider by default; they are nobody's configuration. */
+export function providerLimits(name: ProviderName): ProviderLimits {
+  return providers[name].limits;
+}
+
 function inCloud(base: Provider, overrides: ProviderEndpoints): Provider {
   const cloud = clouds[overrides.cloud ?? 'global'];
   return {

@@ -20,7 +20,7 @@ export type AccessCase = {
   mixed?: number;
   makes?: true;
   /** Which of the seeded objects `{id}` of the path is. */
-  id?: 'message' | 'thread' | 'conversation' | 'send';
+  id?: 'message' | 'thread' | 'conversation' | 'send' | 'connection';
 };
 
 /** Routes that need no key. */
@@ -67,6 +67,30 @@ export const accessCases: Readonly<Record<string, AccessCase>> = {
   'PUT /v1/sub-accounts/{sid}/never-log': { json: neverLog, all: 200, own: 200, foreign: 404 },
   'GET /v1/users/{uid}/never-log': { all: 200, own: 200, foreign: 404 },
   'PUT /v1/users/{uid}/never-log': { json: neverLog, all: 200, own: 200, foreign: 404 },
+  'POST /v1/sub-accounts/{sid}/users/{uid}/connection-links': {
+    json: {},
+    all: 201,
+    own: 201,
+    foreign: 404,
+    mixed: 404,
+  },
+  'PUT /v1/sub-accounts/{sid}/users/{uid}/connection': {
+    json: {
+      provider: 'imap',
+      email: 'ann@company.example',
+      imap: { host: 'mail.company.example', port: 993, security: 'tls' },
+      smtp: { host: 'mail.company.example', port: 465, security: 'tls' },
+      auth: { kind: 'password', password: 'secret' },
+    },
+    all: 200,
+    own: 200,
+    foreign: 404,
+    mixed: 404,
+  },
+  'GET /v1/sub-accounts/{sid}/users/{uid}/connection': { all: 200, own: 200, foreign: 404, mixed: 404 },
+  'DELETE /v1/sub-accounts/{sid}/users/{uid}/connection': { all: 204, own: 204, foreign: 404, mixed: 404 },
+  'GET /v1/connections': { all: 200, own: 200, foreign: null },
+  'GET /v1/connections/{id}': { id: 'connection', all: 200, own: 200, foreign: 404 },
   'GET /v1/sub-accounts/{sid}/conversations': { all: 200, own: 200, foreign: 404 },
   'GET /v1/sub-accounts/{sid}/conversations/{id}': inside('conversation'),
   'GET /v1/sub-accounts/{sid}/conversations/{id}/messages': inside('conversation'),
@@ -110,6 +134,7 @@ export async function seed(t: ApiUnderTest): Promise<PathValues> {
     thread: 'thr_1',
     conversation: 'cnv_1',
     send: 'snd_1',
+    connection: 'con_1',
     n: '1',
   };
   const foreign: Values = {
@@ -120,6 +145,7 @@ export async function seed(t: ApiUnderTest): Promise<PathValues> {
     thread: 'thr_2',
     conversation: 'cnv_2',
     send: 'snd_2',
+    connection: 'con_2',
     n: '1',
   };
   const absent: Values = {
@@ -130,6 +156,7 @@ export async function seed(t: ApiUnderTest): Promise<PathValues> {
     thread: 'thr_9',
     conversation: 'cnv_9',
     send: 'snd_9',
+    connection: 'con_9',
     n: '1',
   };
   for (const values of [own, foreign]) {
@@ -139,6 +166,11 @@ export async function seed(t: ApiUnderTest): Promise<PathValues> {
     await t.call('PUT', `/v1/sub-accounts/${sid}/users/${uid}`);
     await t.call('PUT', `/v1/sub-accounts/${sid}/contacts/${cid}`, { json: { name: cid } });
     await seedMessage(t, values);
+    await t.db.raw(
+      `insert into connections (id, sub_account_id, user_id, provider, state)
+       values (:connection, :sid, :uid, 'gmail', 'permission_missing') on conflict do nothing`,
+      values,
+    );
   }
   for (const values of [own, foreign]) {
     const made = await t.call('POST', '/v1/keys', { json: { sub_account_id: values['sid'], scope: 'read' } });

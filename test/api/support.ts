@@ -7,6 +7,7 @@ import type { Api, ApiDeps } from '../../src/api/route.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import type { Log } from '../../src/lib/log.ts';
 import { createSecretBox } from '../../src/lib/secret-box.ts';
+import { resolveProvider } from '../../src/provider/providers.ts';
 import { createDiskBlobs } from '../../src/store/blobs.ts';
 import type { BlobStore } from '../../src/store/blobs.ts';
 import type { Db } from '../../src/store/database.ts';
@@ -60,6 +61,10 @@ export async function startApi(
       disconnected.push(which);
       return Promise.resolve();
     },
+    connectWithPassword: ({ address }) =>
+      Promise.resolve({ outcome: 'connected', connectionId: 'con_1', address, created: false }),
+    offered: new Map([['imap', { provider: resolveProvider('imap'), oauth: null }]]),
+    publicUrl: () => 'https://twoway.example',
     wakePublisher: () => {},
     wakeSender: () => {},
     ...more,

@@ -39,13 +39,16 @@ export type Client = { clientId: string; clientSecret: string };
 export async function startConnecting(
   options: {
     kind?: Database['kind'];
+    /** One that is there already; it is not closed with the rest. */
+    db?: Db;
     identity?: { url: string } & Client;
     more?: readonly OfferedProvider[];
     clock?: Clock;
     allowPrivate?: readonly string[];
   } = {},
 ): Promise<ConnectingUnderTest> {
-  const { db, drop } = await testDatabase(options.kind ?? 'pglite');
+  const made = options.db === undefined ? await testDatabase(options.kind ?? 'pglite') : null;
+  const db = options.db ?? made!.db;
   const logged: string[] = [];
   const woken: MailboxId[] = [];
   const deps: ConnectDeps = {
@@ -87,7 +90,7 @@ export async function startConnecting(
     sql: (statement) => rows(db, statement),
     async close() {
       await connecting.stop();
-      await drop();
+      await made?.drop();
     },
   };
 }
