@@ -48,6 +48,8 @@ export type Office = {
   accept(request: Partial<SendRequest> & { userId: string }, key?: string): Promise<SendAnswer>;
   /** A sender that is started; `stop` it, or it ends with the office. */
   sender(more?: Partial<SenderDeps>): Sender;
+  /** One that nobody stops: its process is dead. */
+  abandonedSender(more: Partial<SenderDeps>): void;
   send(id: SendId): Promise<PublicSend>;
   /** Waits for a state after so many tries have ended (default: any). */
   waitForState(id: SendId, state: SendState, tries?: number): Promise<PublicSend>;
@@ -70,6 +72,27 @@ export async function openOffice(kind: Database['kind'] = 'postgres'): Promise<O
   const servers = new Map<ProviderName, ServerAddress>();
   const tokens: Office['tokens'] = { asked: [], give: () => 'a-token' };
   await run(db, `insert into sub_accounts (id, name) values ('acme', 'Acme')`);
+  const start = (more: Partial<SenderDeps>): Sender => {
+    const sender = createSender({
+      db,
+      blobs,
+      secretBox,
+      tokens: {
+        accessToken: async (_mailboxId, { refused } = {}) => {
+          tokens.asked.push(refused ?? null);
+          return { token: await tokens.give(refused ?? null), expiresAt: Infinity, login: '' };
+        },
+      },
+      clock: systemClock,
+      log: collectingLog(logged),
+      provider: (name) => providerAt(name, servers.get(name)),
+      wakePublisher() {},
+      ...more,
+      limits: { pollMs: 50, ...more.limits },
+    });
+    sender.start();
+    return sender;
+  };
   const office: Office = {
     db,
     blobs,
@@ -88,27 +111,11 @@ export async function openOffice(kind: Database['kind'] = 'postgres'): Promise<O
       return result.answer;
     },
     sender: (more = {}) => {
-      const sender = createSender({
-        db,
-        blobs,
-        secretBox,
-        tokens: {
-          accessToken: async (_mailboxId, { refused } = {}) => {
-            tokens.asked.push(refused ?? null);
-            return { token: await tokens.give(refused ?? null), expiresAt: Infinity, login: '' };
-          },
-        },
-        clock: systemClock,
-        log: collectingLog(logged),
-        provider: (name) => providerAt(name, servers.get(name)),
-        wakePublisher() {},
-        ...more,
-        limits: { pollMs: 50, ...more.limits },
-      });
-      sender.start();
+      const sender = start(more);
       senders.push(sender);
       return sender;
     },
+    abandonedSender: (more) => void start(more),
     send: async (id) => {
       const [send] = await readSends(db, 'acme', [id]);
       if (send === undefined) throw new Error(`${id} is not there`);

@@ -1,0 +1,351 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { SendId } from '../../src/lib/id.ts';
+import { cancelSend } from '../../src/outbound/cancel.ts';
+import { SmtpFailure } from '../../src/outbound/smtp.ts';
+import type { Accepted, Submission } from '../../src/outbound/smtp.ts';
+import { run } from '../../src/store/database.ts';
+import { waitFor } from '../support/wait.ts';
+import { openOffice } from './support.ts';
+import type { Office } from './support.ts';
+
+const smtp = { host: '127.0.0.1', port: 9, security: 'none' } as const;
+
+/** A provider in this process: says what went out, and holds back what a test wants held back. */
+function createPost() {
+  const gates = new Map<string, PromiseWithResolvers<void>>();
+  const post = {
+    /** Recipients of what was taken, in order. */
+    taken: [] as string[],
+    /** Submissions that are open now, the most at once, and by sender. */
+    open: 0,
+    most: 0,
+    answer: (_submission: Submission): Promise<Accepted> | Accepted => ok,
+    /** Holds back every submission of this sender, or to this recipient. */
+    hold(address: string) {
+      const gate = Promise.withResolvers<void>();
+      gates.set(address, gate);
+      return () => {
+        gates.delete(address);
+        gate.resolve();
+      };
+    },
+    async submit(submission: Submission): Promise<Accepted> {
+      post.open += 1;
+      post.most = Math.max(post.most, post.open);
+      try {
+        const { from, to } = submission.envelope;
+        const aborted = new Promise<never>((_resolve, reject) => {
+          const stop = () =>
+            reject(new SmtpFailure({ phase: 'envelope', reply: null, cause: 'stopped' }, [], null));
+          submission.signal.addEventListener('abort', stop);
+          if (submission.signal.aborted) stop();
+        });
+        for (const address of [from, ...to]) await Promise.race([gates.get(address)?.promise, aborted]);
+        if (!(await submission.beforeEnd())) {
+          throw new SmtpFailure({ phase: 'data', reply: null, cause: 'stopped' }, [], null);
+        }
+        const accepted = await post.answer(submission);
+        post.taken.push(...to);
+        return accepted;
+      } finally {
+        post.open -= 1;
+      }
+    },
+  };
+  return post;
+}
+
+const ok: Accepted = { reply: '250 2.0.0 OK', serverMessageId: null, refused: [] };
+
+/** Anna at Gmail with three contacts. */
+async function withAnna(
+  play: (scene: {
+    office: Office;
+    post: ReturnType<typeof createPost>;
+    mailboxId: string;
+    connectionId: string;
+    write(contactId: string, more?: { replyTo?: string; sendAt?: number }): ReturnType<Office['accept']>;
+  }) => Promise<void>,
+): Promise<void> {
+  const office = await openOffice();
+  try {
+    for (const name of ['carla', 'carlo', 'cleo']) await office.addContact(name, `${name}@customer.example`);
+    const anna = { userId: 'anna', address: 'anna@mail.example', provider: 'gmail', smtp } as const;
+    const connected = await office.connect(anna);
+    await play({
+      office,
+      post: createPost(),
+      ...connected,
+      write: (contactId, { replyTo, sendAt } = {}) =>
+        office.accept({
+          userId: 'anna',
+          contactId,
+          text: 'x',
+          replyToMessageId: replyTo ?? null,
+          sendAt: sendAt ?? null,
+        }),
+    });
+  } finally {
+    await office.close();
+  }
+}
+
+async function setState(office: Office, state: string): Promise<void> {
+  await run(office.db, 'update connections set state = :state, state_since = now()', { state });
+  const own = state === 'reauth_required' ? state : 'live';
+  await run(office.db, 'update mailboxes set state = :own, state_since = now()', { own });
+}
+
+describe('D1: held, never on another way', () => {
+  for (const state of ['reauth_required', 'admin_consent_required', 'permission_missing', 'paused']) {
+    test(`${state}: accepted and held, sent when the mailbox works again`, async () => {
+      await withAnna(async ({ office, post, write }) => {
+        await setState(office, state);
+        office.sender({ submit: post.submit });
+        const { send } = await write('carla');
+        assert.deepEqual([send.state, send.reason, send.next_try_at], ['held', state, null]);
+        await setState(office, 'live');
+        await office.waitForState(send.id, 'sent');
+        assert.deepEqual(
+          (await office.events()).filter((event) => event.startsWith('send.')),
+          ['send.held held', 'send.queued queued', 'send.sent sent'],
+        );
+      });
+    });
+  }
+
+  test('the mailbox breaks while the message waits: held, and in order', async () => {
+    await withAnna(async ({ office, post, write }) => {
+      const { send, message } = await write('carla');
+      await setState(office, 'reauth_required');
+      const behind = await write('carla', { replyTo: message.id });
+      office.sender({ submit: post.submit });
+      await office.waitForState(send.id, 'held');
+      await setState(office, 'live');
+      await office.waitForState(behind.send.id, 'sent');
+      assert.equal((await office.send(send.id)).state, 'sent');
+    });
+  });
+
+  test('held for what the provider said: not again before its time, unless the mailbox changes its state', async () => {
+    await withAnna(async ({ office, post, write }) => {
+      let tries = 0;
+      post.answer = () => {
+        tries += 1;
+        if (tries > 1) return ok;
+        const reply = '535 5.7.139 SmtpClientAuthentication is disabled for the Mailbox.';
+        throw new SmtpFailure({ phase: 'login', reply, cause: 'unknown' }, [], null);
+      };
+      office.sender({ submit: post.submit });
+      const { send } = await write('carla');
+      const held = await office.waitForState(send.id, 'held');
+      assert.equal(held.reason, 'smtp_auth_disabled');
+      // Another send makes rounds of the loop go by.
+      await office.waitForState((await write('carlo')).send.id, 'sent');
+      assert.equal((await office.send(send.id)).state, 'held');
+      await setState(office, 'live');
+      await office.waitForState(send.id, 'sent');
+    });
+  });
+
+  test('a connection that ended sends nothing more: failed, whether held or queued', async () => {
+    await withAnna(async ({ office, post, write }) => {
+      const queued = await write('carla', { sendAt: Date.now() + 3_600_000 });
+      await setState(office, 'reauth_required');
+      const held = await write('carlo');
+      await run(office.db, 'update connections set ended_at = now()');
+      office.sender({ submit: post.submit });
+      assert.equal((await office.waitForState(held.send.id, 'failed')).reason, 'mailbox_disconnected');
+      await office.hurry(queued.send.id);
+      assert.equal((await office.waitForState(queued.send.id, 'failed')).reason, 'mailbox_disconnected');
+      assert.deepEqual(post.taken, []);
+    });
+  });
+
+  test('held for a week: failed, since nobody waits for that mail any more', async () => {
+    await withAnna(async ({ office, post, write }) => {
+      await setState(office, 'paused');
+      const { send } = await write('carla');
+      await run(office.db, `update sends set state_since = now() - interval '6 days 23 hours'`);
+      office.sender({ submit: post.submit });
+      await setState(office, 'reauth_required');
+      assert.equal((await office.send(send.id)).state, 'held');
+      await run(office.db, `update sends set state_since = now() - interval '7 days 1 minute'`);
+      assert.equal((await office.waitForState(send.id, 'failed')).reason, 'held_too_long');
+    });
+  });
+});
+
+describe('D6: scheduled and cancelled', () => {
+  test('waits for send_at, and keeps nothing of its thread back meanwhile', async () => {
+    await withAnna(async ({ office, post, write }) => {
+      office.sender({ submit: post.submit });
+      const at = Date.now() + 3_600_000;
+      const later = await write('carla', { sendAt: at });
+      assert.equal(later.send.next_try_at, new Date(at).toISOString());
+      assert.equal(Date.parse(later.message.date), Math.floor(at / 1000) * 1000);
+      const now = await write('carla', { replyTo: later.message.id });
+      await office.waitForState(now.send.id, 'sent');
+      assert.equal((await office.send(later.send.id)).state, 'queued');
+      await office.hurry(later.send.id);
+      await office.waitForState(later.send.id, 'sent');
+    });
+  });
+
+  test('can be taken back while it waits, once and again; nothing goes out', async () => {
+    await withAnna(async ({ office, post, write }) => {
+      const { send } = await write('carla', { sendAt: Date.now() + 3_600_000 });
+      assert.equal(await cancelSend(office.db, 'acme', send.id), 'cancelled');
+      assert.equal(await cancelSend(office.db, 'acme', send.id), 'cancelled');
+      const events = (await office.events()).filter((event) => event.startsWith('send.'));
+      assert.deepEqual(events, ['send.queued queued', 'send.cancelled cancelled']);
+      const sender = office.sender({ submit: post.submit });
+      await office.hurry(send.id);
+      await office.waitForState((await write('carlo')).send.id, 'sent');
+      await sender.stop();
+      assert.deepEqual(post.taken, ['carlo@customer.example']);
+    });
+  });
+
+  test('cannot be taken back on its way or after; another tenant’s is not there', async () => {
+    await withAnna(async ({ office, post, write }) => {
+      const release = post.hold('carla@customer.example');
+      office.sender({ submit: post.submit });
+      const { send } = await write('carla');
+      await office.waitForState(send.id, 'sending');
+      assert.equal(await cancelSend(office.db, 'acme', send.id), 'too_late');
+      release();
+      await office.waitForState(send.id, 'sent');
+      assert.equal(await cancelSend(office.db, 'acme', send.id), 'too_late');
+      assert.equal(await cancelSend(office.db, 'other', send.id), 'not_found');
+      assert.equal(await cancelSend(office.db, 'acme', 'snd_none'), 'not_found');
+    });
+  });
+
+  test('taking one back lets what is behind it go', async () => {
+    await withAnna(async ({ office, post, write }) => {
+      post.answer = ({ envelope }) => {
+        if (post.taken.length > 0 || envelope.to.length > 1) return ok;
+        const reply = '451 4.7.1 Later';
+        throw new SmtpFailure({ phase: 'envelope', reply, cause: 'unknown' }, [], null);
+      };
+      office.sender({ submit: post.submit });
+      const first = await write('carla');
+      await office.waitForState(first.send.id, 'queued', 1);
+      const behind = await write('carla', { replyTo: first.message.id });
+      post.taken.push('nobody');
+      assert.equal((await office.send(behind.send.id)).attempts.length, 0);
+      await cancelSend(office.db, 'acme', first.send.id);
+      await office.waitForState(behind.send.id, 'sent');
+    });
+  });
+});
+
+describe('D5: order and room', () => {
+  test('within a thread one after the other, in the order of the calls', async () => {
+    await withAnna(async ({ office, post, write }) => {
+      const first = await write('carla');
+      const sends: SendId[] = [first.send.id];
+      for (let n = 0; n < 5; n += 1) {
+        const more = await office.accept({
+          userId: 'anna',
+          to: [{ name: '', address: `n${n}@customer.example` }],
+          replyToMessageId: first.message.id,
+          text: 'x',
+        });
+        sends.push(more.send.id);
+      }
+      office.sender({ submit: post.submit });
+      for (const id of sends) await office.waitForState(id, 'sent');
+      assert.deepEqual(
+        post.taken.map((address) => address.split('@')[0]),
+        ['carla', 'n0', 'n1', 'n2', 'n3', 'n4'],
+      );
+      assert.equal(post.most, 1);
+    });
+  });
+
+  test('no more sessions of a mailbox than its provider takes, and a mailbox that hangs blocks no other', async () => {
+    await withAnna(async ({ office, post, write }) => {
+      await office.connect({ userId: 'bert', address: 'bert@mail.example', provider: 'gmail', smtp });
+      const release = post.hold('anna@mail.example');
+      office.sender({ submit: post.submit });
+      const anna: SendId[] = [];
+      for (const name of ['carla', 'carlo', 'cleo', 'carla']) anna.push((await write(name)).send.id);
+      await waitFor('two sessions of Anna', () => post.open === 2);
+      const bert = await office.accept({ userId: 'bert', contactId: 'carla', text: 'x' });
+      await office.waitForState(bert.send.id, 'sent');
+      assert.equal(post.open, 2);
+      release();
+      for (const id of anna) await office.waitForState(id, 'sent');
+      assert.equal(post.most, 3);
+    });
+  });
+
+  test('temporary refusals: growing pauses, and after two days it is given up with the provider’s words', async () => {
+    await withAnna(async ({ office, post, write }) => {
+      post.answer = () => {
+        throw new SmtpFailure({ phase: 'envelope', reply: '451 4.7.1 Later', cause: 'unknown' }, [], null);
+      };
+      office.sender({ submit: post.submit });
+      const { send } = await write('carla');
+      const pauses: number[] = [];
+      for (let tries = 1; tries <= 9; tries += 1) {
+        const waiting = await office.waitForState(send.id, 'queued', tries);
+        pauses.push(Date.parse(waiting.next_try_at ?? '') - Date.parse(waiting.state_since));
+        await office.hurry(send.id);
+      }
+      for (const [n, pause] of pauses.entries()) {
+        const most = Math.min(30_000 * 2 ** n, 3_600_000);
+        assert(pause >= most / 2 - 50 && pause <= most + 50, `pause ${n + 1} is ${pause} ms`);
+      }
+      await office.waitForState(send.id, 'queued', 10);
+      await run(office.db, `update send_attempts set started_at = started_at - interval '49 hours'`);
+      await office.hurry(send.id);
+      const failed = await office.waitForState(send.id, 'failed');
+      assert.equal(failed.reason, 'gave_up: refused_for_now: 451 4.7.1 Later');
+    });
+  });
+});
+
+describe('stop', () => {
+  test('what is not at its end is given back at once, what is at its end is waited for', async () => {
+    await withAnna(async ({ office, post, write }) => {
+      const end = Promise.withResolvers<Accepted>();
+      post.answer = () => end.promise;
+      post.hold('carlo@customer.example');
+      const sender = office.sender({ submit: post.submit });
+      const [atItsEnd, before] = [await write('carla'), await write('carlo')];
+      await waitFor('both are on their way', async () => {
+        const [a, b] = [await office.send(atItsEnd.send.id), await office.send(before.send.id)];
+        return a.attempts[0]?.outcome === 'uncertain' && b.state === 'sending';
+      });
+      const stopped = sender.stop();
+      const given = await office.waitForState(before.send.id, 'queued', 1);
+      assert.equal(given.reason, 'stopped');
+      end.resolve(ok);
+      await stopped;
+      assert.equal((await office.send(atItsEnd.send.id)).state, 'sent');
+      assert.equal(post.open, 0);
+    });
+  });
+
+  test('an answer that does not come in time leaves it uncertain', async () => {
+    await withAnna(async ({ office, post, write }) => {
+      post.answer = ({ signal }) =>
+        new Promise((_resolve, reject) => {
+          const lost = new SmtpFailure({ phase: 'handed_over', reply: null, cause: 'stopped' }, [], null);
+          signal.addEventListener('abort', () => reject(lost));
+        });
+      const sender = office.sender({ submit: post.submit, limits: { stopMs: 100 } });
+      const { send } = await write('carla');
+      await waitFor(
+        'its end is out',
+        async () => (await office.send(send.id)).attempts[0]?.outcome === 'uncertain',
+      );
+      await sender.stop();
+      assert.equal((await office.send(send.id)).state, 'uncertain');
+    });
+  });
+});
