@@ -105,7 +105,7 @@ export async function openOffice(kind: Database['kind'] = 'postgres'): Promise<O
     addContact: (id, address) => addContact(db, id, address),
     accept: async (request, key) => {
       const deps = { db, blobs, secretBox, clock: systemClock, wakePublisher() {}, wakeSender() {} };
-      const result = await acceptMessage(deps, { ...blank, ...request }, key ?? null);
+      const result = await acceptMessage(deps, { ...blankRequest, ...request }, key ?? null);
       for (const sender of senders) sender.wake();
       if ('refused' in result) throw new Error(`${result.refused.code}: ${result.refused.detail}`);
       return result.answer;
@@ -149,7 +149,7 @@ export async function openOffice(kind: Database['kind'] = 'postgres'): Promise<O
   return office;
 }
 
-const blank: SendRequest = {
+export const blankRequest: SendRequest = {
   subAccountId: 'acme',
   kind: 'individual',
   userId: '',
