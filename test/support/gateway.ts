@@ -163,9 +163,14 @@ async function callApi(
 
 /**
  * What a person does with a connect link: opens it, goes on, signs in at the provider as `login`, and
- * comes back. Answers the page at the end.
+ * comes back. Answers the page at the end. `atProvider` is what they do there, on the tests' identity
+ * provider unless given.
  */
-export async function consentByLink(link: string, login: string): Promise<{ status: number; page: string }> {
+export async function consentByLink(
+  link: string,
+  login: string,
+  atProvider: (authoriseUrl: string, login: string) => Promise<URL> = followConsent,
+): Promise<{ status: number; page: string }> {
   const jar = new Map<string, string>();
   const visit = async (url: string, init: RequestInit = {}) => {
     const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join('; ');
@@ -189,6 +194,6 @@ export async function consentByLink(link: string, login: string): Promise<{ stat
   const authorise = started.headers.get('location');
   if (authorise === null)
     throw new Error(`no redirect to the provider: ${started.status} ${await started.text()}`);
-  const back = await visit((await followConsent(authorise, login)).href);
+  const back = await visit((await atProvider(authorise, login)).href);
   return { status: back.status, page: await back.text() };
 }
