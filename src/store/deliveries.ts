@@ -194,7 +194,9 @@ export function settleDeliveries(
              delivered_at = case when o.state = 'delivered' then now() end,
              due_at = case when o.state = 'pending' then now() + o."delayMs" * interval '1 ms' else d.due_at end,
              lease_owner = null, lease_until = null
-         from outcome o where d.id = o.id and d.lease_owner = :owner and d.state = 'pending'
+         from outcome o
+         -- Still ready, in words for which there is no index: this must go by the id.
+         where d.id = o.id and d.lease_owner = :owner and d.state not in ('delivered', 'parked')
          returning d.id, d.ready),
        freed as (
          delete from delivery_keys where ctid = any(array(
@@ -311,13 +313,17 @@ export function listDeliveries(
   db: Db,
   page: { webhookId: WebhookId; state: DeliveryRow['state'] | null; before: string | null; limit: number },
 ): Promise<DeliveryRow[]> {
-  const ofState = page.state === null ? '' : `and d.state = '${page.state}'`;
   return rows<DeliveryRow>(
     db,
-    `select ${columns} from deliveries d join events e on e.ord = d.event_ord
-     where d.webhook_id = :webhookId ${ofState} and (:before::bigint is null or d.seq < :before)
+    `select ${columns}
+     from unnest(:states::text[]) as s (state)
+     cross join lateral (
+       select * from deliveries d
+       where d.webhook_id = :webhookId and d.state = s.state and (:before::bigint is null or d.seq < :before)
+       order by d.seq desc limit :limit) d
+     join events e on e.ord = d.event_ord
      order by d.seq desc limit :limit`,
-    page,
+    { ...page, states: page.state === null ? ['pending', 'delivered', 'parked'] : [page.state] },
   );
 }
 

@@ -102,5 +102,5 @@ export async function deleteWebhook(db: Db, id: WebhookId): Promise<void> {
 
 const columns = `w.id, w.sub_account_id as "subAccountId", w.url, w.types, w.enabled, w.failures,
   case when w.paused_until > now() then w.paused_until end as "pausedUntil", w.created_at as "createdAt",
-  (select count(*) from deliveries d where d.webhook_id = w.id and d.ready)::int as pending,
+  (select count(*) from deliveries d where d.webhook_id = w.id and d.state = 'pending')::int as pending,
   (select count(*) from deliveries d where d.webhook_id = w.id and d.state = 'parked')::int as parked`;
