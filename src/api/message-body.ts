@@ -64,7 +64,6 @@ async function readMultipart(stream: Readable, type: string): Promise<MessageBod
     if (name === 'message') collectMessage(busboy, parts, content);
     else collectFile(busboy, parts, { content, filename, mimeType });
   });
-  busboy.on('filesLimit', () => busboy.destroy(tooManyFiles()));
   try {
     await pipeline(stream, busboy);
   } catch (error) {
@@ -87,7 +86,6 @@ function openBusboy(type: string): BusboyInstance {
       limits: {
         fieldSize: messagePartBytesMax,
         fields: 10,
-        files: messageLimits.filesMax + 1,
         headerPairs: 20,
       },
     });
@@ -120,6 +118,7 @@ function collectFile(
 ): void {
   const chunks: Buffer[] = [];
   const position = parts.files.push({ name: '', type: null, content: Buffer.alloc(0) }) - 1;
+  if (position === messageLimits.filesMax) busboy.destroy(tooManyFiles());
   content.on('data', (chunk: Buffer) => {
     parts.bytes += chunk.length;
     if (parts.bytes > messageLimits.filesBytesMax) busboy.destroy(tooLarge(parts.bytes));

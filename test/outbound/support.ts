@@ -100,7 +100,7 @@ export async function openOffice(kind: Database['kind'] = 'postgres'): Promise<O
     tokens,
     connect: async (person) => {
       if (person.provider !== 'imap') servers.set(person.provider, person.smtp);
-      return connect(db, person);
+      return connectMailbox(db, person);
     },
     addContact: (id, address) => addContact(db, id, address),
     accept: async (request, key) => {
@@ -173,7 +173,7 @@ function providerAt(name: ProviderName, smtp: ServerAddress | undefined): Provid
   return { ...base, name, smtp: smtp ?? base.smtp };
 }
 
-async function connect(
+export async function connectMailbox(
   db: Db,
   person: Parameters<Office['connect']>[0],
 ): Promise<{ mailboxId: MailboxId; connectionId: ConnectionId }> {
