@@ -88,8 +88,7 @@ export async function trySend(deps: AttemptDeps, claimed: Claimed): Promise<void
     { outcome, reason: 'accepted' in end ? null : end.word, ms: deps.clock.now() - startedAt },
     'tried',
   );
-  if ('thrown' in end)
-    log.error({ error: messageOf(end.thrown) }, 'a try failed in a way that was not thought of');
+  if ('fault' in end) log.error({ error: end.fault }, 'a try failed in a way that was not thought of');
   await finish(deps, { owner: claimed.owner, send, n }, end);
   deps.wakePublisher();
 }
@@ -211,14 +210,15 @@ type Ending =
       word: string;
       reply: string | null;
       change: SendChange;
-      thrown?: unknown;
+      /** What to look for in the program, for the log. */
+      fault?: string;
     };
 
 function judge(deps: AttemptDeps, send: Begun['send'], error: unknown): Ending {
   if (error instanceof Failure) return judgeToken(deps, send, error);
   if (!(error instanceof SmtpFailure)) {
     // Nothing of ours is thrown after the message's end went out (see smtp.ts), so nothing was sent.
-    return { ...later(deps, send, 'normal', 'internal', null), thrown: error };
+    return { ...later(deps, send, 'normal', 'internal', null), fault: messageOf(error) };
   }
   // One refused recipient's reply is the reply.
   const reply = wordsOf(error.problem.reply, error.refused.length > 1 ? error.refused : []);
@@ -227,9 +227,8 @@ function judge(deps: AttemptDeps, send: Begun['send'], error: unknown): Ending {
   switch (verdict.verdict) {
     case 'retry': {
       const ending = later(deps, send, verdict.pause, word, reply);
-      return error.problem.cause === 'unknown' && error.problem.reply === null
-        ? { ...ending, thrown: error.cause }
-        : ending;
+      // The library's own words could name an address.
+      return word === 'unknown' ? { ...ending, fault: codeOf(error.cause) } : ending;
     }
     case 'fail': {
       const change: SendChange = { state: 'failed', reason: withWords(word, reply), next: 'over' };
@@ -242,6 +241,11 @@ function judge(deps: AttemptDeps, send: Begun['send'], error: unknown): Ending {
       break;
   }
   return { outcome: 'denied', word, reply, change: heldForProvider(deps, word) };
+}
+
+function codeOf(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'no code';
+  return `${error instanceof Error ? error.name : typeof error} (${code})`;
 }
 
 /** The token service has no token. What a person must do is a hold; all else passes. */

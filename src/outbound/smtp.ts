@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import type { SMTPConnectionAuth, SMTPConnectionSendInfo } from 'nodemailer/lib/smtp-connection';
 import XOAuth2 from 'nodemailer/lib/xoauth2';
+import { tlsProblem } from '../lib/failure.ts';
 import type { ServerAddress } from '../provider/providers.ts';
 import { judgeSmtp } from './smtp-errors.ts';
 import type { SmtpPhase, SmtpProblem } from './smtp-errors.ts';
@@ -205,7 +206,6 @@ function acceptedOf(info: SMTPConnectionSendInfo): Accepted {
 /** What is read of nodemailer's errors. */
 type NodemailerProblem = {
   code?: string;
-  originalCode?: string;
   message?: string;
   response?: string;
   rejectedErrors?: { recipient?: string | undefined; response?: string | undefined }[] | undefined;
@@ -219,10 +219,10 @@ function failureOf(error: unknown, phase: SmtpPhase): SmtpFailure {
 
 function causeOf(error: NodemailerProblem, phase: SmtpPhase): SmtpProblem['cause'] {
   if (error instanceof Stopped) return 'stopped';
-  const { code, originalCode = '', message = '' } = error;
+  const { code, message = '' } = error;
   if (code === 'EMESSAGE' && message.startsWith('Message size larger')) return 'larger_than_announced';
   if (code === 'ETIMEDOUT') return 'timed_out';
-  if (code === 'ETLS' || /CERT|SIGNATURE|SSL|TLS/.test(originalCode)) return 'tls_failed';
+  if (code === 'ETLS' || tlsProblem(error) !== null) return 'tls_failed';
   if (code === 'EDNS' || code === 'ECONNECTION' || code === 'ESOCKET') {
     return phase === 'connect' ? 'unreachable' : 'connection_lost';
   }
