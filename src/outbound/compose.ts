@@ -1,3 +1,5 @@
+import { Readable } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 import MailComposer from 'nodemailer/lib/mail-composer';
 import { domainOf } from '../message/addresses.ts';
 import type { Address } from '../message/addresses.ts';
@@ -92,7 +94,7 @@ function notAllowed(name: string): never {
  */
 function attachment(file: OutgoingFile): {
   filename: string;
-  content: Buffer;
+  content: Buffer | Readable;
   contentType?: string;
   contentDisposition: 'attachment';
   contentTransferEncoding: 'base64';
@@ -101,9 +103,20 @@ function attachment(file: OutgoingFile): {
   const contentType = composite ? 'application/octet-stream' : file.type;
   return {
     filename: oneLine(file.name),
-    content: file.content,
+    content: file.content.length > sliceBytes ? Readable.from(slices(file.content)) : file.content,
     ...(contentType === null ? {} : { contentType }),
     contentDisposition: 'attachment',
     contentTransferEncoding: 'base64',
   };
+}
+
+/** Encoding a megabyte takes some ten milliseconds. */
+const sliceBytes = 1_048_576;
+
+/** A large file piece by piece: encoded in one go, it would keep everybody else waiting for a third of a second. */
+async function* slices(content: Buffer): AsyncGenerator<Buffer> {
+  for (let at = 0; at < content.length; at += sliceBytes) {
+    yield content.subarray(at, at + sliceBytes);
+    await setImmediate();
+  }
 }

@@ -219,6 +219,27 @@ describe('D5: a refused token is renewed once', () => {
   });
 });
 
+test('bytes that cannot be read: nothing goes out, and the log says where to look, without an address', async () => {
+  await withPeer('protocol: smtp\nehlo: AUTH XOAUTH2\n', {}, async ({ office, peer, write }) => {
+    const { send } = await office.accept({
+      userId: 'anna',
+      contactId: 'carla',
+      text: 'x',
+      sendAt: Date.now() + 60_000,
+    });
+    const [row] = await rows<{ raw_sha256: string }>(office.db, 'select raw_sha256 from sends', {});
+    await office.blobs.remove(row?.raw_sha256 ?? '');
+    await office.hurry(send.id);
+    assert.equal((await office.waitForState(send.id, 'queued', 1)).reason, 'unknown');
+    assert.deepEqual(peer.taken(), []);
+    const [fault] = office.logged.filter(({ level }) => level === 'error');
+    assert.match(String(fault?.fields['error']), /^Error \(/);
+    assert.doesNotMatch(JSON.stringify(office.logged), /@/);
+    const healthy = await write();
+    await office.waitForState(healthy.send.id, 'sent');
+  });
+});
+
 describe('D5: recipients and ids that the reply tells of', () => {
   test('one refused recipient among several is told apart', async () => {
     await withPeer('smtp/partial-refusal', {}, async ({ office, peer, write }) => {
