@@ -119,7 +119,7 @@ describe('connections by API', () => {
     const inside = { ...servers.imap, host: '10.0.0.1' };
     refused(await putForBen(body({ ...servers, imap: inside })), 'private_address', 'imap');
     refused(
-      await putForBen(body({ ...servers, imap: { ...servers.imap, security: 'tls' } })),
+      await putForBen(body({ ...servers, imap: { ...servers.imap, security: 'starttls' } })),
       'tls_failed',
       'imap',
     );

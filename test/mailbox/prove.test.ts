@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { getCACertificates, setDefaultCACertificates } from 'node:tls';
@@ -159,17 +161,28 @@ on AUTH *:
     );
   });
 
-  test('a port that speaks no TLS, or offers no STARTTLS', async () => {
+  test('a server that offers no STARTTLS', async () => {
     const plain = { imap: await peer(imapScript()), smtp: await peer(smtpScript(notOffered)) };
-    for (const security of ['tls', 'starttls'] as const) {
-      const [imap, smtp] = [
-        { ...plain.imap, security },
-        { ...plain.smtp, security },
-      ];
-      await refuses({ ...plain, imap }, { step: 'imap', code: 'tls_failed', kind: 'permanent' });
-      await refuses({ ...plain, smtp }, { step: 'smtp', code: 'tls_failed', kind: 'permanent' });
-    }
+    const imap: ServerAddress = { ...plain.imap, security: 'starttls' };
+    const smtp: ServerAddress = { ...plain.smtp, security: 'starttls' };
+    await refuses({ ...plain, imap }, { step: 'imap', code: 'tls_failed', kind: 'permanent' });
+    await refuses({ ...plain, smtp }, { step: 'smtp', code: 'tls_failed', kind: 'permanent' });
     assert.deepEqual(peers[1]?.sent('AUTH *'), [], 'a password never goes out in clear where TLS is wanted');
+  });
+
+  test('a port that speaks no TLS', async () => {
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.write('220 ready\r\n');
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const deaf: ServerAddress = { host: 'localhost', port, security: 'tls' };
+    await refuses({ imap: deaf, smtp: deaf }, { step: 'imap', code: 'tls_failed', kind: 'permanent' });
+    const imap = await peer(imapScript());
+    await refuses({ imap, smtp: deaf }, { step: 'smtp', code: 'tls_failed', kind: 'permanent' });
+    server.close();
   });
 
   test('hosts in a private network are not connected to', async () => {

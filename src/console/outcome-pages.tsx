@@ -1,0 +1,236 @@
+import type { Child } from 'hono/jsx';
+import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import type { ConnectResult } from '../mailbox/connect.ts';
+import type { ConnectLink } from '../store/connect-links.ts';
+import { Pieces, Say } from './page.tsx';
+import type { Page } from './page.tsx';
+import { findText, words } from './texts.ts';
+
+/** How the page can end, and what is shown of it. The texts are `<name>.title`, `.text` and `.next`. */
+const outcomes = {
+  refused: { status: 200, tone: 'still', retry: true },
+  permission_missing: { status: 200, tone: 'still', retry: true },
+  admin_consent_required: { status: 200, tone: 'still', retry: true },
+  admin_allowed: { status: 200, tone: 'good' },
+  admin_refused: { status: 200, tone: 'still' },
+  blocked_by_administrator: { status: 403, tone: 'bad', retry: true },
+  wrong_account_type: { status: 403, tone: 'bad', retry: true },
+  address_unverified: { status: 403, tone: 'bad', retry: true },
+  wrong_identity: { status: 409, tone: 'still', retry: true },
+  same_address: { status: 409, tone: 'still', retry: true },
+  address_taken: { status: 409, tone: 'bad', retry: true },
+  unavailable: { status: 503, tone: 'bad', retry: true },
+  failed: { status: 502, tone: 'bad', retry: true },
+  operator: { status: 500, tone: 'bad' },
+  link_unknown: { status: 404, tone: 'bad' },
+  link_expired: { status: 410, tone: 'still' },
+  link_used: { status: 410, tone: 'still' },
+  state_unknown: { status: 400, tone: 'bad' },
+  state_used: { status: 410, tone: 'still' },
+  state_expired: { status: 410, tone: 'still' },
+  not_same_origin: { status: 403, tone: 'bad' },
+  too_many_tries: { status: 429, tone: 'bad' },
+  too_large: { status: 413, tone: 'bad' },
+  not_a_member: { status: 403, tone: 'bad' },
+  internal: { status: 500, tone: 'bad' },
+  not_found: { status: 404, tone: 'bad' },
+} as const satisfies Record<
+  string,
+  { status: ContentfulStatusCode; tone: 'good' | 'still' | 'bad'; retry?: true }
+>;
+
+export type OutcomeName = keyof typeof outcomes;
+
+/** What surrounds an outcome, as far as it is known. */
+export type Around = {
+  link: ConnectLink | null;
+  /** What people call the provider. */
+  provider?: string;
+  /** Where the start page is; null where the link is not known, or opens it no more. */
+  retryUrl: string | null;
+  /** Microsoft's page for administrators. */
+  adminUrl?: string | null;
+};
+
+/** What happened, and what to do next. `values` are the names in its texts beyond those of the link. */
+export function outcomePage(
+  name: OutcomeName,
+  around: Around,
+  values: Readonly<Record<string, string>> = {},
+  more: Child = null,
+): Page {
+  const { link, adminUrl = null } = around;
+  const known = {
+    user: link === null ? '' : shownUser(link),
+    company: link?.subAccountName ?? '',
+    provider: around.provider ?? '',
+    ...values,
+  };
+  const outcome: (typeof outcomes)[OutcomeName] & { retry?: true } = outcomes[name];
+  const title = (findText(`${textsOf(name)}.title`, known) ?? []).map((piece) => piece.text).join('');
+  return {
+    title,
+    status: outcome.status,
+    body: (
+      <>
+        <div class={`outcome ${outcome.tone}`} role={outcome.tone === 'bad' ? 'alert' : 'status'}>
+          <p>
+            <Pieces of={findText(`${name}.text`, known) ?? []} />
+          </p>
+          {more}
+        </div>
+        <p>
+          <Pieces of={findText(`${name}.next`, known) ?? []} />
+        </p>
+        {adminUrl !== null && <AskAdministrator url={adminUrl} isSure={name === 'admin_consent_required'} />}
+        <p class="actions">
+          {outcome.retry === true && around.retryUrl !== null && (
+            <a class="button" href={around.retryUrl}>
+              {words('page.retry')}
+            </a>
+          )}
+          <WayBack link={link} state={name} />
+        </p>
+      </>
+    ),
+  };
+}
+
+/** What a connect came to. */
+export function resultPage(result: ConnectResult, around: Around): Page {
+  switch (result.outcome) {
+    case 'connected':
+      return connectedPage(result, around.link);
+    case 'wrong_identity': {
+      const { expected, given } = result;
+      if (expected === null) return outcomePage('address_taken', around, { given });
+      const isSame = expected.toLowerCase() === given.toLowerCase();
+      return outcomePage(isSame ? 'same_address' : 'wrong_identity', around, { expected, given });
+    }
+    case 'permission_missing':
+      return outcomePage('permission_missing', around, {}, <Permissions scopes={result.scopes} />);
+    case 'not_a_member':
+    case 'link_used':
+      return outcomePage(result.outcome, { ...around, retryUrl: null });
+    default:
+      return result satisfies never;
+  }
+}
+
+/** It is done; the browser goes back to the CRM by itself, where that has named an address. */
+function connectedPage(
+  result: Extract<ConnectResult, { outcome: 'connected' }>,
+  link: ConnectLink | null,
+): Page {
+  const goesTo = returnUrlOf(result, link);
+  const company = link?.subAccountName ?? '';
+  return {
+    title: words('connected.title'),
+    status: 200,
+    goesTo,
+    body: (
+      <>
+        <div class="outcome good" role="status">
+          <p>
+            <Say text="connected.text" with={{ address: result.address, company }} />
+          </p>
+        </div>
+        {goesTo === null ? (
+          <p>{words('connected.next')}</p>
+        ) : (
+          <p>
+            <Say text="connected.next_return" with={{ host: new URL(goesTo).host }} />
+          </p>
+        )}
+        {goesTo !== null && (
+          <p class="actions">
+            <a class="button" href={goesTo}>
+              <Say text="page.back" with={{ host: new URL(goesTo).host }} />
+            </a>
+          </p>
+        )}
+      </>
+    ),
+  };
+}
+
+/** Where the browser goes after it is done; null: nowhere. */
+export function returnUrlOf(
+  result: Extract<ConnectResult, { outcome: 'connected' }>,
+  link: ConnectLink | null,
+): string | null {
+  const url = link?.returnUrl ?? null;
+  return url === null ? null : withState(url, { connection: result.connectionId, state: 'connected' });
+}
+
+/** The scopes that are missing, as the provider's own page calls them. */
+function Permissions({ scopes }: { scopes: readonly string[] }) {
+  return (
+    <ul>
+      {scopes.map((scope) => {
+        // Microsoft's scopes begin with the address of the cloud.
+        const named = findText(`permission.${scope}`) ?? findText(`permission.${scope.split('/').at(-1)}`);
+        return <li>{named === null ? <bdi>{scope}</bdi> : <Pieces of={named} />}</li>;
+      })}
+    </ul>
+  );
+}
+
+/** The link that the administrator is to be sent. */
+function AskAdministrator({ url, isSure }: { url: string; isSure: boolean }) {
+  const body = words('admin.mail_body', { url });
+  const mail = `mailto:?subject=${encodeURIComponent(words('admin.mail_subject'))}&body=${encodeURIComponent(body)}`;
+  return (
+    <section class="aside">
+      {!isSure && (
+        <>
+          <h2>{words('admin.section')}</h2>
+          <p>{words('admin.section_text')}</p>
+        </>
+      )}
+      <label class="field" for="admin-url">
+        <span>{words('admin.label')}</span>
+        <textarea id="admin-url" readonly rows={3} aria-describedby="admin-hint">
+          {url}
+        </textarea>
+        <small id="admin-hint">{words('admin.hint')}</small>
+      </label>
+      <p class="actions">
+        <a class="button quiet" href={mail}>
+          {words('admin.mail')}
+        </a>
+        <a class="button quiet" href={url} target="_blank" rel="noreferrer">
+          {words('admin.open')}
+        </a>
+      </p>
+    </section>
+  );
+}
+
+/** Back to the CRM, which is told how it ended; its host is shown. */
+export function WayBack({ link, state }: { link: ConnectLink | null; state: OutcomeName | 'cancelled' }) {
+  const url = link?.returnUrl ?? null;
+  if (url === null) return null;
+  const host = new URL(url).host;
+  return (
+    <a class="button quiet" href={withState(url, { state })}>
+      <Say text={state === 'cancelled' ? 'page.cancel' : 'page.back'} with={{ host }} />
+    </a>
+  );
+}
+
+/** A return URL with what came of it in its query. */
+function withState(url: string, values: Record<string, string>): string {
+  const target = new URL(url);
+  for (const [name, value] of Object.entries(values)) target.searchParams.set(name, value);
+  return target.href;
+}
+
+/** A user, as the page names them. */
+export function shownUser(link: Pick<ConnectLink, 'userName' | 'userEmail'>): string {
+  return link.userName === '' ? link.userEmail : link.userName;
+}
+
+function textsOf(name: OutcomeName): string {
+  return name === 'same_address' ? 'wrong_identity' : name;
+}

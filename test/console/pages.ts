@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import type { Hono } from 'hono';
+import { createConsole } from '../../src/console/app.tsx';
+import { systemClock } from '../../src/lib/clock.ts';
+import type { OfferedProvider } from '../../src/mailbox/connect.ts';
+import type { ProviderName } from '../../src/provider/providers.ts';
+import { insertConnectLink } from '../../src/store/connect-links.ts';
+import { startConnecting, type Client, type ConnectingUnderTest } from '../mailbox/connecting.ts';
+import { followConsent } from '../support/identity.ts';
+
+export const publicUrl = 'http://gateway.test';
+
+/** The connect page over everything real but the mail provider. */
+export type PagesUnderTest = ConnectingUnderTest & {
+  app: Hono;
+  /** A link's address, as the CRM gets it. */
+  link(options?: Partial<LinkOptions>): Promise<string>;
+  /** A browser of its own: cookies and all. */
+  browser(options?: { cookies?: boolean; fetchSite?: boolean }): Browser;
+};
+
+type LinkOptions = {
+  subAccountId: string;
+  userId: string;
+  provider: ProviderName | null;
+  returnUrl: string | null;
+  replace: boolean;
+  lifeMs: number;
+};
+
+/** What a browser is shown; `location` where it is sent on. */
+export type Shown = {
+  status: number;
+  html: string;
+  /** Words of the page, without tags. */
+  text: string;
+  title: string;
+  location: string | null;
+  headers: Headers;
+};
+
+export type Browser = {
+  get(url: string): Promise<Shown>;
+  /** Sends the form of the page shown last that goes to `action` (the first one), with further fields. */
+  submit(fields?: Record<string, string>): Promise<Shown>;
+  /** Sends any form, as another site's page might. */
+  post(url: string, fields: Record<string, string>, headers?: Record<string, string>): Promise<Shown>;
+  /** Opens a link and goes through the provider's consent page as `login`, up to the redirect back. */
+  consent(link: string, login: string, provider?: ProviderName): Promise<URL>;
+  /** The same, and what is shown in the end. */
+  connect(link: string, login: string, provider?: ProviderName): Promise<Shown>;
+};
+
+export async function startPages(
+  options: { identity?: { url: string } & Client; more?: readonly OfferedProvider[]; secure?: boolean } = {},
+): Promise<PagesUnderTest> {
+  const world = await startConnecting(options);
+  const site = options.secure === true ? publicUrl.replace('http:', 'https:') : publicUrl;
+  const app = createConsole({ ...world, clock: systemClock, publicUrl: () => site });
+  return {
+    ...world,
+    app,
+    async link(more = {}) {
+      const token = randomBytes(32).toString('base64url');
+      const made = await insertConnectLink(world.db, {
+        subAccountId: 's1',
+        userId: 'ann',
+        provider: null,
+        returnUrl: null,
+        replace: false,
+        lifeMs: 60_000,
+        ...more,
+        tokenHash: createHash('sha256').update(token).digest(),
+      });
+      assert.notEqual(made, null, 'no member');
+      return `${site}/connect/${token}`;
+    },
+    browser: (which = {}) => createBrowser(app, which),
+  };
+}
+
+function createBrowser(app: Hono, options: { cookies?: boolean; fetchSite?: boolean }): Browser {
+  const jar = new Map<string, string>();
+  let page = '';
+  let at = publicUrl;
+  const show = async (url: string, init: RequestInit): Promise<Shown> => {
+    const headers = new Headers(init.headers);
+    if (jar.size > 0) headers.set('cookie', [...jar].map(([name, value]) => `${name}=${value}`).join('; '));
+    const response = await app.request(url, { ...init, headers });
+    for (const line of response.headers.getSetCookie()) {
+      const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? [];
+      if (options.cookies !== false) jar.set(name, value);
+    }
+    const html = await response.text();
+    if (html !== '') [page, at] = [html, url];
+    const text = decode(html.replaceAll(/<\/?bdi>/g, '').replaceAll(/<[^>]+>/g, ' ')).replaceAll(/\s+/g, ' ');
+    return {
+      status: response.status,
+      html,
+      text,
+      title: decode(/<title>([^<]*)</.exec(html)?.[1] ?? ''),
+      location: response.headers.get('location'),
+      headers: response.headers,
+    };
+  };
+  const get: Browser['get'] = (url) => show(url, {});
+  const post: Browser['post'] = (url, fields, headers = {}) =>
+    show(url, { method: 'POST', body: new URLSearchParams(fields), headers });
+  const submit: Browser['submit'] = (fields = {}) => {
+    const form = /<form method="post" action="([^"]+)"[\s\S]*?<\/form>/.exec(page) ?? assert.fail('no form');
+    const hidden = [...form[0].matchAll(/<input type="hidden" name="([^"]+)" value="([^"]*)"/g)];
+    const kept = Object.fromEntries(hidden.map(([, name = '', value = '']) => [name, decode(value)]));
+    const site = options.fetchSite === false ? {} : { 'sec-fetch-site': 'same-origin' };
+    return post(new URL(decode(form[1] ?? ''), at).href, { ...kept, ...fields }, site);
+  };
+  const consent: Browser['consent'] = async (link, login, provider = 'gmail') => {
+    await get(link);
+    const { location, text } = await submit({ provider });
+    assert(location !== null, text);
+    return followConsent(location, login);
+  };
+  return {
+    get,
+    post,
+    submit,
+    consent,
+    connect: async (link, login, provider) => get((await consent(link, login, provider)).href),
+  };
+}
+
+function decode(html: string): string {
+  const named: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', '#39': "'" };
+  return html.replaceAll(/&(amp|lt|gt|quot|#39);/g, (_, name: string) => named[name] ?? '');
+}

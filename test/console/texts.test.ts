@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { findText, pieces, words } from '../../src/console/texts.ts';
+
+const source = (path: string) => readFileSync(new URL(`../../src/${path}`, import.meta.url), 'utf8');
+
+describe('the words of the pages', () => {
+  test('values are set apart from our own words', () => {
+    assert.deepEqual(pieces('page.back', { host: 'crm.example' }), [
+      { text: 'Back to ', isValue: false },
+      { text: 'crm.example', isValue: true },
+    ]);
+    assert.equal(words('page.back', { host: '{host}' }), 'Back to {host}', 'a value is no text');
+  });
+
+  test('a key that is none has no text', () => {
+    assert.equal(findText('constructor'), null);
+    assert.equal(findText('refused.nothing'), null);
+  });
+
+  test('every outcome has its three texts', () => {
+    const table =
+      /const outcomes = \{([\s\S]*?)\n\} as const/.exec(source('console/outcome-pages.tsx'))?.[1] ?? '';
+    const names = [...table.matchAll(/^ {2}(\w+):/gm)].map(([, name]) => name ?? '');
+    assert(names.length > 20);
+    for (const name of names) {
+      const title = name === 'same_address' ? 'wrong_identity' : name;
+      for (const key of [`${title}.title`, `${name}.text`, `${name}.next`])
+        assert.notEqual(findText(key), null, key);
+    }
+  });
+
+  test('every way in which a login can fail has its text', () => {
+    const union = /export type LoginProblemCode =([\s\S]*?);/.exec(source('mailbox/prove.ts'))?.[1] ?? '';
+    const codes = [...union.matchAll(/'(\w+)'/g)].map(([, code]) => code ?? '');
+    assert.equal(codes.length, 7);
+    for (const code of codes) {
+      for (const step of /^(imap|smtp)_/.test(code) ? [''] : ['imap_', 'smtp_']) {
+        assert.notEqual(findText(`problem.${step}${code}`), null, `${step}${code}`);
+      }
+    }
+  });
+});
