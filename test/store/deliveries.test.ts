@@ -15,6 +15,7 @@ import type { DeliveryId, WebhookId } from '../../src/lib/id.ts';
 import { updateWebhook } from '../../src/store/webhooks.ts';
 import { databaseKinds, testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
+import { waitFor } from '../support/wait.ts';
 import { addWebhook, event, publish, record, seededRandom } from '../webhook/support.ts';
 
 const delivered = { state: 'delivered', tried: true, status: 200, error: null, delayMs: 0 } as const;
@@ -329,6 +330,56 @@ async function history(db: Db, hook: WebhookId, seed: number): Promise<void> {
   }
   assert.deepEqual(await rows(db, 'select 1 from delivery_keys'), [], 'no key is left behind');
 }
+
+describe('a row that comes while the one before it is being finished, postgres', () => {
+  let database: TestDatabase;
+  let db: Db;
+  let hook: WebhookId;
+  before(async () => {
+    database = await testDatabase('postgres');
+    db = database.db;
+  });
+  after(() => database.drop());
+  beforeEach(async () => {
+    await run(db, 'truncate events, webhooks cascade');
+    ({ id: hook } = await addWebhook(db));
+    await publish(db, event(0, 'a'));
+  });
+
+  /** Until `work` has ended, or waits for a lock that somebody else holds. */
+  async function heldUpOrDone(work: Promise<unknown>): Promise<void> {
+    let done = false;
+    const ended = work.then(() => (done = true));
+    await waitFor('it to wait or to end', async () => {
+      const waiting = `select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`;
+      return done || (await rows(db, waiting)).length > 0;
+    });
+    void ended;
+  }
+
+  test('published before the end of the other transaction, it does not wait for ever', async () => {
+    const finishing = await db.transaction();
+    await settle(finishing, hook, all(await claim(db, hook), delivered));
+    await record(db, event(1, 'a'));
+    const publishing = publishBatch(db);
+    await heldUpOrDone(publishing);
+    await finishing.commit();
+    await publishing;
+    assert.deepEqual(numbers(await claim(db, hook)), [1]);
+  });
+
+  test('nor when its own transaction ends after that of the other', async () => {
+    const head = await claim(db, hook);
+    await record(db, event(1, 'a'));
+    const publishing = await db.transaction();
+    await publishBatch(publishing);
+    const finishing = settle(db, hook, all(head, delivered));
+    await heldUpOrDone(finishing);
+    await publishing.commit();
+    await finishing;
+    assert.deepEqual(numbers(await claim(db, hook)), [1]);
+  });
+});
 
 describe('a hundred thousand deliveries behind an endpoint that is down, postgres', () => {
   let database: TestDatabase;
