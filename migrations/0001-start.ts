@@ -134,13 +134,19 @@ create table mailboxes (
   backlog integer not null default 0,           -- messages that are known and not yet judged
   saves_sent_copy boolean,                      -- learned for generic hosts; null: not known yet
   sent_looked_at timestamptz,                   -- when the Sent folder was last looked at, to its end
-  lease_owner text,
-  lease_until timestamptz,
+  node_id text collate "C",                     -- the node whose listener has it; free when that node is gone
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now()
 );
 create index mailboxes_by_identity on mailboxes (identity_key) where identity_key is not null;
-create index mailboxes_by_lease on mailboxes (lease_until nulls first) where credential_sealed is not null;
+
+-- The nodes that listen to mailboxes. A mailbox is leased to a node for as long as the node is seen:
+-- one row to prolong, however many mailboxes.
+create table nodes (
+  id text collate "C" primary key,              -- stays the same over restarts, so that a node finds its mailboxes again
+  instance text not null,                       -- of one start: the newest has the row
+  seen_until timestamptz not null               -- past: it is gone, and others take its mailboxes over
+);
 
 create table folders (
   id text collate "C" primary key,

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
+import { hostname } from 'node:os';
+import { join, resolve } from 'node:path';
 import { createApi } from './api/app.ts';
 import { createFirstKey } from './api/auth.ts';
 import type { ApiDeps } from './api/route.ts';
@@ -103,8 +104,10 @@ async function start(config: Config, defer: Defer): Promise<Omit<Gateway, 'stop'
       limits: listenerLimits,
       providerOf: (mailbox) => providers.of(mailbox.provider),
       loginOf: (mailbox, refused) => logIn({ db, secretBox, tokens }, mailbox, refused),
+      resolveHost: (host) => netGuard.resolve(host),
     },
     supervisorLimits,
+    `${hostname()}:${resolve(config.DATA_DIR)}`,
   );
   const { wakePublisher } = filing;
   const common = { db, blobs: filing.blobs, secretBox, clock, log, wakePublisher };

@@ -42,6 +42,8 @@ export type Batch = {
   sightings: readonly Sighting[];
   /** Raw messages by UID; a message that is gone or unreadable is missing from the answer. */
   fetchBodies(uids: readonly number[]): Promise<ReadonlyMap<number, Buffer>>;
+  /** Told after each commit, also when a later part fails: how far it goes, and the sub-account of each new message. */
+  onFiled?(filed: { upToUid: number; storedIn: readonly string[] }): void;
 };
 
 /** The folder's cursor is not where the caller believed: it must read it again. */
@@ -72,7 +74,7 @@ export async function fileBatch(deps: FilingDeps, batch: Batch): Promise<{ judge
       nothingFetched,
     );
     if (planned.done) {
-      stored += planned.stored;
+      stored += planned.storedIn.length;
       break;
     }
     const portion = firstPortion(rest, new Set(planned.wanted.map(({ uid }) => uid)));
@@ -111,7 +113,7 @@ async function filePortion(
   for (let round = 0; round < roundsMax; round += 1) {
     await fetch(deps, batch, wanted, fetched);
     const result = await attempt(deps, batch, portion, fetched);
-    if (result.done) return result.stored;
+    if (result.done) return result.storedIn.length;
     wanted = result.wanted;
   }
   throw new Error(`the facts about ${batch.folderId} did not come to rest in ${roundsMax} rounds`);
@@ -134,14 +136,17 @@ async function fetch(
   );
 }
 
-type Attempt = { done: true; stored: number } | { done: false; wanted: Wanted[] };
+type Attempt = { done: true; storedIn: string[] } | { done: false; wanted: Wanted[] };
 
 /** One transaction: all of the portion, or the UIDs whose bodies it still wants. */
 async function attempt(deps: FilingDeps, batch: Batch, portion: Portion, fetched: Fetched): Promise<Attempt> {
   for (let round = 1; ; round += 1) {
     try {
       const result = await deps.db.transaction((tx) => judgeAndWrite(deps, tx, batch, portion, fetched));
-      if (result.done && result.events > 0) deps.wakePublisher();
+      if (result.done) {
+        if (result.events > 0) deps.wakePublisher();
+        batch.onFiled?.({ upToUid: portion.upToUid, storedIn: result.storedIn });
+      }
       return result;
     } catch (error) {
       if (!(error instanceof FiledMeanwhile) || round === roundsMax) throw error;
@@ -155,7 +160,7 @@ async function judgeAndWrite(
   batch: Batch,
   portion: Portion,
   fetched: Fetched,
-): Promise<{ done: true; stored: number; events: number } | { done: false; wanted: Wanted[] }> {
+): Promise<{ done: true; storedIn: string[]; events: number } | { done: false; wanted: Wanted[] }> {
   const position = await lockPosition(tx, batch.folderId);
   const known = position?.uidValidity ?? batch.uidValidity;
   if (position === null || position.cursorUid !== portion.cursorUid || known !== batch.uidValidity) {
@@ -180,5 +185,5 @@ async function judgeAndWrite(
     sends: [...recognised.sends, ...bounced.sends],
   });
   await moveCursor(tx, batch.folderId, { uidValidity: batch.uidValidity, uid: portion.upToUid });
-  return { done: true, stored: effects.created.length, events };
+  return { done: true, storedIn: effects.created.map(({ subAccountId }) => subAccountId), events };
 }

@@ -56,7 +56,7 @@ export function judge(
       const stores = verdict.verdict === 'store';
       if (stores && !bodies.has(uid)) want(uid, 'body');
       const body = bodies.has(uid) ? (bodies.get(uid) ?? null) : notYetFetched;
-      const failed = stores && body === null;
+      const failed = (stores && body === null) || (sighting.unreadable && !judgedUnseen.has(verdict.reason));
       const messageId = failed
         ? null
         : addEffects(effects, ground, { sighting, facts, verdict, body, report });
@@ -67,6 +67,9 @@ export function judge(
   }
   return [...wanted.values()];
 }
+
+/** What the rules can say of a message without its header. */
+const judgedUnseen: ReadonlySet<string> = new Set(['draft', 'spam_or_trash', 'duplicate', 'before_connection']);
 
 /** Stands for a body while deciding which ones to fetch. */
 const notYetFetched: Body = {

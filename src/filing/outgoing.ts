@@ -145,5 +145,6 @@ function asSighting(outgoing: Outgoing): Sighting {
     size: outgoing.body.rawSizeBytes,
     marks: new Set(),
     gmail: null,
+    unreadable: false,
   };
 }

@@ -35,6 +35,8 @@ export type Sighting = {
   marks: ReadonlySet<string>;
   /** X-GM-MSGID and X-GM-THRID (decimal text, they exceed 2^53); null elsewhere. */
   gmail: { messageId: string; threadId: string } | null;
+  /** It is there, and the provider cannot show even its header (T3): header and structure are empty. */
+  unreadable: boolean;
 };
 
 /** Sent by the mailbox's own person, or received by them. */

@@ -1,15 +1,46 @@
 import type { Clock } from '../lib/clock.ts';
 import { createWaker } from '../lib/waker.ts';
-import type { Waker } from '../lib/waker.ts';
 
 /** What callbacks do: they leave a note and wake the loop, which reads the notes when it comes round. */
-export type Bell = Waker & {
-  /** Paths of folders in which something arrived. */
-  woken: Set<string>;
-  /** Somebody asked for a look at every folder. */
-  everything: boolean;
+export type Bell = {
+  /** Something happened in a folder: so many messages were announced; 0 where only a look can tell. */
+  ring(path: string, announced: number): void;
+  /** Somebody wants every folder looked at. */
+  ringAll(): void;
+  /** Wakes the loop without a note: it shall look at its own state. */
+  wake(): void;
+  /** Resolves at once when rung or woken since the last wait, and after `ms` in any case. */
+  wait(ms: number): Promise<void>;
+  /** Folders with a note, the first one rung first, with the number announced. */
+  notes(): ReadonlyMap<string, number>;
+  /** Takes a folder's note away: all that it told of has been looked at. */
+  clear(path: string): void;
+  /** Whether every folder is wanted; asking takes all notes away when it is so. */
+  takeAll(): boolean;
 };
 
 export function createBell(clock: Clock): Bell {
-  return { ...createWaker(clock), woken: new Set(), everything: false };
+  const waker = createWaker(clock);
+  const notes = new Map<string, number>();
+  let everything = false;
+  return {
+    ring(path, announced) {
+      notes.set(path, (notes.get(path) ?? 0) + announced);
+      waker.wake();
+    },
+    ringAll() {
+      everything = true;
+      waker.wake();
+    },
+    wake: () => waker.wake(),
+    wait: (ms) => waker.wait(ms),
+    notes: () => notes,
+    clear: (path) => void notes.delete(path),
+    takeAll() {
+      const wanted = everything;
+      everything = false;
+      if (wanted) notes.clear();
+      return wanted;
+    },
+  };
 }

@@ -1,27 +1,25 @@
-import { Failure, messageOf } from '../lib/failure.ts';
+import { Failure } from '../lib/failure.ts';
 
 /** What imapflow hangs on its errors (2.10.2); every field may be missing. */
 type ImapError = {
   code?: string;
+  /** Of every tagged NO to AUTHENTICATE or LOGIN, whatever its reason. */
   authenticationFailed?: boolean;
+  /** The tagged answer's own word. */
+  responseStatus?: string;
+  /** RFC 5530 and others: `UNAVAILABLE`, `ALERT`, … */
   serverResponseCode?: string;
   responseText?: string;
-  byeReason?: string;
+  /** The answer's text, or (where the library left it so) the parsed answer. */
+  response?: unknown;
+  /** What the server said with its BYE. */
+  reason?: string;
+  /** Milliseconds. */
   throttleReset?: number;
-  oauthError?: unknown;
 };
 
-/** Response codes with which a server says "not now" even when it says it to a login (RFC 5530 §3, Gmail's ALERT). */
-const notNow = new Set([
-  'UNAVAILABLE',
-  'LIMIT',
-  'INUSE',
-  'OVERQUOTA',
-  'ALERT',
-  'SERVERBUG',
-  'WEBALERT',
-  'CONTACTADMIN',
-]);
+/** A tagged NO or BAD to a command: that command failed, and the connection goes on. */
+export const commandRefused = 'command_refused';
 
 /**
  * What an error of the IMAP client means. `login_refused` is the only one that doubts the credential,
@@ -30,57 +28,93 @@ const notNow = new Set([
  */
 export function imapFailure(thrown: unknown): Failure {
   if (thrown instanceof Failure) return thrown;
-  const error = (thrown ?? {}) as ImapError;
-  const text = [error.responseText, error.byeReason, messageOf(thrown)].filter(Boolean).join(' ');
-  const more = { cause: thrown };
-  if (error.code === 'ETHROTTLE' || /throttled|Suggested Backoff Time/i.test(text)) {
-    const wait = /Backoff Time:\s*(\d+)/i.exec(text)?.[1];
-    const retryAfterMs = error.throttleReset ?? (wait === undefined ? 60_000 : Number(wait));
-    return new Failure('throttled', 'provider_throttles', 'the provider asked for a pause', {
-      ...more,
-      retryAfterMs,
-    });
+  const error = (typeof thrown === 'object' && thrown !== null ? thrown : {}) as ImapError;
+  const said = wordsOf(error);
+  const code = error.serverResponseCode?.toUpperCase() ?? error.code?.toUpperCase();
+  const known = meanings.find(({ codes, words }) => codes.includes(code ?? '') || words.test(said));
+  if (known?.kind === 'throttled') {
+    const retryAfterMs = error.throttleReset ?? known.retryAfterMs;
+    return new Failure(known.kind, known.code, known.message, { cause: thrown, retryAfterMs });
   }
-  const responseCode = error.serverResponseCode?.toUpperCase();
-  if (responseCode === 'OVERQUOTA' || /bandwidth limits/i.test(text)) {
-    // Gmail locks IMAP for up to a day past its daily bandwidth; an hour is soon enough to ask again.
-    return new Failure('throttled', 'bandwidth_limit', 'the provider limits the bandwidth of this mailbox', {
-      ...more,
-      retryAfterMs: 3_600_000,
-    });
+  if (known !== undefined) return new Failure(known.kind, known.code, known.message, { cause: thrown });
+  if (error.authenticationFailed === true && doubtsCredential(code, said)) {
+    return new Failure('denied', 'login_refused', 'the provider refused the login', { cause: thrown });
   }
-  if (/too many simultaneous|too many connections/i.test(text) || responseCode === 'LIMIT') {
-    return new Failure(
-      'throttled',
-      'too_many_connections',
-      'the provider allows no more connections to this mailbox',
-      {
-        ...more,
-        retryAfterMs: 60_000,
-      },
-    );
-  }
-  if (/authenticated but not connected/i.test(text)) {
-    // Exchange: another mailbox than the token's, IMAP switched off, no licence, or a passing fault.
-    return new Failure(
-      'temporary',
-      'authenticated_not_connected',
-      'the provider accepted the login and opened no mailbox',
-      more,
-    );
-  }
-  if (error.authenticationFailed === true && (responseCode === undefined || !notNow.has(responseCode))) {
-    return new Failure('denied', 'login_refused', 'the provider refused the login', more);
-  }
-  return new Failure(
-    'temporary',
-    temporaryCode(error, responseCode),
-    'the mailbox cannot be reached or did not answer as expected',
-    more,
-  );
+  const message = 'the mailbox cannot be reached or did not answer as expected';
+  return new Failure('temporary', temporaryCode(error, code), message, { cause: thrown });
 }
 
-function temporaryCode(error: ImapError, responseCode: string | undefined): string {
-  const code = responseCode ?? error.code;
-  return code === undefined ? 'connection_lost' : `imap_${code.toLowerCase()}`;
+type Meaning = { codes: readonly string[]; words: RegExp; code: string; message: string } & (
+  { kind: 'temporary' } | { kind: 'throttled'; retryAfterMs: number }
+);
+
+/** What servers say, by response code (RFC 5530 §3) or by their words where they have no code; the first counts. */
+const meanings: readonly Meaning[] = [
+  {
+    // Exchange, at any command; up to 300,000 ms are usual.
+    codes: ['ETHROTTLE'],
+    words: /throttled|suggested backoff time/i,
+    kind: 'throttled',
+    code: 'provider_throttles',
+    message: 'the provider asked for a pause',
+    retryAfterMs: 60_000,
+  },
+  {
+    // Gmail locks IMAP for up to a day past its daily bandwidth; an hour is soon enough to ask again.
+    codes: ['OVERQUOTA'],
+    words: /bandwidth limits/i,
+    kind: 'throttled',
+    code: 'bandwidth_limit',
+    message: 'the provider limits the bandwidth of this mailbox',
+    retryAfterMs: 3_600_000,
+  },
+  {
+    // Gmail says it with ALERT, Dovecot with LIMIT, others with a BYE as their greeting.
+    codes: ['LIMIT'],
+    words: /too many\b.*\bconnections|maximum number of connections/i,
+    kind: 'throttled',
+    code: 'too_many_connections',
+    message: 'the provider allows no more connections to this mailbox',
+    retryAfterMs: 60_000,
+  },
+  {
+    // Exchange: another mailbox than the token's, IMAP switched off, no licence, or a passing fault.
+    codes: [],
+    words: /authenticated but not connected|connection closed\. 14/i,
+    kind: 'temporary',
+    code: 'authenticated_not_connected',
+    message: 'the provider accepted the login and opened no mailbox',
+  },
+  {
+    // Google wants to see the person in a browser; the consent is fine.
+    codes: ['WEBALERT'],
+    words: /web login required|via your web browser/i,
+    kind: 'temporary',
+    code: 'web_login_required',
+    message: 'the provider wants the person to log in with a browser once',
+  },
+  {
+    codes: ['UNAVAILABLE', 'INUSE', 'SERVERBUG', 'CONTACTADMIN'],
+    words: /unavailable|temporar(y|ily)|try again|internal (server )?error/i,
+    kind: 'temporary',
+    code: 'server_unavailable',
+    message: 'the provider has trouble of its own',
+  },
+];
+
+/** Only what the server said: our own library's words mean nothing here. */
+function wordsOf({ responseText, response, reason }: ImapError): string {
+  return [responseText, response, reason].filter((words) => typeof words === 'string').join(' ');
+}
+
+/** ALERT (RFC 9051 §7.1) is a message for a person, about anything at all; Gmail says also this with it. */
+function doubtsCredential(code: string | undefined, said: string): boolean {
+  return code !== 'ALERT' || /credential|password/i.test(said);
+}
+
+function temporaryCode(error: ImapError, code: string | undefined): string {
+  const refused = error.responseStatus === 'NO' || error.responseStatus === 'BAD';
+  if (refused && error.authenticationFailed !== true) return commandRefused;
+  if (error.reason !== undefined) return 'connection_closed';
+  return code === undefined || code === 'NOCONNECTION' ? 'connection_lost' : `imap_${code.toLowerCase()}`;
 }

@@ -2,6 +2,7 @@ import { backoffMs } from '../lib/backoff.ts';
 import type { Clock } from '../lib/clock.ts';
 import { Failure } from '../lib/failure.ts';
 import type { Log } from '../lib/log.ts';
+import { CursorMoved } from '../filing/file.ts';
 import type { FilingDeps } from '../filing/file.ts';
 import type { MailboxId } from '../lib/id.ts';
 import type { MailboxState } from '../provider/connection-states.ts';
@@ -11,11 +12,14 @@ import { readMailbox } from '../store/mailboxes.ts';
 import type { Mailbox } from '../store/mailboxes.ts';
 import { createBell } from './bell.ts';
 import type { Bell } from './bell.ts';
-import { imapFailure } from './imap-errors.ts';
+import type { Gate } from './gate.ts';
 import { outageAfter, stateIn } from './outage.ts';
 import type { Outage } from './outage.ts';
 import type { Login } from './session.ts';
+import { createTroubles, placeOfError } from './trouble.ts';
+import type { Troubles } from './trouble.ts';
 import { watchMailbox } from './watching.ts';
+import type { Ending } from './watching.ts';
 
 export type ListenerDeps = {
   filing: FilingDeps;
@@ -24,38 +28,64 @@ export type ListenerDeps = {
   providerOf(mailbox: Mailbox): Provider;
   /** A login that works now. `refused` is the one that the server turned down last. Rejects with a Failure. */
   loginOf(mailbox: Mailbox, refused: Login | null): Promise<Login>;
+  /** The address to connect to in place of a host that a person named; rejects where that is a private one. */
+  resolveHost(host: string): Promise<{ address: string }>;
   limits: ListenerLimits;
+  /** What the listeners of a process share, so that they do not all do the same at once. */
+  gates: {
+    /** Connecting and logging in. */
+    logins: Gate;
+    /** Batches of a catch-up, with their headers and bodies in memory. */
+    batches: Gate;
+  };
 };
 
 /** All in milliseconds. */
 export type ListenerLimits = {
   /** The safety net: how often every watched folder is asked about, whatever IDLE says or keeps to itself. */
   lookEveryMs: number;
-  /** How often the folders are listed again. */
+  /** How long the answer to that may take; then the connection is dead. */
+  answerMs: number;
+  /** How often the folders are listed again, where a look does not list them anyway. */
   listEveryMs: number;
   /** First and longest pause after a failure. */
   retry: { firstMs: number; mostMs: number };
-  /** A session that lasted this long was a good one: its end is ordinary, and the pauses start anew. */
+  /** A session that was live for so long was a good one: its end is ordinary, and the pauses start anew. */
   provenMs: number;
-  /** How long a message that was announced may take to be fetchable, asked for thrice. */
+  /** How long after it was announced a message that is not shown yet is asked for again. */
   announcedMs: number;
+  /** Mail that was judged so late had been held back by an outage, of the provider's or of ours (C7). */
+  outageMs: number;
 };
 
 export const listenerLimits: ListenerLimits = {
-  // With the time that a look takes, this bounds the delay of any message to 60 s.
-  lookEveryMs: 45_000,
+  // Together with a new connection, these two bound the delay of any message to 60 s.
+  lookEveryMs: 40_000,
+  answerMs: 12_000,
   listEveryMs: 600_000,
   retry: { firstMs: 1_000, mostMs: 300_000 },
-  provenMs: 10_000,
+  provenMs: 60_000,
   announcedMs: 500,
+  outageMs: 300_000,
 };
 
 export type Listener = {
   /** Resolves when the loop has ended: stopped, or waiting for a person. Never rejects. */
   readonly done: Promise<void>;
-  /** Looks at every folder now; for whoever knows that something is there. */
+  /** Looks at every folder now; for whoever knows that something is there, or that the credential is new. */
   wake(): void;
   stop(): Promise<void>;
+};
+
+/** What lasts as long as a listener, over all its sessions. */
+export type Listening = {
+  stop: AbortSignal;
+  bell: Bell;
+  troubles: Troubles;
+  /** Sub-account → messages that are new there since the mailbox was last live. */
+  gained: Map<string, number>;
+  /** The session has caught up and listens. */
+  onLive(): void;
 };
 
 /**
@@ -69,20 +99,12 @@ export function startListener(deps: ListenerDeps, mailboxId: MailboxId): Listene
   const bell = createBell(deps.clock);
   stopping.signal.addEventListener('abort', () => bell.wake(), { once: true });
   const log = deps.log.child({ mailbox: mailboxId });
-  const done = listenForever({ ...deps, log }, mailboxId, { stop: stopping.signal, bell }).catch(
-    (error: unknown) => {
-      log.error(
-        { error: error instanceof Error ? error.stack : String(error) },
-        'the listener ended by an error of its own',
-      );
-    },
-  );
+  const done = listenForever({ ...deps, log }, mailboxId, stopping.signal, bell).catch((error: unknown) => {
+    log.error({ ...placeOfError(error) }, 'the listener ended by an error of its own');
+  });
   return {
     done,
-    wake: () => {
-      bell.everything = true;
-      bell.wake();
-    },
+    wake: () => bell.ringAll(),
     stop: () => {
       stopping.abort();
       return done;
@@ -93,32 +115,35 @@ export function startListener(deps: ListenerDeps, mailboxId: MailboxId): Listene
 async function listenForever(
   deps: ListenerDeps,
   mailboxId: MailboxId,
-  signals: { stop: AbortSignal; bell: Bell },
+  stop: AbortSignal,
+  bell: Bell,
 ): Promise<void> {
-  const { stop } = signals;
+  const { clock, limits } = deps;
+  const kept = { stop, bell, troubles: createTroubles(), gained: new Map<string, number>() };
   let outage: Outage | null = null;
   let refused: Login | null = null;
   while (!stop.aborted) {
     const mailbox = await readMailbox(deps.filing.db, mailboxId);
     if (mailbox === null || mailbox.syncSince === null || mailbox.credentialKind === null) return;
-    const ended = await oneSession(deps, mailbox, refused, signals);
-    if (stop.aborted) return;
-    if (ended.lastedMs >= deps.limits.provenMs) {
-      outage = null;
-      // The token's hour is over, the server restarts, the network changed: connect again at once.
-      if (ended.failure.kind === 'temporary') continue;
-    }
-    refused = ended.failure.code === 'login_refused' ? ended.login : null;
-    outage = outageAfter(outage, ended.failure, deps.clock.now() - ended.lastedMs);
-    const next = stateIn(outage, { oauth: mailbox.credentialKind === 'oauth', now: deps.clock.now() });
-    const pauseMs = pauseAfter(outage, deps.limits);
+    const session = await oneSession(deps, mailbox, refused, kept);
+    const { ending } = session;
+    if (ending === 'stopped' || stop.aborted) return;
+    if (session.liveAt !== null) kept.gained.clear();
+    const proven = session.liveAt !== null && clock.now() - session.liveAt >= limits.provenMs;
+    if (proven) outage = null;
+    // The token's hour is over, the server restarts, the network changed: connect again at once.
+    if (ending === 'folders_changed' || (proven && ending.kind === 'temporary')) continue;
+    refused = ending.code === 'login_refused' ? session.login : null;
+    outage = outageAfter(outage, ending, session.startedAt);
+    const pauseMs = pauseAfter(outage, limits);
     deps.log.info(
-      { code: ended.failure.code, kind: ended.failure.kind, failures: outage.failures, pauseMs },
+      { code: ending.code, kind: ending.kind, failures: outage.failures, pauseMs },
       'the session with the provider failed',
     );
-    if (next !== null) await announce(deps, mailboxId, next, deps.clock.now() + pauseMs);
-    if (next?.state === 'reauth_required') return;
-    await deps.clock.sleep(pauseMs, stop);
+    const next = stateIn(outage, { credential: mailbox.credentialKind, now: clock.now() });
+    const told = next === null ? null : await announce(deps, mailboxId, session, { ...next, pauseMs });
+    if (next?.state === 'reauth_required' && told !== 'outdated') return;
+    if (told !== 'outdated') await pause(deps, kept, pauseMs, ending);
   }
 }
 
@@ -129,36 +154,98 @@ function pauseAfter(outage: Outage, limits: ListenerLimits): number {
   return Math.max(last.retryAfterMs ?? 0, backoffMs(outage.failures, limits.retry));
 }
 
+/** Waits; whoever wakes the listener ends that, unless it was the provider who asked for it. */
+async function pause(
+  { clock }: ListenerDeps,
+  { stop, bell }: Pick<Listening, 'stop' | 'bell'>,
+  pauseMs: number,
+  cause: Failure,
+): Promise<void> {
+  const until = clock.now() + pauseMs;
+  while (!stop.aborted && clock.now() < until) {
+    await bell.wait(until - clock.now());
+    if (bell.takeAll() && cause.kind !== 'throttled') return;
+  }
+}
+
 async function announce(
   deps: ListenerDeps,
   mailboxId: MailboxId,
-  next: { state: MailboxState; reason: string },
-  nextTryAt: number,
-): Promise<void> {
-  const waits = next.state === 'degraded' || next.state === 'rate_limited';
-  const told = await setMailboxState(deps.filing.db, mailboxId, {
-    ...next,
-    nextTryAt: waits ? nextTryAt : null,
+  session: Session,
+  next: { state: MailboxState; reason: string; pauseMs: number },
+) {
+  const { state, reason, pauseMs } = next;
+  const asksForPerson = state === 'reauth_required';
+  const change = await setMailboxState(deps.filing.db, mailboxId, {
+    state,
+    reason,
+    nextTryAt: asksForPerson ? null : deps.clock.now() + pauseMs,
+    ...(asksForPerson ? { credentialVersion: session.credentialVersion } : {}),
   });
-  if (told) deps.filing.wakePublisher();
+  if (change === 'announced') deps.filing.wakePublisher();
+  return change;
 }
 
-/** A session from login to its end, however it ends. `lastedMs` counts from the login. */
+/** How a session went. Times are ms since the epoch. */
+type Session = {
+  ending: Ending;
+  startedAt: number;
+  /** When it had caught up; null: it never did. */
+  liveAt: number | null;
+  login: Login | null;
+  /** Of the credential that the login came from. */
+  credentialVersion: number;
+};
+
+/** A session from login to its end, however it ends. */
 async function oneSession(
   deps: ListenerDeps,
   mailbox: Mailbox,
   refused: Login | null,
-  signals: { stop: AbortSignal; bell: Bell },
-): Promise<{ failure: Failure; lastedMs: number; login: Login | null }> {
-  let login: Login | null = null;
-  let startedAt = deps.clock.now();
+  kept: Omit<Listening, 'onLive'>,
+): Promise<Session> {
+  const { credentialVersion } = mailbox;
+  const session: Session = {
+    ending: 'stopped',
+    startedAt: deps.clock.now(),
+    liveAt: null,
+    login: null,
+    credentialVersion,
+  };
+  const onLive = () => void (session.liveAt = deps.clock.now());
   try {
-    login = await deps.loginOf(mailbox, refused);
-    startedAt = deps.clock.now();
-    await watchMailbox(deps, mailbox, login, signals);
-    const failure = new Failure('temporary', 'connection_closed', 'the provider closed the connection');
-    return { failure, lastedMs: deps.clock.now() - startedAt, login };
+    session.login = await unlessStopped(kept.stop, deps.loginOf(mailbox, refused));
+    if (session.login === null) return session;
+    const renewed = await readMailbox(deps.filing.db, mailbox.id);
+    session.credentialVersion = renewed?.credentialVersion ?? credentialVersion;
+    session.ending = await watchMailbox(deps, mailbox, session.login, { ...kept, onLive });
   } catch (error) {
-    return { failure: imapFailure(error), lastedMs: deps.clock.now() - startedAt, login };
+    session.ending = failureOf(deps.log, error);
   }
+  return session;
+}
+
+/** Null when the listener is stopped first; what is waited for ends by itself, and nobody hears of it. */
+async function unlessStopped<T>(stop: AbortSignal, work: Promise<T>): Promise<T | null> {
+  let stopped = () => {};
+  const stops = new Promise<null>((resolve) => {
+    stopped = () => resolve(null);
+    if (stop.aborted) stopped();
+    else stop.addEventListener('abort', stopped, { once: true });
+  });
+  try {
+    return await Promise.race([work, stops]);
+  } finally {
+    stop.removeEventListener('abort', stopped);
+  }
+}
+
+/** Errors of the session are Failures already; whatever else comes here is ours: a bug, or the database. */
+function failureOf(log: Log, error: unknown): Failure {
+  if (error instanceof Failure) return error;
+  if (error instanceof CursorMoved) {
+    return new Failure('temporary', 'cursor_moved', 'another listener reads this mailbox', { cause: error });
+  }
+  log.error({ ...placeOfError(error) }, 'a session with the provider ended by an error of our own');
+  return new Failure('temporary', 'gateway_error', 'the gateway failed by itself', { cause: error });
 }

@@ -1,39 +1,96 @@
+import { Failure } from '../lib/failure.ts';
+import type { Log } from '../lib/log.ts';
 import { fileBatch } from '../filing/file.ts';
 import type { FilingDeps } from '../filing/file.ts';
+import type { Sighting } from '../filing/sighting.ts';
 import type { MailboxId } from '../lib/id.ts';
 import { startFolder } from '../store/folders.ts';
 import type { SavedFolder } from '../store/folders.ts';
+import type { Gate } from './gate.ts';
+import { commandRefused } from './imap-errors.ts';
 import { planFolder } from './plan.ts';
 import type { Observed } from './plan.ts';
-import { sightingOf } from './seen.ts';
+import { sightingOf, unreadableSighting } from './seen.ts';
+import type { Seen } from './seen.ts';
 import type { Session } from './session.ts';
+import { isOfOneMessage, placeOfError } from './trouble.ts';
+import type { Portion, Troubles } from './trouble.ts';
 
 /** A folder that the listener keeps in mind; `cursorUid` follows what filing commits. */
-export type Watched = SavedFolder;
-
-/** How many messages are judged at once; their headers are in memory together. */
-const batchMessagesMax = 500;
-
-/** Messages of 12 hours before the sync began are looked at too: SEARCH SINCE knows days only, in the server's own zone. */
-const startMarginMs = 36 * 3_600_000;
+export type Watched = SavedFolder & {
+  /** Since when its last messages are listed and cannot be fetched, ms since the epoch; null: they can. */
+  lateSince: number | null;
+};
 
 export type Look = {
   mailboxId: MailboxId;
-  /** Since when mail counts, ms since the epoch. */
-  syncSince: number;
+  /** What the provider received before has its decision, or needs none; ms since the epoch. */
+  since: number;
   filing: FilingDeps;
-  /** Told before each batch how many messages are still to be judged in this folder. */
+  log: Log;
+  /** Batches of all mailboxes together, so that a catch-up of many at once stays within memory. */
+  gate: Gate;
+  troubles: Troubles;
+  /** Told before each batch of a long row how many messages are still to be judged in this folder. */
   onBacklog(messages: number): Promise<void>;
+  /** Told when the server has shown everything that it had announced so far in a folder. */
+  onWhole(folder: Watched): void;
+  /** Told after each commit: the sub-account of each message that is new there. */
+  onStored(subAccounts: readonly string[]): void;
+  /** How long the server may take to say that there is nothing, in milliseconds; then the connection is dead. */
+  answerMs: number;
 };
 
-/** What a look into a folder came to. `stop` is a state of the server that cannot be believed. */
-export type Looked = { judged: number; stored: number; stopped: string | null };
+/** Why to look into the open folder. */
+export type Occasion =
+  /** It was just opened, and this is what the server said of it. */
+  | { opened: Observed }
+  /** So many messages were announced. */
+  | { announced: number }
+  /** Nothing was; perhaps it was lost. */
+  | 'to_be_sure';
 
 /**
- * Judges everything that is new in the folder which is open in `session`, to its end. `observed` is
- * what EXAMINE or STATUS said of it.
+ * What a look came to. `late`: there is a message that the server has announced or listed and does
+ * not show yet (Exchange, providers.md B.4, 2026-11).
+ */
+export type Looked = { late: boolean };
+
+/** How many messages are judged at once; their headers are in memory together. */
+const portionMax: Readonly<Record<Portion, number>> = { many: 500, one: 1, none: 1 };
+
+/** SEARCH SINCE knows days only, in the server's own zone (RFC 9051 §6.4.4): a day, and half a day for the zone. */
+const startMarginMs = 36 * 3_600_000;
+
+/** How long the last messages of a folder may be listed and not be shown, before they count as unreadable. */
+const lateMsMax = 120_000;
+
+/**
+ * Judges everything that is new in the folder which is open in `session`, to its end.
+ *
+ * The cursor passes only over messages that have a decision. One that the server lists and does not
+ * show is asked for again; where the ones behind it are shown, or it has had its time, it is kept as
+ * `failed` (T3).
  */
 export async function lookInto(
+  look: Look,
+  session: Session,
+  folder: Watched,
+  occasion: Occasion,
+): Promise<Looked> {
+  try {
+    if (occasion === 'to_be_sure') return await readListed(look, session, folder);
+    if ('opened' in occasion) return await followPlan(look, session, folder, occasion.opened);
+    const few = occasion.announced > 0 && occasion.announced <= portionMax.many;
+    const plain = few && look.troubles.portionAt(folder) === 'many';
+    return plain ? await readAnnounced(look, session, folder) : await readListed(look, session, folder);
+  } catch (error) {
+    look.troubles.failedAt(folder, error);
+    throw error;
+  }
+}
+
+async function followPlan(
   look: Look,
   session: Session,
   folder: Watched,
@@ -42,62 +99,276 @@ export async function lookInto(
   const step = planFolder(folder, observed);
   switch (step.step) {
     case 'nothing':
-      return { judged: 0, stored: 0, stopped: null };
+      return { late: false };
     case 'stop':
-      return { judged: 0, stored: 0, stopped: step.because };
+      throw new Failure(
+        'temporary',
+        step.because,
+        'the provider contradicts what it said before; nothing is changed for it',
+      );
     case 'find_start': {
-      const [first] = await session.uidsSince(look.syncSince - startMarginMs);
-      const cursorUid = first === undefined ? (observed.uidNext ?? 1) - 1 : first - 1;
-      await startFolder(look.filing.db, folder.id, { uidValidity: observed.uidValidity, cursorUid });
-      Object.assign(folder, { uidValidity: observed.uidValidity, cursorUid });
-      return lookInto(look, session, folder, observed);
+      const { uidValidity } = observed;
+      const cursorUid = await findStart(look, session, observed);
+      await startFolder(look.filing.db, folder.id, { uidValidity, cursorUid });
+      Object.assign(folder, { uidValidity, cursorUid, lateSince: null });
+      return followPlan(look, session, folder, observed);
     }
     case 'read':
-      return readAll(look, session, folder, observed);
+      return readListed(look, session, folder);
   }
 }
 
-async function readAll(look: Look, session: Session, folder: Watched, observed: Observed): Promise<Looked> {
-  // A wake comes without a UIDNEXT: there are a few new messages, and one round trip brings them.
-  const gap = observed.uidNext === null ? 1 : observed.uidNext - 1 - folder.cursorUid;
-  if (gap <= batchMessagesMax) return readBatch(look, session, folder, `${folder.cursorUid + 1}:*`);
-  const total: Looked = { judged: 0, stored: 0, stopped: null };
-  const uids = await session.uidsFrom(folder.cursorUid + 1);
-  for (let at = 0; at < uids.length; at += batchMessagesMax) {
-    await look.onBacklog(uids.length - at);
-    const done = await readBatch(look, session, folder, uidSet(uids.slice(at, at + batchMessagesMax)));
-    total.judged += done.judged;
-    total.stored += done.stored;
+/** The UID before the first message that the provider received since mail counts. */
+async function findStart(look: Look, session: Session, observed: Observed): Promise<number> {
+  const [first] = await session.uidsSince(look.since - startMarginMs);
+  if (first !== undefined) return first - 1;
+  if (observed.uidNext !== null) return observed.uidNext - 1;
+  return (await session.uids('1:*')).at(-1) ?? 0;
+}
+
+/** A few new messages: one round trip brings them. The session listens again as soon as nothing more is to be read. */
+async function readAnnounced(look: Look, session: Session, folder: Watched): Promise<Looked> {
+  const from = folder.cursorUid + 1;
+  let late = true;
+  const shown = await unlessRefused(
+    session.headers(`${from}:*`, () => {
+      late = false;
+      look.onWhole(folder);
+    }),
+  );
+  if (shown === null) return readListed(look, session, folder);
+  // `n:*` names the last message even when its UID is below n (RFC 9051 §6.4.9).
+  const fresh = shown.filter((seen) => seen.uid >= from);
+  const uids = fresh.map((seen) => seen.uid);
+  const last = uids.at(-1);
+  if (last !== undefined) {
+    // Where UIDs are left out, most often a draft was replaced; but it may be one that cannot be shown.
+    const listed = uids.length === last - folder.cursorUid ? uids : await session.uids(`${from}:${last}`);
+    const passed = await missedOnes(look, session, folder, { listed, shown: fresh });
+    await fileAll(look, session, folder, { seen: [...fresh, ...passed], upToUid: last, listen: true });
+    folder.lateSince = null;
   }
-  return total;
+  return { late };
+}
+
+/** Asks for the UIDs first, so that nothing that is listed can be left out, and reads in batches. */
+async function readListed(look: Look, session: Session, folder: Watched): Promise<Looked> {
+  const from = folder.cursorUid + 1;
+  // `n:*` names the last message even when its UID is below n (RFC 9051 §6.4.9).
+  const uids = (await answered(look, session, session.uids(`${from}:*`))).filter((uid) => uid >= from);
+  let late = false;
+  for (let at = 0; at < uids.length;) {
+    if (uids.length > portionMax.many) await look.onBacklog(uids.length - at);
+    const portion = look.troubles.portionAt(folder);
+    const listed = uids.slice(at, at + portionMax[portion]);
+    at += listed.length;
+    late = await look.gate(() =>
+      portion === 'none'
+        ? giveUp(look, session, folder, listed)
+        : readBatch(look, session, folder, { listed, isLast: at >= uids.length }),
+    );
+  }
+  if (!late) folder.lateSince = null;
+  return { late };
+}
+
+/** What the cheapest of commands brings; a router that forgot the connection lets nothing through, not even its end. */
+async function answered<T>(look: Look, session: Session, answer: Promise<T>): Promise<T> {
+  const done = new AbortController();
+  void look.filing.clock.sleep(look.answerMs, done.signal).then(() => {
+    if (!done.signal.aborted) session.close();
+  });
+  try {
+    return await answer;
+  } finally {
+    done.abort();
+  }
+}
+
+async function giveUp(
+  look: Look,
+  session: Session,
+  folder: Watched,
+  uids: readonly number[],
+): Promise<false> {
+  look.log.warn({ folder: folder.id }, 'a message fails again and again and is kept as failed');
+  const seen = uids.map((uid): Unread => ({ uid, unreadable: true }));
+  await fileAll(look, session, folder, { seen, upToUid: uids.at(-1) ?? folder.cursorUid, listen: false });
+  return false;
+}
+
+/** Answers whether messages at the end were left for later. */
+async function readBatch(
+  look: Look,
+  session: Session,
+  folder: Watched,
+  batch: { listed: readonly number[]; isLast: boolean },
+): Promise<boolean> {
+  const shown = await headersOf(session, batch.listed);
+  const now = look.filing.clock.now();
+  const waits = batch.isLast && now - (folder.lateSince ?? now) < lateMsMax;
+  const lastShown = shown.at(-1)?.uid ?? 0;
+  const listed = waits ? batch.listed.filter((uid) => uid <= lastShown) : batch.listed;
+  const late = listed.length < batch.listed.length;
+  if (late) folder.lateSince ??= now;
+  const upToUid = listed.at(-1);
+  if (upToUid === undefined) return late;
+  const passed = await missedOnes(look, session, folder, { listed, shown });
+  await fileAll(look, session, folder, { seen: [...shown, ...passed], upToUid, listen: false });
+  return late;
+}
+
+/** Headers of a batch; where the server refuses all for the sake of one, of those that it does show. */
+async function headersOf(session: Session, uids: readonly number[]): Promise<Seen[]> {
+  const parts = await partwise(session, uids, (set) => session.headers(uidSet(set)));
+  return parts.flat();
 }
 
 /**
- * The cursor goes to the last message that FETCH showed, and never to UIDNEXT: what lies between may
- * be there and not yet fetchable (Exchange, providers.md B.4), and is asked for again at the next look.
+ * Asks for messages together, and where the server refuses, for each half by itself; one that is
+ * refused alone is left out. A session in which everything is refused rejects instead.
  */
-async function readBatch(look: Look, session: Session, folder: Watched, uids: string): Promise<Looked> {
+async function partwise<T>(
+  session: Session,
+  uids: readonly number[],
+  ask: (uids: readonly number[]) => Promise<T>,
+): Promise<T[]> {
+  if (uids.length === 0) return [];
+  const answer = await unlessRefused(ask(uids));
+  if (answer !== null) return [answer];
+  await session.uids(uidSet(uids));
+  if (uids.length === 1) return [];
+  const [front, back] = halves(uids);
+  return [...(await partwise(session, front, ask)), ...(await partwise(session, back, ask))];
+}
+
+/** An unreadable message; it needs no header to be judged. */
+type Unread = Pick<Seen, 'uid'> & Partial<Seen> & { unreadable: true };
+
+/** What is listed and was not shown: asked for once more, then taken as unreadable. What is gone is left out. */
+async function missedOnes(
+  look: Look,
+  session: Session,
+  folder: Watched,
+  { listed, shown }: { listed: readonly number[]; shown: readonly Seen[] },
+): Promise<(Seen | Unread)[]> {
+  const has = new Set(shown.map((seen) => seen.uid));
+  const missing = listed.filter((uid) => !has.has(uid));
+  if (missing.length === 0) return [];
+  const again = await headersOf(session, missing);
+  for (const seen of again) has.add(seen.uid);
+  const still = missing.filter((uid) => !has.has(uid));
+  if (still.length === 0) return again;
+  const known = new Map(
+    ((await unlessRefused(session.marks(uidSet(still)))) ?? []).map((seen) => [seen.uid, seen]),
+  );
+  const there = new Set(await session.uids(uidSet(still)));
+  const unread = still
+    .filter((uid) => there.has(uid))
+    .map((uid): Unread => ({ ...known.get(uid), uid, unreadable: true }));
+  look.log.warn(
+    { folder: folder.id, messages: unread.length },
+    'the provider cannot show messages that it lists',
+  );
+  return [...again, ...unread];
+}
+
+/** Files what was seen up to a UID. A message that cannot be filed is kept as failed, and the others go on (T3). */
+async function fileAll(
+  look: Look,
+  session: Session,
+  folder: Watched,
+  part: { seen: readonly (Seen | Unread)[]; upToUid: number; listen: boolean },
+): Promise<void> {
   const { uidValidity } = folder;
   if (uidValidity === null) throw new Error(`${folder.id} has no UIDVALIDITY yet`);
   const place = { folderId: folder.id, role: folder.role, uidValidity };
   const now = look.filing.clock.now();
-  const sightings = (await session.headers(uids))
-    // `n:*` names the last message even when its UID is below n (RFC 9051 §6.4.9).
-    .filter((seen) => seen.uid > folder.cursorUid)
-    .map((seen) => sightingOf(look.mailboxId, place, seen, now));
-  const upToUid = sightings.at(-1)?.place.uid;
-  if (upToUid === undefined) return { judged: 0, stored: 0, stopped: null };
-  const result = await fileBatch(look.filing, {
-    mailboxId: look.mailboxId,
-    folderId: folder.id,
-    uidValidity,
-    cursorUid: folder.cursorUid,
-    upToUid,
-    sightings,
-    fetchBodies: (wanted) => session.bodies(wanted),
-  });
-  folder.cursorUid = upToUid;
-  return { ...result, stopped: null };
+  const sightings = part.seen
+    .map((seen) =>
+      'unreadable' in seen
+        ? unreadableSighting(look.mailboxId, place, seen, now)
+        : sightingOf(look.mailboxId, place, seen, now),
+    )
+    .sort((a, b) => a.place.uid - b.place.uid);
+  await fileSightings(look, session, folder, { ...part, sightings });
+}
+
+async function fileSightings(
+  look: Look,
+  session: Session,
+  folder: Watched,
+  part: { sightings: readonly Sighting[]; upToUid: number; listen: boolean },
+): Promise<void> {
+  const { sightings, upToUid } = part;
+  try {
+    await fileBatch(look.filing, {
+      mailboxId: look.mailboxId,
+      folderId: folder.id,
+      uidValidity: folder.uidValidity ?? 0,
+      cursorUid: folder.cursorUid,
+      upToUid,
+      sightings,
+      fetchBodies: async (uids) => {
+        const bodies = await bodiesOf(session, sightings, uids);
+        // Nothing more is to be read, most likely: listen while all of it is written.
+        if (part.listen) session.idle();
+        return bodies;
+      },
+      onFiled: (filed) => {
+        folder.cursorUid = filed.upToUid;
+        look.onStored(filed.storedIn);
+      },
+    });
+  } catch (error) {
+    if (!isOfOneMessage(error)) throw error;
+    const left = sightings.filter((sighting) => sighting.place.uid > folder.cursorUid);
+    const [only, ...more] = left;
+    if (only === undefined || only.unreadable) throw error;
+    if (more.length === 0) {
+      look.log.error(
+        { folder: folder.id, uid: only.place.uid, ...placeOfError(error) },
+        'a message could not be filed and is kept as failed',
+      );
+      const { place, internalDate, size, marks, gmail } = only;
+      const known = { uid: place.uid, internalDate, size, marks, gmail };
+      const unreadable = unreadableSighting(look.mailboxId, place, known, internalDate);
+      return fileSightings(look, session, folder, { ...part, sightings: [unreadable] });
+    }
+    const [front, back] = halves(left);
+    const middle = front.at(-1)?.place.uid ?? folder.cursorUid;
+    await fileSightings(look, session, folder, { ...part, sightings: front, upToUid: middle });
+    await fileSightings(look, session, folder, { ...part, sightings: back });
+  }
+}
+
+/** More than any provider delivers; a literal beyond that would end the connection, again and again. */
+const bodyBytesMax = 180 * 1024 * 1024;
+
+async function bodiesOf(
+  session: Session,
+  sightings: readonly Sighting[],
+  uids: readonly number[],
+): Promise<Map<number, Buffer>> {
+  const sizes = new Map(sightings.map((sighting) => [sighting.place.uid, sighting.size]));
+  const wanted = uids.filter((uid) => (sizes.get(uid) ?? 0) <= bodyBytesMax);
+  const parts = await partwise(session, wanted, (set) => session.bodies(set));
+  return new Map(parts.flatMap((part) => [...part]));
+}
+
+/** Null where the server answered with NO or BAD: a matter of what was asked for, not of the connection. */
+async function unlessRefused<T>(answer: Promise<T>): Promise<T | null> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof Failure && error.code === commandRefused) return null;
+    throw error;
+  }
+}
+
+function halves<T>(list: readonly T[]): [T[], T[]] {
+  const middle = Math.ceil(list.length / 2);
+  return [list.slice(0, middle), list.slice(middle)];
 }
 
 /** `1,2,3,7` as `1:3,7`, so that a command line stays short. */

@@ -1,13 +1,13 @@
 import type { Failure } from '../lib/failure.ts';
 import type { MailboxState } from '../provider/connection-states.ts';
 
-/** A row of failures without a good session between them. */
+/** A row of failures without a good session between them. Times are ms since the epoch. */
 export type Outage = {
   failures: number;
-  /** How often the login itself was refused. */
-  refusals: number;
-  /** When the first one happened, ms since the epoch. */
+  /** When the first one happened. */
   since: number;
+  /** How often the login itself was refused, and since when; null: it was not. */
+  refusals: { times: number; since: number } | null;
   last: Failure;
 };
 
@@ -16,18 +16,23 @@ const quietFailures = 2;
 const quietMs = 30_000;
 
 /**
- * A refused login doubts the consent only when a fresh token, or the same password, is refused again
- * and again: providers refuse logins for passing reasons too.
+ * A refused login doubts the consent only when it is refused again and again, for so long: providers
+ * refuse logins for passing reasons too. With OAuth each try brings a fresh token, and the token
+ * endpoint says it at once when the consent is gone; a password has nobody else to ask.
  */
 const refusalsMin = 3;
-const oauthRefusedMs = 600_000;
+const refusedMs = { oauth: 600_000, password: 60_000 };
 
 /** The outage after one more failure. `at` is when the failed session began. */
 export function outageAfter(before: Outage | null, failure: Failure, at: number): Outage {
+  const refused = before?.refusals ?? null;
   return {
     failures: (before?.failures ?? 0) + 1,
-    refusals: (before?.refusals ?? 0) + (failure.code === 'login_refused' ? 1 : 0),
     since: before?.since ?? at,
+    refusals:
+      failure.code === 'login_refused'
+        ? { times: (refused?.times ?? 0) + 1, since: refused?.since ?? at }
+        : refused,
     last: failure,
   };
 }
@@ -38,16 +43,23 @@ export function outageAfter(before: Outage | null, failure: Failure, at: number)
  */
 export function stateIn(
   outage: Outage,
-  mailbox: { oauth: boolean; now: number },
+  mailbox: { credential: 'oauth' | 'password'; now: number },
 ): { state: MailboxState; reason: string } | null {
-  const { last } = outage;
-  const lastedMs = mailbox.now - outage.since;
-  if (last.kind === 'denied' && last.code !== 'login_refused')
+  const { last, refusals } = outage;
+  if (last.kind === 'denied' && last.code !== 'login_refused') {
     return { state: 'reauth_required', reason: last.code };
-  if (outage.refusals >= refusalsMin && (!mailbox.oauth || lastedMs >= oauthRefusedMs)) {
+  }
+  const refusedFor = refusals === null ? 0 : mailbox.now - refusals.since;
+  if (
+    last.code === 'login_refused' &&
+    (refusals?.times ?? 0) >= refusalsMin &&
+    refusedFor >= refusedMs[mailbox.credential]
+  ) {
     return { state: 'reauth_required', reason: 'login_refused' };
   }
-  if (last.kind === 'throttled') return { state: 'rate_limited', reason: last.code };
-  if (outage.failures > quietFailures || lastedMs >= quietMs) return { state: 'degraded', reason: last.code };
-  return null;
+  const lasts = outage.failures > quietFailures || mailbox.now - outage.since >= quietMs;
+  if (last.kind === 'throttled' && (lasts || (last.retryAfterMs ?? 0) >= quietMs)) {
+    return { state: 'rate_limited', reason: last.code };
+  }
+  return lasts ? { state: 'degraded', reason: last.code } : null;
 }

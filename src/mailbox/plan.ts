@@ -1,3 +1,5 @@
+import type { FolderRole } from '../filing/sighting.ts';
+
 /** Where a folder stands on our side. `uidValidity` null: it was never looked into. */
 export type Saved = { uidValidity: number | null; cursorUid: number };
 
@@ -12,41 +14,39 @@ export type Observed = {
 export type Step =
   /** Every message has been judged. */
   | { step: 'nothing' }
-  /** Messages from this UID on have not been judged. */
-  | { step: 'read'; fromUid: number }
-  /** Never looked into, or numbered anew (RFC 9051 §2.3.1.1): find the first message since the sync began. */
+  /** Messages from this UID on have not been judged; about how many there are, where that is known. */
+  | { step: 'read'; fromUid: number; atMost: number | null }
+  /** Never looked into, or numbered anew (RFC 9051 §2.3.1.1): find the first message that counts. */
   | { step: 'find_start' }
   /** What the server says cannot be; report it, and delete or skip nothing for it. */
-  | { step: 'stop'; because: string };
+  | { step: 'stop'; because: 'uid_validity_missing' | 'uids_went_backwards' };
 
 /** What to do with one folder. Pure: saved and observed state in, a step out. */
 export function planFolder(saved: Saved, observed: Observed): Step {
   if (!Number.isSafeInteger(observed.uidValidity) || observed.uidValidity <= 0) {
     return { step: 'stop', because: 'uid_validity_missing' };
   }
-  if (saved.uidValidity === null || saved.uidValidity !== observed.uidValidity) return { step: 'find_start' };
-  if (observed.uidNext === null) return { step: 'read', fromUid: saved.cursorUid + 1 };
+  if (saved.uidValidity !== observed.uidValidity) return { step: 'find_start' };
+  const fromUid = saved.cursorUid + 1;
+  if (observed.uidNext === null) return { step: 'read', fromUid, atMost: null };
   // RFC 9051 §2.3.1.1: UIDs only grow while UIDVALIDITY stays.
-  if (observed.uidNext <= saved.cursorUid) return { step: 'stop', because: 'uids_went_backwards' };
-  return observed.uidNext === saved.cursorUid + 1
-    ? { step: 'nothing' }
-    : { step: 'read', fromUid: saved.cursorUid + 1 };
+  if (observed.uidNext < fromUid) return { step: 'stop', because: 'uids_went_backwards' };
+  const atMost = observed.uidNext - fromUid;
+  return atMost === 0 ? { step: 'nothing' } : { step: 'read', fromUid, atMost };
 }
 
 /** A folder as LIST shows it. */
 export type Listed = {
   path: string;
-  /** RFC 6154 attribute or what imapflow derived from a localised name: `\Sent`, `\Junk`, … */
+  /** What the server says of it (RFC 9051 §7.3.1, RFC 6154), as written. */
+  attributes: ReadonlySet<string>;
+  /** Its RFC 6154 use, also where that was derived from a localised name: `\Sent`, `\Junk`, … */
   specialUse: string | undefined;
-  /** It cannot be opened (RFC 9051 \Noselect, \NonExistent). */
-  closed: boolean;
+  /** Where it stands, if the server tells that with the list (RFC 5819). */
+  observed: Observed | null;
 };
 
-export type FolderRole = 'all' | 'inbox' | 'sent' | 'archive' | 'other' | 'spam' | 'trash' | 'drafts';
-
 const roles: Readonly<Record<string, FolderRole>> = {
-  '\\all': 'all',
-  '\\inbox': 'inbox',
   '\\sent': 'sent',
   '\\archive': 'archive',
   '\\junk': 'spam',
@@ -54,9 +54,19 @@ const roles: Readonly<Record<string, FolderRole>> = {
   '\\drafts': 'drafts',
 };
 
-/** What a listed folder is for. Gmail's \Important and \Flagged are views of other mail, so they count as `other`. */
-export function roleOf(listed: Listed): FolderRole {
+/**
+ * What a listed folder is for; null for one that has no mail of its own: it cannot be opened, or
+ * shows a selection of what lies elsewhere (RFC 6154 \Flagged, RFC 8457 \Important; so does \All,
+ * which only Gmail's is used for). A *name* like "All" or "Starred" makes no such view: it may be
+ * any folder.
+ */
+export function roleOf(listed: Listed): FolderRole | null {
+  const attributes = new Set([...listed.attributes].map((attribute) => attribute.toLowerCase()));
+  const has = (...some: string[]) => some.some((attribute) => attributes.has(attribute));
+  if (has('\\noselect', '\\nonexistent')) return null;
   if (listed.path.toUpperCase() === 'INBOX') return 'inbox';
+  if (has('\\all')) return 'all';
+  if (has('\\flagged', '\\important')) return null;
   return roles[listed.specialUse?.toLowerCase() ?? ''] ?? 'other';
 }
 
@@ -64,13 +74,13 @@ export function roleOf(listed: Listed): FolderRole {
 export type Watch = {
   /** Each on a connection of its own with IDLE: new mail there is seen at once. */
   idle: string[];
-  /** Asked about with STATUS at each safety-net look. */
+  /** Asked about at each safety-net look. */
   sweep: string[];
 };
 
 /**
  * Which folders to watch. On Gmail, All Mail alone has received, sent and archived mail; where the
- * person hid it from IMAP, or there is none, inbox and Sent each have a connection (as far as the
+ * person hid it from IMAP, and everywhere else, inbox and Sent each have a connection (as far as the
  * provider allows that many) and every other folder but Spam, Trash and Drafts is swept. Pure.
  */
 export function watchOf(
@@ -83,13 +93,6 @@ export function watchOf(
   if (allMail.length > 0) return { idle: allMail.slice(0, 1), sweep: [] };
   const quick = [...pathsOf('inbox').slice(0, 1), ...pathsOf('sent').slice(0, 1)];
   const idle = quick.slice(0, Math.max(1, provider.connectionsMax));
-  // Gmail without All Mail: every other label shows messages that inbox or Sent had when they came.
-  const others = pathsOf(
-    'inbox',
-    'sent',
-    'archive',
-    'other',
-    ...(provider.gmailExtensions ? [] : ['all' as const]),
-  );
-  return { idle, sweep: others.filter((path) => !idle.includes(path)) };
+  const sweep = pathsOf('inbox', 'sent', 'archive', 'other').filter((path) => !idle.includes(path));
+  return { idle, sweep };
 }

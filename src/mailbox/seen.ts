@@ -41,5 +41,18 @@ export function sightingOf(
     size: seen.size,
     marks: seen.marks,
     gmail: seen.gmail,
+    unreadable: false,
   };
+}
+
+/** A message that is there and cannot be shown, or not be filed as it is: all that is left to say of it (T3). Pure. */
+export function unreadableSighting(
+  mailboxId: MailboxId,
+  place: Omit<Place, 'uid'>,
+  known: Pick<Seen, 'uid'> & Partial<Seen>,
+  now: number,
+): Sighting {
+  const { uid, internalDate = now, size = 0, marks = new Set<string>(), gmail = null } = known;
+  const bare = { uid, header: Buffer.alloc(0), structure: undefined, internalDate, size, marks, gmail };
+  return { ...sightingOf(mailboxId, place, bare, now), unreadable: true };
 }

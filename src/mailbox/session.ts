@@ -1,9 +1,10 @@
 import { isIP } from 'node:net';
 import { ImapFlow } from 'imapflow';
-import type { FetchMessageObject, ImapFlowOptions } from 'imapflow';
+import type { FetchMessageObject, FetchQueryObject, ImapFlowOptions, ListResponse } from 'imapflow';
+import { Failure } from '../lib/failure.ts';
 import type { ServerAddress } from '../provider/providers.ts';
 import { headerFieldNames } from '../message/header.ts';
-import { imapFailure } from './imap-errors.ts';
+import { commandRefused, imapFailure } from './imap-errors.ts';
 import type { Listed, Observed } from './plan.ts';
 import type { Seen } from './seen.ts';
 
@@ -15,31 +16,43 @@ export type SessionOptions = {
   /** Where to connect, in place of looking the host up; the certificate must be the host's all the same. */
   address?: string;
   login: Login;
-  /** The open folder has more messages than before: go and look. */
-  onArrival(): void;
-  /** The connection is gone, for whatever reason. Called once. */
-  onClose(): void;
+  /** Aborted: the connection is closed, whatever it is at. */
+  stop?: AbortSignal;
+  /**
+   * The open folder has so many messages more than before; 0: the server has stopped listening by
+   * itself, so that only a look can tell.
+   */
+  onArrival(announced: number): void;
+  /** The connection is gone, and what the server said about that. Called once, after a login that succeeded. */
+  onClose(why: Failure): void;
 };
 
 /** One connection to a mailbox. Every call rejects with a Failure. Calls are made one after another. */
 export type Session = {
   /** The server has Gmail's extensions (X-GM-EXT-1). */
   readonly gmail: boolean;
-  /** Every folder that can be opened, or is listed at all. */
+  /** `list` tells where every folder stands too, in the same round trip (RFC 5819 LIST-STATUS). */
+  readonly listsStatus: boolean;
   list(): Promise<Listed[]>;
   /** Opens a folder read-only (EXAMINE), so that nothing we read is ever marked as seen (U2). */
   open(path: string): Promise<Observed>;
-  /** STATUS of folders that are not open; one that the server refuses is missing from the answer. */
-  status(paths: readonly string[]): Promise<Map<string, Observed>>;
-  /** UIDs of the open folder from one UID on, ascending. */
-  uidsFrom(fromUid: number): Promise<number[]>;
+  /** STATUS of a folder that is not open; null where the server refuses. */
+  status(path: string): Promise<Observed | null>;
+  /** UIDs that exist in the open folder, of a set (`7:*`, `3,5:9`), ascending. */
+  uids(set: string): Promise<number[]>;
   /** UIDs of messages that the provider received on or after the day of `since` (ms epoch), ascending. */
   uidsSince(since: number): Promise<number[]>;
-  /** Headers, structure and marks of a UID set, ascending by UID. */
-  headers(uids: string): Promise<Seen[]>;
+  /**
+   * Headers, structure and marks of a UID set, ascending by UID; a message that the server cannot show
+   * so is left out. `onWhole` is called, before anything else can be announced, when the last message
+   * of the folder is among them.
+   */
+  headers(uids: string, onWhole?: () => void): Promise<Seen[]>;
+  /** What is known without reading a message: UID, marks, date, size; its header is empty. */
+  marks(uids: string): Promise<Seen[]>;
   /** Whole messages; one that is gone, or that the server cannot give, is missing from the answer. */
   bodies(uids: readonly number[]): Promise<Map<number, Buffer>>;
-  /** Begins to listen; any other call ends it by itself. */
+  /** Listens, unless it does already; any other call ends it by itself. */
   idle(): void;
   close(): void;
 };
@@ -55,28 +68,46 @@ const limits = {
   lineBytesMax: 8 * 1024 * 1024,
 };
 
+/** A throttle hint up to this is waited out inside the call; imapflow does that by itself, without a word. */
+const patienceMs = 5_000;
+
 /** Connects and logs in. */
 export async function openSession(options: SessionOptions): Promise<Session> {
-  const client = new ImapFlow(clientOptions(options));
-  let closed = false;
+  const { stop } = options;
+  const told: { throttle: Failure | null } = { throttle: null };
+  const client = new ImapFlow({
+    ...clientOptions(options),
+    logger: throttleListener((hintMs) => {
+      if (hintMs <= patienceMs || told.throttle !== null) return;
+      told.throttle = imapFailure({ code: 'ETHROTTLE', throttleReset: hintMs });
+      client.close();
+    }),
+  });
+  const close = () => client.close();
+  let open = false;
   // Without a listener an error of the socket would end the process; what matters follows as `close`.
   client.on('error', () => undefined);
   client.on('close', () => {
-    if (closed) return;
-    closed = true;
-    options.onClose();
+    stop?.removeEventListener('abort', close);
+    if (open) options.onClose(told.throttle ?? imapFailure({ reason: client.byeReason ?? '' }));
+    open = false;
   });
   client.on('exists', ({ count, prevCount }: { count: number; prevCount: number }) => {
-    if (count > prevCount) options.onArrival();
+    if (count > prevCount) options.onArrival(count - prevCount);
   });
+  stop?.addEventListener('abort', close, { once: true });
+  if (stop?.aborted === true) close();
   try {
     await client.connect();
+    open = true;
   } catch (error) {
-    closed = true;
     client.close();
-    throw imapFailure(error);
+    throw told.throttle ?? imapFailure(error);
   }
-  return wrap(client, () => closed);
+  return sessionOf(client, {
+    failure: (error) => told.throttle ?? imapFailure(error),
+    onQuiet: () => options.onArrival(0),
+  });
 }
 
 function clientOptions(options: SessionOptions): ImapFlowOptions {
@@ -91,11 +122,12 @@ function clientOptions(options: SessionOptions): ImapFlowOptions {
       'accessToken' in login
         ? { user: login.user, accessToken: login.accessToken }
         : { user: login.user, pass: login.password },
-    // Google asks clients to name themselves (providers.md A.5).
-    clientInfo: { name: 'Twoway' },
-    logger: false,
+    // Google asks clients to name themselves (providers.md A.5). The empty ones would be the library's own.
+    clientInfo: { name: 'Twoway', version: '', vendor: '', 'support-url': '' },
     // The loop says when to listen; the library's own delay of 15 s would be a deaf window.
     disableAutoIdle: true,
+    // zlib holds some 300 KB for each connection, idle ones too, which is twice all the rest.
+    disableCompression: true,
     connectionTimeout: limits.connectMs,
     greetingTimeout: limits.greetingMs,
     socketTimeout: limits.silenceMs,
@@ -105,84 +137,135 @@ function clientOptions(options: SessionOptions): ImapFlowOptions {
   };
 }
 
-function wrap(client: ImapFlow, isClosed: () => boolean): Session {
+/**
+ * imapflow (2.10.2) waits out what Exchange suggests as a pause, up to five minutes and several times
+ * over, inside the call that was throttled; its log alone tells of it.
+ */
+function throttleListener(onThrottle: (hintMs: number) => void): NonNullable<ImapFlowOptions['logger']> {
+  const ignore = () => undefined;
+  const logger = {
+    debug: ignore,
+    info: ignore,
+    warn: (entry: { throttleDelay?: unknown }) => {
+      if (typeof entry.throttleDelay === 'number') onThrottle(entry.throttleDelay);
+    },
+    error: ignore,
+    fatal: ignore,
+    // Entries that nobody reads are not even made.
+    isLevelEnabled: (level: string) => level === 'warn',
+  };
+  return logger;
+}
+
+function sessionOf(client: ImapFlow, on: { failure(error: unknown): Failure; onQuiet(): void }): Session {
+  let calls = 0;
+  let listening = false;
   const call = async <T>(work: () => Promise<T>): Promise<T> => {
+    calls += 1;
     try {
       return await work();
     } catch (error) {
-      throw imapFailure(error);
+      throw on.failure(error);
+    } finally {
+      calls -= 1;
     }
   };
   const search = (query: { uid: string } | { since: Date }) =>
     call(async () => {
       const found = await client.search(query, { uid: true });
       // `false` is a refusal, not an empty answer (providers.md C.1).
-      if (found === false || found === undefined) throw new Error('SEARCH was refused');
-      return [...(found as number[])].sort((a, b) => a - b);
+      if (!Array.isArray(found)) throw refusal('SEARCH');
+      return found.sort((a, b) => a - b);
     });
+  const gmail = client.capabilities.has('X-GM-EXT-1');
+  const listsStatus = client.capabilities.has('LIST-STATUS');
   return {
-    gmail: client.capabilities.has('X-GM-EXT-1'),
-    list: () =>
-      call(async () =>
-        (await client.list()).map((folder) => ({
-          path: folder.path,
-          specialUse: folder.specialUse,
-          closed: ['\\Noselect', '\\NonExistent'].some((flag) => folder.flags.has(flag)),
-        })),
-      ),
+    gmail,
+    listsStatus,
+    list: () => call(async () => (await client.list(listsStatus ? { statusQuery } : {})).map(listed)),
     open: (path) =>
       call(async () => {
         const opened = await client.mailboxOpen(path, { readOnly: true });
-        return { uidValidity: Number(opened.uidValidity), uidNext: opened.uidNext || null };
+        return observed(opened);
       }),
-    status: (paths) =>
+    status: (path) =>
       call(async () => {
-        const found = new Map<string, Observed>();
-        for (const path of paths) {
-          const status = await client
-            .status(path, { uidNext: true, uidValidity: true })
-            .catch((error: unknown) => {
-              if (isClosed()) throw error;
-              return false as const;
-            });
-          if (status === false) continue;
-          found.set(path, { uidValidity: Number(status.uidValidity), uidNext: status.uidNext ?? null });
+        try {
+          const status = await client.status(path, statusQuery);
+          return status === false ? null : observed(status);
+        } catch (error) {
+          // The library's own word for a folder that LIST does not show either.
+          if ((error as { code?: string }).code === 'NotFound') return null;
+          throw error;
         }
-        return found;
       }),
-    uidsFrom: async (fromUid) => {
-      const found = await search({ uid: `${fromUid}:*` });
-      // `n:*` names the last message even when its UID is below n (RFC 9051 §6.4.9).
-      return found.filter((uid) => uid >= fromUid);
-    },
+    uids: (set) => search({ uid: set }),
     uidsSince: (since) => search({ since: new Date(since) }),
-    headers: (uids) => call(() => fetchHeaders(client, uids)),
+    headers: (uids, onWhole) => call(() => fetchHeaders(client, uids, { gmail, onWhole })),
+    marks: (uids) => call(() => fetchMarks(client, uids, gmail)),
     bodies: (uids) => call(() => fetchBodies(client, uids)),
     idle: () => {
-      // Resolves when another command ends it, and resolves false when the server ends the session:
-      // `close` tells that.
-      client.idle().catch(() => client.close());
+      if (listening) return;
+      listening = true;
+      client.idle().then(
+        () => {
+          listening = false;
+          // Neither a call of ours nor the end of the connection: the server, or the library's watchdog.
+          if (calls === 0 && !client.isClosed) on.onQuiet();
+        },
+        () => client.close(),
+      );
     },
     close: () => client.close(),
   };
 }
 
-async function fetchHeaders(client: ImapFlow, uids: string): Promise<Seen[]> {
-  const gmail = client.capabilities.has('X-GM-EXT-1');
-  const found = await client.fetchAll(
-    uids,
-    {
-      uid: true,
-      flags: true,
-      internalDate: true,
-      size: true,
-      bodyStructure: true,
-      headers: [...headerFieldNames],
-      ...(gmail ? { threadId: true, labels: true } : {}),
-    },
-    { uid: true },
+const statusQuery = { uidNext: true, uidValidity: true };
+
+function refusal(command: string): Failure {
+  return new Failure('temporary', commandRefused, `the provider refused ${command}`);
+}
+
+function listed(folder: ListResponse): Listed {
+  const { path, flags, specialUse, status } = folder;
+  const stands = status !== undefined && !('error' in status) ? observed(status) : null;
+  return { path, attributes: flags, specialUse, observed: stands };
+}
+
+function observed(state: { uidValidity?: bigint | undefined; uidNext?: number | undefined }): Observed {
+  return { uidValidity: Number(state.uidValidity ?? 0), uidNext: state.uidNext || null };
+}
+
+async function fetchHeaders(
+  client: ImapFlow,
+  uids: string,
+  { gmail, onWhole }: { gmail: boolean; onWhole: (() => void) | undefined },
+): Promise<Seen[]> {
+  const query = { ...markQuery(gmail), bodyStructure: true, headers: [...headerFieldNames] };
+  const found = await client.fetchAll(uids, query, { uid: true });
+  // Servers slip in rows of other messages whose flags have changed (RFC 9051 §7.5.2).
+  const rows = found.filter((row) => row.headers !== undefined);
+  const last = Math.max(0, ...rows.map((row) => row.seq));
+  if (client.mailbox !== false && last >= client.mailbox.exists) onWhole?.();
+  return seenOf(rows, gmail);
+}
+
+async function fetchMarks(client: ImapFlow, uids: string, gmail: boolean): Promise<Seen[]> {
+  const found = await client.fetchAll(uids, markQuery(gmail), { uid: true });
+  return seenOf(
+    found.filter((row) => row.size !== undefined),
+    gmail,
   );
-  return found.map((message) => seen(message, gmail)).sort((a, b) => a.uid - b.uid);
+}
+
+function markQuery(gmail: boolean): FetchQueryObject {
+  const own = { uid: true, flags: true, internalDate: true, size: true };
+  return gmail ? { ...own, threadId: true, labels: true } : own;
+}
+
+function seenOf(rows: readonly FetchMessageObject[], gmail: boolean): Seen[] {
+  const byUid = new Map(rows.map((row) => [row.uid, seen(row, gmail)]));
+  return [...byUid.values()].sort((a, b) => a.uid - b.uid);
 }
 
 function seen(message: FetchMessageObject, gmail: boolean): Seen {

@@ -1,28 +1,48 @@
 import { randomUUID } from 'node:crypto';
-import { messageOf } from '../lib/failure.ts';
-import { createWaker } from '../lib/waker.ts';
+import type { Clock } from '../lib/clock.ts';
 import type { MailboxId } from '../lib/id.ts';
-import { leaseMailboxes, releaseLeases, renewLeases } from '../store/mailboxes.ts';
-
+import { createWaker } from '../lib/waker.ts';
+import type { Waker } from '../lib/waker.ts';
+import {
+  enterNode,
+  keepNode,
+  leaseMailboxes,
+  leaveNode,
+  readLeased,
+  releaseMailboxes,
+} from '../store/mailboxes.ts';
+import type { NodeInstance } from '../store/mailboxes.ts';
+import { createGate } from './gate.ts';
 import { startListener } from './listener.ts';
 import type { Listener, ListenerDeps } from './listener.ts';
+import { placeOfError } from './trouble.ts';
 
-/** All in milliseconds but the count. */
+/** All in milliseconds but the counts. */
 export type SupervisorLimits = {
   /** How long a node may be silent before others take its mailboxes over. */
   leaseMs: number;
-  /** How often leases are renewed and free mailboxes looked for. */
+  /** How often a node is heard of, and free mailboxes are looked for. */
   beatMs: number;
-  /** Most listeners that one beat starts, so that a start floods neither us nor the providers. */
+  /** Most listeners that one beat starts or hands over, so that it floods neither us nor the providers. */
   startsPerBeatMax: number;
+  /** Most connections that are being opened at the same time. */
+  loginsMax: number;
+  /** Most batches of catch-ups at the same time; each may hold 16 MiB of bodies. */
+  batchesMax: number;
 };
 
-export const supervisorLimits: SupervisorLimits = { leaseMs: 30_000, beatMs: 5_000, startsPerBeatMax: 200 };
+export const supervisorLimits: SupervisorLimits = {
+  leaseMs: 30_000,
+  beatMs: 5_000,
+  startsPerBeatMax: 200,
+  loginsMax: 40,
+  batchesMax: 8,
+};
 
 /** Which listeners run on this node. */
 export type Supervisor = {
   start(): void;
-  /** Ends every listener and gives the leases back. */
+  /** Ends every listener and gives their mailboxes back. */
   stop(): Promise<void>;
   /**
    * Something about a mailbox changed (it was connected, ended, or a send wants its Sent folder
@@ -33,80 +53,146 @@ export type Supervisor = {
   size(): number;
 };
 
+type Node = {
+  deps: ListenerDeps;
+  limits: SupervisorLimits;
+  listeners: Map<MailboxId, Listener>;
+  /** Listeners that are being stopped; their mailboxes are given back when they are done. */
+  ending: Map<MailboxId, Promise<void>>;
+} & NodeInstance;
+
 /**
  * Leases mailboxes and runs a listener for each. A mailbox is listened to by one node at a time: a
- * node that cannot renew its leases stops its listeners before they run out.
+ * node that cannot say that it is there stops its listeners before others take them over. (Should two
+ * listen for a moment all the same, filing lets only one of them move a folder's cursor.)
+ *
+ * `nodeId` tells this node from others and is the same after a restart: it finds its mailboxes again
+ * at once, however it ended.
  */
-export function createSupervisor(deps: ListenerDeps, limits: SupervisorLimits): Supervisor {
-  const owner = randomUUID();
-  const listeners = new Map<MailboxId, Listener>();
+export function createSupervisor(
+  deps: Omit<ListenerDeps, 'gates'>,
+  limits: SupervisorLimits,
+  nodeId: string,
+): Supervisor {
+  const gates = { logins: createGate(limits.loginsMax), batches: createGate(limits.batchesMax) };
+  const node: Node = {
+    deps: { ...deps, gates },
+    limits,
+    id: nodeId,
+    instance: randomUUID(),
+    listeners: new Map(),
+    ending: new Map(),
+  };
   const waker = createWaker(deps.clock);
   const stopping = new AbortController();
   let running: Promise<void> = Promise.resolve();
-  let renewedAt = deps.clock.now();
-
-  const end = async (ids: readonly MailboxId[]) => {
-    await Promise.all(ids.map((id) => listeners.get(id)?.stop()));
-    await releaseLeases(deps.filing.db, owner, ids);
-  };
-
-  const begin = (id: MailboxId) => {
-    const listener = startListener(deps, id);
-    listeners.set(id, listener);
-    void listener.done.then(() => {
-      if (listeners.get(id) === listener) listeners.delete(id);
-      waker.wake();
-    });
-  };
-
-  const beat = async () => {
-    const { db } = deps.filing;
-    const mine = await renewLeases(db, { owner, leaseMs: limits.leaseMs });
-    renewedAt = deps.clock.now();
-    await end([...listeners.keys()].filter((id) => !mine.has(id)));
-    // A listener that ended by itself: its lease is renewed above, and it begins again here.
-    for (const id of mine) if (!listeners.has(id)) begin(id);
-    const leased = await leaseMailboxes(db, {
-      owner,
-      leaseMs: limits.leaseMs,
-      limit: limits.startsPerBeatMax,
-    });
-    for (const id of leased) begin(id);
-    return leased.length === limits.startsPerBeatMax;
-  };
-
-  const run = async () => {
-    let more = false;
-    while (!stopping.signal.aborted) {
-      await waker.wait(more ? 0 : limits.beatMs);
-      if (stopping.signal.aborted) return;
-      try {
-        more = await beat();
-      } catch (error) {
-        more = false;
-        deps.log.warn({ error: messageOf(error) }, 'leases could not be renewed');
-        if (deps.clock.now() - renewedAt > limits.leaseMs - 2 * limits.beatMs) {
-          await Promise.all([...listeners.values()].map((listener) => listener.stop()));
-        }
-      }
-    }
-  };
-
   return {
     start: () => {
-      waker.wake();
-      running = run();
+      running = run(node, waker, stopping.signal);
     },
     stop: async () => {
       stopping.abort();
       waker.wake();
       await running;
-      await end([...listeners.keys()]);
+      await Promise.all([...node.listeners.values()].map((listener) => listener.stop()));
+      await Promise.all(node.ending.values());
+      await leaveNode(deps.filing.db, node);
     },
     wake: (mailboxId) => {
-      listeners.get(mailboxId)?.wake();
+      node.listeners.get(mailboxId)?.wake();
       waker.wake();
     },
-    size: () => listeners.size,
+    size: () => node.listeners.size,
   };
+}
+
+async function run(node: Node, waker: Waker, stop: AbortSignal): Promise<void> {
+  const { clock, log } = node.deps;
+  const { leaseMs, beatMs } = node.limits;
+  let entered = false;
+  let more = true;
+  let keptAt = clock.now();
+  while (!stop.aborted) {
+    await waker.wait(more ? 0 : beatMs);
+    if (stop.aborted) return;
+    const startedAt = clock.now();
+    // Two beats are left for stopping.
+    const lostAt = keptAt + leaseMs - 2 * beatMs;
+    try {
+      if (!entered) await enterNode(node.deps.filing.db, node, leaseMs);
+      entered = true;
+      more = await answeredBy(Math.max(lostAt, startedAt + beatMs), clock, beat(node));
+      keptAt = startedAt;
+    } catch (error) {
+      log.warn({ ...placeOfError(error) }, 'this node could not say that it is there');
+      more = false;
+      if (error instanceof Replaced) {
+        Object.assign(node, { id: randomUUID(), instance: randomUUID() });
+        entered = false;
+      } else if (clock.now() < lostAt) continue;
+      for (const id of node.listeners.keys()) end(node, id);
+    }
+  }
+}
+
+/** Another process calls itself by the same name; it came later and has the mailboxes now. */
+class Replaced extends Error {}
+
+/** Answers whether there is more to do at once. */
+async function beat(node: Node): Promise<boolean> {
+  const { db } = node.deps.filing;
+  const { leaseMs, startsPerBeatMax } = node.limits;
+  const there = await keepNode(db, node, leaseMs);
+  if (there === null) throw new Replaced('another process uses the name of this node');
+  const mine = await readLeased(db, node.id);
+  for (const id of node.listeners.keys()) if (!mine.has(id)) end(node, id);
+  // Also one whose listener ended by itself: by an error of its own, or until a person had acted.
+  for (const id of mine) begin(node, id);
+  const share = Math.ceil(there.mailboxes / Math.max(1, there.nodes));
+  const tooMany = [...node.listeners.keys()].slice(share);
+  for (const id of tooMany.slice(0, startsPerBeatMax)) end(node, id);
+  const free = Math.min(share - node.listeners.size, startsPerBeatMax);
+  const leased = free > 0 ? await leaseMailboxes(db, node.id, free) : [];
+  for (const id of leased) begin(node, id);
+  return leased.length === startsPerBeatMax;
+}
+
+function begin(node: Node, id: MailboxId): void {
+  if (node.listeners.has(id) || node.ending.has(id)) return;
+  const listener = startListener(node.deps, id);
+  node.listeners.set(id, listener);
+  void listener.done.then(() => {
+    if (node.listeners.get(id) === listener) node.listeners.delete(id);
+  });
+}
+
+/** Stops a listener, without waiting for that, and then gives its mailbox back. */
+function end(node: Node, id: MailboxId): void {
+  const listener = node.listeners.get(id);
+  if (listener === undefined) return;
+  node.listeners.delete(id);
+  const { log, filing } = node.deps;
+  const nodeId = node.id;
+  const ended = listener
+    .stop()
+    .then(() => releaseMailboxes(filing.db, nodeId, [id]))
+    .catch((error: unknown) =>
+      log.warn({ mailbox: id, ...placeOfError(error) }, 'a mailbox stays leased until this node is gone'),
+    )
+    .finally(() => node.ending.delete(id));
+  node.ending.set(id, ended);
+}
+
+/** Rejects when there is no answer by then; the answer, should it come, finds nobody. */
+async function answeredBy<T>(at: number, clock: Clock, answer: Promise<T>): Promise<T> {
+  const done = new AbortController();
+  const late = clock.sleep(at - clock.now(), done.signal).then((): never => {
+    throw new Error('the database does not answer');
+  });
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    done.abort();
+    late.catch(() => undefined);
+  }
 }

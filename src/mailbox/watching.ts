@@ -1,244 +1,248 @@
 import { Failure } from '../lib/failure.ts';
-import { saveFolders } from '../store/folders.ts';
 import { setMailboxState } from '../store/connections.ts';
+import { saveFolders } from '../store/folders.ts';
 import { saveProgress } from '../store/mailboxes.ts';
 import type { Mailbox } from '../store/mailboxes.ts';
-import type { Bell } from './bell.ts';
-import type { ListenerDeps } from './listener.ts';
-import { lookInto } from './looking.ts';
-import type { Look, Looked, Watched } from './looking.ts';
-import { planFolder, roleOf, watchOf } from './plan.ts';
-import type { Watch } from './plan.ts';
+import type { ListenerDeps, Listening } from './listener.ts';
+import type { Look, Watched } from './looking.ts';
+import { roleOf, watchOf } from './plan.ts';
+import type { Listed, Watch } from './plan.ts';
+import { catchUp, lookEverywhere, lookWhereWoken, swept } from './round.ts';
+import type { Line, Round } from './round.ts';
 import { openSession } from './session.ts';
-import type { Login, Session } from './session.ts';
+import type { Login, Session, SessionOptions } from './session.ts';
 
-type Round = {
-  deps: ListenerDeps;
-  mailbox: Mailbox;
-  look: Look;
-  watch: Watch;
-  folders: Map<string, Watched>;
-  /** By the path that each has open; the first one also looks into the swept folders. */
-  sessions: Map<string, Session>;
-  bell: Bell;
-  stop: AbortSignal;
-  closed(): boolean;
-};
+/** Why a session with the provider ended: a connection that closed says what the server said. */
+export type Ending = 'stopped' | 'folders_changed' | Failure;
 
 /**
  * What happens between login and the end of a session: list the folders, catch up, then listen and
- * look until a connection closes or the listener is stopped. Resolves at either; rejects when
- * something fails.
+ * look until a connection closes or the listener is stopped. Resolves then; rejects when something
+ * fails.
  */
 export async function watchMailbox(
   deps: ListenerDeps,
   mailbox: Mailbox,
   login: Login,
-  signals: { stop: AbortSignal; bell: Bell },
-): Promise<void> {
-  const { bell, stop } = signals;
+  listening: Listening,
+): Promise<Ending> {
   const opened: Session[] = [];
-  let closed = false;
-  const connect = async (path: { open: string }) => {
-    const server = mailbox.servers?.imap ?? deps.providerOf(mailbox).imap;
-    if (server === null) throw new Failure('operator', 'no_imap_server', 'no IMAP server is configured');
-    const session = await openSession({
-      server,
-      login,
-      onArrival: () => {
-        bell.woken.add(path.open);
-        bell.wake();
-      },
-      onClose: () => {
-        closed = true;
-        bell.wake();
-      },
-    });
+  let closed: Failure | null = null;
+  const connect = async (path: string): Promise<Line> => {
+    const place = { path };
+    const session = await deps.gates.logins(async () =>
+      openSession({
+        ...(await serverOf(deps, mailbox)),
+        login,
+        stop: listening.stop,
+        onArrival: (announced) => listening.bell.ring(place.path, announced),
+        onClose: (why) => {
+          closed ??= why;
+          listening.bell.wake();
+        },
+      }),
+    );
     opened.push(session);
-    return session;
+    return Object.assign(place, { session });
   };
   try {
-    const path = { open: '' };
-    const first = await connect(path);
-    const { watch, folders } = await readFolders(deps, mailbox, first);
-    path.open = watch.idle[0] ?? '';
-    const sessions = new Map([[path.open, first]]);
-    for (const more of watch.idle.slice(1)) sessions.set(more, await connect({ open: more }));
-    await listen({
+    const first = await connect('');
+    const listed = await first.session.list();
+    const { watch, folders } = await adopt(deps, mailbox, first.session, { listed, known: new Map() });
+    if (watch.idle[0] === undefined)
+      throw new Failure('temporary', 'no_inbox', 'the provider lists no inbox');
+    first.path = watch.idle[0];
+    const round: Round = {
       deps,
       mailbox,
-      look: lookOf(deps, mailbox),
+      listening,
+      look: lookOf(deps, mailbox, listening, (messages) => tellBacklog(round, messages)),
       watch,
       folders,
-      sessions,
-      bell,
-      stop,
+      lines: [first],
+      again: new Map(),
+      behind: false,
       closed: () => closed,
-    });
+    };
+    for (const path of watch.idle.slice(1)) await addLine(round, () => connect(path));
+    return await listen(round, listed);
   } finally {
     for (const session of opened) session.close();
   }
 }
 
-function lookOf(deps: ListenerDeps, mailbox: Mailbox): Look {
+async function serverOf(
+  deps: ListenerDeps,
+  mailbox: Mailbox,
+): Promise<Pick<SessionOptions, 'server' | 'address'>> {
+  const named = mailbox.servers?.imap;
+  // Looked up each time: a name that was public when it was given may lead elsewhere by now.
+  if (named !== undefined) return { server: named, address: (await deps.resolveHost(named.host)).address };
+  const server = deps.providerOf(mailbox).imap;
+  if (server === null) throw new Failure('operator', 'no_imap_server', 'no IMAP server is configured');
+  return { server };
+}
+
+function lookOf(
+  deps: ListenerDeps,
+  mailbox: Mailbox,
+  { bell, gained, troubles }: Listening,
+  onBacklog: Look['onBacklog'],
+): Look {
   return {
     mailboxId: mailbox.id,
-    syncSince: mailbox.syncSince ?? deps.clock.now(),
+    // What came before was judged in the folder where it was then, under the UID that it had then.
+    since: Math.max(mailbox.syncSince ?? deps.clock.now(), mailbox.caughtUpTo ?? 0),
     filing: deps.filing,
-    onBacklog: async (backlog) => {
-      const { db, wakePublisher } = deps.filing;
-      await saveProgress(db, mailbox.id, { caughtUpTo: null, sentLookedAt: null, backlog });
-      const told = await setMailboxState(db, mailbox.id, {
-        state: 'catching_up',
-        reason: null,
-        nextTryAt: null,
-      });
-      if (told) wakePublisher();
+    log: deps.log,
+    gate: deps.gates.batches,
+    troubles,
+    answerMs: deps.limits.answerMs,
+    onBacklog,
+    onWhole: (folder) => bell.clear(folder.path),
+    onStored: (subAccounts) => {
+      for (const sub of subAccounts) gained.set(sub, (gained.get(sub) ?? 0) + 1);
     },
   };
 }
 
-async function readFolders(
+/** Brings what is known of the folders in line with a listing; folders keep their place in memory. */
+async function adopt(
   deps: ListenerDeps,
   mailbox: Mailbox,
   session: Session,
+  { listed, known }: { listed: readonly Listed[]; known: ReadonlyMap<string, Watched> },
 ): Promise<{ watch: Watch; folders: Map<string, Watched> }> {
-  const listed = (await session.list()).filter((folder) => !folder.closed);
-  const saved = await saveFolders(
-    deps.filing.db,
-    mailbox.id,
-    listed.map((folder) => ({ path: folder.path, role: roleOf(folder) })),
-  );
-  const present = saved.filter((folder) => !folder.missing);
   const provider = deps.providerOf(mailbox);
-  const watch = watchOf(present, {
+  const folders = listed.flatMap((folder) => {
+    const role = roleOf(folder);
+    return role === null ? [] : [{ path: folder.path, role }];
+  });
+  const watch = watchOf(folders, {
     gmailExtensions: provider.strategy === 'all_mail' && session.gmail,
     connectionsMax: provider.imapConnectionsMax,
   });
-  if (watch.idle.length === 0) throw new Failure('temporary', 'no_inbox', 'the provider lists no inbox');
-  return { watch, folders: new Map(present.map((folder) => [folder.path, folder])) };
+  // A listing is evidence, no proof: one without an inbox changes nothing.
+  if (watch.idle.length === 0) return { watch, folders: new Map(known) };
+  const saved = await saveFolders(deps.filing.db, mailbox.id, folders);
+  const present = saved.filter((folder) => !folder.missing);
+  return {
+    watch,
+    folders: new Map(
+      present.map((folder) => [
+        folder.path,
+        Object.assign(known.get(folder.path) ?? { lateSince: null, ...folder }, { role: folder.role }),
+      ]),
+    ),
+  };
 }
 
-async function listen(round: Round): Promise<void> {
-  const { deps, bell, stop, sessions, closed } = round;
-  const startedAt = deps.clock.now();
-  let lookedAt = startedAt;
-  let listedAt = startedAt;
-  await goLive(round, startedAt, await openAndCatchUp(round));
-  while (!stop.aborted && !closed()) {
-    for (const session of sessions.values()) session.idle();
-    await bell.wait(Math.max(0, lookedAt + deps.limits.lookEveryMs - deps.clock.now()));
-    if (stop.aborted || closed()) return;
-    const now = deps.clock.now();
-    // A new listing may need other connections: the simplest way to have them is to begin again.
-    if (now - listedAt >= deps.limits.listEveryMs) {
-      listedAt = now;
-      if (await foldersChanged(round)) return;
-    }
-    if (bell.everything || now - lookedAt >= deps.limits.lookEveryMs) {
-      bell.everything = false;
-      bell.woken.clear();
-      lookedAt = now;
-      await lookEverywhere(round);
-      await saveProgress(deps.filing.db, round.mailbox.id, {
-        caughtUpTo: now,
-        sentLookedAt: now,
-        backlog: 0,
-      });
-    } else {
+/** A further connection; where the provider allows no more, its folder is swept, and the others go on. */
+async function addLine(round: Round, connect: () => Promise<Line>): Promise<void> {
+  try {
+    round.lines.push(await connect());
+  } catch (error) {
+    if (!(error instanceof Failure) || error.code !== 'too_many_connections') throw error;
+    round.deps.log.warn({}, 'the provider allows no further connection; its folder is swept instead');
+  }
+}
+
+async function listen(round: Round, firstListed: readonly Listed[]): Promise<Ending> {
+  const { deps, listening } = round;
+  const { clock, limits } = deps;
+  let lookedAt = clock.now();
+  let listedAt = lookedAt;
+  const whole = await catchUp(round, firstListed);
+  await goLive(round, { caughtUpTo: whole ? lookedAt : null, afterOutage: endsOutage(round, lookedAt) });
+  listening.onLive();
+  for (;;) {
+    for (const line of round.lines) line.session.idle();
+    const next = Math.min(lookedAt + limits.lookEveryMs, ...[...round.again.values()].map(({ at }) => at));
+    await listening.bell.wait(Math.max(0, next - clock.now()));
+    if (listening.stop.aborted) return 'stopped';
+    const why = round.closed();
+    if (why !== null) return why;
+    const now = clock.now();
+    const wanted = listening.bell.takeAll();
+    if (!wanted && now < lookedAt + limits.lookEveryMs) {
       await lookWhereWoken(round);
+      if (round.behind) await goLive(round, { caughtUpTo: null, afterOutage: false });
+      continue;
     }
+    lookedAt = now;
+    const isListed = listsAnyway(round) || now >= listedAt + limits.listEveryMs;
+    const listed = isListed ? await round.lines[0].session.list() : null;
+    if (listed !== null) {
+      listedAt = now;
+      if (!(await follow(round, listed))) return 'folders_changed';
+    }
+    const caughtUpTo = (await lookEverywhere(round, listed)) ? now : null;
+    if (round.behind) await goLive(round, { caughtUpTo, afterOutage: false });
+    else await noteProgress(round, { caughtUpTo, backlog: 0 });
   }
 }
 
-/** EXAMINE and catch up in each watched folder; answers how many messages were stored. */
-async function openAndCatchUp(round: Round): Promise<number> {
-  let stored = 0;
-  for (const [path, session] of round.sessions) {
-    stored += (await judged(round, path, session, await session.open(path))).stored;
-  }
-  return stored + (await sweep(round));
+/** Where the server tells with the list how each folder stands, listing costs less than asking each. */
+function listsAnyway(round: Round): boolean {
+  return round.lines[0].session.listsStatus && swept(round).length > 1;
 }
 
-async function goLive(round: Round, startedAt: number, stored: number): Promise<void> {
-  const { deps, mailbox } = round;
-  const { db, wakePublisher } = deps.filing;
-  await saveProgress(db, mailbox.id, { caughtUpTo: startedAt, sentLookedAt: startedAt, backlog: 0 });
-  // An outage ends with the number of messages that it had held back (C7); a first connect does not.
-  const recovered = mailbox.caughtUpTo !== null && mailbox.state !== 'live' ? { recovered: stored } : {};
-  const told = await setMailboxState(db, mailbox.id, {
-    state: 'live',
+/** Takes a new listing in; false when it asks for other connections than there are. */
+async function follow(round: Round, listed: readonly Listed[]): Promise<boolean> {
+  const { deps, mailbox, folders } = round;
+  const isKnown = (folder: Listed) => folders.get(folder.path)?.role === (roleOf(folder) ?? undefined);
+  const mine = listed.filter((folder) => roleOf(folder) !== null);
+  if (mine.length === folders.size && mine.every(isKnown)) return true;
+  const found = await adopt(deps, mailbox, round.lines[0].session, { listed, known: folders });
+  if (found.watch.idle.length === 0) {
+    deps.log.warn({}, 'the provider listed no inbox; the listing is left aside');
+    return true;
+  }
+  if (found.watch.idle.join('\n') !== round.watch.idle.join('\n')) return false;
+  round.watch = found.watch;
+  round.folders = found.folders;
+  return true;
+}
+
+/** Whether what was found by catching up had been held back: by an outage, or because nobody was listening (C7). */
+function endsOutage({ mailbox, deps }: Round, now: number): boolean {
+  const { caughtUpTo, state } = mailbox;
+  return caughtUpTo !== null && (state !== 'live' || now - caughtUpTo > deps.limits.outageMs);
+}
+
+async function tellBacklog(round: Round, backlog: number): Promise<void> {
+  round.behind = true;
+  await noteProgress(round, { caughtUpTo: null, backlog });
+  await tell(round, { state: 'catching_up' });
+}
+
+/** Everything that is there has been judged; all that came up to `caughtUpTo` is, null where that is not known. */
+async function goLive(
+  round: Round,
+  { caughtUpTo, afterOutage }: { caughtUpTo: number | null; afterOutage: boolean },
+): Promise<void> {
+  round.behind = false;
+  await noteProgress(round, { caughtUpTo, backlog: 0 });
+  const { gained } = round.listening;
+  await tell(round, { state: 'live', ...(afterOutage ? { recovered: gained } : {}) });
+}
+
+async function noteProgress(
+  { deps, mailbox }: Round,
+  { caughtUpTo, backlog }: { caughtUpTo: number | null; backlog: number },
+): Promise<void> {
+  // Sent is among what was looked at to its end.
+  await saveProgress(deps.filing.db, mailbox.id, { caughtUpTo, sentLookedAt: caughtUpTo, backlog });
+}
+
+async function tell(
+  { deps, mailbox }: Round,
+  next: { state: 'live' | 'catching_up'; recovered?: ReadonlyMap<string, number> },
+): Promise<void> {
+  const change = await setMailboxState(deps.filing.db, mailbox.id, {
+    ...next,
     reason: null,
     nextTryAt: null,
-    ...recovered,
   });
-  if (told) wakePublisher();
-}
-
-/** The safety net: open folders are asked for newer UIDs, the others for their UIDNEXT. */
-async function lookEverywhere(round: Round): Promise<void> {
-  for (const [path, session] of round.sessions) await judged(round, path, session, null);
-  await sweep(round);
-}
-
-async function sweep(round: Round): Promise<number> {
-  const [entry] = round.sessions;
-  if (entry === undefined || round.watch.sweep.length === 0) return 0;
-  const [ownPath, session] = entry;
-  let stored = 0;
-  let moved = false;
-  for (const [path, observed] of await session.status(round.watch.sweep)) {
-    const folder = round.folders.get(path);
-    if (folder === undefined || planFolder(folder, observed).step === 'nothing') continue;
-    moved = true;
-    stored += (await judged(round, path, session, await session.open(path))).stored;
-  }
-  // While it was in other folders, its own may have got mail.
-  if (moved) stored += (await judged(round, ownPath, session, await session.open(ownPath))).stored;
-  return stored;
-}
-
-async function lookWhereWoken(round: Round): Promise<void> {
-  for (const path of [...round.bell.woken]) {
-    round.bell.woken.delete(path);
-    const session = round.sessions.get(path);
-    if (session === undefined) continue;
-    for (let again = 0; again < 3; again += 1) {
-      if ((await judged(round, path, session, null)).judged > 0) break;
-      // Announced, and not fetchable yet (Exchange, providers.md B.4, 2026-11).
-      await round.deps.clock.sleep(round.deps.limits.announcedMs, round.stop);
-    }
-  }
-}
-
-/** `observed` null: the folder is open already, and only newer UIDs are asked for. */
-async function judged(
-  round: Round,
-  path: string,
-  session: Session,
-  observed: Awaited<ReturnType<Session['open']>> | null,
-): Promise<Looked> {
-  const folder = round.folders.get(path);
-  if (folder === undefined) throw new Error('a folder is watched that was not listed');
-  const looked = await lookInto(
-    round.look,
-    session,
-    folder,
-    observed ?? { uidValidity: folder.uidValidity ?? 0, uidNext: null },
-  );
-  if (looked.stopped !== null) {
-    throw new Failure(
-      'temporary',
-      looked.stopped,
-      'the provider contradicts what it said before; nothing is changed for it',
-    );
-  }
-  return looked;
-}
-
-async function foldersChanged(round: Round): Promise<boolean> {
-  const [session] = round.sessions.values();
-  if (session === undefined) return false;
-  const { watch } = await readFolders(round.deps, round.mailbox, session);
-  return JSON.stringify(watch) !== JSON.stringify(round.watch);
+  if (change === 'announced') deps.filing.wakePublisher();
 }

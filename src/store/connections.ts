@@ -2,9 +2,10 @@ import { connectionStates } from '../provider/connection-states.ts';
 import type { ConnectionState, MailboxState } from '../provider/connection-states.ts';
 import type { ProviderName } from '../provider/providers.ts';
 import type { ConnectionId, MailboxId } from '../lib/id.ts';
-import { rows } from './database.ts';
+import { rows, run } from './database.ts';
 import type { Db } from './database.ts';
 import { recordEvents } from './events.ts';
+import type { NewEvent } from './events.ts';
 import { timestamp } from './timestamp.ts';
 
 /** A connection, as the API and the events show it (C5). */
@@ -93,16 +94,31 @@ function shown(found: readonly { connection: ConnectionRow }[]): PublicConnectio
   return found.map(({ connection }) => ({ ...connection, remedy: connectionStates[connection.state] }));
 }
 
+/** What setMailboxState came to. `outdated`: a newer credential came in between, and nothing was changed. */
+export type StateChange = 'announced' | 'unchanged' | 'outdated';
+
 /**
  * Sets the mailbox's own state and passes it on to its active connections, with one event for each
- * that changes (C5: the same state is never announced twice in a row). `stored` is how many messages
- * an outage had held back; they are told with the recovery. Answers whether anything was announced.
+ * that changes (C5: the same state is never announced twice in a row; a new reason or next try alone
+ * is no event). Locks the mailbox before its connections, as everybody does.
  */
 export async function setMailboxState(
   db: Db,
   mailboxId: MailboxId,
-  next: { state: MailboxState; reason: string | null; nextTryAt: number | null; recovered?: number },
-): Promise<boolean> {
+  next: {
+    state: MailboxState;
+    reason: string | null;
+    /** ms since the epoch. */
+    nextTryAt: number | null;
+    /** Only while the credential is still this one: what was found out about an older one is no news. */
+    credentialVersion?: number;
+    /**
+     * How many messages of each sub-account an outage had held back; told to the connections that
+     * were not `live`, and to those for which there were any (C7).
+     */
+    recovered?: ReadonlyMap<string, number>;
+  },
+): Promise<StateChange> {
   return db.transaction(async (tx) => {
     const values = {
       mailboxId,
@@ -110,50 +126,56 @@ export async function setMailboxState(
       reason: next.reason,
       nextTryAt: next.nextTryAt === null ? null : new Date(next.nextTryAt),
     };
-    await rows(
+    const mailbox = await run(
       tx,
       `update mailboxes set state = :state, state_reason = :reason, next_try_at = :nextTryAt::timestamptz, updated_at = now(),
               state_since = case when state = :state then state_since else now() end
-        where id = :mailboxId returning id`,
+        where id = :mailboxId and token_version = coalesce(:credentialVersion::bigint, token_version)`,
+      { ...values, credentialVersion: next.credentialVersion ?? null },
+    );
+    if (mailbox === 0) return 'outdated';
+    const active = await rows<{ id: ConnectionId; sub: string; was: ConnectionState }>(
+      tx,
+      `select id, sub_account_id as sub, state as was from connections
+        where mailbox_id = :mailboxId and ended_at is null and state <> 'paused' order by id for no key update`,
       values,
     );
-    const changed = await rows<{ id: ConnectionId; was: ConnectionState }>(
+    await run(
       tx,
-      `update connections c set state = :state, state_reason = :reason, next_try_at = :nextTryAt::timestamptz,
-              state_since = case when c.state = :state then c.state_since else now() end
-         from connections old
-        where old.id = c.id and c.mailbox_id = :mailboxId and c.ended_at is null and c.state <> 'paused'
-          and (c.state, c.state_reason) is distinct from (:state, :reason::text)
-       returning c.id, old.state as was`,
-      values,
+      `update connections set state = :state, state_reason = :reason, next_try_at = :nextTryAt::timestamptz,
+              state_since = case when state = :state then state_since else now() end
+        where id = any(:ids)
+          and (state, state_reason, next_try_at) is distinct from (:state, :reason::text, :nextTryAt::timestamptz)`,
+      { ...values, ids: active.map((row) => row.id) },
     );
-    const announced = changed.filter((row) => row.was !== next.state);
-    await tellStates(
-      tx,
-      announced.map((row) => row.id),
-      next.recovered ?? null,
-    );
-    return announced.length > 0;
+    const told = active.map(({ id, sub, was }) => {
+      const changed = was !== next.state;
+      const held = next.recovered?.get(sub) ?? 0;
+      return { id, changed, recovered: next.recovered !== undefined && (changed || held > 0) ? held : null };
+    });
+    return (await tell(tx, told)) ? 'announced' : 'unchanged';
   });
 }
 
-/** Records `connection.state_changed` for each, and `connection.recovered` where an outage ended. */
-async function tellStates(tx: Db, ids: readonly ConnectionId[], recovered: number | null): Promise<void> {
-  const connections = ids.length === 0 ? [] : await readConnections(tx, ids);
-  await recordEvents(
-    tx,
-    connections.flatMap((connection) => {
-      const common = { sub_account_id: connection.sub_account_id, order_keys: [connection.id] };
-      const changed = { ...common, type: 'connection.state_changed' as const, data: connection };
-      if (recovered === null) return [changed];
-      return [
-        changed,
-        {
-          ...common,
-          type: 'connection.recovered' as const,
-          data: { ...connection, recovered_messages: recovered },
-        },
-      ];
-    }),
+/** Records `connection.state_changed` for each that changed, and `connection.recovered` where an outage ended. */
+async function tell(
+  tx: Db,
+  told: readonly { id: ConnectionId; changed: boolean; recovered: number | null }[],
+): Promise<boolean> {
+  const news = new Map(
+    told.flatMap((row) => (row.changed || row.recovered !== null ? [[row.id, row] as const] : [])),
   );
+  if (news.size === 0) return false;
+  const events = (await readConnections(tx, [...news.keys()])).flatMap((connection): NewEvent[] => {
+    const { changed = false, recovered = null } = news.get(connection.id) ?? {};
+    const common = { sub_account_id: connection.sub_account_id, order_keys: [connection.id] };
+    const state = { ...common, type: 'connection.state_changed' as const, data: connection };
+    const data = { ...connection, recovered_messages: recovered };
+    return [
+      ...(changed ? [state] : []),
+      ...(recovered === null ? [] : [{ ...common, type: 'connection.recovered' as const, data }]),
+    ];
+  });
+  await recordEvents(tx, events);
+  return true;
 }

@@ -15,6 +15,8 @@ export type Mailbox = {
   /** Of a generic mailbox; null where the provider's table says it. */
   servers: { imap: ServerAddress; smtp: ServerAddress } | null;
   credentialKind: 'oauth' | 'password' | null;
+  /** Raised by each consent and each renewed token. */
+  credentialVersion: number;
   state: MailboxState;
   /** Since when its connections want its mail, ms since the epoch; null when there is none. */
   syncSince: number | null;
@@ -25,23 +27,26 @@ export type Mailbox = {
 /** A mailbox with an active connection or without; null when there is no such mailbox. */
 export async function readMailbox(db: Db, id: MailboxId): Promise<Mailbox | null> {
   const [row] = await rows<
-    Omit<Mailbox, 'credentialKind' | 'syncSince' | 'caughtUpTo'> & {
+    Omit<Mailbox, 'credentialKind' | 'credentialVersion' | 'syncSince' | 'caughtUpTo'> & {
       caught_up_to: Date | null;
       credential_kind: Mailbox['credentialKind'];
+      token_version: string;
       since: Date | null;
     }
   >(
     db,
-    `select m.id, m.provider, m.address, m.login, m.servers, m.credential_kind, m.state, m.caught_up_to,
+    `select m.id, m.provider, m.address, m.login, m.servers, m.credential_kind, m.token_version, m.state,
+            m.caught_up_to,
             (select min(c.started_at) from connections c where c.mailbox_id = m.id and c.ended_at is null) as since
        from mailboxes m where m.id = :id`,
     { id },
   );
   if (row === undefined) return null;
-  const { credential_kind, since, caught_up_to, ...mailbox } = row;
+  const { credential_kind, token_version, since, caught_up_to, ...mailbox } = row;
   return {
     ...mailbox,
     credentialKind: credential_kind,
+    credentialVersion: Number(token_version),
     syncSince: since?.getTime() ?? null,
     caughtUpTo: caught_up_to?.getTime() ?? null,
   };
@@ -68,49 +73,84 @@ export async function readPassword(
     : secretBox.open(row.credential_sealed, credentialContext(mailboxId));
 }
 
-/**
- * Leases mailboxes that nobody listens to: they have a credential, an active connection and no state
- * that waits for a person. Each is leased by one node at a time.
- */
-export async function leaseMailboxes(
-  db: Db,
-  by: { owner: string; leaseMs: number; limit: number },
-): Promise<MailboxId[]> {
-  const found = await rows<{ id: MailboxId }>(
+/** A mailbox that is to be listened to: it has a credential, an active connection, and does not wait for a person. */
+const wanted = `m.credential_sealed is not null and m.state <> 'reauth_required' and exists (
+  select from connections c where c.mailbox_id = m.id and c.ended_at is null and c.state <> 'paused')`;
+
+/** A start of a node. */
+export type NodeInstance = { id: string; instance: string };
+
+/** Makes this start the one that the node's mailboxes belong to, also when an earlier one was killed just now. */
+export async function enterNode(db: Db, node: NodeInstance, leaseMs: number): Promise<void> {
+  await run(
     db,
-    `update mailboxes set lease_owner = :owner, lease_until = now() + :leaseMs * interval '1 millisecond'
-      where id in (
-        select m.id from mailboxes m
-         where m.credential_sealed is not null and m.state <> 'reauth_required'
-           and (m.lease_until is null or m.lease_until < now())
-           and exists (select from connections c where c.mailbox_id = m.id and c.ended_at is null and c.state <> 'paused')
-         order by m.lease_until nulls first limit :limit for update skip locked)
-     returning id`,
-    by,
+    `insert into nodes (id, instance, seen_until) values (:id, :instance, now() + :leaseMs * interval '1 ms')
+     on conflict (id) do update set instance = excluded.instance, seen_until = excluded.seen_until`,
+    { ...node, leaseMs },
   );
-  return found.map((row) => row.id);
+  await run(db, `delete from nodes where seen_until < now() - interval '1 day'`);
 }
 
-/** Prolongs this node's leases; answers the mailboxes that are still its own and still to be listened to. */
-export async function renewLeases(db: Db, by: { owner: string; leaseMs: number }): Promise<Set<MailboxId>> {
+/**
+ * Says that a node is there for `leaseMs` more. Answers how many are there and how many mailboxes
+ * there are for them all; null when the node was entered by somebody else since.
+ */
+export async function keepNode(
+  db: Db,
+  node: NodeInstance,
+  leaseMs: number,
+): Promise<{ nodes: number; mailboxes: number } | null> {
+  const kept = await run(
+    db,
+    `update nodes set seen_until = now() + :leaseMs * interval '1 ms' where id = :id and instance = :instance`,
+    { ...node, leaseMs },
+  );
+  if (kept === 0) return null;
+  const [counted] = await rows<{ nodes: number; mailboxes: number }>(
+    db,
+    `select (select count(*) from nodes where seen_until > now())::int as nodes,
+            (select count(*) from mailboxes m where ${wanted})::int as mailboxes`,
+  );
+  return counted ?? null;
+}
+
+/** The mailboxes that a node has, and that are still to be listened to. */
+export async function readLeased(db: Db, nodeId: string): Promise<Set<MailboxId>> {
   const found = await rows<{ id: MailboxId }>(
     db,
-    `update mailboxes m set lease_until = now() + :leaseMs * interval '1 millisecond'
-      where m.lease_owner = :owner and m.credential_sealed is not null and m.state <> 'reauth_required'
-        and exists (select from connections c where c.mailbox_id = m.id and c.ended_at is null and c.state <> 'paused')
-     returning m.id`,
-    by,
+    `select m.id from mailboxes m where m.node_id = :nodeId and ${wanted}`,
+    { nodeId },
   );
   return new Set(found.map((row) => row.id));
 }
 
-/** Gives leases back, so that another node, or a later start, need not wait for their end. */
-export async function releaseLeases(db: Db, owner: string, ids: readonly MailboxId[]): Promise<void> {
-  await run(
+/** Leases mailboxes that no node which is there listens to. Each is leased by one node at a time. */
+export async function leaseMailboxes(db: Db, nodeId: string, limit: number): Promise<MailboxId[]> {
+  const found = await rows<{ id: MailboxId }>(
     db,
-    'update mailboxes set lease_owner = null, lease_until = null where lease_owner = :owner and id = any(:ids)',
-    { owner, ids },
+    `update mailboxes set node_id = :nodeId
+      where id in (
+        select m.id from mailboxes m
+         where ${wanted} and (m.node_id is null or not exists (
+                 select from nodes n where n.id = m.node_id and n.seen_until > now()))
+         limit :limit for update of m skip locked)
+     returning id`,
+    { nodeId, limit },
   );
+  return found.map((row) => row.id);
+}
+
+/** Gives mailboxes back, so that another node, or a later start, need not wait. */
+export async function releaseMailboxes(db: Db, nodeId: string, ids: readonly MailboxId[]): Promise<void> {
+  await run(db, 'update mailboxes set node_id = null where node_id = :nodeId and id = any(:ids)', {
+    nodeId,
+    ids,
+  });
+}
+
+/** Ends a node: whatever it still has is free at once. */
+export async function leaveNode(db: Db, node: NodeInstance): Promise<void> {
+  await run(db, 'delete from nodes where id = :id and instance = :instance', node);
 }
 
 /** Notes how far a mailbox has been judged. Times are ms since the epoch; null leaves a column as it is. */

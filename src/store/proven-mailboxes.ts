@@ -112,7 +112,7 @@ export async function saveMailbox(
     await run(
       db,
       `update mailboxes set state = 'connecting', state_reason = null, state_since = now(), next_try_at = null,
-              caught_up_to = null, backlog = 0, lease_owner = null, lease_until = null
+              caught_up_to = null, backlog = 0, node_id = null
         where id = :id`,
       { id },
     );

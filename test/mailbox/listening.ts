@@ -1,0 +1,212 @@
+import { createGate } from '../../src/mailbox/gate.ts';
+import { listenerLimits, startListener } from '../../src/mailbox/listener.ts';
+import type { Listener, ListenerDeps, ListenerLimits } from '../../src/mailbox/listener.ts';
+import type { Login } from '../../src/mailbox/session.ts';
+import { resolveProvider } from '../../src/provider/providers.ts';
+import type { Provider, ProviderName, ServerAddress } from '../../src/provider/providers.ts';
+import type { Clock } from '../../src/lib/clock.ts';
+import { newId } from '../../src/lib/id.ts';
+import type { MailboxId } from '../../src/lib/id.ts';
+import type { Log, LogFields } from '../../src/lib/log.ts';
+import { canonicalOwnAddress } from '../../src/message/addresses.ts';
+import { rows, run } from '../../src/store/database.ts';
+import type { Db } from '../../src/store/database.ts';
+import { createWorld } from '../filing/world.ts';
+import type { World } from '../filing/world.ts';
+import { waitFor } from '../support/wait.ts';
+
+/** Somebody's mailbox that is connected in one sub-account, with one contact: Ann Bell. */
+export type Person = {
+  sub: string;
+  user: string;
+  mailboxId: MailboxId;
+  address: string;
+};
+
+/** What a test of listeners needs: a database and people in it. */
+export type Scene = {
+  db: Db;
+  world: World;
+  /**
+   * A user of a sub-account of their own, connected a minute ago and never looked into. `address` is the
+   * mailbox's; the user's own is user@company.example, as in the transcripts.
+   */
+  person(options?: { address?: string; provider?: ProviderName; contacts?: string[] }): Promise<Person>;
+};
+
+let people = 0;
+
+export async function createScene(db: Db): Promise<Scene> {
+  const world = await createWorld(db);
+  return {
+    db,
+    world,
+    async person(options = {}) {
+      people += 1;
+      const { address = `user-${people}@company.example`, provider = 'imap' } = options;
+      const { contacts = ['ann@customer.example'] } = options;
+      const [sub, user] = [`sub-${people}`, `user-${people}`];
+      await world.addSubAccount(sub);
+      await world.addUser(user, 'user@company.example', [sub]);
+      for (const [n, contact] of contacts.entries()) await world.addContact(sub, `contact-${n}`, [contact]);
+      const mailboxId = newId('mbx');
+      await run(
+        db,
+        `insert into mailboxes (id, provider, address, canonical, login, credential_kind, credential_sealed, state)
+         values (:mailboxId, :provider, :address, :canonical, :address, :kind, 'sealed', 'connecting')`,
+        {
+          mailboxId,
+          provider,
+          address,
+          canonical: canonicalOwnAddress(address),
+          kind: provider === 'imap' ? 'password' : 'oauth',
+        },
+      );
+      await connect(db, { sub, user, mailboxId, provider });
+      return { sub, user, mailboxId, address };
+    },
+  };
+}
+
+/** One more connection to a mailbox; it began a minute ago. */
+export async function connect(
+  db: Db,
+  of: { sub: string; user: string; mailboxId: MailboxId; provider: ProviderName },
+): Promise<void> {
+  await run(
+    db,
+    `insert into connections (id, sub_account_id, user_id, mailbox_id, provider, state, started_at)
+     values (:id, :sub, :user, :mailboxId, :provider, 'connecting', now() - interval '1 minute')`,
+    { id: newId('con'), ...of },
+  );
+}
+
+export type Setting = {
+  db: Db;
+  world: World;
+  clock: Clock;
+  imap: ServerAddress;
+  provider?: ProviderName;
+  /** Changes to the provider's entry. */
+  traits?: Partial<Provider>;
+  loginOf?: ListenerDeps['loginOf'];
+  limits?: Partial<ListenerLimits>;
+  log?: Log;
+};
+
+/** What a listener needs, with the given server. */
+export function depsFor(setting: Setting): ListenerDeps {
+  const { world, clock, imap, provider: name = 'imap', limits = {}, log = world.filing.log } = setting;
+  const base = name === 'sandbox' ? resolveProvider('gmail') : resolveProvider(name);
+  const provider: Provider = { ...base, imap, ...setting.traits };
+  return {
+    filing: { ...world.filing, clock, log },
+    clock,
+    log,
+    providerOf: () => provider,
+    loginOf: setting.loginOf ?? ((mailbox) => Promise.resolve({ user: mailbox.login, accessToken: 'token' })),
+    resolveHost: (host) => Promise.resolve({ address: host }),
+    limits: { ...listenerLimits, ...limits },
+    gates: { logins: createGate(40), batches: createGate(8) },
+  };
+}
+
+/** Starts the listener of a mailbox; `stop` it in the end. */
+export function listenTo(deps: ListenerDeps, mailboxId: MailboxId): Listener {
+  return startListener(deps, mailboxId);
+}
+
+/** What the CRM was told of a mailbox's connections, in order: `state`, `state reason`, or `recovered n`. */
+export async function toldOf(db: Db, mailboxId: MailboxId): Promise<string[]> {
+  const found = await rows<{
+    type: string;
+    data: { state: string; reason: string | null; recovered_messages?: number };
+  }>(
+    db,
+    `select e.type, e.data from events e join connections c on c.id = e.object_id
+      where c.mailbox_id = :mailboxId order by e.ord`,
+    { mailboxId },
+  );
+  return found.map(({ type, data }) =>
+    type === 'connection.recovered'
+      ? `recovered ${data.recovered_messages}`
+      : [data.state, ...(data.reason === null ? [] : [data.reason])].join(' '),
+  );
+}
+
+/** Waits until the CRM was told this and nothing else. */
+export async function waitForTold(db: Db, mailboxId: MailboxId, expected: string[]): Promise<void> {
+  await waitFor(`told: ${expected.join(', ')}`, async () => {
+    const told = await toldOf(db, mailboxId);
+    return told.join('|') === expected.join('|') ? true : Promise.reject(new Error(told.join('|')));
+  });
+}
+
+/** Decisions of a mailbox in the order of folder and UID: `role uid outcome reason`. */
+export async function decisionsOf(db: Db, mailboxId: MailboxId): Promise<string[]> {
+  const found = await rows<{ line: string }>(
+    db,
+    `select concat_ws(' ', f.role, d.uid, d.outcome, d.reason) as line
+       from decisions d join folders f on f.id = d.folder_id
+      where d.mailbox_id = :mailboxId order by f.role, d.uid_validity, d.uid, d.id`,
+    { mailboxId },
+  );
+  return found.map((row) => row.line);
+}
+
+/** Waits until the last decisions of a mailbox are these; older ones may stand before. */
+export async function waitForDecisions(db: Db, mailboxId: MailboxId, expected: string[]): Promise<void> {
+  await waitFor(`decisions: ${expected.join(', ')}`, async () => {
+    const made = await decisionsOf(db, mailboxId);
+    return expected.every((line) => made.includes(line)) ? true : Promise.reject(new Error(made.join(', ')));
+  });
+}
+
+/** How many messages a sub-account has, and how many events say that one is new. */
+export async function countsOf(db: Db, sub: string): Promise<{ messages: number; created: number }> {
+  const [counts] = await rows<{ messages: number; created: number }>(
+    db,
+    `select (select count(*) from messages where sub_account_id = :sub)::int as messages,
+            (select count(*) from events where sub_account_id = :sub and type = 'message.created')::int as created`,
+    { sub },
+  );
+  return counts ?? { messages: 0, created: 0 };
+}
+
+/** Logs that keeps its lines. */
+export function keptLog(): Log & { lines: { level: string; message: string; fields: LogFields }[] } {
+  const lines: { level: string; message: string; fields: LogFields }[] = [];
+  const write = (level: string) => (fields: LogFields, message: string) =>
+    void lines.push({ level, message, fields });
+  const log: Log = {
+    debug: write('debug'),
+    info: write('info'),
+    warn: write('warn'),
+    error: write('error'),
+    child: () => log,
+  };
+  return Object.assign(log, { lines });
+}
+
+/** Logins by a row of tokens: each time that one was refused, the next one. */
+export function tokenRow(...tokens: string[]): {
+  loginOf: ListenerDeps['loginOf'];
+  /** The tokens that were given back as refused, in order. */
+  refused: string[];
+} {
+  const refused: string[] = [];
+  let at = 0;
+  return {
+    refused,
+    loginOf: (mailbox, last: Login | null) => {
+      if (last !== null && 'accessToken' in last) {
+        refused.push(last.accessToken);
+        at += 1;
+      }
+      return Promise.resolve({
+        user: mailbox.login,
+        accessToken: tokens[Math.min(at, tokens.length - 1)] ?? '',
+      });
+    },
+  };
+}
