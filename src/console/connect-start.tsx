@@ -198,7 +198,7 @@ async function connectByPassword(
 }
 
 /** The provider of that name, where the link allows it and it is set up. */
-export function allows(link: ConnectLink, page: ConnectPage, name: string): OfferedProvider | null {
+function allows(link: ConnectLink, page: ConnectPage, name: string): OfferedProvider | null {
   const one = [...page.offered.values()].find(({ provider }) => provider.name === name);
   return one !== undefined && (link.provider === null || link.provider === name) ? one : null;
 }

@@ -2,7 +2,7 @@ import type { Child } from 'hono/jsx';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import type { ConnectResult } from '../mailbox/connect.ts';
 import type { ConnectLink } from '../store/connect-links.ts';
-import { Pieces, Say } from './page.tsx';
+import { Pieces, Say, Value } from './page.tsx';
 import type { Page } from './page.tsx';
 import { findText, words } from './texts.ts';
 
@@ -67,6 +67,7 @@ export function outcomePage(
     ...values,
   };
   const outcome: (typeof outcomes)[OutcomeName] & { retry?: true } = outcomes[name];
+  const isSure = name === 'admin_consent_required' && adminUrl !== null;
   const title = (findText(`${textsOf(name)}.title`, known) ?? []).map((piece) => piece.text).join('');
   return {
     title,
@@ -82,7 +83,7 @@ export function outcomePage(
         <p>
           <Pieces of={findText(`${name}.next`, known) ?? []} />
         </p>
-        {adminUrl !== null && <AskAdministrator url={adminUrl} isSure={name === 'admin_consent_required'} />}
+        {isSure && <AskAdministrator url={adminUrl} />}
         <p class="actions">
           {outcome.retry === true && around.retryUrl !== null && (
             <a class="button" href={around.retryUrl}>
@@ -91,6 +92,7 @@ export function outcomePage(
           )}
           <WayBack link={link} state={name} />
         </p>
+        {!isSure && adminUrl !== null && <AskAdministrator url={adminUrl} isGuess />}
       </>
     ),
   };
@@ -170,19 +172,19 @@ function Permissions({ scopes }: { scopes: readonly string[] }) {
       {scopes.map((scope) => {
         // Microsoft's scopes begin with the address of the cloud.
         const named = findText(`permission.${scope}`) ?? findText(`permission.${scope.split('/').at(-1)}`);
-        return <li>{named === null ? <bdi>{scope}</bdi> : <Pieces of={named} />}</li>;
+        return <li>{named === null ? <Value of={scope} /> : <Pieces of={named} />}</li>;
       })}
     </ul>
   );
 }
 
 /** The link that the administrator is to be sent. */
-function AskAdministrator({ url, isSure }: { url: string; isSure: boolean }) {
+function AskAdministrator({ url, isGuess = false }: { url: string; isGuess?: boolean }) {
   const body = words('admin.mail_body', { url });
   const mail = `mailto:?subject=${encodeURIComponent(words('admin.mail_subject'))}&body=${encodeURIComponent(body)}`;
   return (
     <section class="aside">
-      {!isSure && (
+      {isGuess && (
         <>
           <h2>{words('admin.section')}</h2>
           <p>{words('admin.section_text')}</p>
@@ -190,7 +192,7 @@ function AskAdministrator({ url, isSure }: { url: string; isSure: boolean }) {
       )}
       <label class="field" for="admin-url">
         <span>{words('admin.label')}</span>
-        <textarea id="admin-url" readonly rows={3} aria-describedby="admin-hint">
+        <textarea id="admin-url" readonly rows={6} aria-describedby="admin-hint">
           {url}
         </textarea>
         <small id="admin-hint">{words('admin.hint')}</small>

@@ -94,5 +94,21 @@ export function Say<Key extends TextKey>({ text, with: values }: { text: Key; wi
 }
 
 export function Pieces({ of: said }: { of: readonly Piece[] }) {
-  return <>{said.map(({ text, isValue }) => (isValue ? <bdi>{text}</bdi> : text))}</>;
+  return <>{said.map(({ text, isValue }) => (isValue ? <Value of={text} /> : text))}</>;
+}
+
+/** Somebody's name or address, whatever its direction; a long address breaks behind its @ before it breaks anywhere. */
+export function Value({ of: text }: { of: string }) {
+  const [first = '', ...more] = text.split('@');
+  return (
+    <bdi>
+      {first}
+      {more.map((part) => (
+        <>
+          @<wbr />
+          {part}
+        </>
+      ))}
+    </bdi>
+  );
 }

@@ -1,7 +1,7 @@
 import type { ConnectDeps, OfferedProvider } from '../mailbox/connect.ts';
 import type { ConnectLink } from '../store/connect-links.ts';
 import { shownUser, WayBack } from './outcome-pages.tsx';
-import { Say } from './page.tsx';
+import { Say, Value } from './page.tsx';
 import type { Page } from './page.tsx';
 import { words } from './texts.ts';
 
@@ -96,17 +96,17 @@ export function confirmPage(props: {
   };
 }
 
-/** For whom, in which company, and what is connected now. */
+/** For whom, and in which company. */
 export function Whom({ link }: { link: ConnectLink }) {
   return (
     <dl class="whom">
       <div>
         <dt>{words('page.for')}</dt>
         <dd>
-          <bdi>{shownUser(link)}</bdi>
+          <Value of={shownUser(link)} />
           {link.userName !== '' && (
             <small>
-              <bdi>{link.userEmail}</bdi>
+              <Value of={link.userEmail} />
             </small>
           )}
         </dd>
@@ -114,23 +114,15 @@ export function Whom({ link }: { link: ConnectLink }) {
       <div>
         <dt>{words('page.in')}</dt>
         <dd>
-          <bdi>{link.subAccountName}</bdi>
+          <Value of={link.subAccountName} />
         </dd>
       </div>
-      {link.current !== null && (
-        <div>
-          <dt>{words('page.now')}</dt>
-          <dd>
-            <bdi>{link.current.address}</bdi>
-          </dd>
-        </div>
-      )}
     </dl>
   );
 }
 
 /** The heading, by what the link is for. */
-export function titleOf(link: ConnectLink) {
+function titleOf(link: ConnectLink) {
   if (link.current === null) return 'start.title';
   return link.replace ? 'start.replace_title' : 'start.reconnect_title';
 }

@@ -10,10 +10,9 @@ const english = {
   'page.retry': 'Try again',
   'page.for': 'For',
   'page.in': 'In',
-  'page.now': 'Connected now',
 
   'start.title': 'Connect your mailbox',
-  'start.lead': 'Choose where your mailbox is. You sign in there; your password does not come here.',
+  'start.lead': 'Choose where your mailbox is. You sign in there next.',
   'start.lead_one': 'You sign in at {provider}; your password does not come here.',
   'start.reconnect_title': 'Reconnect your mailbox',
   'start.reconnect_lead': 'Please sign in with the same account again: {address}.',

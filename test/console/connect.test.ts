@@ -238,7 +238,7 @@ describe('C1: the connect page', () => {
     await t.browser().connect(await t.link(ann), ann.email);
     const link = await t.link(ann);
     const browser = t.browser();
-    shows(await browser.get(link), 200, 'Reconnect your mailbox', ann.email, 'Connected now');
+    shows(await browser.get(link), 200, 'Reconnect your mailbox', `the same account again: ${ann.email}`);
     const started = await browser.submit({ provider: 'gmail' });
     assert.equal(new URL(started.location ?? '').searchParams.get('login_hint'), ann.email);
     const page = await browser.connect(link, `private-${ann.email}`);

@@ -94,7 +94,10 @@ function createBrowser(app: Hono, options: { cookies?: boolean; fetchSite?: bool
     }
     const html = await response.text();
     if (html !== '') [page, at] = [html, url];
-    const text = decode(html.replaceAll(/<\/?bdi>/g, '').replaceAll(/<[^>]+>/g, ' ')).replaceAll(/\s+/g, ' ');
+    const text = decode(html.replaceAll(/<(\/?bdi|wbr\/)>/g, '').replaceAll(/<[^>]+>/g, ' ')).replaceAll(
+      /\s+/g,
+      ' ',
+    );
     return {
       status: response.status,
       html,
