@@ -60,7 +60,7 @@ const postSchema = z
       .nullable()
       .default(null)
       .describe(
-        'Where the browser goes afterwards, with `connection` (the id) and `state` (`connected`) added to the query. ' +
+        'Where the browser goes afterwards, with `connection` (the id) and `state` (`connected`) added to the query, over any that it has. ' +
           'Any other end is shown by the page, which then offers the way back with another `state`.',
       ),
     replace: z

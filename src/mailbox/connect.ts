@@ -135,6 +135,8 @@ export function createConnecting(deps: ConnectDeps): Connecting {
       });
     },
     async disconnect(which) {
+      // Nobody named would mean everybody.
+      if (which.subAccountId === undefined && which.userId === undefined) throw new Error('disconnect whom?');
       let ended = 0;
       for (const member of await findActiveMembers(db, which)) {
         const done = await inLifecycle(db, (tx) => end(tx, member));

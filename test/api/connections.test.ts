@@ -38,7 +38,7 @@ describe('connections by API', () => {
     for (const [sid, uid] of members) await world.member(sid, uid);
   });
   afterEach(async () => {
-    await world.connecting.disconnect({});
+    for (const userId of ['ann', 'ben']) await world.connecting.disconnect({ userId });
     await Promise.all(peers.splice(0).map((peer) => peer.stop()));
   });
   after(async () => {

@@ -19,7 +19,7 @@ describe('C1: the connect page', () => {
   });
   afterEach(async () => {
     await identity.clearFaults();
-    await t.connecting.disconnect({});
+    for (const subAccountId of ['s1', 's2']) await t.connecting.disconnect({ subAccountId });
   });
 
   /** A member of its own for each test, so that none sees another's connection. */

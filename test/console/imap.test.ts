@@ -26,7 +26,7 @@ describe('C3: another mail host, by page', () => {
   });
   after(() => t.close());
   afterEach(async () => {
-    await t.connecting.disconnect({});
+    await t.connecting.disconnect({ userId: 'ann' });
     await Promise.all(peers.splice(0).map((peer) => peer.stop()));
   });
 

@@ -18,7 +18,7 @@ describe('C1: nobody’s consent can be taken over', () => {
     await t.close();
     await identity.stop();
   });
-  afterEach(() => t.connecting.disconnect({}));
+  afterEach(() => t.connecting.disconnect({ subAccountId: 's1' }));
 
   const email = 'ann@company.example';
   const connected = async () =>

@@ -283,6 +283,15 @@ for (const kind of databaseKinds) {
       );
     });
 
+    test('C7 a connection that waits is ended like any other', async () => {
+      await t.connecting.waitForAdministrator({ ...ann, provider: 'outlook' });
+      await t.events();
+      assert.equal(await t.connecting.disconnect({ subAccountId: 's1' }), 1);
+      assert.deepEqual(await states(), ['s1 ann null disconnected']);
+      assert.deepEqual(await types(), ['connection.disconnected']);
+      await assert.rejects(t.connecting.disconnect({}), /whom/);
+    });
+
     test('C7 connecting again starts from then', async () => {
       await connect(ann, 'ann@company.example');
       const [mailbox] = await t.sql<{ id: 'mbx_' }>('select id from mailboxes');
