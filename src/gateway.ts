@@ -7,6 +7,8 @@ import { createFirstKey } from './api/auth.ts';
 import type { ApiDeps } from './api/route.ts';
 import { startHttpServer } from './api/server.ts';
 import type { Config } from './config.ts';
+import { createConsole } from './console/app.tsx';
+import type { ConsoleDeps } from './console/connect-start.tsx';
 import type { FilingDeps } from './filing/file.ts';
 import { createHousekeeping } from './housekeeping.ts';
 import { startIntake } from './intake/server.ts';
@@ -33,9 +35,7 @@ import { lockDirectory } from './store/directory-lock.ts';
 import { readPassword } from './store/mailboxes.ts';
 import type { Mailbox } from './store/mailboxes.ts';
 import { createTokenStore } from './store/tokens.ts';
-import { createDeliverer } from './webhook/deliverer.ts';
-import { createPublisher } from './webhook/publisher.ts';
-import { createWebhookAgent } from './webhook/request.ts';
+import { createTelling } from './webhook/telling.ts';
 
 /** A running gateway. */
 export type Gateway = {
@@ -75,10 +75,9 @@ async function start(config: Config, defer: Defer): Promise<Omit<Gateway, 'stop'
   const { db } = database;
   const secretBox = createSecretBox(secretKeys(config));
   const netGuard = createNetGuard({ allow: config.ALLOW_PRIVATE });
-  const dispatcher = createWebhookAgent(netGuard);
+  const telling = createTelling({ db, clock, log, secretBox, netGuard });
+  const { publisher, deliverer, dispatcher, eventSignal } = telling;
   defer(() => dispatcher.close());
-  const deliverer = createDeliverer({ db, dispatcher, clock, log, secretBox });
-  const publisher = createPublisher({ db, clock, log, published: (webhooks) => deliverer.wake(webhooks) });
   const filing: FilingDeps = {
     db,
     blobs: createDiskBlobs(join(config.DATA_DIR, 'blobs')),
@@ -130,7 +129,11 @@ async function start(config: Config, defer: Defer): Promise<Omit<Gateway, 'stop'
     ...common,
     disconnect: async (which) => void (await connecting.disconnect(which)),
     wakeSender: () => sender.wake(),
+    netGuard,
+    dispatcher,
+    eventSignal,
     connectWithPassword: (request) => connecting.connectWithPassword(request),
+    connecting,
     offered: providers.offered,
   });
   return { ...doors, firstKey, sandboxUrl: sandbox?.http.url ?? null };
@@ -140,14 +143,22 @@ async function start(config: Config, defer: Defer): Promise<Omit<Gateway, 'stop'
 async function openDoors(
   config: Config,
   defer: Defer,
-  deps: Omit<ApiDeps, 'publicUrl'>,
+  deps: Omit<ApiDeps & ConsoleDeps, 'publicUrl'>,
 ): Promise<{ url: string; smtpPort: number }> {
   const intake = await startIntake({ host: config.SMTP_HOST, port: config.SMTP_PORT });
   defer(() => intake.stop());
   // Known when the server listens: the configured port may be 0.
   let publicUrl = config.PUBLIC_URL.replace(/\/+$/, '');
-  const api = createApi({ ...deps, publicUrl: () => publicUrl });
-  const http = await startHttpServer({ app: api, host: config.HTTP_HOST, port: config.HTTP_PORT });
+  const parts = { ...deps, publicUrl: () => publicUrl };
+  const api = createApi(parts);
+  const pages = createConsole(parts);
+  const app: Parameters<typeof startHttpServer>[0]['app'] = {
+    fetch: (request, bindings) =>
+      /^\/(connect|assets)\//.test(new URL(request.url).pathname)
+        ? pages.fetch(request, bindings)
+        : api.fetch(request, bindings),
+  };
+  const http = await startHttpServer({ app, host: config.HTTP_HOST, port: config.HTTP_PORT });
   defer(() => http.stop());
   if (publicUrl === '') publicUrl = http.url;
   return { url: http.url, smtpPort: intake.port };

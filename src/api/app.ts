@@ -12,6 +12,7 @@ import { addContactsImport } from './contacts-import.ts';
 import { addDecisions } from './decisions.ts';
 import { answerError, notFound } from './errors.ts';
 import type { Api, ApiDeps, ApiEnv } from './route.ts';
+import { addEvents } from './events.ts';
 import { addHealth } from './health.ts';
 import { addKeys } from './keys.ts';
 import { addMembers } from './members.ts';
@@ -22,6 +23,7 @@ import { addSends } from './sends.ts';
 import { addSubAccounts } from './sub-accounts.ts';
 import { addThreads } from './threads.ts';
 import { addUsers } from './users.ts';
+import { addWebhooks } from './webhooks.ts';
 
 /*
  * How to add a noun (sub-accounts.ts is the one to imitate):
@@ -64,6 +66,8 @@ export function createApi(deps: ApiDeps): Api {
   addMessages(api, deps);
   addSends(api, deps);
   addDecisions(api, deps);
+  addWebhooks(api, deps);
+  addEvents(api, deps);
   addOpenApi(api);
   return api;
 }

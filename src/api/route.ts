@@ -2,15 +2,18 @@ import { OpenAPIHono, createRoute } from '@hono/zod-openapi';
 import type { RouteConfig, RouteHandler } from '@hono/zod-openapi';
 import type { Context, MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
+import type { Dispatcher } from 'undici';
 import { z } from 'zod';
 import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/failure.ts';
 import type { Log } from '../lib/log.ts';
+import type { NetGuard } from '../lib/net-guard.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { ConnectDeps, Connecting } from '../mailbox/connect.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import type { Db } from '../store/database.ts';
 import type { KeyAccess } from '../store/keys.ts';
+import type { EventSignal } from '../webhook/follow.ts';
 import { ApiError, problemSchema, problems } from './errors.ts';
 import type { FieldError, ProblemCode } from './errors.ts';
 
@@ -37,6 +40,12 @@ export type ApiDeps = {
   wakePublisher(): void;
   /** Called after a commit that left something to send behind. */
   wakeSender(): void;
+  /** What a webhook's URL may be. */
+  netGuard: Pick<NetGuard, 'assertUrl'>;
+  /** The guarded agent of webhooks, for test events. */
+  dispatcher: Dispatcher;
+  /** Tells that events were published here. */
+  eventSignal: EventSignal;
 };
 
 /** What the server hands to each call, read as `c.env`. Nothing in a test that calls the app itself. */

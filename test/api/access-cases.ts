@@ -118,6 +118,21 @@ export const accessCases: Readonly<Record<string, AccessCase>> = {
   'POST /v1/keys': { json: { sub_account_id: 's1', scope: 'read' }, all: 201, own: 201, foreign: null },
   'GET /v1/keys': { all: 200, own: 200, foreign: null },
   'DELETE /v1/keys/{kid}': { all: 204, own: 204, foreign: 404 },
+  'POST /v1/webhooks': {
+    json: { url: 'https://crm.example/', sub_account_id: 's1' },
+    all: 201,
+    own: 201,
+    foreign: null,
+  },
+  'GET /v1/webhooks': { all: 200, own: 200, foreign: null },
+  'GET /v1/webhooks/{wid}': { all: 200, own: 200, foreign: 404 },
+  'PATCH /v1/webhooks/{wid}': { json: { types: [] }, all: 200, own: 200, foreign: 404 },
+  'DELETE /v1/webhooks/{wid}': { all: 204, own: 204, foreign: 404 },
+  'POST /v1/webhooks/{wid}/test': { all: 200, own: 200, foreign: 404 },
+  'GET /v1/webhooks/{wid}/deliveries': { all: 200, own: 200, foreign: 404 },
+  'POST /v1/webhooks/{wid}/deliveries/{did}/retry': { all: 200, own: 200, foreign: 404 },
+  'GET /v1/events': { all: 200, own: 200, foreign: null },
+  'GET /v1/events/stream': { all: 200, own: 200, foreign: null },
 };
 
 /** Values of path parameters by their name: of the sub-account s1, of s2, and of nothing. */
@@ -175,9 +190,30 @@ export async function seed(t: ApiUnderTest): Promise<PathValues> {
   for (const values of [own, foreign]) {
     const made = await t.call('POST', '/v1/keys', { json: { sub_account_id: values['sid'], scope: 'read' } });
     values['kid'] = String(made.body['id']);
+    await seedWebhook(t, values);
   }
   absent['kid'] = 'key_00000000-0000-7000-8000-000000000000';
+  absent['wid'] = 'whk_00000000-0000-7000-8000-000000000000';
+  absent['did'] = 'dlv_00000000-0000-7000-8000-000000000000';
   return { own, foreign, absent };
+}
+
+/** A webhook to which an event was delivered; nothing listens there. */
+async function seedWebhook(t: ApiUnderTest, values: Values): Promise<void> {
+  const { sid = '' } = values;
+  const made = await t.call('POST', '/v1/webhooks', {
+    json: { url: 'http://127.0.0.1:9/', sub_account_id: sid },
+  });
+  values['wid'] = String(made.body['id']);
+  values['did'] = `dlv_of_${values['wid']}`;
+  await t.db.raw(
+    `with told as (
+       insert into events (id, type, sub_account_id, order_keys, data, sequence)
+       values ('evt_of_' || :wid, 'send.sent', :sid, '{}', '{}', nextval('event_numbers')) returning ord)
+     insert into deliveries (id, webhook_id, event_ord, state, ready)
+     select :did, :wid, ord, 'delivered', false from told`,
+    values,
+  );
 }
 
 /** A message that was sent, in a thread in the contact's conversation, as filing would have left it. */

@@ -1,16 +1,19 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Agent } from 'undici';
 import { createApi } from '../../src/api/app.ts';
 import { createFirstKey } from '../../src/api/auth.ts';
 import type { Api, ApiDeps } from '../../src/api/route.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import type { Log } from '../../src/lib/log.ts';
+import { createNetGuard } from '../../src/lib/net-guard.ts';
 import { createSecretBox } from '../../src/lib/secret-box.ts';
 import { resolveProvider } from '../../src/provider/providers.ts';
 import { createDiskBlobs } from '../../src/store/blobs.ts';
 import type { BlobStore } from '../../src/store/blobs.ts';
 import type { Db } from '../../src/store/database.ts';
+import { createEventSignal } from '../../src/webhook/follow.ts';
 import { testDatabase } from '../support/database.ts';
 import type { databaseKinds } from '../support/database.ts';
 
@@ -67,6 +70,9 @@ export async function startApi(
     publicUrl: () => 'https://twoway.example',
     wakePublisher: () => {},
     wakeSender: () => {},
+    netGuard: createNetGuard({ allow: ['127.0.0.1'] }),
+    dispatcher: new Agent(),
+    eventSignal: createEventSignal(),
     ...more,
   });
   const adminKey = (await createFirstKey(database.db)) ?? '';
@@ -82,6 +88,11 @@ export async function startApi(
       ...(json === undefined ? {} : { body: JSON.stringify(json) }),
       ...(body === undefined ? {} : { body, duplex: 'half' }),
     });
+    if (response.headers.get('content-type')?.startsWith('text/event-stream') === true) {
+      // It has no end to wait for.
+      await response.body?.cancel();
+      return { status: response.status, headers: response.headers, body: {} };
+    }
     const text = await response.text();
     const parsed = text === '' ? null : (JSON.parse(text) as unknown);
     return { status: response.status, headers: response.headers, body: parsed as Answer['body'] };
