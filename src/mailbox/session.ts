@@ -80,7 +80,8 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     logger: throttleListener((hintMs) => {
       if (hintMs <= patienceMs || told.throttle !== null) return;
       told.throttle = imapFailure({ code: 'ETHROTTLE', throttleReset: hintMs });
-      client.close();
+      // It begins to wait when it has written its log; closing ends that.
+      setImmediate(() => client.close());
     }),
   });
   const close = () => client.close();

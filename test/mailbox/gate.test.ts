@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createGate } from '../../src/mailbox/gate.ts';
+
+test('no more than allowed are inside, and the others go in the order in which they came', async () => {
+  const gate = createGate(2);
+  const entered: number[] = [];
+  const leave: (() => void)[] = [];
+  let inside = 0;
+  let insideMost = 0;
+  const all = [0, 1, 2, 3, 4].map((n) =>
+    gate(async () => {
+      entered.push(n);
+      inside += 1;
+      insideMost = Math.max(insideMost, inside);
+      await new Promise<void>((resolve) => (leave[n] = resolve));
+      inside -= 1;
+      return n * 10;
+    }),
+  );
+  for (const n of [0, 1, 2, 3, 4]) {
+    while (leave[n] === undefined) await new Promise((resolve) => setImmediate(resolve));
+    leave[n]();
+  }
+  assert.deepEqual(await Promise.all(all), [0, 10, 20, 30, 40]);
+  assert.deepEqual(entered, [0, 1, 2, 3, 4]);
+  assert.equal(insideMost, 2);
+});
+
+test('who fails inside gives the place back', async () => {
+  const gate = createGate(1);
+  await assert.rejects(
+    gate(() => Promise.reject(new Error('no'))),
+    /no/,
+  );
+  assert.equal(await gate(() => Promise.resolve('next')), 'next');
+});
