@@ -191,12 +191,10 @@ const madeSchema = z
   .strictObject({ ...webhookFields, secret: secretField })
   .meta({ id: 'WebhookMade', description: 'A webhook that was made just now.' });
 
-const patchedSchema = z
-  .strictObject({ ...webhookFields, secret: secretField.optional() })
-  .meta({
-    id: 'WebhookPatched',
-    description: 'A webhook after a change, with its new secret where it has one.',
-  });
+const patchedSchema = z.strictObject({ ...webhookFields, secret: secretField.optional() }).meta({
+  id: 'WebhookPatched',
+  description: 'A webhook after a change, with its new secret where it has one.',
+});
 
 const stateField = z.enum(['pending', 'delivered', 'parked']);
 
