@@ -44,8 +44,9 @@ export async function startTestGateway(
     url: '',
     key: '',
   };
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('TWOWAY_'));
   const environment = {
-    ...process.env,
+    ...Object.fromEntries(inherited),
     ...settingsFor(servers, dataDir, databaseUrl),
     ...options.environment,
   };
@@ -63,14 +64,13 @@ export async function startTestGateway(
         running.output += text.toString();
       });
     }
+    const said = () => running.output.slice(before);
     await waitFor(
-      'the gateway to start',
-      () => {
-        if (child.exitCode !== null) throw new Error(`it ended: ${running.output.slice(before)}`);
-        return running.output.slice(before).includes('Twoway is running');
-      },
+      'the gateway to start or to end',
+      () => child.exitCode !== null || said().includes('Twoway is running'),
       { deadlineMs: 30_000 },
     );
+    if (child.exitCode !== null) throw new Error(`the gateway ended: ${said()}`);
     running.url = /API and pages\s+(\S+)/.exec(running.output.slice(before))?.[1] ?? running.url;
     running.key = /^\s+(tw_\S+)$/m.exec(running.output)?.[1] ?? running.key;
   };
