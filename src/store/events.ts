@@ -48,6 +48,9 @@ export type NewEvent = {
  * Leaves events behind in the caller's transaction (W2): they exist if and only if what they tell
  * was committed. They get their number, and reach webhooks, when they are published. One statement
  * for all of them; in the order of the list.
+ *
+ * Nothing is notified here: PostgreSQL lets transactions with a NOTIFY commit one after another, in
+ * the whole installation. Wake the publisher of this process after the commit instead.
  */
 export async function recordEvents(db: Db, events: readonly NewEvent[]): Promise<void> {
   if (events.length === 0) return;
@@ -58,13 +61,11 @@ export async function recordEvents(db: Db, events: readonly NewEvent[]): Promise
   }));
   await run(
     db,
-    `with recorded as (
-       insert into events (id, type, sub_account_id, order_keys, data)
-       select e.value->>'id', e.value->>'type', e.value->>'sub_account_id',
-              array(select jsonb_array_elements_text(e.value->'order_keys')), e.value->'data'
-       from jsonb_array_elements(:events::jsonb) with ordinality as e (value, n)
-       order by e.n)
-     select pg_notify('twoway_events', '')`,
+    `insert into events (id, type, sub_account_id, order_keys, data)
+     select e.value->>'id', e.value->>'type', e.value->>'sub_account_id',
+            array(select jsonb_array_elements_text(e.value->'order_keys')), e.value->'data'
+     from jsonb_array_elements(:events::jsonb) with ordinality as e (value, n)
+     order by e.n`,
     { events: jsonText(listed) },
   );
 }
@@ -135,6 +136,8 @@ export function publishBatch(db: Db): Promise<Publication> {
          where w.enabled and exists (select 1 from numbered e where ${wants})
          order by w.id for no key update of w)
        select (select count(*) from numbered)::int as published,
+              -- For other nodes: there is something for their webhooks and streams.
+              case when exists (select 1 from numbered) then pg_notify('twoway_events', '')::text end,
               (select min(sequence) from numbered) as first, (select max(sequence) from numbered) as last,
               (select coalesce(json_agg(json_build_object('id', id, 'failures', failures,
                  'paused', coalesce(paused_until > now(), false))), '[]') from locked) as webhooks`,

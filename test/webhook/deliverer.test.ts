@@ -12,6 +12,7 @@ import { createPublisher } from '../../src/webhook/publisher.ts';
 import { createWebhookAgent } from '../../src/webhook/request.ts';
 import { databaseKinds, testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
+import { createManualClock } from '../support/manual-clock.ts';
 import { waitFor } from '../support/wait.ts';
 import {
   addWebhook,
@@ -137,6 +138,18 @@ for (const kind of databaseKinds) {
       assert.ok(!Number.isNaN(Date.parse(String(created_at))));
       await waitFor('the row', async () => (await states(db))['delivered'] === 1);
       assert.equal(crm.arrivals.length, 1);
+    });
+
+    test('woken after the commit, it waits for no poll; nor does the next of a conversation', async () => {
+      await node.stop();
+      node = startNode(db, createManualClock(Date.now()));
+      const crm = await endpoint();
+      await addWebhook(db, { url: crm.url });
+      await tell(event(0, 'a'), event(1, 'a'), event(2, 'a'));
+      await waitFor('the first three', () => crm.arrivals.length === 3);
+      await tell(event(3, 'a'));
+      await waitFor('the next', () => crm.arrivals.length === 4);
+      assertOrdered(crm.arrivals);
     });
 
     test('W2: a failed one is repeated under the same id, and holds only its own conversation', async () => {
