@@ -15,6 +15,7 @@ import { startIntake } from './intake/server.ts';
 import { systemClock } from './lib/clock.ts';
 import { Failure } from './lib/failure.ts';
 import { createLog } from './lib/log.ts';
+import { watchLoopDelay } from './lib/loop-delay.ts';
 import { createNetGuard } from './lib/net-guard.ts';
 import { createSecretBox } from './lib/secret-box.ts';
 import type { SecretBox } from './lib/secret-box.ts';
@@ -66,6 +67,9 @@ export async function startGateway(config: Config): Promise<Gateway> {
   }
 }
 
+/** Longer than this nothing may keep everything else waiting. */
+const loopBlockedMs = 200;
+
 type Defer = (end: () => Promise<void> | void) => void;
 
 async function start(config: Config, defer: Defer): Promise<Omit<Gateway, 'stop'>> {
@@ -73,6 +77,7 @@ async function start(config: Config, defer: Defer): Promise<Omit<Gateway, 'stop'
   const log = createLog(config.LOG_LEVEL);
   const database = await openData(config, defer);
   const { db } = database;
+  defer(watchLoopDelay(log, loopBlockedMs));
   const secretBox = createSecretBox(secretKeys(config));
   const netGuard = createNetGuard({ allow: config.ALLOW_PRIVATE });
   const telling = createTelling({ db, clock, log, secretBox, netGuard });

@@ -124,10 +124,10 @@ export type StoredThread = {
 };
 
 /**
- * INTERNALDATE has whole seconds, and a provider's clock is not ours: mail that is this much older
+ * INTERNALDATE has whole seconds, and a provider's clock is not quite ours: mail that is this much older
  * than the connection still counts as new.
  */
-const clockToleranceMs = 120_000;
+const clockToleranceMs = 5_000;
 
 /** The facts of one sighting. Pure. */
 export function factsOf(sighting: Sighting, base: FactBase, report: DeliveryReport | null): Facts {

@@ -1,18 +1,7 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { after, before, describe, test } from 'node:test';
-import { readConfig } from '../../src/config.ts';
-import { startGateway } from '../../src/gateway.ts';
-import type { Gateway } from '../../src/gateway.ts';
-import { createPostgresDatabase, dropPostgresDatabase } from '../support/database.ts';
-import { consentByLink, settingsFor } from '../support/gateway.ts';
-import { openMailbox } from '../support/mail.ts';
-import type { MailboxClient } from '../support/mail.ts';
-import { useServers } from '../support/shared-servers.ts';
-import { waitFor } from '../support/wait.ts';
+import { openStory } from './story.ts';
+import type { Story } from './story.ts';
 
 const from = 'carla@hostile.test';
 const head = (subject: string, more: string[] = []) =>
@@ -100,95 +89,37 @@ const letters: { name: string; raw: string | Buffer; text?: RegExp; subject: Reg
 ];
 
 describe('hostile mail', () => {
-  let gateway: Gateway;
-  let databaseUrl: string;
-  let dataDir: string;
-  let ann: MailboxClient;
-  let api: (method: string, path: string, json?: unknown) => Promise<Record<string, unknown>>;
+  let story: Story;
 
   before(async () => {
-    const servers = await useServers();
-    dataDir = await mkdtemp(join(tmpdir(), 'twoway-hostile-'));
-    databaseUrl = await createPostgresDatabase('empty');
-    const config = readConfig({
-      ...settingsFor(servers, dataDir, databaseUrl),
-      TWOWAY_HTTP_PORT: '0',
-      TWOWAY_LOG_LEVEL: 'error',
-    });
-    gateway = await startGateway(config);
-    api = async (method, path, json) => {
-      const response = await fetch(`${gateway.url}${path}`, {
-        method,
-        headers: { authorization: `Bearer ${gateway.firstKey}`, 'content-type': 'application/json' },
-        ...(json === undefined ? {} : { body: JSON.stringify(json) }),
-      });
-      assert.ok(response.status < 400, `${method} ${path}: ${response.status}`);
-      return (await response.json()) as Record<string, unknown>;
-    };
-    await api('PUT', '/v1/sub-accounts/acme', { name: 'Acme' });
-    await api('PUT', '/v1/users/ann', { name: 'Ann', email: 'ann@hostile-mailbox.test' });
-    await api('PUT', '/v1/sub-accounts/acme/users/ann', {});
-    await api('PUT', '/v1/sub-accounts/acme/contacts/carla', { name: 'Carla', emails: [from] });
-    ann = await openMailbox(servers, 'ann@hostile-mailbox.test');
-    const link = await api('POST', '/v1/sub-accounts/acme/users/ann/connection-links', { provider: 'gmail' });
-    await consentByLink(String(link['url']), 'ann@hostile-mailbox.test');
-    await waitFor(
-      'the connection to be live',
-      async () => (await api('GET', '/v1/sub-accounts/acme/users/ann/connection'))['state'] === 'live',
-    );
+    story = await openStory({ name: 'hostile', database: 'postgres', contact: from });
+    await story.connect('gmail');
   });
-
-  after(async () => {
-    await ann.close();
-    await gateway.stop();
-    await dropPostgresDatabase(databaseUrl);
-    await rm(dataDir, { recursive: true, force: true });
-  });
+  after(() => story.end());
 
   test('F35, F38, F39: nothing is lost, nothing crashes, and nothing blocks the loop for 200 ms', async () => {
-    const delay = monitorEventLoopDelay({ resolution: 5 });
-    delay.enable();
     // Appended by the person's own client, which changes no byte of them on the way.
-    for (const { raw } of letters) await ann.append(raw, 'INBOX');
-    await ann.append(`${head('After all of them')}\r\n\r\nstill alive\r\n`, 'INBOX');
-    const messages = await waitFor(
-      'all of it',
-      async () => {
-        const page = await api('GET', '/v1/sub-accounts/acme/conversations?contact_id=carla');
-        const [conversation] = page['data'] as { id: string }[];
-        if (conversation === undefined) return null;
-        const found = await api(
-          'GET',
-          `/v1/sub-accounts/acme/conversations/${conversation.id}/messages?limit=200`,
-        );
-        const list = found['data'] as { id: string; subject: string; text: string }[];
-        if (list.length < letters.length + 1) throw new Error(list.map(({ subject }) => subject).join(' | '));
-        return list;
-      },
-      { deadlineMs: 90_000 },
-    );
-    delay.disable();
-    assert.equal(messages.length, letters.length + 1);
+    for (const { raw } of letters) await story.annClient.append(raw, 'INBOX');
+    await story.annClient.append(`${head('After all of them')}\r\n\r\nstill alive\r\n`, 'INBOX');
+    const messages = await story.conversationOf(letters.length + 1, 90_000);
     for (const { name, subject, text } of letters) {
       const message = messages.find((candidate) => subject.test(candidate.subject));
       assert.ok(message !== undefined, name);
       if (text !== undefined) assert.match(message.text, text, name);
     }
-    assert.ok(delay.max / 1e6 < 200, `the loop was blocked for ${Math.round(delay.max / 1e6)} ms`);
+    const told = await story.receiver.waitForEvent(
+      'the last of them',
+      (event) => event.type === 'message.created' && event.data['subject'] === 'After all of them',
+    );
+    assert.ok(told.data.id);
+    assert.doesNotMatch(story.gateway.output(), /the event loop was blocked/);
   });
 
   test('T3: the raw bytes are kept as they came', async () => {
-    const page = await api('GET', '/v1/sub-accounts/acme/conversations?contact_id=carla');
-    const [conversation] = page['data'] as { id: string }[];
-    const found = await api(
-      'GET',
-      `/v1/sub-accounts/acme/conversations/${conversation?.id}/messages?limit=200`,
-    );
-    const many = (found['data'] as { id: string; subject: string }[]).find(
-      ({ subject }) => subject === 'Many parts',
-    );
-    const response = await fetch(`${gateway.url}/v1/sub-accounts/acme/messages/${many?.id}/raw`, {
-      headers: { authorization: `Bearer ${gateway.firstKey}` },
+    const { gateway, sub } = story;
+    const many = (await story.conversation()).find(({ subject }) => subject === 'Many parts');
+    const response = await fetch(`${gateway.url}${sub}/messages/${many?.id}/raw`, {
+      headers: { authorization: `Bearer ${gateway.key}` },
     });
     assert.equal(Buffer.from(await response.arrayBuffer()).equals(Buffer.from(manyParts(20_000))), true);
   });

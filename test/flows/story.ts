@@ -38,6 +38,8 @@ export type Story = {
   sub: string;
   /** Ann's own mail client. */
   annClient: MailboxClient;
+  /** Dovecot ends every session of Ann's, the gateway's too; her own client logs in again. */
+  kick(): Promise<void>;
   connect(provider: 'gmail' | 'outlook'): Promise<void>;
   waitForState(state: string): Promise<void>;
   /** Messages of Carla's conversation, oldest first. */
@@ -53,12 +55,14 @@ export async function openStory(options: {
   name: string;
   database: 'postgres' | 'pglite';
   environment?: Record<string, string>;
+  /** Carla's address, where the story gives her one. */
+  contact?: string;
 }): Promise<Story> {
   stories += 1;
   const servers = await useServers();
   const domain = `${options.name}${stories}-${process.pid}.test`;
   const ann = `ann@${domain}`;
-  const carla = `carla@customer-${domain}`;
+  const carla = options.contact ?? `carla@customer-${domain}`;
   const gateway = await startTestGateway(servers, options);
   const receiver = await startReceiver();
   const sub = '/v1/sub-accounts/acme';
@@ -72,7 +76,7 @@ export async function openStory(options: {
     sub_account_id: null,
   });
   receiver.trust(hook.secret);
-  const annClient = await openMailbox(servers, ann);
+  let annClient = await openMailbox(servers, ann);
   const conversation = async () => {
     const found = await gateway.must<{ data: { id: string }[] }>(
       'GET',
@@ -105,7 +109,13 @@ export async function openStory(options: {
     ann,
     carla,
     sub,
-    annClient,
+    get annClient() {
+      return annClient;
+    },
+    kick: async () => {
+      await servers.doveadm('kick', ann);
+      annClient = await openMailbox(servers, ann);
+    },
     connect: async (provider) => {
       const link = await gateway.must<{ url: string }>('POST', `${sub}/users/ann/connection-links`, {
         provider,
