@@ -15,6 +15,7 @@ import { startIntake } from './intake/server.ts';
 import { systemClock } from './lib/clock.ts';
 import { Failure } from './lib/failure.ts';
 import { createLog } from './lib/log.ts';
+import type { Log } from './lib/log.ts';
 import { watchLoopDelay } from './lib/loop-delay.ts';
 import { createNetGuard } from './lib/net-guard.ts';
 import { createSecretBox } from './lib/secret-box.ts';
@@ -59,8 +60,10 @@ export async function startGateway(config: Config): Promise<Gateway> {
   const stop = async () => {
     for (const end of started.splice(0).toReversed()) await end();
   };
+  const log = createLog(config.LOG_LEVEL);
+  started.push(watchLoopDelay(log, loopBlockedMs));
   try {
-    return { ...(await start(config, (end) => started.push(end))), stop };
+    return { ...(await start(config, log, (end) => started.push(end))), stop };
   } catch (error) {
     await stop();
     throw error;
@@ -72,12 +75,10 @@ const loopBlockedMs = 200;
 
 type Defer = (end: () => Promise<void> | void) => void;
 
-async function start(config: Config, defer: Defer): Promise<Omit<Gateway, 'stop'>> {
+async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gateway, 'stop'>> {
   const clock = systemClock;
-  const log = createLog(config.LOG_LEVEL);
   const database = await openData(config, defer);
   const { db } = database;
-  defer(watchLoopDelay(log, loopBlockedMs));
   const secretBox = createSecretBox(secretKeys(config));
   const netGuard = createNetGuard({ allow: config.ALLOW_PRIVATE });
   const telling = createTelling({ db, clock, log, secretBox, netGuard });

@@ -64,7 +64,7 @@ export type Letter = {
 let letters = 0;
 
 /** The letter as it travels. */
-export function rawOf(letter: Letter): Buffer {
+function rawOf(letter: Letter): Buffer {
   letters += 1;
   const id = letter.id === undefined ? `letter-${letters}@example.com` : letter.id;
   const lines = [

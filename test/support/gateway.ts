@@ -109,7 +109,7 @@ export async function startTestGateway(
 }
 
 /** Settings of a gateway that has the tests' servers as its Gmail and Outlook. */
-export function settingsFor(
+function settingsFor(
   servers: UsedServers,
   dataDir: string,
   databaseUrl: string | null,
