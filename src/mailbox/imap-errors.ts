@@ -115,6 +115,15 @@ function doubtsCredential(code: string | undefined, said: string): boolean {
 function temporaryCode(error: ImapError, code: string | undefined): string {
   const refused = error.responseStatus === 'NO' || error.responseStatus === 'BAD';
   if (refused && error.authenticationFailed !== true) return commandRefused;
-  if (error.reason !== undefined) return 'connection_closed';
-  return code === undefined || code === 'NOCONNECTION' ? 'connection_lost' : `imap_${code.toLowerCase()}`;
+  if (error.reason !== undefined || closedCodes.has(code ?? '')) return 'connection_closed';
+  return code === undefined ? 'unexpected_answer' : `imap_${code.toLowerCase()}`;
 }
+
+/** What imapflow calls a connection that ended under a command, or before the first one. */
+const closedCodes: ReadonlySet<string> = new Set([
+  'NOCONNECTION',
+  'ECONNECTIONCLOSED',
+  'STATELOGOUT',
+  'CLOSEDAFTERCONNECTTEXT',
+  'CLOSEDAFTERCONNECTTLS',
+]);

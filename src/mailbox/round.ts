@@ -9,7 +9,12 @@ import type { Listed, Watch } from './plan.ts';
 import type { Session } from './session.ts';
 
 /** A connection and the folder that it has open. */
-export type Line = { path: string; session: Session };
+export type Line = {
+  path: string;
+  session: Session;
+  /** It ends each IDLE at once; it is asked again after the next look. */
+  rests: boolean;
+};
 
 /** One session with the provider, over all its connections. */
 export type Round = {
@@ -132,6 +137,7 @@ async function lookAlong(round: Round, line: Line, occasion: Occasion): Promise<
   if (folder === undefined) throw new Error('a folder is watched that was not listed');
   if (occasion === 'to_be_sure') round.listening.bell.clear(line.path);
   const { late } = await lookInto(round.look, line.session, folder, occasion);
+  line.rests = false;
   line.session.idle();
   const left = round.again.get(line.path)?.left ?? againMax;
   round.again.delete(line.path);

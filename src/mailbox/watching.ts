@@ -15,6 +15,9 @@ import type { Login, Session, SessionOptions } from './session.ts';
 /** Why a session with the provider ended: a connection that closed says what the server said. */
 export type Ending = 'stopped' | 'folders_changed' | Failure;
 
+/** A server that ends IDLE by itself again so soon does not mean it; it would be asked without end. */
+const restMs = 1_000;
+
 /**
  * What happens between login and the end of a session: list the folders, catch up, then listen and
  * look until a connection closes or the listener is stopped. Resolves then; rejects when something
@@ -29,13 +32,21 @@ export async function watchMailbox(
   const opened: Session[] = [];
   let closed: Failure | null = null;
   const connect = async (path: string): Promise<Line> => {
-    const place = { path };
+    const line = { path, rests: false };
+    let quietAt = Number.NEGATIVE_INFINITY;
     const session = await deps.gates.logins(async () =>
       openSession({
         ...(await serverOf(deps, mailbox)),
         login,
         stop: listening.stop,
-        onArrival: (announced) => listening.bell.ring(place.path, announced),
+        onArrival: (announced) => {
+          if (announced === 0) {
+            line.rests = deps.clock.now() - quietAt < restMs;
+            quietAt = deps.clock.now();
+            if (line.rests) return;
+          }
+          listening.bell.ring(line.path, announced);
+        },
         onClose: (why) => {
           closed ??= why;
           listening.bell.wake();
@@ -43,7 +54,7 @@ export async function watchMailbox(
       }),
     );
     opened.push(session);
-    return Object.assign(place, { session });
+    return Object.assign(line, { session });
   };
   try {
     const first = await connect('');
@@ -156,7 +167,7 @@ async function listen(round: Round, firstListed: readonly Listed[]): Promise<End
   await goLive(round, { caughtUpTo: whole ? lookedAt : null, afterOutage: endsOutage(round, lookedAt) });
   listening.onLive();
   for (;;) {
-    for (const line of round.lines) line.session.idle();
+    for (const line of round.lines) if (!line.rests) line.session.idle();
     const next = Math.min(lookedAt + limits.lookEveryMs, ...[...round.again.values()].map(({ at }) => at));
     await listening.bell.wait(Math.max(0, next - clock.now()));
     if (listening.stop.aborted) return 'stopped';

@@ -232,7 +232,7 @@ describe('what a server’s answer means', () => {
   test('a connection that is cut in the middle of things', () =>
     withServer('on EXAMINE *:\n  S: (reset)\n', async (server) => {
       const failure = await failureOf(everything(server, () => undefined));
-      assertMeans(failure, { kind: 'temporary', code: 'connection_lost' });
+      assertMeans(failure, { kind: 'temporary', code: 'connection_closed' });
     }));
 
   for (const [how, says, code] of [
@@ -327,10 +327,10 @@ describe('what a time-out means', () => {
     );
   }
 
-  test('a failure stays what it is, and anything else thrown is a lost connection', () => {
+  test('a failure stays what it is, and anything else thrown is no answer that we know', () => {
     const failure = new Failure('operator', 'no_imap_server', 'for a test');
     assert.equal(imapFailure(failure), failure);
-    assert.equal(imapFailure(undefined).code, 'connection_lost');
-    assert.equal(imapFailure('what?').code, 'connection_lost');
+    assert.equal(imapFailure(undefined).code, 'unexpected_answer');
+    assert.equal(imapFailure('what?').code, 'unexpected_answer');
   });
 });

@@ -13,6 +13,10 @@ import { rows, run } from '../../src/store/database.ts';
 import type { Db } from '../../src/store/database.ts';
 import { createWorld } from '../filing/world.ts';
 import type { World } from '../filing/world.ts';
+import { createManualClock } from '../support/manual-clock.ts';
+import type { ManualClock } from '../support/manual-clock.ts';
+import { startScriptPeer } from '../support/script-peer.ts';
+import type { ScriptPeer } from '../support/script-peer.ts';
 import { waitFor } from '../support/wait.ts';
 
 /** Somebody's mailbox that is connected in one sub-account, with one contact: Ann Bell. */
@@ -81,8 +85,8 @@ export async function connect(
   );
 }
 
-export type Setting = {
-  db: Db;
+/** A listener and its server. */
+type Setting = {
   world: World;
   clock: Clock;
   imap: ServerAddress;
@@ -111,9 +115,90 @@ export function depsFor(setting: Setting): ListenerDeps {
   };
 }
 
-/** Starts the listener of a mailbox; `stop` it in the end. */
-export function listenTo(deps: ListenerDeps, mailboxId: MailboxId): Listener {
-  return startListener(deps, mailboxId);
+/** A listener that plays a script on a clock of its own. `end` it. */
+export type Stage = Person & {
+  db: Db;
+  peer: ScriptPeer;
+  clock: ManualClock;
+  deps: ListenerDeps;
+  listener: Listener;
+  log: KeptLog;
+  /** Waits until the CRM was told exactly this of the mailbox, in this order. */
+  told(...expected: string[]): Promise<void>;
+  /** Waits until these decisions are made, among others perhaps. */
+  decided(...expected: string[]): Promise<void>;
+  /** Waits until nothing goes on but waiting, and then moves the clock. */
+  pass(ms: number): Promise<void>;
+  /** Lets so much time pass again and again, until it is true; not for ever. */
+  passUntil(what: string, isTrue: () => boolean | Promise<boolean>, ms: number): Promise<void>;
+  end(): Promise<void>;
+};
+
+export type StageOptions = {
+  provider?: ProviderName;
+  /** Changes to the provider's entry. */
+  traits?: Partial<Provider>;
+  limits?: Partial<ListenerLimits>;
+  /** Tokens that the listener has, one after the other, and those that the server takes. */
+  tokens?: { has: string[]; takes: string[] };
+  loginOf?: ListenerDeps['loginOf'];
+  person?: Person;
+  filing?: Partial<ListenerDeps['filing']>;
+};
+
+/** Starts a scripted server (a transcript's name or text) and the listener of a new person's mailbox. */
+export async function openStage(scene: Scene, source: string, options: StageOptions = {}): Promise<Stage> {
+  const { db } = scene;
+  const clock = createManualClock(Date.now());
+  const { tokens, provider = 'imap', limits = {} } = options;
+  const peer = await startScriptPeer(source, {
+    onAdvance: (ms) => clock.advance(ms),
+    ...(tokens === undefined ? {} : { tokens: tokens.takes }),
+  });
+  const person = options.person ?? (await scene.person({ provider }));
+  const { mailboxId } = person;
+  const log = keptLog();
+  const imap: ServerAddress = { host: peer.host, port: peer.port, security: 'none' };
+  const loginOf = options.loginOf ?? (tokens === undefined ? undefined : tokenRow(...tokens.has).loginOf);
+  const deps = depsFor({
+    world: scene.world,
+    clock,
+    imap,
+    provider,
+    limits,
+    log,
+    traits: options.traits ?? {},
+    ...(loginOf === undefined ? {} : { loginOf }),
+  });
+  Object.assign(deps.filing, options.filing);
+  const listener = startListener(deps, mailboxId);
+  const pass = async (ms: number) => {
+    await waitFor('the listener to wait', () => clock.sleeping() > 0);
+    await clock.advance(ms);
+  };
+  return {
+    ...person,
+    db,
+    peer,
+    clock,
+    deps,
+    listener,
+    log,
+    told: (...expected) => waitForTold(db, mailboxId, expected),
+    decided: (...expected) => waitForDecisions(db, mailboxId, expected),
+    pass,
+    passUntil: async (what, isTrue, ms) => {
+      for (let times = 0; times < 500; times += 1) {
+        if (await isTrue()) return;
+        await pass(ms);
+      }
+      throw new Error(`after 500 times ${ms} ms there is still not: ${what}`);
+    },
+    end: async () => {
+      await listener.stop();
+      await peer.stop();
+    },
+  };
 }
 
 /** What the CRM was told of a mailbox's connections, in order: `state`, `state reason`, or `recovered n`. */
@@ -173,9 +258,11 @@ export async function countsOf(db: Db, sub: string): Promise<{ messages: number;
   return counts ?? { messages: 0, created: 0 };
 }
 
-/** Logs that keeps its lines. */
-export function keptLog(): Log & { lines: { level: string; message: string; fields: LogFields }[] } {
-  const lines: { level: string; message: string; fields: LogFields }[] = [];
+type KeptLog = Log & { lines: { level: string; message: string; fields: LogFields }[] };
+
+/** A log that keeps its lines. */
+export function keptLog(): KeptLog {
+  const lines: KeptLog['lines'] = [];
   const write = (level: string) => (fields: LogFields, message: string) =>
     void lines.push({ level, message, fields });
   const log: Log = {
@@ -189,7 +276,7 @@ export function keptLog(): Log & { lines: { level: string; message: string; fiel
 }
 
 /** Logins by a row of tokens: each time that one was refused, the next one. */
-export function tokenRow(...tokens: string[]): {
+function tokenRow(...tokens: string[]): {
   loginOf: ListenerDeps['loginOf'];
   /** The tokens that were given back as refused, in order. */
   refused: string[];

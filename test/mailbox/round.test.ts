@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { rows } from '../../src/store/database.ts';
+import { testDatabase } from '../support/database.ts';
+import type { TestDatabase } from '../support/database.ts';
+import { waitFor } from '../support/wait.ts';
+import { createScene, decisionsOf, openStage } from './listening.ts';
+import type { Scene, Stage, StageOptions } from './listening.ts';
+
+const plain = 'capabilities: IMAP4rev1 SASL-IR AUTH=PLAIN AUTH=XOAUTH2 IDLE NAMESPACE SPECIAL-USE UIDPLUS\n';
+const able = `${plain.trimEnd()} LIST-EXTENDED LIST-STATUS\n`;
+const folders = `folder: INBOX uidvalidity 7 uidnext 11 exists 2
+folder: Sent \\Sent uidvalidity 8 uidnext 3 exists 1
+folder: Junk \\Junk uidvalidity 3 uidnext 9 exists 3
+folder: Projects uidvalidity 9 uidnext 21 exists 2
+folder: Receipts uidvalidity 10 uidnext 31 exists 2
+`;
+const letter = (id: string) =>
+  Buffer.from(
+    `From: <ann@customer.example>\r\nTo: <user@company.example>\r\nSubject: About ${id}\r\nMessage-ID: <${id}@customer.example>\r\n\r\nText.\r\n`,
+  );
+
+let database: TestDatabase;
+let scene: Scene;
+let stage: Stage | undefined;
+
+before(async () => {
+  database = await testDatabase('pglite');
+  scene = await createScene(database.db);
+});
+after(() => database.drop());
+afterEach(async () => {
+  await stage?.end();
+  stage = undefined;
+});
+
+/** Plays a script until the mailbox is live, and both inbox and Sent are listened to. */
+async function playLive(script: string, options: StageOptions = {}): Promise<Stage> {
+  const started = await openStage(scene, script, options);
+  stage = started;
+  await started.told('live');
+  await waitFor('IDLE on both', () => idles(started).length >= 2);
+  return started;
+}
+
+/** Connections whose last command is IDLE. */
+function idles({ peer }: Stage): string[][] {
+  return connections(peer.transcript()).filter((lines) => lines.at(-1)?.endsWith(' IDLE'));
+}
+
+/** What the client said, connection by connection. */
+function connections(transcript: string): string[][] {
+  const parts = transcript.split(/^--- connection .*$/m).slice(1);
+  return parts.map((part) => part.split('\n').filter((line) => line.startsWith('C: ')));
+}
+
+async function caughtUpTo(mailboxId: string): Promise<number | null> {
+  const [row] = await rows<{ at: Date | null }>(
+    database.db,
+    'select caught_up_to as at from mailboxes where id = :mailboxId',
+    { mailboxId },
+  );
+  return row?.at?.getTime() ?? null;
+}
+
+describe('S14: every folder but Spam, Trash and Drafts', () => {
+  for (const [name, capabilities] of [
+    ['one STATUS for each folder', plain],
+    ['all in one LIST (RFC 5819)', able],
+  ] as const) {
+    test(`what a filter moved on arrival is found by the next look: ${name}`, async () => {
+      const { peer, pass, decided, mailboxId } = await playLive(capabilities + folders);
+      peer.deliver('Projects', letter('project'));
+      peer.deliver('Junk', letter('junk'));
+      await pass(40_000);
+      await decided('other 21 stored from_contact');
+      assert.deepEqual(await decisionsOf(database.db, mailboxId), ['other 21 stored from_contact']);
+      assert.deepEqual(peer.sent('* EXAMINE Junk*'), []);
+    });
+  }
+
+  test('a look at two hundred folders is one round trip where LIST tells all', async () => {
+    const many = Array.from(
+      { length: 200 },
+      (_, n) => `folder: Customers/${n} uidvalidity ${n + 100} uidnext 5 exists 2\n`,
+    );
+    const { peer, pass, clock, mailboxId } = await playLive(able + folders + many.join(''));
+    const asked = () => peer.sent('*').filter((line) => !/ IDLE$|^DONE$/.test(line)).length;
+    const [before, lists] = [asked(), peer.sent('* LIST *').length];
+    const at = clock.now() + 40_000;
+    await pass(40_000);
+    await waitFor('the look', async () => (await caughtUpTo(mailboxId)) === at);
+    assert.equal(peer.sent('* LIST *').length - lists, 1);
+    assert.equal(asked() - before, 3, 'besides that, one question for each open folder');
+  });
+
+  test('without that, mail in the inbox does not wait for the end of a sweep', async () => {
+    const many = Array.from(
+      { length: 60 },
+      (_, n) => `folder: Customers/${n} uidvalidity ${n + 100} uidnext 5 exists 2\n`,
+    );
+    const { peer, pass, decided } = await playLive(
+      `${plain}${folders}${many.join('')}on STATUS Customers/5 *, once:\n  S: * STATUS Customers/5 (UIDNEXT 5 UIDVALIDITY 105)\n  S: $tag OK done
+on STATUS Customers/5 *, once:\n  S: * STATUS Customers/5 (UIDNEXT 5 UIDVALIDITY 105)\n  S: * 9 EXISTS\n  S: $tag OK done\n`,
+    );
+    peer.deliver('INBOX', letter('inbox'));
+    await decided('inbox 11 stored from_contact');
+    const before = peer.sent('*').length;
+    await pass(40_000);
+    await waitFor('the end of the sweep', () => peer.sent('* STATUS Customers/59 *').length > 1);
+    const asked = peer.sent('*').slice(before);
+    const said = asked.findIndex((line) => line.includes('STATUS Customers/5 '));
+    assert.match(
+      asked[said + 1] ?? '',
+      / UID FETCH 12:\* /,
+      'what the server tells between two commands goes first',
+    );
+  });
+});
+
+describe('one folder’s trouble is no other’s', () => {
+  test('a folder that cannot be opened is left out, and nobody says that it was judged', async () => {
+    const { peer, pass, decided, mailboxId, log } = await playLive(
+      `${plain}${folders}on EXAMINE Projects:\n  S: $tag NO [NOPERM] not yours\n`,
+    );
+    assert.equal(await caughtUpTo(mailboxId), null, 'it was never judged to its end');
+    peer.deliver('Receipts', letter('receipt'));
+    await pass(40_000);
+    await decided('other 31 stored from_contact');
+    assert.ok(log.lines.some(({ fields }) => fields['code'] === 'command_refused'));
+  });
+
+  test('UIDs that go backwards, as after a bad restore: reported, nothing read, nothing deleted', async () => {
+    const { peer, pass, decided, mailboxId, log, told } = await playLive(
+      `${plain}${folders}--- connection 1: INBOX
+C: * IDLE
+@ wait restore
+@ vanish Projects
+@ folder Projects uidvalidity 9 uidnext 3 exists 1
+@ signal restored
+`,
+    );
+    peer.deliver('Projects', letter('first'));
+    await pass(40_000);
+    await decided('other 21 stored from_contact');
+    await waitFor('the end of the look', async () => (await caughtUpTo(mailboxId)) !== null);
+    await waitFor('IDLE on both', () => idles(stageOrFail()).length >= 2);
+    const before = await caughtUpTo(mailboxId);
+    peer.signal('restore');
+    await peer.waitFor('restored');
+    await pass(40_000);
+    const isReported = () => log.lines.some(({ fields }) => fields['code'] === 'uids_went_backwards');
+    await waitFor('the report', isReported);
+    peer.deliver('INBOX', letter('inbox'));
+    await decided('inbox 11 stored from_contact');
+    await told('live');
+    assert.equal(await caughtUpTo(mailboxId), before, 'what cannot be believed is not called judged');
+    const kept = await rows<{ cursor_uid: string }>(
+      database.db,
+      `select cursor_uid from folders where mailbox_id = :mailboxId and path = 'Projects'`,
+      { mailboxId },
+    );
+    assert.deepEqual(kept, [{ cursor_uid: '21' }]);
+  });
+});
+
+function stageOrFail(): Stage {
+  if (stage === undefined) throw new Error('no stage');
+  return stage;
+}
