@@ -1,4 +1,5 @@
-import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHmac, createSecretKey, randomBytes } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 
 /** Seals secrets at rest (AES-256-GCM) and derives keys for keyed hashes and signatures. */
 export type SecretBox = {
@@ -14,6 +15,8 @@ export type SecretBox = {
 export function createSecretBox(keys: readonly [Buffer, ...Buffer[]]): SecretBox {
   const ring = new Map(keys.map((key) => [keyName(key), key]));
   const newest = keys[0];
+  // By purpose, of which there are few. Deriving a key costs ten times what using it does.
+  const derived = new Map<string, KeyObject>();
   return {
     seal(plain, context) {
       const nonce = randomBytes(12);
@@ -37,12 +40,15 @@ export function createSecretBox(keys: readonly [Buffer, ...Buffer[]]): SecretBox
       return Buffer.concat([decipher.update(bytes.subarray(0, -16)), decipher.final()]).toString('utf8');
     },
     mac(purpose, text) {
-      const key = createHmac('sha256', keys[keys.length - 1] ?? newest)
-        .update(`purpose:${purpose}`)
-        .digest();
+      const key = derived.get(purpose) ?? deriveKey(keys[keys.length - 1] ?? newest, purpose);
+      derived.set(purpose, key);
       return createHmac('sha256', key).update(text).digest();
     },
   };
+}
+
+function deriveKey(key: Buffer, purpose: string): KeyObject {
+  return createSecretKey(createHmac('sha256', key).update(`purpose:${purpose}`).digest());
 }
 
 function keyName(key: Buffer): string {
