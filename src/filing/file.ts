@@ -63,26 +63,19 @@ const roundsMax = 10;
  * cursor and the unique index on message_keys make the repeat harmless.
  */
 export async function fileBatch(deps: FilingDeps, batch: Batch): Promise<{ judged: number; stored: number }> {
+  const planned = await attempt(deps, batch, batch, nothingFetched);
+  if (planned.done) return { judged: batch.sightings.length, stored: planned.storedIn.length };
+  const wanted = new Set(planned.wanted.map(({ uid }) => uid));
   let rest = batch.sightings;
   let cursorUid = batch.cursorUid;
   let stored = 0;
-  do {
-    const planned = await attempt(
-      deps,
-      batch,
-      { cursorUid, sightings: rest, upToUid: batch.upToUid },
-      nothingFetched,
-    );
-    if (planned.done) {
-      stored += planned.storedIn.length;
-      break;
-    }
-    const portion = firstPortion(rest, new Set(planned.wanted.map(({ uid }) => uid)));
+  while (rest.length > 0) {
+    const portion = firstPortion(rest, wanted);
     const upToUid = portion.length === rest.length ? batch.upToUid : (portion.at(-1)?.place.uid ?? cursorUid);
     stored += await filePortion(deps, batch, { cursorUid, sightings: portion, upToUid }, planned.wanted);
     rest = rest.slice(portion.length);
     cursorUid = upToUid;
-  } while (rest.length > 0);
+  }
   return { judged: batch.sightings.length, stored };
 }
 

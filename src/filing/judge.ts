@@ -44,6 +44,7 @@ export function judge(
 ): Wanted[] {
   const { bodies, reports } = given.fetched;
   const wanted = new Map<string, Wanted>();
+  const judged: Judged[] = [];
   const want = (uid: number, as: Wanted['as']) => wanted.set(`${as} ${uid}`, { uid, as });
   for (const sighting of given.sightings) {
     const { uid } = sighting.place;
@@ -60,11 +61,12 @@ export function judge(
       const messageId = failed
         ? null
         : addEffects(effects, ground, { sighting, facts, verdict, body, report });
-      effects.writes.decisions.push(
-        decisionRow(given.secretBox, sighting, ground.connection, { facts, verdict, failed, messageId }),
-      );
+      judged.push({ sighting, connection: ground.connection, facts, verdict, failed, messageId });
     }
   }
+  // Rows with their keyed hashes are made only where they will be written.
+  if (wanted.size === 0)
+    for (const each of judged) effects.writes.decisions.push(decisionRow(given.secretBox, each));
   return [...wanted.values()];
 }
 
@@ -86,14 +88,19 @@ const outcomes: Readonly<Record<Verdict['verdict'], DecisionRow['outcome']>> = {
   store: 'stored',
 };
 
-function decisionRow(
-  secretBox: SecretBox,
-  sighting: Sighting,
-  connection: { id: ConnectionId; subAccountId: string },
-  made: { facts: Facts; verdict: Verdict; failed: boolean; messageId: MessageId | null },
-): DecisionRow {
+/** What came of one sighting for one connection. */
+type Judged = {
+  sighting: Sighting;
+  connection: { id: ConnectionId; subAccountId: string };
+  facts: Facts;
+  verdict: Verdict;
+  failed: boolean;
+  messageId: MessageId | null;
+};
+
+function decisionRow(secretBox: SecretBox, judged: Judged): DecisionRow {
+  const { sighting, connection, facts, verdict, failed, messageId } = judged;
   const { place, mailboxId } = sighting;
-  const { verdict, failed } = made;
   return {
     id: newId('dec'),
     sub_account_id: connection.subAccountId,
@@ -107,10 +114,10 @@ function decisionRow(
     reasons: failed
       ? [...verdict.steps, { rule: 'T3', because: 'the provider gave no readable copy of it' }]
       : verdict.steps,
-    facts: made.facts,
+    facts,
     id_hash: hashOfMessageKey(secretBox, messageKeysOf(sighting)[0] ?? ''),
-    address_hashes: counterparts(sighting, made.facts).map((address) => hashOfAddress(secretBox, address)),
-    message_id: made.messageId,
+    address_hashes: counterparts(sighting, facts).map((address) => hashOfAddress(secretBox, address)),
+    message_id: messageId,
     attempts: failed ? 1 : 0,
   };
 }
