@@ -1,0 +1,88 @@
+import type { FilingDeps } from '../../src/filing/file.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import type { MailboxId } from '../../src/lib/id.ts';
+import { createLog } from '../../src/lib/log.ts';
+import { createNetGuard } from '../../src/lib/net-guard.ts';
+import { createSecretBox } from '../../src/lib/secret-box.ts';
+import { listenerLimits } from '../../src/mailbox/listener.ts';
+import type { Login } from '../../src/mailbox/session.ts';
+import { createSupervisor, supervisorLimits } from '../../src/mailbox/supervisor.ts';
+import { stopParsing } from '../../src/message/parse.ts';
+import { resolveProvider } from '../../src/provider/providers.ts';
+import type { ServerAddress } from '../../src/provider/providers.ts';
+import { createDiskBlobs } from '../../src/store/blobs.ts';
+import { rows } from '../../src/store/database.ts';
+import type { Db } from '../../src/store/database.ts';
+import { createDeliverer } from '../../src/webhook/deliverer.ts';
+import { createPublisher } from '../../src/webhook/publisher.ts';
+import { createWebhookAgent } from '../../src/webhook/request.ts';
+
+export const secretBox = createSecretBox([Buffer.alloc(32, 7)]);
+
+/** The parts of a running gateway that listen, file and tell the CRM, put together as in src/gateway.ts. */
+export type BenchGateway = {
+  /** Listens to a mailbox that was just added, without waiting for the supervisor's next look. */
+  listen(mailboxId: MailboxId): void;
+  stop(): Promise<void>;
+};
+
+export function startBenchGateway(options: {
+  db: Db;
+  blobsDirectory: string;
+  imap: ServerAddress;
+  loginOf: (login: string) => Login;
+  /** Called right after each commit that left events behind. */
+  committed?: () => void;
+  /** Connections of each mailbox. */
+  connections?: number;
+}): BenchGateway {
+  const { db, blobsDirectory, imap, loginOf, committed, connections = 2 } = options;
+  const parts = { db, clock: systemClock, log: createLog('error'), secretBox };
+  const netGuard = createNetGuard({ allow: ['127.0.0.0/8'] });
+  const dispatcher = createWebhookAgent(netGuard);
+  const deliverer = createDeliverer({ ...parts, dispatcher });
+  const publisher = createPublisher({ ...parts, published: (webhooks) => deliverer.wake(webhooks) });
+  const filing: FilingDeps = {
+    ...parts,
+    blobs: createDiskBlobs(blobsDirectory),
+    wakePublisher: () => {
+      committed?.();
+      publisher.wake();
+    },
+  };
+  const provider = { ...resolveProvider('imap'), imap, imapConnectionsMax: connections };
+  const supervisor = createSupervisor(
+    {
+      ...parts,
+      filing,
+      limits: listenerLimits,
+      providerOf: () => provider,
+      loginOf: ({ login }) => Promise.resolve(loginOf(login)),
+      resolveHost: (host) => netGuard.resolve(host),
+    },
+    supervisorLimits,
+    'bench',
+  );
+  publisher.start();
+  deliverer.start();
+  supervisor.start();
+  return {
+    listen: (mailboxId) => supervisor.wake(mailboxId),
+    stop: async () => {
+      await supervisor.stop();
+      await publisher.stop();
+      await deliverer.stop();
+      await dispatcher.close();
+      await stopParsing();
+    },
+  };
+}
+
+/** How many mailboxes have caught up and listen. */
+export async function liveMailboxes(db: Db): Promise<number> {
+  const [row] = await rows<{ live: number }>(
+    db,
+    `select count(*)::int as live from mailboxes where state = 'live'`,
+  );
+  return row?.live ?? 0;
+}

@@ -1,0 +1,50 @@
+// npm run bench [-- part ...]: measures the gateway against the bare libraries, in one run on the tests' own
+// servers (PostgreSQL with fsync), and prints one table in Markdown. Parts: judged, stored, notice, memory.
+import { cpus } from 'node:os';
+import { startBench } from './bench.ts';
+import type { Bench } from './bench.ts';
+import { measureJudged } from './judged.ts';
+import { measureMemory } from './memory.ts';
+import { measureNotice } from './notice.ts';
+import { measureStored } from './stored.ts';
+import { markdownTable } from './table.ts';
+import type { Row } from './table.ts';
+
+const parts: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> = {
+  judged: measureJudged,
+  stored: measureStored,
+  notice: measureNotice,
+  memory: measureMemory,
+};
+
+/** Well over what it takes on a busy machine; a bench that hangs leaves nothing running. */
+const benchMsMax = 20 * 60_000;
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((name) => parts[name] === undefined);
+if (unknown.length > 0)
+  throw new Error(`no part ${unknown.join(', ')}: there are ${Object.keys(parts).join(', ')}`);
+
+const { bench, stop } = await startBench();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void end(130));
+setTimeout(() => void end(1), benchMsMax).unref();
+const rows: Row[] = [];
+try {
+  for (const [name, measure] of Object.entries(parts)) {
+    if (wanted.length > 0 && !wanted.includes(name)) continue;
+    console.error(`measuring: ${name}`);
+    rows.push(...(await measure(bench)));
+  }
+} finally {
+  await stop();
+}
+console.log(
+  `${new Date().toISOString().slice(0, 10)}, ${cpus().length} cores shared by clients and servers, Node ${process.versions.node}`,
+);
+console.log('Median of the runs (least-most).\n');
+console.log(markdownTable(rows));
+
+async function end(exitCode: number): Promise<void> {
+  await stop();
+  process.exit(exitCode);
+}

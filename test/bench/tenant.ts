@@ -1,0 +1,51 @@
+import { newId } from '../../src/lib/id.ts';
+import type { MailboxId } from '../../src/lib/id.ts';
+import { canonicalOwnAddress } from '../../src/message/addresses.ts';
+import { run } from '../../src/store/database.ts';
+import type { Db } from '../../src/store/database.ts';
+import { contactsMax } from './mail.ts';
+
+/** The sub-account of the bench, its user Ann, and ten thousand contacts. */
+export async function addTenant(db: Db): Promise<void> {
+  await run(db, `insert into sub_accounts (id, name) values ('bench', 'Bench')`);
+  await run(
+    db,
+    `insert into contacts (sub_account_id, id, name)
+     select 'bench', 'c' || n, 'Contact ' || n from generate_series(0, :last) n`,
+    { last: contactsMax - 1 },
+  );
+  await run(
+    db,
+    `insert into contact_addresses (sub_account_id, contact_id, position, address, canonical)
+     select 'bench', 'c' || n, 0, a, a
+       from generate_series(0, :last) n, lateral (select 'contact-' || n || '@customer.example' as a) one`,
+    { last: contactsMax - 1 },
+  );
+  await run(db, 'analyze');
+}
+
+/** A mailbox that is connected for a user of its own, since long before its first message. */
+export async function addMailbox(db: Db, address: string): Promise<MailboxId> {
+  const id = newId('mbx');
+  const canonical = canonicalOwnAddress(address);
+  await run(db, `insert into users (id, name, email) values (:address, 'Ann', :address)`, { address });
+  await run(db, `insert into memberships (sub_account_id, user_id) values ('bench', :address)`, { address });
+  await run(
+    db,
+    `insert into user_addresses (user_id, kind, canonical) values (:address, 'mailbox', :canonical)`,
+    { address, canonical },
+  );
+  await run(
+    db,
+    `insert into mailboxes (id, provider, address, canonical, login, credential_kind, credential_sealed, state)
+     values (:id, 'imap', :address, :canonical, :address, 'password', 'not used', 'catching_up')`,
+    { id, address, canonical },
+  );
+  await run(
+    db,
+    `insert into connections (id, sub_account_id, user_id, mailbox_id, provider, state, started_at)
+     values (:connection, 'bench', :address, :id, 'imap', 'catching_up', '2000-01-01')`,
+    { connection: newId('con'), address, id },
+  );
+  return id;
+}
