@@ -200,6 +200,7 @@ describe('W2: following the log by server-sent events', () => {
     const stream = await open();
     await server.stop();
     await waitFor('the end', () => stream.ended());
+    assert.ok(stream.response.complete, 'in good order, not cut off');
     server = await startHttpServer({ app: t.api, host: '127.0.0.1', port: 0 });
   });
 });
