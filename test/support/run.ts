@@ -2,7 +2,9 @@
 // "N passed, N failed". Fails on zero tests, and on a test that is skipped or marked todo.
 //
 // Files that need no server run first, all in one process, while the servers start. Then the other files
-// that test a module run in one process, and beside it each story of test/flows/ in one of its own.
+// that test a module, in one process for each folder of them, and beside that the stories of test/flows/,
+// each in a process of its own. (All of them in one process opened and closed so many embedded databases
+// that V8 sometimes ended it while freeing their WebAssembly; Node 24.21, 2026-11.)
 import { once } from 'node:events';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
@@ -11,11 +13,10 @@ import { announceServers, startServersProcess } from './shared-servers.ts';
 import { filesVariable, findTestFiles, type TestFiles } from './test-files.ts';
 
 const runMsMax = 15 * 60_000;
-const processesMax = 2;
 const suitesPath = new URL('./file-suites.ts', import.meta.url).pathname;
 
 const files = findTestFiles(process.argv.slice(2));
-const record = createRunRecord(Object.values(files).flat());
+const record = createRunRecord([...files.plain, ...files.served.flat(), ...files.flows]);
 const aborting = new AbortController();
 let servers: Awaited<ReturnType<typeof startServersProcess>> | undefined;
 
@@ -36,21 +37,29 @@ async function runAll({ plain, served, flows }: TestFiles): Promise<void> {
   const needsServers = served.length + flows.length > 0;
   // Started now and awaited later; a failure is kept so that the plain tests still have their say.
   const starting = needsServers ? startServersProcess().catch((error: unknown) => String(error)) : undefined;
-  await runFiles({ together: plain, alone: [] });
+  if (plain.length > 0) await runTogether(plain);
   const started = await starting;
   if (started === undefined) return;
   if (typeof started === 'string') return record.fail(started);
   servers = started;
   announceServers(servers.info);
-  await runFiles({ together: served, alone: flows });
+  await Promise.all([runFolders(served), flows.length > 0 ? runFiles(flows, process.env) : undefined]);
 }
 
-async function runFiles({ together, alone }: { together: string[]; alone: string[] }): Promise<void> {
-  if (together.length + alone.length === 0) return;
-  process.env[filesVariable] = JSON.stringify(together);
+async function runFolders(folders: string[][]): Promise<void> {
+  for (const folder of folders) await runTogether(folder);
+}
+
+function runTogether(paths: string[]): Promise<void> {
+  return runFiles([suitesPath], { ...process.env, [filesVariable]: JSON.stringify(paths) });
+}
+
+/** Each file in a process of its own, one after another. */
+async function runFiles(paths: string[], env: NodeJS.ProcessEnv): Promise<void> {
   const stream = run({
-    files: together.length === 0 ? alone : [suitesPath, ...alone],
-    concurrency: processesMax,
+    files: paths,
+    env,
+    concurrency: 1,
     // A socket that a failed test left open must not hold up the run.
     forceExit: true,
     signal: aborting.signal,

@@ -5,8 +5,8 @@ import { join, relative, resolve } from 'node:path';
 export type TestFiles = {
   /** Only what is in memory. */
   plain: string[];
-  /** May use a database or the shared servers. */
-  served: string[];
+  /** May use a database or the shared servers; those of one folder share a process. */
+  served: string[][];
   /** Stories, each in a process of its own. */
   flows: string[];
 };
@@ -29,7 +29,9 @@ export function findTestFiles(filters: string[]): TestFiles {
   const folder = (path: string): string => relative(testDirectory, path).split('/')[0] ?? '';
   return {
     plain: all.filter((path) => folder(path) !== 'flows' && !servedFolders.has(folder(path))),
-    served: all.filter((path) => servedFolders.has(folder(path))),
+    served: [...servedFolders]
+      .map((name) => all.filter((path) => folder(path) === name))
+      .filter((paths) => paths.length > 0),
     flows: all.filter((path) => folder(path) === 'flows'),
   };
 }
