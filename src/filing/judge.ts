@@ -71,7 +71,12 @@ export function judge(
 }
 
 /** What the rules can say of a message without its header. */
-const judgedUnseen: ReadonlySet<string> = new Set(['draft', 'spam_or_trash', 'duplicate', 'before_connection']);
+const judgedUnseen: ReadonlySet<string> = new Set([
+  'draft',
+  'spam_or_trash',
+  'duplicate',
+  'before_connection',
+]);
 
 /** Stands for a body while deciding which ones to fetch. */
 const notYetFetched: Body = {

@@ -138,7 +138,6 @@ function asSighting(outgoing: Outgoing): Sighting {
     mailboxId: outgoing.mailboxId,
     place: { folderId: 'fld_outgoing' satisfies FolderId, role: 'sent', uidValidity: 0, uid: 0 },
     header,
-    parts: [],
     kind: 'person',
     fingerprint: headerFingerprint(header),
     internalDate: outgoing.acceptedAt,

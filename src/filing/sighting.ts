@@ -4,7 +4,6 @@ import { author } from '../message/header.ts';
 import type { MessageHeader } from '../message/header.ts';
 import type { MailKind } from '../message/kind.ts';
 import { idKey } from '../message/message-id.ts';
-import type { PartSummary } from '../message/structure.ts';
 import type { FolderId, MailboxId } from '../lib/id.ts';
 
 /** What a folder is for. `all` is Gmail's All Mail. */
@@ -23,7 +22,6 @@ export type Sighting = {
   mailboxId: MailboxId;
   place: Place;
   header: MessageHeader;
-  parts: readonly PartSummary[];
   kind: MailKind;
   /** Of the header alone, see message/fingerprint.ts. */
   fingerprint: string;

@@ -1,8 +1,6 @@
 import { headerFingerprint } from '../message/fingerprint.ts';
 import { readHeader } from '../message/header.ts';
 import { mailKind } from '../message/kind.ts';
-import { summariseStructure } from '../message/structure.ts';
-import type { StructureNode } from '../message/structure.ts';
 import type { Place, Sighting } from '../filing/sighting.ts';
 import type { MailboxId } from '../lib/id.ts';
 
@@ -11,7 +9,6 @@ export type Seen = {
   uid: number;
   /** The header fields that were asked for, raw. */
   header: Buffer;
-  structure: StructureNode | undefined;
   /** INTERNALDATE, ms since the epoch; NaN where the server gave none. */
   internalDate: number;
   /** RFC822.SIZE in bytes. */
@@ -29,13 +26,11 @@ export function sightingOf(
   now: number,
 ): Sighting {
   const header = readHeader(seen.header);
-  const parts = summariseStructure(seen.structure);
   return {
     mailboxId,
     place: { ...place, uid: seen.uid },
     header,
-    parts,
-    kind: mailKind(header, parts).kind,
+    kind: mailKind(header).kind,
     fingerprint: headerFingerprint(header),
     internalDate: Number.isNaN(seen.internalDate) ? (header.date ?? now) : seen.internalDate,
     size: seen.size,
@@ -53,6 +48,6 @@ export function unreadableSighting(
   now: number,
 ): Sighting {
   const { uid, internalDate = now, size = 0, marks = new Set<string>(), gmail = null } = known;
-  const bare = { uid, header: Buffer.alloc(0), structure: undefined, internalDate, size, marks, gmail };
+  const bare = { uid, header: Buffer.alloc(0), internalDate, size, marks, gmail };
   return { ...sightingOf(mailboxId, place, bare, now), unreadable: true };
 }

@@ -1,5 +1,4 @@
 import { author, type MessageHeader } from './header.ts';
-import type { PartSummary } from './structure.ts';
 
 /**
  * What sort of sender made a message, for rule S11.
@@ -17,7 +16,7 @@ export type MailKind = 'person' | 'auto_reply' | 'delivery_report' | 'read_recei
 export type KindVerdict = { kind: MailKind; because: string };
 
 /**
- * The kind of a message from its header and structure. The first sign in this order decides:
+ * The kind of a message from its header alone. The first sign in this order decides:
  * reports (RFC 3464, RFC 8098), Auto-Submitted (RFC 3834 §5), the headers that programs used
  * before it, mailing lists (RFC 2369, RFC 2919), bulk. `Auto-Submitted: no` says a person sent
  * it, and outweighs all automatic signs but the reports and lists.
@@ -25,11 +24,11 @@ export type KindVerdict = { kind: MailKind; because: string };
  * X-Auto-Response-Suppress alone is no sign: Exchange puts it on people's mail too. Together with
  * a subject that says "Automatic reply" it is one.
  */
-export function mailKind(header: MessageHeader, parts: readonly PartSummary[]): KindVerdict {
+export function mailKind(header: MessageHeader): KindVerdict {
   const token = (name: string): string => firstToken(header.fields.get(name));
   const submitted = token('auto-submitted');
   return (
-    report(header, parts) ??
+    report(header) ??
     (submitted === 'no' ? null : automatic(header, submitted)) ??
     mailingList(header) ??
     bulk(header) ?? {
@@ -39,31 +38,20 @@ export function mailKind(header: MessageHeader, parts: readonly PartSummary[]): 
   );
 }
 
-function report(header: MessageHeader, parts: readonly PartSummary[]): KindVerdict | null {
+function report(header: MessageHeader): KindVerdict | null {
   const contentType = (header.fields.get('content-type') ?? '').toLowerCase();
-  const isReport =
-    contentType.startsWith('multipart/report') || parts.some((part) => part.type === 'multipart/report');
-  const has = (type: string): boolean => parts.some((part) => part.type === type);
   const declared = /report-type\s*=\s*"?([a-z-]+)/.exec(contentType)?.[1];
-  if (isReport) {
-    if (declared === 'disposition-notification' || has('message/disposition-notification')) {
+  if (contentType.startsWith('multipart/report')) {
+    if (declared === 'disposition-notification') {
       return { kind: 'read_receipt', because: 'report of message/disposition-notification' };
     }
-    if (
-      declared === 'delivery-status' ||
-      has('message/delivery-status') ||
-      has('message/global-delivery-status')
-    ) {
+    if (declared === 'delivery-status') {
       return { kind: 'delivery_report', because: 'report of message/delivery-status' };
     }
     // Abuse and DMARC reports, and reports whose type is not told.
     return declared === undefined && hasNullReturnPath(header)
       ? { kind: 'delivery_report', because: 'multipart/report with an empty return path' }
       : { kind: 'bulk', because: `report of ${declared ?? 'no declared type'}` };
-  }
-  // A mail system took the report apart; a person who forwards one sends it with a return path.
-  if (has('message/delivery-status') && hasNullReturnPath(header)) {
-    return { kind: 'delivery_report', because: 'message/delivery-status with an empty return path' };
   }
   if (header.fields.has('x-failed-recipients')) {
     return { kind: 'delivery_report', because: 'X-Failed-Recipients' }; // Exim and Gmail

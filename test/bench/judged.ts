@@ -20,7 +20,6 @@ const queries = {
     flags: true,
     internalDate: true,
     size: true,
-    bodyStructure: true,
     headers: [...headerFieldNames],
   },
 } satisfies Record<string, FetchQueryObject>;

@@ -261,7 +261,6 @@ async function connect(
           {
             uid: place.cursorUid + 1 + position,
             header: raw.subarray(0, raw.indexOf('\r\n\r\n') + 4),
-            structure: undefined,
             internalDate: given?.internalDate ?? Date.now(),
             size: raw.length,
             marks: new Set(marks),
