@@ -13,6 +13,7 @@ const needed = [
     program: '/usr/lib/postgresql/15/bin/postgres',
     why: 'the production database, started privately',
   },
+  { package: 'chromium', program: '/usr/bin/chromium', why: 'the pages, as a browser shows them' },
 ];
 
 /**
