@@ -377,7 +377,6 @@ describe('a backlog', () => {
       person,
     );
     assert.equal(decided?.n, 3_000);
-    console.log('BACKLOG', seconds);
     assert.ok(seconds < 60, `it took ${seconds.toFixed(1)} s`);
   });
 });
