@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { openAsBlob } from 'node:fs';
-import { access, rename, writeFile } from 'node:fs/promises';
+import { access, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import { Client } from 'pg';
@@ -110,7 +109,8 @@ async function findMigratedFiles(): Promise<Blob> {
     await writeFile(partial, files.stream());
     await rename(partial, path);
   }
-  return openAsBlob(path);
+  // In memory: a blob of the file itself breaks when another process puts its own copy there.
+  return new Blob([await readFile(path)]);
 }
 
 async function makeMigratedFiles(): Promise<Blob> {

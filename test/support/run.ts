@@ -43,7 +43,10 @@ async function runAll({ plain, served, flows }: TestFiles): Promise<void> {
   if (typeof started === 'string') return record.fail(started);
   servers = started;
   announceServers(servers.info);
-  await Promise.all([runFolders(served), flows.length > 0 ? runFiles(flows, process.env) : undefined]);
+  await Promise.all([
+    runFolders(served),
+    flows.length > 0 ? runFiles(flows, { env: process.env, forceExit: true }) : undefined,
+  ]);
 }
 
 async function runFolders(folders: string[][]): Promise<void> {
@@ -51,19 +54,19 @@ async function runFolders(folders: string[][]): Promise<void> {
 }
 
 function runTogether(paths: string[]): Promise<void> {
-  return runFiles([suitesPath], { ...process.env, [filesVariable]: JSON.stringify(paths) });
+  return runFiles([suitesPath], {
+    env: { ...process.env, [filesVariable]: JSON.stringify(paths) },
+    forceExit: false,
+  });
 }
 
-/** Each file in a process of its own, one after another. */
-async function runFiles(paths: string[], env: NodeJS.ProcessEnv): Promise<void> {
-  const stream = run({
-    files: paths,
-    env,
-    concurrency: 1,
-    // A socket that a failed test left open must not hold up the run.
-    forceExit: true,
-    signal: aborting.signal,
-  });
+/**
+ * Each file in a process of its own, one after another. `forceExit` ends a process whose last test left
+ * a socket open; it can also cut off what the last tests had to say, where there are many (Node 24.21,
+ * 2026-11), so it is for stories alone: tests of modules must leave nothing behind.
+ */
+async function runFiles(paths: string[], how: { env: NodeJS.ProcessEnv; forceExit: boolean }): Promise<void> {
+  const stream = run({ files: paths, concurrency: 1, signal: aborting.signal, ...how });
   record.follow(stream);
   const output = stream.compose(spec);
   output.pipe(process.stdout, { end: false });
