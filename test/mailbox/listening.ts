@@ -240,7 +240,7 @@ export async function decisionsOf(db: Db, mailboxId: MailboxId): Promise<string[
 }
 
 /** Waits until the last decisions of a mailbox are these; older ones may stand before. */
-export async function waitForDecisions(db: Db, mailboxId: MailboxId, expected: string[]): Promise<void> {
+async function waitForDecisions(db: Db, mailboxId: MailboxId, expected: string[]): Promise<void> {
   await waitFor(`decisions: ${expected.join(', ')}`, async () => {
     const made = await decisionsOf(db, mailboxId);
     return expected.every((line) => made.includes(line)) ? true : Promise.reject(new Error(made.join(', ')));
