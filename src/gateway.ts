@@ -61,9 +61,11 @@ export async function startGateway(config: Config): Promise<Gateway> {
     for (const end of started.splice(0).toReversed()) await end();
   };
   const log = createLog(config.LOG_LEVEL);
-  started.push(watchLoopDelay(log, loopBlockedMs));
   try {
-    return { ...(await start(config, log, (end) => started.push(end))), stop };
+    const gateway = await start(config, log, (end) => started.push(end));
+    // From now on: opening the embedded database takes a second or two of it, once.
+    started.push(watchLoopDelay(log, loopBlockedMs));
+    return { ...gateway, stop };
   } catch (error) {
     await stop();
     throw error;
