@@ -1,3 +1,4 @@
+import type { SecureContext } from 'node:tls';
 import { backoffMs } from '../lib/backoff.ts';
 import type { Clock } from '../lib/clock.ts';
 import { Failure } from '../lib/failure.ts';
@@ -38,6 +39,8 @@ export type ListenerDeps = {
     /** Batches of a catch-up, with their headers and bodies in memory. */
     batches: Gate;
   };
+  /** Shared by all connections; without it each makes one of its own. */
+  secureContext?: SecureContext;
 };
 
 /** All in milliseconds. */

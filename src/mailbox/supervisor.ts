@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { createSecureContext } from 'node:tls';
 import type { Clock } from '../lib/clock.ts';
 import type { MailboxId } from '../lib/id.ts';
 import { createWaker } from '../lib/waker.ts';
@@ -70,13 +71,13 @@ type Node = {
  * at once, however it ended.
  */
 export function createSupervisor(
-  deps: Omit<ListenerDeps, 'gates'>,
+  deps: Omit<ListenerDeps, 'gates' | 'secureContext'>,
   limits: SupervisorLimits,
   nodeId: string,
 ): Supervisor {
   const gates = { logins: createGate(limits.loginsMax), batches: createGate(limits.batchesMax) };
   const node: Node = {
-    deps: { ...deps, gates },
+    deps: { ...deps, gates, secureContext: createSecureContext() },
     limits,
     id: nodeId,
     instance: randomUUID(),

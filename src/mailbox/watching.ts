@@ -31,55 +31,84 @@ export async function watchMailbox(
 ): Promise<Ending> {
   const opened: Session[] = [];
   let closed: Failure | null = null;
-  const connect = async (path: string): Promise<Line> => {
-    const line = { path, rests: false };
-    let quietAt = Number.NEGATIVE_INFINITY;
-    const session = await deps.gates.logins(async () =>
-      openSession({
-        ...(await serverOf(deps, mailbox)),
-        login,
-        stop: listening.stop,
-        onArrival: (announced) => {
-          if (announced === 0) {
-            line.rests = deps.clock.now() - quietAt < restMs;
-            quietAt = deps.clock.now();
-            if (line.rests) return;
-          }
-          listening.bell.ring(line.path, announced);
-        },
-        onClose: (why) => {
-          closed ??= why;
-          listening.bell.wake();
-        },
-      }),
-    );
-    opened.push(session);
-    return Object.assign(line, { session });
+  const connect: Connect = async (path) => {
+    const line = await connectLine(deps, mailbox, login, {
+      path,
+      listening,
+      onClose: (why) => (closed ??= why),
+    });
+    opened.push(line.session);
+    return line;
   };
   try {
-    const first = await connect('');
-    const listed = await first.session.list();
-    const { watch, folders } = await adopt(deps, mailbox, first.session, { listed, known: new Map() });
-    if (watch.idle[0] === undefined)
-      throw new Failure('temporary', 'no_inbox', 'the provider lists no inbox');
-    first.path = watch.idle[0];
-    const round: Round = {
-      deps,
-      mailbox,
-      listening,
-      look: lookOf(deps, mailbox, listening, (messages) => tellBacklog(round, messages)),
-      watch,
-      folders,
-      lines: [first],
-      again: new Map(),
-      behind: false,
-      closed: () => closed,
-    };
-    for (const path of watch.idle.slice(1)) await addLine(round, () => connect(path));
-    return await listen(round, listed);
+    // What a session needs to begin, above all its listing, is gone from memory while it listens.
+    const { round, lookedAt } = await begin({ deps, mailbox, listening, closed: () => closed }, connect);
+    return await listen(round, lookedAt);
   } finally {
     for (const session of opened) session.close();
   }
+}
+
+type Connect = (path: string) => Promise<Line>;
+
+async function connectLine(
+  deps: ListenerDeps,
+  mailbox: Mailbox,
+  login: Login,
+  of: { path: string; listening: Listening; onClose(why: Failure): void },
+): Promise<Line> {
+  const { bell, stop } = of.listening;
+  const line = { path: of.path, rests: false };
+  let quietAt = Number.NEGATIVE_INFINITY;
+  const session = await deps.gates.logins(async () =>
+    openSession({
+      ...(await serverOf(deps, mailbox)),
+      ...(deps.secureContext === undefined ? {} : { secureContext: deps.secureContext }),
+      login,
+      stop,
+      onArrival: (announced) => {
+        if (announced === 0) {
+          line.rests = deps.clock.now() - quietAt < restMs;
+          quietAt = deps.clock.now();
+          if (line.rests) return;
+        }
+        bell.ring(line.path, announced);
+      },
+      onClose: (why) => {
+        of.onClose(why);
+        bell.wake();
+      },
+    }),
+  );
+  return Object.assign(line, { session });
+}
+
+/** Lists the folders, opens the connections that they ask for, and catches up. */
+async function begin(
+  parts: Pick<Round, 'deps' | 'mailbox' | 'listening' | 'closed'>,
+  connect: Connect,
+): Promise<{ round: Round; lookedAt: number }> {
+  const { deps, mailbox, listening } = parts;
+  const first = await connect('');
+  const listed = await first.session.list();
+  const { watch, folders } = await adopt(deps, mailbox, first.session, { listed, known: new Map() });
+  if (watch.idle[0] === undefined) throw new Failure('temporary', 'no_inbox', 'the provider lists no inbox');
+  first.path = watch.idle[0];
+  const round: Round = {
+    ...parts,
+    look: lookOf(deps, mailbox, listening, (messages) => tellBacklog(round, messages)),
+    watch,
+    folders,
+    lines: [first],
+    again: new Map(),
+    behind: false,
+  };
+  for (const path of watch.idle.slice(1)) await addLine(round, () => connect(path));
+  const lookedAt = deps.clock.now();
+  const whole = await catchUp(round, listed);
+  await goLive(round, { caughtUpTo: whole ? lookedAt : null, afterOutage: endsOutage(round, lookedAt) });
+  listening.onLive();
+  return { round, lookedAt };
 }
 
 async function serverOf(
@@ -158,14 +187,12 @@ async function addLine(round: Round, connect: () => Promise<Line>): Promise<void
   }
 }
 
-async function listen(round: Round, firstListed: readonly Listed[]): Promise<Ending> {
+/** Listens and looks, from a look on, until a connection closes or the listener is stopped. */
+async function listen(round: Round, beganAt: number): Promise<Ending> {
   const { deps, listening } = round;
   const { clock, limits } = deps;
-  let lookedAt = clock.now();
-  let listedAt = lookedAt;
-  const whole = await catchUp(round, firstListed);
-  await goLive(round, { caughtUpTo: whole ? lookedAt : null, afterOutage: endsOutage(round, lookedAt) });
-  listening.onLive();
+  let lookedAt = beganAt;
+  let listedAt = beganAt;
   for (;;) {
     for (const line of round.lines) if (!line.rests) line.session.idle();
     const next = Math.min(lookedAt + limits.lookEveryMs, ...[...round.again.values()].map(({ at }) => at));
@@ -181,16 +208,20 @@ async function listen(round: Round, firstListed: readonly Listed[]): Promise<End
       continue;
     }
     lookedAt = now;
-    const isListed = listsAnyway(round) || now >= listedAt + limits.listEveryMs;
-    const listed = isListed ? await round.lines[0].session.list() : null;
-    if (listed !== null) {
-      listedAt = now;
-      if (!(await follow(round, listed))) return 'folders_changed';
-    }
-    const caughtUpTo = (await lookEverywhere(round, listed)) ? now : null;
-    if (round.behind) await goLive(round, { caughtUpTo, afterOutage: false });
-    else await noteProgress(round, { caughtUpTo, backlog: 0 });
+    const lists = listsAnyway(round) || now >= listedAt + limits.listEveryMs;
+    if (lists) listedAt = now;
+    if (!(await lookAround(round, { lists, now }))) return 'folders_changed';
   }
+}
+
+/** The safety net, with a new listing or without; false when that asks for other connections than there are. */
+async function lookAround(round: Round, { lists, now }: { lists: boolean; now: number }): Promise<boolean> {
+  const listed = lists ? await round.lines[0].session.list() : null;
+  if (listed !== null && !(await follow(round, listed))) return false;
+  const caughtUpTo = (await lookEverywhere(round, listed)) ? now : null;
+  if (round.behind) await goLive(round, { caughtUpTo, afterOutage: false });
+  else await noteProgress(round, { caughtUpTo, backlog: 0 });
+  return true;
 }
 
 /** Where the server tells with the list how each folder stands, listing costs less than asking each. */
