@@ -208,6 +208,8 @@ for (const database of ['postgres', 'pglite'] as const) {
       );
       const created = (events: { type: string; id: string }[]) =>
         events.filter((event) => event.type === 'message.created').map((event) => event.id);
+      // The last of them may still be on its way.
+      await waitFor('all of them', () => created(receiver.events).length >= created(page.data).length);
       assert.deepEqual(created(receiver.events), created(page.data));
     });
 
