@@ -17,3 +17,21 @@ export function createGate(atOnceMax: number): Gate {
     }
   };
 }
+
+/** A gate for each key, for as long as somebody is at it: who waits at one holds up nobody at another. */
+export type KeyedGate = <T>(key: string, work: () => Promise<T>) => Promise<T>;
+
+export function createKeyedGate(atOnceMax: number): KeyedGate {
+  const gates = new Map<string, { gate: Gate; users: number }>();
+  return async (key, work) => {
+    const entry = gates.get(key) ?? { gate: createGate(atOnceMax), users: 0 };
+    gates.set(key, entry);
+    entry.users += 1;
+    try {
+      return await entry.gate(work);
+    } finally {
+      entry.users -= 1;
+      if (entry.users === 0) gates.delete(key);
+    }
+  };
+}

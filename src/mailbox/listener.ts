@@ -13,7 +13,7 @@ import { readMailbox } from '../store/mailboxes.ts';
 import type { Mailbox } from '../store/mailboxes.ts';
 import { createBell } from './bell.ts';
 import type { Bell } from './bell.ts';
-import type { Gate } from './gate.ts';
+import type { Gate, KeyedGate } from './gate.ts';
 import { outageAfter, stateIn } from './outage.ts';
 import type { Outage } from './outage.ts';
 import type { Login } from './session.ts';
@@ -34,8 +34,8 @@ export type ListenerDeps = {
   limits: ListenerLimits;
   /** What the listeners of a process share, so that they do not all do the same at once. */
   gates: {
-    /** Connecting and logging in. */
-    logins: Gate;
+    /** Connecting and logging in, by host: one that does not answer keeps nobody from another. */
+    logins: KeyedGate;
     /** Batches of a catch-up, with their headers and bodies in memory. */
     batches: Gate;
   };
@@ -49,7 +49,7 @@ export type ListenerLimits = {
   lookEveryMs: number;
   /** How long the answer to that may take; then the connection is dead. */
   answerMs: number;
-  /** How often the folders are listed again, where a look does not list them anyway. */
+  /** How often the folders are listed again where one of them shows all mail; elsewhere each look lists them. */
   listEveryMs: number;
   /** First and longest pause after a failure. */
   retry: { firstMs: number; mostMs: number };
@@ -85,8 +85,10 @@ export type Listening = {
   stop: AbortSignal;
   bell: Bell;
   troubles: Troubles;
-  /** Sub-account → messages that are new there since the mailbox was last live. */
+  /** Sub-account → messages that are new there, while the CRM does not know the mailbox as live. */
   gained: Map<string, number>;
+  /** Sessions of late have ended as soon as they were live: the CRM hears of this one only when it lasts. */
+  doubted: boolean;
   /** The session has caught up and listens. */
   onLive(): void;
 };
@@ -125,15 +127,18 @@ async function listenForever(
   const kept = { stop, bell, troubles: createTroubles(), gained: new Map<string, number>() };
   let outage: Outage | null = null;
   let refused: Login | null = null;
+  let doubted = false;
   while (!stop.aborted) {
     const mailbox = await readMailbox(deps.filing.db, mailboxId);
     if (mailbox === null || mailbox.syncSince === null || mailbox.credentialKind === null) return;
-    const session = await oneSession(deps, mailbox, refused, kept);
+    const session = await oneSession(deps, mailbox, refused, { ...kept, doubted });
     const { ending } = session;
     if (ending === 'stopped' || stop.aborted) return;
-    if (session.liveAt !== null) kept.gained.clear();
     const proven = session.liveAt !== null && clock.now() - session.liveAt >= limits.provenMs;
-    if (proven) outage = null;
+    if (proven) {
+      outage = null;
+      doubted = false;
+    }
     // The token's hour is over, the server restarts, the network changed: connect again at once.
     if (ending === 'folders_changed' || (proven && ending.kind === 'temporary')) continue;
     refused = ending.code === 'login_refused' ? session.login : null;
@@ -145,6 +150,7 @@ async function listenForever(
     );
     const next = stateIn(outage, { credential: mailbox.credentialKind, now: clock.now() });
     const told = next === null ? null : await announce(deps, mailboxId, session, { ...next, pauseMs });
+    doubted ||= told !== null && session.liveAt !== null && ending.kind === 'temporary';
     if (next?.state === 'reauth_required' && told !== 'outdated') return;
     if (told !== 'outdated') await pause(deps, kept, pauseMs, ending);
   }

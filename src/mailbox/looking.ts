@@ -59,6 +59,10 @@ export type Looked = { late: boolean };
 /** How many messages are judged at once; their headers are in memory together. */
 const portionMax: Readonly<Record<Portion, number>> = { many: 500, one: 1, none: 1 };
 
+/** So few need no gate: they are no burden, and wait for nobody's catch-up. */
+const fewMessages = 50;
+const passing: Gate = (work) => work();
+
 /** SEARCH SINCE knows days only, in the server's own zone (RFC 9051 §6.4.4): a day, and half a day for the zone. */
 const startMarginMs = 36 * 3_600_000;
 
@@ -162,7 +166,8 @@ async function readListed(look: Look, session: Session, folder: Watched): Promis
     const portion = look.troubles.portionAt(folder);
     const listed = uids.slice(at, at + portionMax[portion]);
     at += listed.length;
-    late = await look.gate(() =>
+    const gate = uids.length > fewMessages ? look.gate : passing;
+    late = await gate(() =>
       portion === 'none'
         ? giveUp(look, session, folder, listed)
         : readBatch(look, session, folder, { listed, isLast: at >= uids.length }),

@@ -30,8 +30,10 @@ export type Round = {
   lines: [Line, ...Line[]];
   /** Folders to look into once more: they announced messages that they did not show. Times are ms since the epoch. */
   again: Map<string, { at: number; left: number }>;
-  /** The CRM was told of a backlog. */
-  behind: boolean;
+  /** What the CRM has heard of this session. */
+  told: 'nothing' | 'catching_up' | 'live';
+  /** When the CRM is to hear that the mailbox is live, ms since the epoch; null: it has. */
+  liveAt: number | null;
   /** Why a connection of it is gone; null while all are there. */
   closed(): Failure | null;
 };
@@ -62,7 +64,7 @@ export async function lookWhereWoken(round: Round): Promise<void> {
 
 /**
  * The safety net: every open folder is asked for newer UIDs, the others for their UIDNEXT. `listed`
- * are the folders with where they stand, from a server that tells it all at once. False when a
+ * are the folders, with where they stand if the server tells it all at once. False when a
  * folder could not be read to its end, so that nobody may say that everything was judged.
  */
 export async function lookEverywhere(round: Round, listed: readonly Listed[] | null): Promise<boolean> {
@@ -77,7 +79,7 @@ export async function catchUp(round: Round, listed: readonly Listed[]): Promise<
 }
 
 /** Folders that are asked about at each safety-net look. */
-export function swept(round: Round): string[] {
+function swept(round: Round): string[] {
   const open = new Set(round.lines.map((line) => line.path));
   return [...round.watch.idle, ...round.watch.sweep].filter((path) => !open.has(path));
 }

@@ -13,7 +13,7 @@ import {
   releaseMailboxes,
 } from '../store/mailboxes.ts';
 import type { NodeInstance } from '../store/mailboxes.ts';
-import { createGate } from './gate.ts';
+import { createGate, createKeyedGate } from './gate.ts';
 import { startListener } from './listener.ts';
 import type { Listener, ListenerDeps } from './listener.ts';
 import { placeOfError } from './trouble.ts';
@@ -26,7 +26,7 @@ export type SupervisorLimits = {
   beatMs: number;
   /** Most listeners that one beat starts or hands over, so that it floods neither us nor the providers. */
   startsPerBeatMax: number;
-  /** Most connections that are being opened at the same time. */
+  /** Most connections to one host that are being opened at the same time. */
   loginsMax: number;
   /** Most batches of catch-ups at the same time; each may hold 16 MiB of bodies. */
   batchesMax: number;
@@ -75,7 +75,7 @@ export function createSupervisor(
   limits: SupervisorLimits,
   nodeId: string,
 ): Supervisor {
-  const gates = { logins: createGate(limits.loginsMax), batches: createGate(limits.batchesMax) };
+  const gates = { logins: createKeyedGate(limits.loginsMax), batches: createGate(limits.batchesMax) };
   const node: Node = {
     deps: { ...deps, gates, secureContext: createSecureContext() },
     limits,

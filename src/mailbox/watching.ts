@@ -2,12 +2,13 @@ import { Failure } from '../lib/failure.ts';
 import { setMailboxState } from '../store/connections.ts';
 import { saveFolders } from '../store/folders.ts';
 import { saveProgress } from '../store/mailboxes.ts';
+import type { ServerAddress } from '../provider/providers.ts';
 import type { Mailbox } from '../store/mailboxes.ts';
 import type { ListenerDeps, Listening } from './listener.ts';
 import type { Look, Watched } from './looking.ts';
 import { roleOf, watchOf } from './plan.ts';
 import type { Listed, Watch } from './plan.ts';
-import { catchUp, lookEverywhere, lookWhereWoken, swept } from './round.ts';
+import { catchUp, lookEverywhere, lookWhereWoken } from './round.ts';
 import type { Line, Round } from './round.ts';
 import { openSession } from './session.ts';
 import type { Login, Session, SessionOptions } from './session.ts';
@@ -60,9 +61,11 @@ async function connectLine(
   const { bell, stop } = of.listening;
   const line = { path: of.path, rests: false };
   let quietAt = Number.NEGATIVE_INFINITY;
-  const session = await deps.gates.logins(async () =>
+  const server = serverOf(deps, mailbox);
+  const session = await deps.gates.logins(server.host, async () =>
     openSession({
-      ...(await serverOf(deps, mailbox)),
+      server,
+      ...(await addressOf(deps, mailbox)),
       ...(deps.secureContext === undefined ? {} : { secureContext: deps.secureContext }),
       login,
       stop,
@@ -96,38 +99,46 @@ async function begin(
   first.path = watch.idle[0];
   const round: Round = {
     ...parts,
-    look: lookOf(deps, mailbox, listening, (messages) => tellBacklog(round, messages)),
+    look: lookOf(deps, mailbox, listening, {
+      onBacklog: (messages) => tellBacklog(round, messages),
+      isLive: () => round.told === 'live',
+    }),
     watch,
     folders,
     lines: [first],
     again: new Map(),
-    behind: false,
+    told: 'nothing',
+    liveAt: null,
   };
   for (const path of watch.idle.slice(1)) await addLine(round, () => connect(path));
   const lookedAt = deps.clock.now();
   const whole = await catchUp(round, listed);
-  await goLive(round, { caughtUpTo: whole ? lookedAt : null, afterOutage: endsOutage(round, lookedAt) });
+  const caughtUpTo = whole ? lookedAt : null;
+  if (listening.doubted) {
+    await noteProgress(round, { caughtUpTo, backlog: 0 });
+    round.liveAt = deps.clock.now() + deps.limits.provenMs;
+  } else await goLive(round, { caughtUpTo, afterOutage: endsOutage(round, lookedAt) });
   listening.onLive();
   return { round, lookedAt };
 }
 
-async function serverOf(
-  deps: ListenerDeps,
-  mailbox: Mailbox,
-): Promise<Pick<SessionOptions, 'server' | 'address'>> {
-  const named = mailbox.servers?.imap;
-  // Looked up each time: a name that was public when it was given may lead elsewhere by now.
-  if (named !== undefined) return { server: named, address: (await deps.resolveHost(named.host)).address };
-  const server = deps.providerOf(mailbox).imap;
+function serverOf(deps: ListenerDeps, mailbox: Mailbox): ServerAddress {
+  const server = mailbox.servers?.imap ?? deps.providerOf(mailbox).imap;
   if (server === null) throw new Failure('operator', 'no_imap_server', 'no IMAP server is configured');
-  return { server };
+  return server;
+}
+
+/** Of a host that a person named. Looked up each time: a name that was public then may lead elsewhere by now. */
+async function addressOf(deps: ListenerDeps, mailbox: Mailbox): Promise<Pick<SessionOptions, 'address'>> {
+  const named = mailbox.servers?.imap;
+  return named === undefined ? {} : { address: (await deps.resolveHost(named.host)).address };
 }
 
 function lookOf(
   deps: ListenerDeps,
   mailbox: Mailbox,
   { bell, gained, troubles }: Listening,
-  onBacklog: Look['onBacklog'],
+  { onBacklog, isLive }: Pick<Look, 'onBacklog'> & { isLive(): boolean },
 ): Look {
   return {
     mailboxId: mailbox.id,
@@ -141,6 +152,7 @@ function lookOf(
     onBacklog,
     onWhole: (folder) => bell.clear(folder.path),
     onStored: (subAccounts) => {
+      if (isLive()) return;
       for (const sub of subAccounts) gained.set(sub, (gained.get(sub) ?? 0) + 1);
     },
   };
@@ -195,20 +207,24 @@ async function listen(round: Round, beganAt: number): Promise<Ending> {
   let listedAt = beganAt;
   for (;;) {
     for (const line of round.lines) if (!line.rests) line.session.idle();
-    const next = Math.min(lookedAt + limits.lookEveryMs, ...[...round.again.values()].map(({ at }) => at));
-    await listening.bell.wait(Math.max(0, next - clock.now()));
+    const due = [...round.again.values()].map(({ at }) => at);
+    if (round.liveAt !== null) due.push(round.liveAt);
+    await listening.bell.wait(Math.max(0, Math.min(lookedAt + limits.lookEveryMs, ...due) - clock.now()));
     if (listening.stop.aborted) return 'stopped';
     const why = round.closed();
     if (why !== null) return why;
     const now = clock.now();
+    if (round.liveAt !== null && now >= round.liveAt) {
+      await goLive(round, { caughtUpTo: null, afterOutage: true });
+    }
     const wanted = listening.bell.takeAll();
     if (!wanted && now < lookedAt + limits.lookEveryMs) {
       await lookWhereWoken(round);
-      if (round.behind) await goLive(round, { caughtUpTo: null, afterOutage: false });
+      if (isThrough(round)) await goLive(round, { caughtUpTo: null, afterOutage: false });
       continue;
     }
     lookedAt = now;
-    const lists = listsAnyway(round) || now >= listedAt + limits.listEveryMs;
+    const lists = !seesAll(round) || now >= listedAt + limits.listEveryMs;
     if (lists) listedAt = now;
     if (!(await lookAround(round, { lists, now }))) return 'folders_changed';
   }
@@ -219,14 +235,19 @@ async function lookAround(round: Round, { lists, now }: { lists: boolean; now: n
   const listed = lists ? await round.lines[0].session.list() : null;
   if (listed !== null && !(await follow(round, listed))) return false;
   const caughtUpTo = (await lookEverywhere(round, listed)) ? now : null;
-  if (round.behind) await goLive(round, { caughtUpTo, afterOutage: false });
+  if (isThrough(round)) await goLive(round, { caughtUpTo, afterOutage: false });
   else await noteProgress(round, { caughtUpTo, backlog: 0 });
   return true;
 }
 
-/** Where the server tells with the list how each folder stands, listing costs less than asking each. */
-function listsAnyway(round: Round): boolean {
-  return round.lines[0].session.listsStatus && swept(round).length > 1;
+/** The CRM was told of a backlog, which has been read, and may hear that. */
+function isThrough({ told, liveAt }: Round): boolean {
+  return told === 'catching_up' && liveAt === null;
+}
+
+/** One folder shows all mail (Gmail), so that no new folder can have any that is not seen. */
+function seesAll({ watch, folders }: Round): boolean {
+  return folders.get(watch.idle[0] ?? '')?.role === 'all';
 }
 
 /** Takes a new listing in; false when it asks for other connections than there are. */
@@ -253,7 +274,7 @@ function endsOutage({ mailbox, deps }: Round, now: number): boolean {
 }
 
 async function tellBacklog(round: Round, backlog: number): Promise<void> {
-  round.behind = true;
+  round.told = 'catching_up';
   await noteProgress(round, { caughtUpTo: null, backlog });
   await tell(round, { state: 'catching_up' });
 }
@@ -263,10 +284,12 @@ async function goLive(
   round: Round,
   { caughtUpTo, afterOutage }: { caughtUpTo: number | null; afterOutage: boolean },
 ): Promise<void> {
-  round.behind = false;
+  round.told = 'live';
+  round.liveAt = null;
   await noteProgress(round, { caughtUpTo, backlog: 0 });
   const { gained } = round.listening;
   await tell(round, { state: 'live', ...(afterOutage ? { recovered: gained } : {}) });
+  gained.clear();
 }
 
 async function noteProgress(

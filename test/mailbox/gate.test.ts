@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createGate } from '../../src/mailbox/gate.ts';
+import { createGate, createKeyedGate } from '../../src/mailbox/gate.ts';
 
 test('no more than allowed are inside, and the others go in the order in which they came', async () => {
   const gate = createGate(2);
@@ -34,4 +34,17 @@ test('who fails inside gives the place back', async () => {
     /no/,
   );
   assert.equal(await gate(() => Promise.resolve('next')), 'next');
+});
+
+test('who waits at one key holds up nobody at another', async () => {
+  const gate = createKeyedGate(1);
+  let leave = () => {};
+  const first = gate('slow.example', () => new Promise<void>((resolve) => (leave = resolve)));
+  let entered = false;
+  const second = gate('slow.example', () => Promise.resolve((entered = true)));
+  assert.equal(await gate('quick.example', () => Promise.resolve('there')), 'there');
+  assert.equal(entered, false);
+  leave();
+  await first;
+  assert.equal(await second, true);
 });

@@ -135,6 +135,26 @@ describe('C5: what the CRM is told', () => {
     ]);
   });
 
+  test('C7: what came while nobody listened, though no state had told of that, is told as recovered', async () => {
+    const person = await scene.person();
+    const values = { id: person.mailboxId };
+    await run(
+      database.db,
+      `update mailboxes set state = 'live', caught_up_to = now() - interval '1 hour' where id = :id`,
+      values,
+    );
+    await run(
+      database.db,
+      `update connections set state = 'live', started_at = now() - interval '1 day' where mailbox_id = :id`,
+      values,
+    );
+    const { told } = await play(
+      `${folders}message: INBOX uid 11 {\n  From: <ann@customer.example>\n  Message-ID: <missed@customer.example>\n}\n`,
+      { person },
+    );
+    await told('recovered 1');
+  });
+
   test('a revoked consent is told at once; the listener ends, and waits for nobody', async () => {
     const { told, listener, clock, peer } = await play(folders, {
       loginOf: () => Promise.reject(new Failure('denied', 'token_revoked', 'for a test')),
@@ -199,8 +219,27 @@ describe('one serial loop', () => {
     await passUntil('an hour', () => clock.now() - since > 3_600_000, 10_000);
     const logins = peer.sent('* AUTHENTICATE *').length;
     assert.ok(logins > 10 && logins < 40, `${logins} logins in an hour`);
-    const states = await toldOf(database.db, mailboxId);
-    assert.ok(states.includes('degraded connection_closed'), states.join());
+    assert.deepEqual(
+      await toldOf(database.db, mailboxId),
+      ['live', 'degraded connection_closed'],
+      'from then on only a session that lasts is called live',
+    );
+  });
+
+  test('after such sessions one that lasts is live, once it has lasted', async () => {
+    const { told, passUntil, clock, peer } = await play(
+      `${folders}on IDLE, 5 times:\n  S: + idling\n  S: (close)\n`,
+    );
+    const sessions = (count: number) => () => peer.sent('* IDLE').length >= count;
+    await passUntil('the fourth session', sessions(4), 10_000);
+    peer.deliver('INBOX', letter(2));
+    await passUntil('the sixth session, which lasts', sessions(6), 10_000);
+    const states = ['live', 'degraded connection_closed'];
+    await told(...states);
+    peer.deliver('INBOX', letter(1));
+    const since = clock.now();
+    await passUntil('a minute', () => clock.now() - since >= 60_000, 10_000);
+    await told(...states, 'live', 'recovered 2');
   });
 
   test('who wakes it ends a pause, but not one that the provider asked for', async () => {
