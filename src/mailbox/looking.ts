@@ -7,7 +7,8 @@ import type { MailboxId } from '../lib/id.ts';
 import { startFolder } from '../store/folders.ts';
 import type { SavedFolder } from '../store/folders.ts';
 import type { Gate } from './gate.ts';
-import { commandRefused } from './imap-errors.ts';
+import { bodiesOf, halves, headersOf, missedOnes, unlessRefused } from './fetching.ts';
+import type { Unread } from './fetching.ts';
 import { planFolder } from './plan.ts';
 import type { Observed } from './plan.ts';
 import { sightingOf, unreadableSighting } from './seen.ts';
@@ -56,8 +57,14 @@ export type Occasion =
  */
 export type Looked = { late: boolean };
 
-/** How many messages are judged at once; their headers are in memory together. */
-const portionMax: Readonly<Record<Portion, number>> = { many: 500, one: 1, none: 1 };
+/** How many messages are judged at once, and are committed together. */
+const batchMax = 500;
+
+/**
+ * How many are read before other mailboxes have their turn; of them the headers of two batches are in
+ * memory, since one is fetched while the one before is filed.
+ */
+const stretchMax: Readonly<Record<Portion, number>> = { many: 4 * batchMax, one: 1, none: 1 };
 
 /** So few need no gate: they are no burden, and wait for nobody's catch-up. */
 const fewMessages = 50;
@@ -85,7 +92,7 @@ export async function lookInto(
   try {
     if (occasion === 'to_be_sure') return await readListed(look, session, folder);
     if ('opened' in occasion) return await followPlan(look, session, folder, occasion.opened);
-    const few = occasion.announced > 0 && occasion.announced <= portionMax.many;
+    const few = occasion.announced > 0 && occasion.announced <= batchMax;
     const plain = few && look.troubles.portionAt(folder) === 'many';
     return plain ? await readAnnounced(look, session, folder) : await readListed(look, session, folder);
   } catch (error) {
@@ -148,7 +155,7 @@ async function readAnnounced(look: Look, session: Session, folder: Watched): Pro
   if (last !== undefined) {
     // Where UIDs are left out, most often a draft was replaced; but it may be one that cannot be shown.
     const listed = uids.length === last - folder.cursorUid ? uids : await session.uids(`${from}:${last}`);
-    const passed = await missedOnes(look, session, folder, { listed, shown: fresh });
+    const passed = await missedOf(look, session, folder, { listed, shown: fresh });
     await fileAll(look, session, folder, { seen: [...fresh, ...passed], upToUid: last, listen: true });
     folder.lateSince = null;
   }
@@ -162,19 +169,50 @@ async function readListed(look: Look, session: Session, folder: Watched): Promis
   const uids = (await answered(look, session, session.uids(`${from}:*`))).filter((uid) => uid >= from);
   let late = false;
   for (let at = 0; at < uids.length;) {
-    if (uids.length > portionMax.many) await look.onBacklog(uids.length - at);
+    if (uids.length > batchMax) await look.onBacklog(uids.length - at);
     const portion = look.troubles.portionAt(folder);
-    const listed = uids.slice(at, at + portionMax[portion]);
+    const listed = uids.slice(at, at + stretchMax[portion]);
     at += listed.length;
     const gate = uids.length > fewMessages ? look.gate : passing;
     late = await gate(() =>
       portion === 'none'
         ? giveUp(look, session, folder, listed)
-        : readBatch(look, session, folder, { listed, isLast: at >= uids.length }),
+        : readStretch(look, session, folder, { listed, isLast: at >= uids.length }),
     );
   }
   if (!late) folder.lateSince = null;
   return { late };
+}
+
+/** Batch by batch. Answers whether messages at the end were left for later. */
+async function readStretch(
+  look: Look,
+  session: Session,
+  folder: Watched,
+  stretch: { listed: readonly number[]; isLast: boolean },
+): Promise<boolean> {
+  const batches = Array.from({ length: Math.ceil(stretch.listed.length / batchMax) }, (_, n) =>
+    stretch.listed.slice(n * batchMax, (n + 1) * batchMax),
+  );
+  let late = false;
+  let coming = headersOf(session, batches[0] ?? []);
+  try {
+    for (const [n, listed] of batches.entries()) {
+      const shown = await coming;
+      const next = batches[n + 1];
+      if (next !== undefined) {
+        coming = headersOf(session, next);
+        // Awaited in the next round, or when this one has failed.
+        coming.catch(() => undefined);
+      }
+      const isLast = stretch.isLast && next === undefined;
+      late = await takeBatch(look, session, folder, { listed, shown, isLast });
+    }
+  } finally {
+    // Nobody else shall use the connection before it is done.
+    await coming.catch(() => undefined);
+  }
+  return late;
 }
 
 /** What the cheapest of commands brings; a router that forgot the connection lets nothing through, not even its end. */
@@ -203,13 +241,13 @@ async function giveUp(
 }
 
 /** Answers whether messages at the end were left for later. */
-async function readBatch(
+async function takeBatch(
   look: Look,
   session: Session,
   folder: Watched,
-  batch: { listed: readonly number[]; isLast: boolean },
+  batch: { listed: readonly number[]; shown: readonly Seen[]; isLast: boolean },
 ): Promise<boolean> {
-  const shown = await headersOf(session, batch.listed);
+  const { shown } = batch;
   const now = look.filing.clock.now();
   const waits = batch.isLast && now - (folder.lateSince ?? now) < lateMsMax;
   const lastShown = shown.at(-1)?.uid ?? 0;
@@ -218,64 +256,23 @@ async function readBatch(
   if (late) folder.lateSince ??= now;
   const upToUid = listed.at(-1);
   if (upToUid === undefined) return late;
-  const passed = await missedOnes(look, session, folder, { listed, shown });
+  const passed = await missedOf(look, session, folder, { listed, shown });
   await fileAll(look, session, folder, { seen: [...shown, ...passed], upToUid, listen: false });
   return late;
 }
 
-/** Headers of a batch; where the server refuses all for the sake of one, of those that it does show. */
-async function headersOf(session: Session, uids: readonly number[]): Promise<Seen[]> {
-  const parts = await partwise(session, uids, (set) => session.headers(uidSet(set)));
-  return parts.flat();
-}
-
-/**
- * Asks for messages together, and where the server refuses, for each half by itself; one that is
- * refused alone is left out. A session in which everything is refused rejects instead.
- */
-async function partwise<T>(
-  session: Session,
-  uids: readonly number[],
-  ask: (uids: readonly number[]) => Promise<T>,
-): Promise<T[]> {
-  if (uids.length === 0) return [];
-  const answer = await unlessRefused(ask(uids));
-  if (answer !== null) return [answer];
-  await session.uids(uidSet(uids));
-  if (uids.length === 1) return [];
-  const [front, back] = halves(uids);
-  return [...(await partwise(session, front, ask)), ...(await partwise(session, back, ask))];
-}
-
-/** An unreadable message; it needs no header to be judged. */
-type Unread = Pick<Seen, 'uid'> & Partial<Seen> & { unreadable: true };
-
-/** What is listed and was not shown: asked for once more, then taken as unreadable. What is gone is left out. */
-async function missedOnes(
+async function missedOf(
   look: Look,
   session: Session,
   folder: Watched,
-  { listed, shown }: { listed: readonly number[]; shown: readonly Seen[] },
+  batch: { listed: readonly number[]; shown: readonly Seen[] },
 ): Promise<(Seen | Unread)[]> {
-  const has = new Set(shown.map((seen) => seen.uid));
-  const missing = listed.filter((uid) => !has.has(uid));
-  if (missing.length === 0) return [];
-  const again = await headersOf(session, missing);
-  for (const seen of again) has.add(seen.uid);
-  const still = missing.filter((uid) => !has.has(uid));
-  if (still.length === 0) return again;
-  const known = new Map(
-    ((await unlessRefused(session.marks(uidSet(still)))) ?? []).map((seen) => [seen.uid, seen]),
-  );
-  const there = new Set(await session.uids(uidSet(still)));
-  const unread = still
-    .filter((uid) => there.has(uid))
-    .map((uid): Unread => ({ ...known.get(uid), uid, unreadable: true }));
-  look.log.warn(
-    { folder: folder.id, messages: unread.length },
-    'the provider cannot show messages that it lists',
-  );
-  return [...again, ...unread];
+  const missed = await missedOnes(session, batch);
+  const messages = missed.filter((seen) => 'unreadable' in seen).length;
+  if (messages > 0) {
+    look.log.warn({ folder: folder.id, messages }, 'the provider cannot show messages that it lists');
+  }
+  return missed;
 }
 
 /** Files what was seen up to a UID. A message that cannot be filed is kept as failed, and the others go on (T3). */
@@ -345,44 +342,4 @@ async function fileSightings(
     await fileSightings(look, session, folder, { ...part, sightings: front, upToUid: middle });
     await fileSightings(look, session, folder, { ...part, sightings: back });
   }
-}
-
-/** More than any provider delivers; a literal beyond that would end the connection, again and again. */
-const bodyBytesMax = 180 * 1024 * 1024;
-
-async function bodiesOf(
-  session: Session,
-  sightings: readonly Sighting[],
-  uids: readonly number[],
-): Promise<Map<number, Buffer>> {
-  const sizes = new Map(sightings.map((sighting) => [sighting.place.uid, sighting.size]));
-  const wanted = uids.filter((uid) => (sizes.get(uid) ?? 0) <= bodyBytesMax);
-  const parts = await partwise(session, wanted, (set) => session.bodies(set));
-  return new Map(parts.flatMap((part) => [...part]));
-}
-
-/** Null where the server answered with NO or BAD: a matter of what was asked for, not of the connection. */
-async function unlessRefused<T>(answer: Promise<T>): Promise<T | null> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (error instanceof Failure && error.code === commandRefused) return null;
-    throw error;
-  }
-}
-
-function halves<T>(list: readonly T[]): [T[], T[]] {
-  const middle = Math.ceil(list.length / 2);
-  return [list.slice(0, middle), list.slice(middle)];
-}
-
-/** `1,2,3,7` as `1:3,7`, so that a command line stays short. */
-export function uidSet(uids: readonly number[]): string {
-  const ranges: [number, number][] = [];
-  for (const uid of uids) {
-    const last = ranges.at(-1);
-    if (last !== undefined && last[1] === uid - 1) last[1] = uid;
-    else ranges.push([uid, uid]);
-  }
-  return ranges.map(([from, to]) => (from === to ? `${from}` : `${from}:${to}`)).join(',');
 }

@@ -62,17 +62,12 @@ export async function lookWhereWoken(round: Round): Promise<void> {
   }
 }
 
-/**
- * The safety net: every open folder is asked for newer UIDs, the others for their UIDNEXT. `listed`
- * are the folders, with where they stand if the server tells it all at once. False when a
- * folder could not be read to its end, so that nobody may say that everything was judged.
- */
-export async function lookEverywhere(round: Round, listed: readonly Listed[] | null): Promise<boolean> {
+/** The safety net's first part, and the cheapest question there is: every open folder is asked for newer UIDs. */
+export async function lookAtHome(round: Round): Promise<void> {
   for (const line of round.lines) await lookAlong(round, line, 'to_be_sure');
-  return sweep(round, listed);
 }
 
-/** Opens each line's folder and catches up there, and then in the swept ones. Answers as `lookEverywhere`. */
+/** Opens each line's folder and catches up there, and then in the swept ones. Answers as `sweep`. */
 export async function catchUp(round: Round, listed: readonly Listed[]): Promise<boolean> {
   for (const line of round.lines) await goHome(round, line);
   return sweep(round, listed);
@@ -84,7 +79,12 @@ function swept(round: Round): string[] {
   return [...round.watch.idle, ...round.watch.sweep].filter((path) => !open.has(path));
 }
 
-async function sweep(round: Round, listed: readonly Listed[] | null): Promise<boolean> {
+/**
+ * The safety net's second part: every other folder is asked for its UIDNEXT. `listed` are the folders,
+ * with where they stand if the server tells it all at once. False when a folder could not be read to
+ * its end, so that nobody may say that everything was judged.
+ */
+export async function sweep(round: Round, listed: readonly Listed[] | null): Promise<boolean> {
   const [first] = round.lines;
   const told = new Map(listed?.map((folder) => [folder.path, folder.observed]));
   let whole = true;
@@ -140,7 +140,8 @@ async function lookAlong(round: Round, line: Line, occasion: Occasion): Promise<
   if (occasion === 'to_be_sure') round.listening.bell.clear(line.path);
   const { late } = await lookInto(round.look, line.session, folder, occasion);
   line.rests = false;
-  line.session.idle();
+  // The first line has more to ask after a look of the safety net, and listens when that is done.
+  if (occasion !== 'to_be_sure' || line !== round.lines[0]) line.session.idle();
   const left = round.again.get(line.path)?.left ?? againMax;
   round.again.delete(line.path);
   if (late && left > 0) {

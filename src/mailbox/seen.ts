@@ -7,7 +7,7 @@ import type { MailboxId } from '../lib/id.ts';
 /** One message as FETCH shows it, before its body is asked for. */
 export type Seen = {
   uid: number;
-  /** The header fields that were asked for, raw. */
+  /** The header as it is, raw. */
   header: Buffer;
   /** INTERNALDATE, ms since the epoch; NaN where the server gave none. */
   internalDate: number;

@@ -8,7 +8,7 @@ import type { ListenerDeps, Listening } from './listener.ts';
 import type { Look, Watched } from './looking.ts';
 import { roleOf, watchOf } from './plan.ts';
 import type { Listed, Watch } from './plan.ts';
-import { catchUp, lookEverywhere, lookWhereWoken } from './round.ts';
+import { catchUp, lookAtHome, lookWhereWoken, sweep } from './round.ts';
 import type { Line, Round } from './round.ts';
 import { openSession } from './session.ts';
 import type { Login, Session, SessionOptions } from './session.ts';
@@ -232,9 +232,10 @@ async function listen(round: Round, beganAt: number): Promise<Ending> {
 
 /** The safety net, with a new listing or without; false when that asks for other connections than there are. */
 async function lookAround(round: Round, { lists, now }: { lists: boolean; now: number }): Promise<boolean> {
+  await lookAtHome(round);
   const listed = lists ? await round.lines[0].session.list() : null;
   if (listed !== null && !(await follow(round, listed))) return false;
-  const caughtUpTo = (await lookEverywhere(round, listed)) ? now : null;
+  const caughtUpTo = (await sweep(round, listed)) ? now : null;
   if (isThrough(round)) await goLive(round, { caughtUpTo, afterOutage: false });
   else await noteProgress(round, { caughtUpTo, backlog: 0 });
   return true;

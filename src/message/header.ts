@@ -58,8 +58,8 @@ const signFieldNames: readonly string[] = [
   'x-original-from',
 ];
 
-/** The headers that the listener asks the server for, in one `BODY.PEEK[HEADER.FIELDS (…)]`; lower case. */
-export const headerFieldNames: readonly string[] = [
+/** The fields that are read; lower case. No other one is kept. */
+const wanted: ReadonlySet<string> = new Set([
   'message-id',
   'x-microsoft-original-message-id',
   'x-google-original-message-id',
@@ -75,7 +75,7 @@ export const headerFieldNames: readonly string[] = [
   'subject',
   'date',
   ...signFieldNames,
-];
+]);
 
 /** Headers that may be repeated against RFC 5322 §3.6, and whose values then add up; of others the first counts. */
 const separators = new Map([
@@ -92,13 +92,12 @@ const subjectCharsMax = 10_000;
 const fieldCharsMax = 2000;
 const dateCharsMax = 200;
 
-const wanted = new Set(headerFieldNames);
 const signs = new Set(signFieldNames);
 
 /**
- * Reads the header of a raw message, or the answer to a `HEADER.FIELDS` fetch. Never throws:
- * whatever the bytes are, the answer is what could be read of their first 256 KiB. It is on the
- * path of every message of every mailbox, hence written by hand (some 20 µs each).
+ * Reads the header of a raw message. Never throws: whatever the bytes are, the answer is what could be
+ * read of their first 256 KiB. It is on the path of every message of every mailbox, hence written by
+ * hand (some 20 µs each).
  */
 export function readHeader(raw: Buffer): MessageHeader {
   const values = fieldValues(raw);

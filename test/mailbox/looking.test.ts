@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { uidSet } from '../../src/mailbox/looking.ts';
 import { testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { waitFor } from '../support/wait.ts';
@@ -190,10 +189,4 @@ describe('T3: what cannot be read stops nobody', () => {
     await decided('inbox 11 failed unreadable');
     assert.deepEqual(peer.sent('* UID FETCH 11 (UID BODY*'), []);
   });
-});
-
-test('a UID set is as short as it can be', () => {
-  assert.equal(uidSet([1, 2, 3, 7]), '1:3,7');
-  assert.equal(uidSet([5]), '5');
-  assert.equal(uidSet([]), '');
 });

@@ -62,24 +62,27 @@ describe('C5: catching up', () => {
     await peer.waitFor('silent');
     deps.gates.batches = gates.gate;
     // Two of the contact, and strangers' mail.
-    for (let n = 0; n < 1_200; n += 1) {
-      peer.deliver('INBOX', letter(`l${n}`, n % 600 === 0 ? 'ann@customer.example' : 'no@stranger.example'));
+    for (let n = 0; n < 2_600; n += 1) {
+      peer.deliver(
+        'INBOX',
+        letter(`l${n}`, n % 1_300 === 0 ? 'ann@customer.example' : 'no@stranger.example'),
+      );
     }
     const downAt = clock.now();
     peer.signal('end');
     const backlogs: (number | undefined)[] = [];
-    for (let batch = 0; batch < 3; batch += 1) {
+    for (let turn = 0; turn < 2; turn += 1) {
       await told('live', 'catching_up');
       const connection = await findConnection(database.db, { subAccountId: sub, userId: user });
       assert.equal(connection?.state, 'catching_up');
       backlogs.push(connection?.backlog);
       await gates.letIn();
-      await waitFor('the batch', async () => {
+      await waitFor('the end of the turn', async () => {
         const now = await findConnection(database.db, { subAccountId: sub, userId: user });
         return now?.backlog !== connection?.backlog;
       });
     }
-    assert.deepEqual(backlogs, [1_200, 700, 200]);
+    assert.deepEqual(backlogs, [2_600, 600]);
     await told('live', 'catching_up', 'live');
     const connection = await findConnection(database.db, { subAccountId: sub, userId: user });
     assert.equal(connection?.backlog, 0);
@@ -90,7 +93,7 @@ describe('C5: catching up', () => {
       'select count(*)::int as n from decisions where mailbox_id = :mailboxId',
       { mailboxId },
     );
-    assert.equal(decided?.n, 1_200, 'one decision for each, and none twice');
+    assert.equal(decided?.n, 2_600, 'one decision for each, and none twice');
     assert.deepEqual(peer.sent('* UID FETCH 11:\\* *'), [], 'it is read in batches');
   });
 
