@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { isHostOrNetwork } from './lib/net-guard.ts';
 import type { ProviderEndpoints } from './provider/providers.ts';
 
 /** One setting: what it is called in the environment (`TWOWAY_` before it), what it means, what it is by default. */
@@ -24,6 +25,13 @@ const list = z.string().transform((text) =>
     .filter((part) => part !== ''),
 );
 const optional = z.string().transform((text) => (text === '' ? null : text));
+const databaseUrl = optional.refine((url) => url === null || /^postgres(?:ql)?:\/\//.test(url), {
+  message: 'must begin with postgres:// or postgresql://',
+});
+const networks = list.superRefine((entries, context) => {
+  for (const entry of entries.filter((each) => !isHostOrNetwork(each)))
+    context.addIssue({ code: 'custom', message: `"${entry}" is no network, address or host name` });
+});
 const onOff = z.enum(['on', 'off', '']);
 
 const address = z.object({
@@ -53,7 +61,9 @@ const endpoints = z.string().transform((text, context): ProviderEndpoints => {
       .parse(JSON.parse(text));
     return parsed as ProviderEndpoints;
   } catch (error) {
-    context.addIssue({ code: 'custom', message: `must be JSON of endpoints: ${String(error)}` });
+    const why =
+      error instanceof z.ZodError ? z.prettifyError(error).replaceAll(/\s*\n\s*/g, ' ') : String(error);
+    context.addIssue({ code: 'custom', message: `must be JSON of endpoints: ${why}` });
     return z.NEVER;
   }
 });
@@ -61,7 +71,7 @@ const endpoints = z.string().transform((text, context): ProviderEndpoints => {
 /** Every setting. The order is that of config/example.env. */
 const settings = {
   DATABASE_URL: setting({
-    schema: optional,
+    schema: databaseUrl,
     default: '',
     explain:
       'PostgreSQL 15 or later, postgres://user:password@host:5432/twoway. Empty: the embedded database in TWOWAY_DATA_DIR, for a trial or one small machine; it does not survive a power cut.',
@@ -86,7 +96,7 @@ const settings = {
     secret: true,
   }),
   PUBLIC_URL: setting({
-    schema: z.url().or(z.literal('')),
+    schema: z.url({ protocol: /^https?$/, error: 'must be an http or https address' }).or(z.literal('')),
     default: '',
     explain:
       'Where browsers reach this gateway; the redirect URI at Google and Microsoft is this and /connect/callback. Empty: the HTTP address.',
@@ -131,7 +141,7 @@ const settings = {
     explain: 'The same for Outlook, for example {"cloud":"us_gcc_high"} or {"tenant":"organizations"}.',
   }),
   ALLOW_PRIVATE: setting({
-    schema: list,
+    schema: networks,
     default: '',
     explain:
       'Private networks (CIDR) and host names that webhooks and generic mail hosts may be at, separated by commas. Empty: public addresses only.',

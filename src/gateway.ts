@@ -126,7 +126,6 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     proveSmtpLogin,
     wakeMailbox: (id) => supervisor.wake(id),
   });
-  const firstKey = await createFirstKey(db);
   const housekeeping = createHousekeeping({ database, clock, log });
   for (const worker of [publisher, deliverer, sender, supervisor, housekeeping]) {
     worker.start();
@@ -144,6 +143,8 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     connecting,
     offered: providers.offered,
   });
+  // Last: it is shown once, and a start that fails before shows nothing.
+  const firstKey = await createFirstKey(db);
   return { ...doors, firstKey, sandboxUrl: sandbox?.http.url ?? null };
 }
 

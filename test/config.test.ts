@@ -39,6 +39,19 @@ const faults: { name: string; environment: NodeJS.ProcessEnv; problems: RegExp[]
     problems: [/GMAIL_ENDPOINTS/],
   },
   {
+    name: 'places that are none, a database of another kind and an address that no browser opens',
+    environment: {
+      TWOWAY_ALLOW_PRIVATE: '10.0.0.0/99,crm.example,::1/129',
+      TWOWAY_DATABASE_URL: 'mysql://x',
+      TWOWAY_PUBLIC_URL: 'javascript:alert(1)',
+    },
+    problems: [
+      /DATABASE_URL: must begin with postgres/,
+      /PUBLIC_URL: must be an http/,
+      /ALLOW_PRIVATE: "10\.0\.0\.0\/99" .*; "::1\/129" is no network/,
+    ],
+  },
+  {
     name: 'a missing secret file',
     environment: { TWOWAY_DATABASE_URL_FILE: '/does/not/exist' },
     problems: [/DATABASE_URL_FILE/],

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Db } from '../store/database.ts';
 import { putContacts } from '../store/contacts.ts';
@@ -33,7 +34,7 @@ export function addContactsImport(api: Api, deps: ApiDeps): void {
 /** A contact of 50 addresses at their longest is far below. */
 const lineBytesMax = 65_536;
 /** A transaction each: large enough that a round trip costs nothing, small enough that nobody waits for its locks. */
-const batchLines = 1000;
+const batchLines = 500;
 /** More are counted and not listed. */
 const errorsListedMax = 10_000;
 
@@ -101,6 +102,8 @@ async function importContacts(
       if (batch.length < batchLines) continue;
       await storeBatch(db, subAccountId, batch, result);
       batch = [];
+      // The embedded database answers without a turn of the event loop; others wait for theirs.
+      await nextTurn();
     }
   }
   if (batch.length > 0) await storeBatch(db, subAccountId, batch, result);

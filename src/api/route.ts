@@ -212,7 +212,9 @@ export function fieldErrors(place: FieldError['in'], issues: readonly z.core.$Zo
         detail: 'There is no such field.',
       }));
     }
-    return [{ in: place, path: issue.path.join('.'), code: codeOf(issue), detail: issue.message }];
+    // Of a name in a map: what is wrong with it stands inside.
+    const [inner = issue] = issue.code === 'invalid_key' ? issue.issues : [];
+    return [{ in: place, path: issue.path.join('.'), code: codeOf(inner), detail: inner.message }];
   });
 }
 

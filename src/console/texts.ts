@@ -99,12 +99,11 @@ const english = {
   'refused.text': 'Nothing was connected, and nothing was changed.',
   'refused.next': 'If that was a mistake, try again and choose “Allow” at {provider}.',
 
-  'permission_missing.title': 'One permission is missing',
+  'permission_missing.title': 'A permission is missing',
   'permission_missing.text':
-    'Without these permissions your mail cannot be synced, so nothing was connected:',
+    'What follows is needed to sync your mail and was not allowed, so nothing was connected:',
   'permission_missing.next': 'Try again and tick every box on {provider}’s page.',
-  'permission.https://mail.google.com/':
-    'Read, compose, send and permanently delete all your email from Gmail',
+  'permission.https://mail.google.com/': 'Read, compose, send and permanently delete all your email',
   'permission.IMAP.AccessAsUser.All': 'Read and write access to mailboxes via IMAP',
   'permission.SMTP.Send': 'Send emails from mailboxes using SMTP AUTH',
 

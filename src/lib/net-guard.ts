@@ -99,6 +99,17 @@ export function createNetGuard(options: { allow: readonly string[]; lookup?: Res
   };
 }
 
+/** Whether `entry` may stand in the list of private places that are allowed: a network, an address or a host name. */
+export function isHostOrNetwork(entry: string): boolean {
+  if (ipaddr.isValidCIDR(entry)) return true;
+  try {
+    // A URL takes more for a host than is one.
+    return isLiteral(entry) || /^[\p{L}\p{N}._-]+$/u.test(hostOf(entry));
+  } catch {
+    return false;
+  }
+}
+
 /**
  * A host in its one canonical spelling: lower case, without brackets and a last dot, IPv4 addresses in
  * dotted form however they were written (`0x7f.1`, `2130706433`, full-width digits). The URL parser

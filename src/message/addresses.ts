@@ -45,14 +45,12 @@ export function parseAddressList(header: string): Address[] {
  * A `+tag` is kept, since a contact's tagged address is its own (RULES, "Words").
  */
 export function canonicalAddress(address: string): string {
-  const { local, tag, domain } = canonicalParts(address);
-  return domain === '' ? local + tag : `${local}${tag}@${domain}`;
+  return formsOf(address).contact;
 }
 
 /** As `canonicalAddress`, without the `+tag`: for the addresses of users and mailboxes. */
 export function canonicalOwnAddress(address: string): string {
-  const { local, domain } = canonicalParts(address);
-  return domain === '' ? local : `${local}@${domain}`;
+  return formsOf(address).own;
 }
 
 /** The domain in lower case and ASCII, without a final dot; empty when there is none. */
@@ -141,6 +139,24 @@ function isPlausible(address: string): boolean {
   if (at < 1 || at === address.length - 1 || /[\s\p{Cc}<>]|=\?/u.test(address)) return false;
   const local = address.slice(0, at);
   return !local.includes('@') || (local.startsWith('"') && local.endsWith('"'));
+}
+
+/** The canonical forms of an address as written. */
+type Forms = { contact: string; own: string };
+
+/** Of late. The rules ask for the same few people a dozen times for each message, and for its owner at each. */
+const knownForms = new Map<string, Forms>();
+const knownFormsMax = 2000;
+
+function formsOf(address: string): Forms {
+  const known = knownForms.get(address);
+  if (known !== undefined) return known;
+  const { local, tag, domain } = canonicalParts(address);
+  const at = domain === '' ? '' : `@${domain}`;
+  const forms = { contact: local + tag + at, own: local + at };
+  if (knownForms.size >= knownFormsMax) knownForms.clear();
+  if (address.length <= addressCharsMax) knownForms.set(address, forms);
+  return forms;
 }
 
 function canonicalParts(address: string): { local: string; tag: string; domain: string } {

@@ -116,7 +116,8 @@ function consentPage(context: Context, fields: Map<string, string>, problem?: st
         </label>
         {request.scopes.includes(mailScope) && (
           <label class="choice">
-            <input type="checkbox" name="mail" value="yes" checked /> Read, write, send and move your mail
+            <input type="checkbox" name="mail" value="yes" checked /> Read, compose, send and permanently
+            delete all your email
           </label>
         )}
       </fieldset>

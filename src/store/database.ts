@@ -48,6 +48,9 @@ function openPostgres(options: { url: string; connectionsMax: number }): Databas
  */
 async function openPglite(options: { directory: string | null; pglite?: PGlite }): Promise<Database> {
   const pglite = options.pglite ?? (await PGlite.create(options.directory ?? 'memory://'));
+  // The one session lives as long as the process. A plan that it made for a foreign key while the table
+  // was empty reads the whole table for each row, for ever (PGlite 0.5.16, 2026-11).
+  await pglite.exec('set plan_cache_mode = force_custom_plan');
   const db = knexFactory({
     client: 'pg',
     // The shim is typed for pg's own Pool; knex passes it on to pg untouched.

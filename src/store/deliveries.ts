@@ -338,6 +338,8 @@ export function retryDelivery(
 ): Promise<DeliveryRow | undefined> {
   return db.transaction(async (tx) => {
     await lockWebhook(tx, which.webhookId);
+    // Who asks for it believes that the endpoint works again: its pause is over.
+    await run(tx, 'update webhooks set paused_until = null where id = :webhookId', which);
     await run(
       tx,
       `update deliveries set due_at = now()

@@ -197,11 +197,14 @@ async function unlinkThreads(
 ): Promise<void> {
   const unlinked = await rows<{ thread_id: ThreadId }>(
     db,
-    `update thread_links set state = 'unlinked', reason = :reason, since = now()
-      where mailbox_id = :mailboxId and sub_account_id = :subAccountId and state = 'live'
-        and not exists (select from connections c where c.mailbox_id = :mailboxId
-                          and c.sub_account_id = :subAccountId and c.ended_at is null)
-     returning thread_id`,
+    `with unlinked as (
+       update thread_links set state = 'unlinked', reason = :reason, since = now()
+        where mailbox_id = :mailboxId and sub_account_id = :subAccountId and state = 'live'
+          and not exists (select from connections c where c.mailbox_id = :mailboxId
+                            and c.sub_account_id = :subAccountId and c.ended_at is null)
+       returning thread_id
+     )
+     update threads set updated_at = now() where id in (select thread_id from unlinked) returning id as thread_id`,
     of,
   );
   for (let from = 0; from < unlinked.length; from += unlinkedBatch) {

@@ -17,20 +17,27 @@ export const settingsSchema = z.object({
     .default('when_shared')
     .describe(
       'S8: whether mail of a contact syncs only where the contact is assigned to the connected user: ' +
-        'when the mailbox is connected in several sub-accounts, always, or never.',
+        'when the mailbox is connected in several sub-accounts, always, or never. Kept, and not in force yet.',
     ),
   outlook_two_way_sync: z
     .boolean()
     .default(true)
-    .describe('S10: off means that for Outlook mailboxes only threads that the CRM opened sync.'),
+    .describe(
+      'S10: off means that for Outlook mailboxes only threads that the CRM opened sync. Kept, and not in force yet.',
+    ),
   fetch_thread_head: z
     .boolean()
     .default(true)
-    .describe('S13: a thread that opens with an answer also gets the older messages that it answers.'),
+    .describe(
+      'S13: a thread that opens with an answer also gets the older messages that it answers. Kept, and not in force yet.',
+    ),
   inbound_attachments: z
     .enum(['skip_message', 'omit_attachment'])
     .default('skip_message')
-    .describe('L1: what happens to a received message whose attachments are past the limit of its mailbox.'),
+    .describe(
+      'L1: what happens to a received message whose attachments are past the limit of its mailbox. ' +
+        'Kept, and not in force yet: it is stored whole.',
+    ),
 });
 
 export type Settings = z.output<typeof settingsSchema>;

@@ -193,7 +193,7 @@ describe('D3: POST …/messages', () => {
       'to.1.address': 'invalid_address',
       'to.2.nam': 'unknown_field',
       subject: 'invalid_text',
-      'headers.Bcc': 'invalid_value',
+      'headers.Bcc': 'header_not_allowed',
       'headers.Importance': 'invalid_text',
       'attachments.0.name': 'too_short',
       'attachments.0.content': 'invalid_base64',

@@ -127,8 +127,8 @@ describe('C1: the connect page', () => {
     await identity.setConsent(ann.email, { outcome: 'allow', scopes: [] });
     const browser = t.browser();
     const page = await browser.connect(link, ann.email);
-    const wanted = 'Read, compose, send and permanently delete all your email from Gmail';
-    shows(page, 200, 'One permission is missing', wanted, 'tick every box on Gmail’s page');
+    const wanted = 'Read, compose, send and permanently delete all your email';
+    shows(page, 200, 'A permission is missing', wanted, 'tick every box on Gmail’s page');
     assert.deepEqual(await stateOf(ann), { state: 'permission_missing', email: null });
     shows(await browser.connect(link, ann.email), 200, 'Your mailbox is connected');
     assert.deepEqual(await stateOf(ann), { state: 'connecting', email: ann.email });

@@ -52,7 +52,7 @@ test('C1: the sandbox connects as Gmail does: refused, unticked, allowed', async
   };
   const person = { other: 'carla@sandbox.example' };
   assert.equal((await answer({ decision: 'refuse' })).title, 'You did not allow access');
-  assert.equal((await answer({ ...person, decision: 'allow' })).title, 'One permission is missing');
+  assert.equal((await answer({ ...person, decision: 'allow' })).title, 'A permission is missing');
   const done = await answer({ ...person, decision: 'allow', mail: 'yes' });
   assert.equal(done.title, 'Your mailbox is connected');
   const connection = await findConnection(t.db, { subAccountId: 's1', userId: 'ann' });

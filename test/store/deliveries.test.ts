@@ -177,7 +177,16 @@ for (const kind of databaseKinds) {
       for (const id of [head.id, waiting?.id ?? '']) await retryDelivery(db, { webhookId: hook, id });
       assert.deepEqual(await claim(db, hook), []);
       await settle(db, hook, all([head], { ...failed, delayMs: hourMs }));
+      await run(db, `update webhooks set paused_until = now() + interval '1 hour' where id = :hook`, {
+        hook,
+      });
+      assert.deepEqual(await listDueWebhooks(db), []);
       await retryDelivery(db, { webhookId: hook, id: head.id });
+      assert.deepEqual(
+        (await listDueWebhooks(db)).map(({ id }) => id),
+        [hook],
+        'its pause is over too',
+      );
       assert.deepEqual(numbers(await claim(db, hook)), [0]);
       const foreign = await addWebhook(db);
       assert.equal(await retryDelivery(db, { webhookId: foreign.id, id: head.id }), undefined);

@@ -68,7 +68,7 @@ export async function startTestGateway(
     await waitFor(
       'the gateway to start or to end',
       () => child.exitCode !== null || said().includes('Twoway is running'),
-      { deadlineMs: 30_000 },
+      { deadlineMs: 90_000 },
     );
     if (child.exitCode !== null) throw new Error(`the gateway ended: ${said()}`);
     running.url = /API and pages\s+(\S+)/.exec(running.output.slice(before))?.[1] ?? running.url;
