@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { deleteContact, findContact, listContacts, putContacts } from '../../src/store/contacts.ts';
 import type { ContactInput, PutOutcome } from '../../src/store/contacts.ts';
-import { run } from '../../src/store/database.ts';
+import { rows, run } from '../../src/store/database.ts';
 import type { Db } from '../../src/store/database.ts';
 import { putSubAccount, effectiveSettings } from '../../src/store/sub-accounts.ts';
 import { databaseKinds, testDatabase } from '../support/database.ts';
@@ -40,6 +40,23 @@ for (const kind of databaseKinds)
           contacts.map((contact) => ({ name: '', emails: [], assignedUserId: null, ...contact })),
         ),
       );
+
+    test('many contacts after a few: no check of theirs reads the table from end to end', async () => {
+      const contact = (n: number) => ({ id: `many-${n}`, emails: [`many-${n}@customer.example`] });
+      for (let n = 0; n < 10; n += 1) await put(contact(n));
+      const rowsRead = async () => {
+        await db.raw('select pg_stat_force_next_flush()');
+        const [row] = await rows<{ read: string }>(
+          db,
+          `select seq_tup_read as read from pg_stat_user_tables where relname = 'contacts'`,
+        );
+        return Number(row?.read);
+      };
+      const before = await rowsRead();
+      for (let batch = 0; batch < 4; batch += 1)
+        await put(...Array.from({ length: 500 }, (_, n) => contact(10 + batch * 500 + n)));
+      assert.ok((await rowsRead()) - before < 100_000, `${(await rowsRead()) - before} rows`);
+    });
 
     /** A contact as mail to a logging address makes it (B2), with a conversation of one thread. */
     async function makeFromMail(n: number, ...emails: string[]): Promise<void> {
