@@ -41,9 +41,10 @@ export function startIntake(options: { host: string; port: number }): Promise<In
       callback(new Refusal(550, '5.1.1 There is no such logging address')),
   });
   return new Promise((resolve, reject) => {
-    server.once('error', reject);
+    // Stays: the server passes the errors of its sessions on, and a client that is cut off in the middle
+    // would end the process. Once it listens, rejecting means nothing any more.
+    server.on('error', reject);
     server.listen(options.port, options.host, () => {
-      server.off('error', reject);
       const address = server.server.address();
       resolve({
         port: typeof address === 'object' && address !== null ? address.port : options.port,

@@ -156,11 +156,14 @@ async function listenForever(
   }
 }
 
+/** What a provider may ask for as a pause. More is no hint, and a timer of 25 days or more ends at once. */
+const hintMsMax = 6 * 3_600_000;
+
 function pauseAfter(outage: Outage, limits: ListenerLimits): number {
   const { last } = outage;
   // A refused token is replaced and tried once more before it means anything.
   if (last.code === 'login_refused' && outage.failures === 1) return 0;
-  return Math.max(last.retryAfterMs ?? 0, backoffMs(outage.failures, limits.retry));
+  return Math.max(Math.min(last.retryAfterMs ?? 0, hintMsMax), backoffMs(outage.failures, limits.retry));
 }
 
 /** Waits; whoever wakes the listener ends that, unless it was the provider who asked for it. */

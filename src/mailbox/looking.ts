@@ -90,15 +90,21 @@ export async function lookInto(
   occasion: Occasion,
 ): Promise<Looked> {
   try {
-    if (occasion === 'to_be_sure') return await readListed(look, session, folder);
-    if ('opened' in occasion) return await followPlan(look, session, folder, occasion.opened);
-    const few = occasion.announced > 0 && occasion.announced <= batchMax;
-    const plain = few && look.troubles.portionAt(folder) === 'many';
-    return plain ? await readAnnounced(look, session, folder) : await readListed(look, session, folder);
+    const looked = await lookOn(look, session, folder, occasion);
+    if (!looked.late) look.troubles.readAt(folder);
+    return looked;
   } catch (error) {
     look.troubles.failedAt(folder, error);
     throw error;
   }
+}
+
+async function lookOn(look: Look, session: Session, folder: Watched, occasion: Occasion): Promise<Looked> {
+  if (occasion === 'to_be_sure') return await readListed(look, session, folder);
+  if ('opened' in occasion) return await followPlan(look, session, folder, occasion.opened);
+  const few = occasion.announced > 0 && occasion.announced <= batchMax;
+  const plain = few && look.troubles.portionAt(folder) === 'many';
+  return plain ? await readAnnounced(look, session, folder) : await readListed(look, session, folder);
 }
 
 async function followPlan(

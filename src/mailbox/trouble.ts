@@ -16,6 +16,8 @@ export type Troubles = {
   portionAt(place: Place): Portion;
   /** Reading on from there failed. */
   failedAt(place: Place, error: unknown): void;
+  /** A folder was read to its end: what failed before was no message's fault. */
+  readAt(place: Place): void;
 };
 
 /** So often the whole batch is tried, and then so often its first message alone. */
@@ -37,8 +39,11 @@ export function createTroubles(): Troubles {
     failedAt(place, error) {
       // A database that is away says nothing about a message.
       if (!(error instanceof Failure) && !isOfOneMessage(error)) return;
+      // Nor does a provider that asks for a pause.
+      if (error instanceof Failure && error.kind === 'throttled') return;
       tries.set(place.id, { cursorUid: place.cursorUid, times: timesAt(place) + 1 });
     },
+    readAt: ({ id }) => void tries.delete(id),
   };
 }
 

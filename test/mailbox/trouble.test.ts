@@ -71,3 +71,17 @@ test('what is logged of an error holds none of its words', () => {
   assert.match(logged.stack ?? '', /trouble\.test/);
   assert.doesNotMatch(JSON.stringify(logged), /secret/);
 });
+
+test('T3: what a good look follows, and what a provider asks for as a pause, is held against no message', () => {
+  const troubles = createTroubles();
+  const place = { id: 'fld_1', cursorUid: 10 } as const;
+  const closed = new Failure('temporary', 'connection_closed', 'for a test');
+  for (let times = 0; times < 20; times += 1) {
+    troubles.failedAt(place, closed);
+    assert.equal(troubles.portionAt(place), 'many');
+    troubles.readAt(place);
+  }
+  const throttled = new Failure('throttled', 'throttled', 'for a test', { retryAfterMs: 1 });
+  for (let times = 0; times < 20; times += 1) troubles.failedAt(place, throttled);
+  assert.equal(troubles.portionAt(place), 'many');
+});
