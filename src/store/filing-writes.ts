@@ -195,10 +195,6 @@ with thread as (
          date timestamptz, received_at timestamptz, internet_message_id text, in_reply_to text[],
          reference_ids text[], body_text text, body_html text, reply_text text, automatic text, partial text,
          is_read boolean, raw_sha256 text, raw_size bigint)
-), changed as (
-  update threads set updated_at = now()
-   where id in (select thread_id from json_to_recordset(:messages::json) as t(thread_id text)
-                union select thread_id from json_to_recordset(:links::json) as t(thread_id text))
 ), wanted as (
   select * from json_to_recordset(:messageKeys::json) as t(
     sub_account_id text, key text, fingerprint text, message_id text, first boolean)

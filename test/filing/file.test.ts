@@ -77,17 +77,8 @@ for (const kind of databaseKinds)
         references: '<a1@x.example> <a2@mail.example>',
       };
       assert.deepEqual(await mailbox.see('inbox', first), ['north:from_contact']);
-      const changedAt = async () => {
-        const [thread] = await rows<{ at: Date }>(
-          world.db,
-          `select updated_at as at from threads where subject = 'Plan'`,
-        );
-        return thread?.at.getTime() ?? 0;
-      };
-      const openedAt = await changedAt();
       assert.deepEqual(await mailbox.see('sent', answer), ['north:thread_member']);
       assert.deepEqual(await mailbox.see('inbox', stranger), ['north:thread_member']);
-      assert.ok((await changedAt()) > openedAt, 'the thread says when it last changed');
       const threads = new Set((await messagesOf('Plan')).map((message) => message.thread_id));
       assert.equal(threads.size, 1);
       assert.equal(await countOf('contacts'), contacts);
