@@ -82,12 +82,13 @@ function joinKnown(
   addKeys(effects, ground, known, messageKeysOf(sighting), sighting.fingerprint, false);
   addThreadKeys(effects, ground, known.threadId, threadKeysOf(sighting));
   // Another mailbox's message that a rule of this mailbox asks for: its thread lives here now, too.
-  if (reason !== 'duplicate') addLink(effects, ground, known.threadId);
+  if (reason !== 'duplicate' && reason !== 'sent_copy') addLink(effects, ground, known.threadId);
   if (!known.here || known.sendId !== null) {
     effects.recognised.push({
       message_id: known.messageId,
       internet_message_id: sighting.header.messageId,
       send_id: known.sendId,
+      in_sent: sighting.place.role === 'sent' || sighting.marks.has('\\sent'),
     });
   }
 }

@@ -189,7 +189,8 @@ function reportedOn(report: DeliveryReport | null, base: FactBase): ReportFact |
 function knownAs(sighting: Sighting, direction: Direction, base: FactBase): KnownFact | null {
   const [nameKey, ...otherKeys] = messageKeysOf(sighting);
   for (const key of [nameKey ?? '', ...otherKeys]) {
-    const providerKey = key.startsWith('gm:');
+    // With the mailbox's id, which no sender knows: a Message-ID may begin with "gm:" too.
+    const providerKey = key.startsWith(`gm:${sighting.mailboxId}:`);
     const found = (base.messages.get(key) ?? []).find(
       (message) =>
         providerKey ||

@@ -238,8 +238,10 @@ select (select count(*) from message_key k join wanted w using (sub_account_id, 
 export type Recognised = {
   message_id: MessageId;
   internet_message_id: string | null;
-  /** The send that this sighting of its Sent copy confirms. */
+  /** The send that this sighting confirms. */
   send_id: SendId | null;
+  /** It is in Sent: the provider saves copies there. One that somebody sent to themselves is in the inbox. */
+  in_sent: boolean;
 };
 
 /**
@@ -255,7 +257,8 @@ export async function recogniseMessages(
     db,
     `with seen as materialized (
        select distinct on (message_id) * from json_to_recordset(:recognised::json) as t(
-         message_id text, internet_message_id text, send_id text) order by message_id, send_id nulls last
+         message_id text, internet_message_id text, send_id text, in_sent boolean)
+        order by message_id, send_id nulls last, in_sent desc
      ), sent as (
        update sends s set copy_seen_at = now(), uncertain_at = null, ready = false, lease_owner = null, lease_until = null,
               state = 'sent',
@@ -264,10 +267,10 @@ export async function recogniseMessages(
          from sends old join seen on old.id = seen.send_id
         -- Also one that waits to be tried again: its copy came later than it was looked for.
         where s.id = old.id and s.copy_seen_at is null and s.state in ('queued', 'held', 'sending', 'uncertain', 'sent')
-       returning s.id, s.message_id, s.mailbox_id, old.state as was
+       returning s.id, s.message_id, s.mailbox_id, old.state as was, seen.in_sent
      ), learned as (
        update mailboxes set saves_sent_copy = true
-        where saves_sent_copy is distinct from true and id in (select mailbox_id from sent)
+        where saves_sent_copy is distinct from true and id in (select mailbox_id from sent where in_sent)
      ), message as (
        update messages m set updated_at = now(),
               via = case when 'mailbox' = any(m.via) then m.via else m.via || 'mailbox'::text end,

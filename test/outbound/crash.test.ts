@@ -155,7 +155,12 @@ async function lookAtSent(
   await mailbox.close();
   await recogniseMessages(
     office.db,
-    copies.map(() => ({ message_id: of.messageId, internet_message_id: null, send_id: of.sendId })),
+    copies.map(() => ({
+      message_id: of.messageId,
+      internet_message_id: null,
+      send_id: of.sendId,
+      in_sent: true,
+    })),
   );
   await run(
     office.db,

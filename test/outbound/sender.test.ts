@@ -338,7 +338,12 @@ describe('D5: a connection lost after DATA is uncertain, and the Sent folder dec
       await office.waitForState(send.id, 'uncertain');
 
       await recogniseMessages(office.db, [
-        { message_id: message.id, internet_message_id: message.internet_message_id, send_id: send.id },
+        {
+          message_id: message.id,
+          internet_message_id: message.internet_message_id,
+          send_id: send.id,
+          in_sent: true,
+        },
       ]);
       await lookedAtSent(scene, send.id, 61_000);
       const sent = await office.waitForState(send.id, 'sent');
