@@ -379,6 +379,7 @@ create index decisions_by_message on decisions (message_id) where message_id is 
 create index decisions_by_id_hash on decisions (id_hash);
 create index decisions_by_address on decisions using gin (address_hashes);
 create index decisions_by_place on decisions (folder_id, uid_validity, uid);
+create index decisions_failed on decisions (folder_id, decided_at) where outcome = 'failed';
 `;
 
 const outboundSide = `

@@ -3,7 +3,7 @@ import type { Mailbox } from '../store/mailboxes.ts';
 import { commandRefused } from './imap-errors.ts';
 import type { ListenerDeps, Listening } from './listener.ts';
 import { lookInto } from './looking.ts';
-import type { Look, Occasion, Watched } from './looking.ts';
+import type { Look, Looked, Occasion, Watched } from './looking.ts';
 import { planFolder } from './plan.ts';
 import type { Listed, Watch } from './plan.ts';
 import type { Session } from './session.ts';
@@ -34,6 +34,8 @@ export type Round = {
   told: 'nothing' | 'catching_up' | 'live';
   /** When the CRM is to hear that the mailbox is live, ms since the epoch; null: it has. */
   liveAt: number | null;
+  /** Paths of the folders that the look which is under way has read to their end. */
+  read: Set<string>;
   /** Why a connection of it is gone; null while all are there. */
   closed(): Failure | null;
 };
@@ -64,13 +66,30 @@ export async function lookWhereWoken(round: Round): Promise<void> {
 
 /** The safety net's first part, and the cheapest question there is: every open folder is asked for newer UIDs. */
 export async function lookAtHome(round: Round): Promise<void> {
+  round.read.clear();
   for (const line of round.lines) await lookAlong(round, line, 'to_be_sure');
 }
 
-/** Opens each line's folder and catches up there, and then in the swept ones. Answers as `sweep`. */
-export async function catchUp(round: Round, listed: readonly Listed[]): Promise<boolean> {
+/** Opens each line's folder and catches up there, and then in the swept ones. */
+export async function catchUp(round: Round, listed: readonly Listed[]): Promise<void> {
+  round.read.clear();
   for (const line of round.lines) await goHome(round, line);
-  return sweep(round, listed);
+  await sweep(round, listed);
+}
+
+/** What the look that has just ended may say of all that the provider received before it began. */
+export function seenBy({ watch, folders, read }: Round): {
+  /** Every message has a decision. */
+  all: boolean;
+  /** So has everything in the folders that show the copies of what was sent; where none does, nothing is said. */
+  sent: boolean;
+} {
+  const watched = [...watch.idle, ...watch.sweep];
+  const showSent = watched.filter((path) => ['sent', 'all'].includes(folders.get(path)?.role ?? ''));
+  return {
+    all: watched.every((path) => read.has(path)),
+    sent: showSent.length > 0 && showSent.every((path) => read.has(path)),
+  };
 }
 
 /** Folders that are asked about at each safety-net look. */
@@ -81,43 +100,42 @@ function swept(round: Round): string[] {
 
 /**
  * The safety net's second part: every other folder is asked for its UIDNEXT. `listed` are the folders,
- * with where they stand if the server tells it all at once. False when a folder could not be read to
- * its end, so that nobody may say that everything was judged.
+ * with where they stand if the server tells it all at once.
  */
-export async function sweep(round: Round, listed: readonly Listed[] | null): Promise<boolean> {
+export async function sweep(round: Round, listed: readonly Listed[] | null): Promise<void> {
   const [first] = round.lines;
   const told = new Map(listed?.map((folder) => [folder.path, folder.observed]));
-  let whole = true;
   let homeAt = round.deps.clock.now();
   let away = false;
   for (const path of swept(round)) {
     // Between two commands the server tells of new mail in the open folder too: that goes first.
     if (!away) await lookWhereWoken(round);
     const folder = round.folders.get(path);
+    if (folder === undefined) continue;
     const observed = told.get(path) ?? (await first.session.status(path));
-    if (folder === undefined || observed === null || planFolder(folder, observed).step === 'nothing')
+    // A server that does not say where a folder stands may open it all the same.
+    if (observed !== null && planFolder(folder, observed).step === 'nothing') {
+      round.read.add(path);
       continue;
+    }
     away = true;
-    whole = (await visit(round, first, folder)) && whole;
+    await visit(round, first, folder);
     if (round.deps.clock.now() - homeAt < awayMsMax) continue;
     away = false;
     await goHome(round, first);
     homeAt = round.deps.clock.now();
   }
   if (away) await goHome(round, first);
-  return whole;
 }
 
-/** Reads a folder that is not a line's own. False when that folder by itself cannot be read. */
-async function visit(round: Round, line: Line, folder: Watched): Promise<boolean> {
+/** Reads a folder that is not a line's own; one that by itself cannot be read is left out. */
+async function visit(round: Round, line: Line, folder: Watched): Promise<void> {
   try {
     const opened = await line.session.open(folder.path);
-    await lookInto(round.look, line.session, folder, { opened });
-    return true;
+    noteRead(round, folder, await lookInto(round.look, line.session, folder, { opened }));
   } catch (error) {
     if (!(error instanceof Failure) || !ofTheFolder.has(error.code)) throw error;
     round.deps.log.warn({ folder: folder.id, code: error.code }, 'a folder is left out: it cannot be read');
-    return false;
   }
 }
 
@@ -138,7 +156,7 @@ async function lookAlong(round: Round, line: Line, occasion: Occasion): Promise<
   const folder = round.folders.get(line.path);
   if (folder === undefined) throw new Error('a folder is watched that was not listed');
   if (occasion === 'to_be_sure') round.listening.bell.clear(line.path);
-  const { late } = await lookInto(round.look, line.session, folder, occasion);
+  const { late } = noteRead(round, folder, await lookInto(round.look, line.session, folder, occasion));
   line.rests = false;
   // The first line has more to ask after a look of the safety net, and listens when that is done.
   if (occasion !== 'to_be_sure' || line !== round.lines[0]) line.session.idle();
@@ -148,4 +166,10 @@ async function lookAlong(round: Round, line: Line, occasion: Occasion): Promise<
     const at = round.deps.clock.now() + round.deps.limits.announcedMs;
     round.again.set(line.path, { at, left: left - 1 });
   }
+}
+
+function noteRead(round: Round, folder: Watched, looked: Looked): Looked {
+  if (looked.late) round.read.delete(folder.path);
+  else round.read.add(folder.path);
+  return looked;
 }

@@ -8,7 +8,7 @@ import type { ListenerDeps, Listening } from './listener.ts';
 import type { Look, Watched } from './looking.ts';
 import { roleOf, watchOf } from './plan.ts';
 import type { Listed, Watch } from './plan.ts';
-import { catchUp, lookAtHome, lookWhereWoken, sweep } from './round.ts';
+import { catchUp, lookAtHome, lookWhereWoken, seenBy, sweep } from './round.ts';
 import type { Line, Round } from './round.ts';
 import { openSession } from './session.ts';
 import type { Login, Session, SessionOptions } from './session.ts';
@@ -107,17 +107,16 @@ async function begin(
     folders,
     lines: [first],
     again: new Map(),
+    read: new Set(),
     told: 'nothing',
     liveAt: null,
   };
   for (const path of watch.idle.slice(1)) await addLine(round, () => connect(path));
   const lookedAt = deps.clock.now();
-  const whole = await catchUp(round, listed);
-  const caughtUpTo = whole ? lookedAt : null;
-  if (listening.doubted) {
-    await noteProgress(round, { caughtUpTo, backlog: 0 });
-    round.liveAt = deps.clock.now() + deps.limits.provenMs;
-  } else await goLive(round, { caughtUpTo, afterOutage: endsOutage(round, lookedAt) });
+  await catchUp(round, listed);
+  await noteProgress(round, { lookedAt, backlog: 0 });
+  if (listening.doubted) round.liveAt = deps.clock.now() + deps.limits.provenMs;
+  else await goLive(round, endsOutage(round, lookedAt));
   listening.onLive();
   return { round, lookedAt };
 }
@@ -215,12 +214,15 @@ async function listen(round: Round, beganAt: number): Promise<Ending> {
     if (why !== null) return why;
     const now = clock.now();
     if (round.liveAt !== null && now >= round.liveAt) {
-      await goLive(round, { caughtUpTo: null, afterOutage: true });
+      await goLive(round, true);
     }
     const wanted = listening.bell.takeAll();
     if (!wanted && now < lookedAt + limits.lookEveryMs) {
       await lookWhereWoken(round);
-      if (isThrough(round)) await goLive(round, { caughtUpTo: null, afterOutage: false });
+      if (isThrough(round)) {
+        await noteProgress(round, { lookedAt: null, backlog: 0 });
+        await goLive(round, false);
+      }
       continue;
     }
     lookedAt = now;
@@ -235,9 +237,9 @@ async function lookAround(round: Round, { lists, now }: { lists: boolean; now: n
   await lookAtHome(round);
   const listed = lists ? await round.lines[0].session.list() : null;
   if (listed !== null && !(await follow(round, listed))) return false;
-  const caughtUpTo = (await sweep(round, listed)) ? now : null;
-  if (isThrough(round)) await goLive(round, { caughtUpTo, afterOutage: false });
-  else await noteProgress(round, { caughtUpTo, backlog: 0 });
+  await sweep(round, listed);
+  await noteProgress(round, { lookedAt: now, backlog: 0 });
+  if (isThrough(round)) await goLive(round, false);
   return true;
 }
 
@@ -276,29 +278,31 @@ function endsOutage({ mailbox, deps }: Round, now: number): boolean {
 
 async function tellBacklog(round: Round, backlog: number): Promise<void> {
   round.told = 'catching_up';
-  await noteProgress(round, { caughtUpTo: null, backlog });
+  await noteProgress(round, { lookedAt: null, backlog });
   await tell(round, { state: 'catching_up' });
 }
 
-/** Everything that is there has been judged; all that came up to `caughtUpTo` is, null where that is not known. */
-async function goLive(
-  round: Round,
-  { caughtUpTo, afterOutage }: { caughtUpTo: number | null; afterOutage: boolean },
-): Promise<void> {
+/** Everything that is there has been judged. */
+async function goLive(round: Round, afterOutage: boolean): Promise<void> {
   round.told = 'live';
   round.liveAt = null;
-  await noteProgress(round, { caughtUpTo, backlog: 0 });
   const { gained } = round.listening;
   await tell(round, { state: 'live', ...(afterOutage ? { recovered: gained } : {}) });
   gained.clear();
 }
 
+/** `lookedAt` is when the look began that has just ended; null: it has not. */
 async function noteProgress(
-  { deps, mailbox }: Round,
-  { caughtUpTo, backlog }: { caughtUpTo: number | null; backlog: number },
+  round: Round,
+  { lookedAt, backlog }: { lookedAt: number | null; backlog: number },
 ): Promise<void> {
-  // Sent is among what was looked at to its end.
-  await saveProgress(deps.filing.db, mailbox.id, { caughtUpTo, sentLookedAt: caughtUpTo, backlog });
+  const { deps, mailbox } = round;
+  const seen = lookedAt === null ? { all: false, sent: false } : seenBy(round);
+  await saveProgress(deps.filing.db, mailbox.id, {
+    caughtUpTo: seen.all ? lookedAt : null,
+    sentLookedMsAgo: seen.sent && lookedAt !== null ? deps.clock.now() - lookedAt : null,
+    backlog,
+  });
 }
 
 async function tell(

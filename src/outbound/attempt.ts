@@ -151,17 +151,17 @@ function graceMs(deps: AttemptDeps, mailbox: SendingMailbox): number {
 /**
  * Uncertain, and no copy has been seen (else filing/ would have made it `sent`). When the Sent folder
  * was looked at, whole, after the time within which a copy appears, then there is none: where copies
- * appear by themselves, the provider did not take the message. Elsewhere nobody can know.
+ * appear by themselves, the provider did not take the message. Elsewhere nobody can know, nor where
+ * something in Sent could not be read, or Sent was not to be read for days.
  */
 function resolveUncertain(deps: AttemptDeps, send: LockedSend, mailbox: SendingMailbox): SendChange {
   const grace = graceMs(deps, mailbox);
-  const { sentLookedAfterMs, inStateForMs } = send;
-  if (sentLookedAfterMs !== null && sentLookedAfterMs > grace) {
-    const saves = mailbox.savesSentCopy || deps.provider(mailbox.provider).savesSentCopy;
-    return saves
-      ? { state: 'queued', reason: 'not_in_sent_folder', next: 0 }
-      : { state: 'uncertain', reason: 'sent_folder_cannot_tell', next: 'over' };
-  }
+  const { sentLookedAfterMs, inStateForMs, copyUnreadable } = send;
+  const looked = sentLookedAfterMs !== null && sentLookedAfterMs > grace;
+  const saves = mailbox.savesSentCopy || deps.provider(mailbox.provider).savesSentCopy;
+  if (looked && saves && !copyUnreadable) return { state: 'queued', reason: 'not_in_sent_folder', next: 0 };
+  if (looked || inStateForMs >= deps.limits.giveUpMs)
+    return { state: 'uncertain', reason: 'sent_folder_cannot_tell', next: 'over' };
   if (send.connectionState === null)
     return { state: 'uncertain', reason: 'mailbox_disconnected', next: 'over' };
   const pauseMs = Math.min(Math.max(grace, inStateForMs) / 4, deps.limits.uncertainCheckMostMs);

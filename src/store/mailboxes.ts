@@ -157,19 +157,18 @@ export async function leaveNode(db: Db, node: NodeInstance): Promise<void> {
 export async function saveProgress(
   db: Db,
   mailboxId: MailboxId,
-  progress: { caughtUpTo: number | null; sentLookedAt: number | null; backlog: number },
+  progress: { caughtUpTo: number | null; sentLookedMsAgo: number | null; backlog: number },
 ): Promise<void> {
-  const time = (ms: number | null) => (ms === null ? null : new Date(ms));
   await run(
     db,
     `update mailboxes set caught_up_to = greatest(caught_up_to, :caughtUpTo::timestamptz),
-            sent_looked_at = greatest(sent_looked_at, :sentLookedAt::timestamptz), backlog = :backlog
+            sent_looked_at = greatest(sent_looked_at, now() - :sentLookedMsAgo::float8 * interval '1 millisecond'),
+            backlog = :backlog
       where id = :mailboxId`,
     {
       mailboxId,
-      caughtUpTo: time(progress.caughtUpTo),
-      sentLookedAt: time(progress.sentLookedAt),
-      backlog: progress.backlog,
+      ...progress,
+      caughtUpTo: progress.caughtUpTo === null ? null : new Date(progress.caughtUpTo),
     },
   );
 }

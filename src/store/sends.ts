@@ -68,8 +68,10 @@ export type LockedSend = {
   triedTimes: number;
   /** Since when it is in its state. */
   inStateForMs: number;
-  /** Since when the Sent folder has been looked at, whole, after it became uncertain; null: not yet. */
+  /** How long after it became uncertain the Sent folder was last looked at, whole; null: never. */
   sentLookedAfterMs: number | null;
+  /** Since its last try began a message in the Sent folder could not be read: it may be the copy. */
+  copyUnreadable: boolean;
 };
 
 export type SendingMailbox = {
@@ -117,7 +119,11 @@ select json_build_object(
     'triedForMs', coalesce((select ${ms('now() - min(t.started_at)')} from tried t), 0),
     'triedTimes', (select count(*) from tried t),
     'inStateForMs', ${ms('now() - s.state_since')},
-    'sentLookedAfterMs', ${ms('b.sent_looked_at - s.uncertain_at')}) as send
+    'sentLookedAfterMs', ${ms('b.sent_looked_at - s.uncertain_at')},
+    'copyUnreadable', s.state = 'uncertain' and exists (
+      select from folders f join decisions d on d.folder_id = f.id
+       where f.mailbox_id = s.mailbox_id and f.role in ('sent', 'all') and d.outcome = 'failed'
+         and d.decided_at >= (select max(a.started_at) from send_attempts a where a.send_id = s.id))) as send
   from sends s
   join messages m on m.id = s.message_id
   left join mailboxes b on b.id = s.mailbox_id

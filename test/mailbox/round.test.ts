@@ -54,6 +54,15 @@ function connections(transcript: string): string[][] {
   return parts.map((part) => part.split('\n').filter((line) => line.startsWith('C: ')));
 }
 
+async function sentLookedAt(mailboxId: string): Promise<number | null> {
+  const [row] = await rows<{ at: Date | null }>(
+    database.db,
+    'select sent_looked_at as at from mailboxes where id = :mailboxId',
+    { mailboxId },
+  );
+  return row?.at?.getTime() ?? null;
+}
+
 async function caughtUpTo(mailboxId: string): Promise<number | null> {
   const [row] = await rows<{ at: Date | null }>(
     database.db,
@@ -130,6 +139,16 @@ describe('one folder’s trouble is no other’s', () => {
     assert.ok(log.lines.some(({ fields }) => fields['code'] === 'command_refused'));
   });
 
+  test('a folder of which STATUS tells nothing is opened; where that is refused too, nobody says that it was judged', async () => {
+    const { peer, pass, decided, mailboxId } = await playLive(
+      `${plain}${folders}on STATUS Projects *:\n  S: $tag NO not now\non STATUS Receipts *:\n  S: $tag NO not now\non EXAMINE Projects:\n  S: $tag NO not now\n`,
+    );
+    assert.equal(await caughtUpTo(mailboxId), null);
+    peer.deliver('Receipts', letter('receipt'));
+    await pass(40_000);
+    await decided('other 31 stored from_contact');
+  });
+
   test('UIDs that go backwards, as after a bad restore: reported, nothing read, nothing deleted', async () => {
     const { peer, pass, decided, mailboxId, log, told } = await playLive(
       `${plain}${folders}--- connection 1: INBOX
@@ -161,6 +180,56 @@ C: * IDLE
       { mailboxId },
     );
     assert.deepEqual(kept, [{ cursor_uid: '21' }]);
+  });
+});
+
+describe('D5: what an uncertain send goes by: that Sent was looked at, to its end', () => {
+  test('where each message was shown, it is noted when the look began, by the database’s clock', async () => {
+    const began = Date.now();
+    const { mailboxId, pass } = await playLive(plain + folders);
+    const first = (await sentLookedAt(mailboxId)) ?? 0;
+    assert.ok(first >= began - 1_000 && first <= Date.now() + 1_000, `${first - began}`);
+    await pass(40_000);
+    await waitFor('the next look', async () => ((await sentLookedAt(mailboxId)) ?? 0) > first);
+  });
+
+  test('not while a copy is listed there and not shown yet', async () => {
+    const { peer, pass, mailboxId, decided } = await playLive(
+      `${plain}${folders}on UID FETCH 3*, 6 times:\n  S: $tag OK done\n`,
+    );
+    const before = [await sentLookedAt(mailboxId), await caughtUpTo(mailboxId)];
+    peer.deliver('Sent', letter('copy'));
+    await waitFor('a question', () => peer.sent('* UID FETCH 3*').length > 0);
+    await pass(40_000);
+    await waitFor('the sweep', () => peer.sent('* STATUS Receipts *').length > 1);
+    await waitFor('the end of it', () => idles(stageOrFail()).length >= 2);
+    assert.deepEqual([await sentLookedAt(mailboxId), await caughtUpTo(mailboxId)], before);
+    const looked = async () => (await sentLookedAt(mailboxId)) !== before[0];
+    await stageOrFail().passUntil('it is shown, and the look is whole', looked, 40_000);
+    await decided('sent 3 skipped counterpart_is_user');
+  });
+
+  test('not where the server lists no Sent folder', async () => {
+    stage = await openStage(scene, plain + folders.replace(/^folder: Sent.*\n/m, ''));
+    await stage.told('live');
+    const { mailboxId } = stage;
+    await waitFor('the look', async () => (await caughtUpTo(mailboxId)) !== null);
+    assert.equal(await sentLookedAt(mailboxId), null);
+  });
+
+  test('not where the connection ends under the last question of the look', async () => {
+    const { log, mailboxId, pass } = await playLive(
+      `${plain}${folders}on STATUS Receipts *, once:
+  S: * STATUS Receipts (UIDNEXT 31 UIDVALIDITY 10)
+  S: $tag OK done
+on STATUS Receipts *, once:
+  S: (close)
+`,
+    );
+    const before = [await sentLookedAt(mailboxId), await caughtUpTo(mailboxId)];
+    await pass(40_000);
+    await waitFor('the end', () => log.lines.some(({ fields }) => fields['code'] === 'connection_closed'));
+    assert.deepEqual([await sentLookedAt(mailboxId), await caughtUpTo(mailboxId)], before);
   });
 });
 

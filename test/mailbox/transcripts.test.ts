@@ -83,6 +83,8 @@ const plays: Record<string, { options?: StageOptions; play(stage: Stage): Promis
   'outlook-bye-access-token-expired': {
     options: { limits: { lookEveryMs: 2 * hourMs, outageMs: 2 * hourMs, provenMs: 0 } },
     async play({ peer, told, decided, pass }) {
+      await told('live');
+      peer.signal('hour');
       await pass(1_000);
       await peer.waitFor('back');
       await decided('inbox 1042 stored from_contact');

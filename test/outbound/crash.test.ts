@@ -164,7 +164,7 @@ async function lookAtSent(
   );
   await run(
     office.db,
-    `update sends set uncertain_at = uncertain_at - interval '2 minutes' where id = :sendId`,
+    `update sends set uncertain_at = uncertain_at - interval '12 minutes' where id = :sendId`,
     of,
   );
   await run(office.db, 'update mailboxes set sent_looked_at = now() where id = :mailboxId', of);

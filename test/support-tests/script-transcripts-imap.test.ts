@@ -102,6 +102,7 @@ const PLAYS: Record<string, (scene: Scene) => Promise<void>> = {
   },
   async 'outlook-bye-access-token-expired'({ idleIn, peer }) {
     const client = await idleIn('INBOX');
+    peer.signal('hour');
     await closed(client);
     assert.match(String(client.byeReason), /AccessTokenExpired/);
     const again = await idleIn('INBOX');
