@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { canonicalAddress } from '../message/addresses.ts';
 import { hasForwardMark } from '../message/subject.ts';
 import type { DeliveryReport } from '../message/delivery-report.ts';
@@ -65,7 +66,7 @@ export function addEffects(
       joinKnown(effects, ground, sighting, verdict.known, verdict.reason);
       return verdict.known.messageId;
     case 'store': {
-      if (body === null) throw new Error(`stored without a body: UID ${sighting.place.uid}`);
+      assert(body !== null, `stored without a body: UID ${sighting.place.uid}`);
       return storeSighting(effects, ground, { sighting, facts, verdict, body });
     }
   }
@@ -260,7 +261,7 @@ function addThreadKeys(
 
 function addParticipants(effects: Effects, ground: Ground, threadId: ThreadId, row: MessageDraft): void {
   const thread = ground.threads.get(threadId);
-  if (thread === undefined) throw new Error(`${threadId} is not among the facts`);
+  assert(thread !== undefined, `${threadId} is not among the facts`);
   for (const { address } of [row.sender, ...row.recipients_to, ...row.recipients_cc]) {
     const canonical = canonicalAddress(address);
     if (canonical === '' || thread.participants.has(canonical)) continue;

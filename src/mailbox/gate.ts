@@ -1,37 +1,42 @@
-/** Lets some pieces of work in at a time; the others wait and go in the order in which they came. */
-export type Gate = <T>(work: () => Promise<T>) => Promise<T>;
+/**
+ * Lets some pieces of work in at a time for each key; the others wait and go in the order in which they
+ * came, and who waits at one key holds up nobody at another. Rejects with the signal's reason when that
+ * is aborted before the work has begun.
+ */
+export type KeyedGate = <T>(key: string, work: () => Promise<T>, stop?: AbortSignal) => Promise<T>;
 
-export function createGate(atOnceMax: number): Gate {
-  const waiting: (() => void)[] = [];
-  let free = atOnceMax;
-  return async (work) => {
-    if (free > 0) free -= 1;
-    else await new Promise<void>((enter) => waiting.push(enter));
+/** Makes a gate for `atOnceMax` pieces of work a key. A key is known for as long as somebody is at it. */
+export function createKeyedGate(atOnceMax: number): KeyedGate {
+  const keys = new Map<string, { inside: number; waiting: (() => void)[] }>();
+  return async (key, work, stop) => {
+    const at = keys.get(key) ?? { inside: 0, waiting: [] };
+    keys.set(key, at);
+    if (at.inside < atOnceMax) at.inside += 1;
+    else await turn(at.waiting, stop);
     try {
       return await work();
     } finally {
       // The place goes to whoever is next, without being free in between.
-      const next = waiting.shift();
-      if (next === undefined) free += 1;
+      const next = at.waiting.shift();
+      if (next === undefined) at.inside -= 1;
       else next();
+      if (at.inside === 0) keys.delete(key);
     }
   };
 }
 
-/** A gate for each key, for as long as somebody is at it: who waits at one holds up nobody at another. */
-export type KeyedGate = <T>(key: string, work: () => Promise<T>) => Promise<T>;
-
-export function createKeyedGate(atOnceMax: number): KeyedGate {
-  const gates = new Map<string, { gate: Gate; users: number }>();
-  return async (key, work) => {
-    const entry = gates.get(key) ?? { gate: createGate(atOnceMax), users: 0 };
-    gates.set(key, entry);
-    entry.users += 1;
-    try {
-      return await entry.gate(work);
-    } finally {
-      entry.users -= 1;
-      if (entry.users === 0) gates.delete(key);
-    }
+async function turn(waiting: (() => void)[], stop: AbortSignal | undefined): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const leave = () => {
+    waiting.splice(waiting.indexOf(resolve), 1);
+    reject(stop?.reason as Error);
   };
+  if (stop?.aborted === true) throw stop.reason as Error;
+  waiting.push(resolve);
+  stop?.addEventListener('abort', leave, { once: true });
+  try {
+    await promise;
+  } finally {
+    stop?.removeEventListener('abort', leave);
+  }
 }

@@ -13,7 +13,7 @@ import { readMailbox } from '../store/mailboxes.ts';
 import type { Mailbox } from '../store/mailboxes.ts';
 import { createBell } from './bell.ts';
 import type { Bell } from './bell.ts';
-import type { Gate, KeyedGate } from './gate.ts';
+import type { KeyedGate } from './gate.ts';
 import { outageAfter, stateIn } from './outage.ts';
 import type { Outage } from './outage.ts';
 import type { Login } from './session.ts';
@@ -36,8 +36,8 @@ export type ListenerDeps = {
   gates: {
     /** Connecting and logging in, by host: one that does not answer keeps nobody from another. */
     logins: KeyedGate;
-    /** Batches of a catch-up, with their headers and bodies in memory. */
-    batches: Gate;
+    /** Batches of a catch-up, with their headers and bodies in memory, by host too: a slow one keeps only its own. */
+    batches: KeyedGate;
   };
   /** Shared by all connections; without it each makes one of its own. */
   secureContext?: SecureContext;
@@ -124,7 +124,7 @@ async function listenForever(
   bell: Bell,
 ): Promise<void> {
   const { clock, limits } = deps;
-  const kept = { stop, bell, troubles: createTroubles(), gained: new Map<string, number>() };
+  const kept = { stop, bell, troubles: createTroubles(clock), gained: new Map<string, number>() };
   let outage: Outage | null = null;
   let refused: Login | null = null;
   let doubted = false;
@@ -232,7 +232,7 @@ async function oneSession(
     session.credentialVersion = renewed?.credentialVersion ?? credentialVersion;
     session.ending = await watchMailbox(deps, mailbox, session.login, { ...kept, onLive });
   } catch (error) {
-    session.ending = failureOf(deps.log, error);
+    if (!kept.stop.aborted) session.ending = failureOf(deps.log, error);
   }
   return session;
 }

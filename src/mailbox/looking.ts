@@ -6,7 +6,6 @@ import type { Sighting } from '../filing/sighting.ts';
 import type { MailboxId } from '../lib/id.ts';
 import { startFolder } from '../store/folders.ts';
 import type { SavedFolder } from '../store/folders.ts';
-import type { Gate } from './gate.ts';
 import { bodiesOf, halves, headersOf, missedOnes, unlessRefused } from './fetching.ts';
 import type { Unread } from './fetching.ts';
 import { planFolder } from './plan.ts';
@@ -29,7 +28,7 @@ export type Look = {
   since: number;
   filing: FilingDeps;
   log: Log;
-  /** Batches of all mailboxes together, so that a catch-up of many at once stays within memory. */
+  /** Batches of all mailboxes of a host together, so that a catch-up of many at once stays within memory. */
   gate: Gate;
   troubles: Troubles;
   /** Told before each batch of a long row how many messages are still to be judged in this folder. */
@@ -42,6 +41,9 @@ export type Look = {
   answerMs: number;
 };
 
+/** Lets work in when it is its turn. */
+export type Gate = <T>(work: () => Promise<T>) => Promise<T>;
+
 /** Why to look into the open folder. */
 export type Occasion =
   /** It was just opened, and this is what the server said of it. */
@@ -51,11 +53,13 @@ export type Occasion =
   /** Nothing was; perhaps it was lost. */
   | 'to_be_sure';
 
-/**
- * What a look came to. `late`: there is a message that the server has announced or listed and does
- * not show yet (Exchange, providers.md B.4, 2026-11).
- */
-export type Looked = { late: boolean };
+/** What a look came to. */
+export type Looked = {
+  /** There is a message that the server has announced or listed and does not show yet (Exchange, providers.md B.4, 2026-11). */
+  late: boolean;
+  /** Its time was over before the end of the folder. */
+  more: boolean;
+};
 
 /** How many messages are judged at once, and are committed together. */
 const batchMax = 500;
@@ -67,8 +71,7 @@ const batchMax = 500;
 const stretchMax: Readonly<Record<Portion, number>> = { many: 4 * batchMax, one: 1, none: 1 };
 
 /** So few need no gate: they are no burden, and wait for nobody's catch-up. */
-const fewMessages = 50;
-const passing: Gate = (work) => work();
+export const fewMessages = 50;
 
 /** SEARCH SINCE knows days only, in the server's own zone (RFC 9051 §6.4.4): a day, and half a day for the zone. */
 const startMarginMs = 36 * 3_600_000;
@@ -77,7 +80,8 @@ const startMarginMs = 36 * 3_600_000;
 const lateMsMax = 120_000;
 
 /**
- * Judges everything that is new in the folder which is open in `session`, to its end.
+ * Judges everything that is new in the folder which is open in `session`: to its end, or until after
+ * the first batch whose end comes later than `until` (ms since the epoch).
  *
  * The cursor passes only over messages that have a decision. One that the server lists and does not
  * show is asked for again; where the ones behind it are shown, or it has had its time, it is kept as
@@ -87,24 +91,40 @@ export async function lookInto(
   look: Look,
   session: Session,
   folder: Watched,
-  occasion: Occasion,
+  { occasion, until }: { occasion: Occasion; until: number },
 ): Promise<Looked> {
-  try {
-    const looked = await lookOn(look, session, folder, occasion);
-    if (!looked.late) look.troubles.readAt(folder);
-    return looked;
-  } catch (error) {
-    look.troubles.failedAt(folder, error);
-    throw error;
-  }
+  const looked = await lookOn(look, session, folder, occasion, until);
+  if (!looked.late && !looked.more) look.troubles.readAt(folder);
+  return looked;
 }
 
-async function lookOn(look: Look, session: Session, folder: Watched, occasion: Occasion): Promise<Looked> {
-  if (occasion === 'to_be_sure') return await readListed(look, session, folder);
-  if ('opened' in occasion) return await followPlan(look, session, folder, occasion.opened);
+async function lookOn(
+  look: Look,
+  session: Session,
+  folder: Watched,
+  occasion: Occasion,
+  until: number,
+): Promise<Looked> {
+  if (occasion === 'to_be_sure') return readListed(look, session, folder, until);
+  if ('opened' in occasion) return followPlan(look, session, folder, occasion.opened, until);
   const few = occasion.announced > 0 && occasion.announced <= batchMax;
-  const plain = few && look.troubles.portionAt(folder) === 'many';
-  return plain ? await readAnnounced(look, session, folder) : await readListed(look, session, folder);
+  const plain = few && look.troubles.portionAt(folder, folder.cursorUid + 1) === 'many';
+  return plain ? readAnnounced(look, session, folder, until) : readListed(look, session, folder, until);
+}
+
+/** Where fetching or filing fails again and again, it may be for the sake of one message. */
+async function blamed<T>(
+  look: Look,
+  folder: Watched,
+  aloneUid: number | null,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    look.troubles.failedAt(folder, error, aloneUid);
+    throw error;
+  }
 }
 
 async function followPlan(
@@ -112,11 +132,12 @@ async function followPlan(
   session: Session,
   folder: Watched,
   observed: Observed,
+  until: number,
 ): Promise<Looked> {
   const step = planFolder(folder, observed);
   switch (step.step) {
     case 'nothing':
-      return { late: false };
+      return { late: false, more: false };
     case 'stop':
       throw new Failure(
         'temporary',
@@ -128,10 +149,10 @@ async function followPlan(
       const cursorUid = await findStart(look, session, observed);
       await startFolder(look.filing.db, folder.id, { uidValidity, cursorUid });
       Object.assign(folder, { uidValidity, cursorUid, lateSince: null });
-      return followPlan(look, session, folder, observed);
+      return followPlan(look, session, folder, observed, until);
     }
     case 'read':
-      return readListed(look, session, folder);
+      return readListed(look, session, folder, until);
   }
 }
 
@@ -144,16 +165,15 @@ async function findStart(look: Look, session: Session, observed: Observed): Prom
 }
 
 /** A few new messages: one round trip brings them. The session listens again as soon as nothing more is to be read. */
-async function readAnnounced(look: Look, session: Session, folder: Watched): Promise<Looked> {
+async function readAnnounced(look: Look, session: Session, folder: Watched, until: number): Promise<Looked> {
   const from = folder.cursorUid + 1;
   let late = true;
-  const shown = await unlessRefused(
-    session.headers(`${from}:*`, () => {
-      late = false;
-      look.onWhole(folder);
-    }),
-  );
-  if (shown === null) return readListed(look, session, folder);
+  const onWhole = () => {
+    late = false;
+    look.onWhole(folder);
+  };
+  const shown = await blamed(look, folder, null, () => unlessRefused(session.headers(`${from}:*`, onWhole)));
+  if (shown === null) return readListed(look, session, folder, until);
   // `n:*` names the last message even when its UID is below n (RFC 9051 §6.4.9).
   const fresh = shown.filter((seen) => seen.uid >= from);
   const uids = fresh.map((seen) => seen.uid);
@@ -161,64 +181,76 @@ async function readAnnounced(look: Look, session: Session, folder: Watched): Pro
   if (last !== undefined) {
     // Where UIDs are left out, most often a draft was replaced; but it may be one that cannot be shown.
     const listed = uids.length === last - folder.cursorUid ? uids : await session.uids(`${from}:${last}`);
-    const passed = await missedOf(look, session, folder, { listed, shown: fresh });
-    await fileAll(look, session, folder, { seen: [...fresh, ...passed], upToUid: last, listen: true });
+    await blamed(look, folder, null, async () => {
+      const passed = await missedOf(look, session, folder, { listed, shown: fresh });
+      await fileAll(look, session, folder, { seen: [...fresh, ...passed], upToUid: last, listen: true });
+    });
     folder.lateSince = null;
   }
-  return { late };
+  return { late, more: false };
 }
 
 /** Asks for the UIDs first, so that nothing that is listed can be left out, and reads in batches. */
-async function readListed(look: Look, session: Session, folder: Watched): Promise<Looked> {
+async function readListed(look: Look, session: Session, folder: Watched, until: number): Promise<Looked> {
   const from = folder.cursorUid + 1;
   // `n:*` names the last message even when its UID is below n (RFC 9051 §6.4.9).
   const uids = (await answered(look, session, session.uids(`${from}:*`))).filter((uid) => uid >= from);
-  let late = false;
-  for (let at = 0; at < uids.length;) {
+  const { clock } = look.filing;
+  let stretch = { late: false, read: 0 };
+  for (let at = 0; at < uids.length; at += stretch.read) {
+    if (at > 0 && clock.now() >= until) return { late: false, more: true };
     if (uids.length > batchMax) await look.onBacklog(uids.length - at);
-    const portion = look.troubles.portionAt(folder);
+    const portion = look.troubles.portionAt(folder, uids[at] ?? 0);
     const listed = uids.slice(at, at + stretchMax[portion]);
-    at += listed.length;
-    const gate = uids.length > fewMessages ? look.gate : passing;
-    late = await gate(() =>
-      portion === 'none'
-        ? giveUp(look, session, folder, listed)
-        : readStretch(look, session, folder, { listed, isLast: at >= uids.length }),
-    );
+    const isLast = at + listed.length >= uids.length;
+    const alone = portion === 'many' ? null : (listed[0] ?? null);
+    const read = () =>
+      blamed(look, folder, alone, () =>
+        portion === 'none'
+          ? giveUp(look, session, folder, listed)
+          : readStretch(look, session, folder, { listed, isLast, until }),
+      );
+    stretch = await (uids.length > fewMessages ? look.gate(read) : read());
   }
-  if (!late) folder.lateSince = null;
-  return { late };
+  if (!stretch.late) folder.lateSince = null;
+  return { late: stretch.late, more: false };
 }
 
-/** Batch by batch. Answers whether messages at the end were left for later. */
+/** What came of a stretch: how many were read, and whether messages at its end were left for later. */
+type Stretch = { late: boolean; read: number };
+
+/** Batch by batch, until its time is over. */
 async function readStretch(
   look: Look,
   session: Session,
   folder: Watched,
-  stretch: { listed: readonly number[]; isLast: boolean },
-): Promise<boolean> {
+  stretch: { listed: readonly number[]; isLast: boolean; until: number },
+): Promise<Stretch> {
   const batches = Array.from({ length: Math.ceil(stretch.listed.length / batchMax) }, (_, n) =>
     stretch.listed.slice(n * batchMax, (n + 1) * batchMax),
   );
   let late = false;
+  let read = 0;
   let coming = headersOf(session, batches[0] ?? []);
   try {
     for (const [n, listed] of batches.entries()) {
       const shown = await coming;
-      const next = batches[n + 1];
+      read += listed.length;
+      const next = look.filing.clock.now() < stretch.until ? batches[n + 1] : undefined;
       if (next !== undefined) {
         coming = headersOf(session, next);
         // Awaited in the next round, or when this one has failed.
         coming.catch(() => undefined);
       }
-      const isLast = stretch.isLast && next === undefined;
+      const isLast = stretch.isLast && read === stretch.listed.length;
       late = await takeBatch(look, session, folder, { listed, shown, isLast });
+      if (next === undefined) break;
     }
   } finally {
     // Nobody else shall use the connection before it is done.
     await coming.catch(() => undefined);
   }
-  return late;
+  return { late, read };
 }
 
 /** What the cheapest of commands brings; a router that forgot the connection lets nothing through, not even its end. */
@@ -239,11 +271,11 @@ async function giveUp(
   session: Session,
   folder: Watched,
   uids: readonly number[],
-): Promise<false> {
+): Promise<Stretch> {
   look.log.warn({ folder: folder.id }, 'a message fails again and again and is kept as failed');
   const seen = uids.map((uid): Unread => ({ uid, unreadable: true }));
   await fileAll(look, session, folder, { seen, upToUid: uids.at(-1) ?? folder.cursorUid, listen: false });
-  return false;
+  return { late: false, read: uids.length };
 }
 
 /** Answers whether messages at the end were left for later. */

@@ -2,7 +2,7 @@ import { Failure } from '../lib/failure.ts';
 import type { Mailbox } from '../store/mailboxes.ts';
 import { commandRefused } from './imap-errors.ts';
 import type { ListenerDeps, Listening } from './listener.ts';
-import { lookInto } from './looking.ts';
+import { fewMessages, lookInto } from './looking.ts';
 import type { Look, Looked, Occasion, Watched } from './looking.ts';
 import { planFolder } from './plan.ts';
 import type { Listed, Watch } from './plan.ts';
@@ -14,6 +14,8 @@ export type Line = {
   session: Session;
   /** It ends each IDLE at once; it is asked again after the next look. */
   rests: boolean;
+  /** Given up on purpose: its folder cannot be opened, and is swept instead. Its end is no end of the session. */
+  dropped: boolean;
 };
 
 /** One session with the provider, over all its connections. */
@@ -43,14 +45,14 @@ export type Round = {
 /** How often an announced message is asked for before the next safety-net look. */
 const againMax = 3;
 
-/** How long the first line's own folder may stay closed while swept folders are read. */
-const awayMsMax = 2_000;
+/** How long a line may read before the others have their turn, and a swept folder before the first line goes home. */
+const turnMs = 2_000;
 
 /**
  * Looks where something was announced, each folder's line listening again as soon as it has been
  * read. Serial: what is announced meanwhile is looked at when this comes round again.
  */
-export async function lookWhereWoken(round: Round): Promise<void> {
+export async function lookWhereWoken(round: Round, lines: readonly Line[] = round.lines): Promise<void> {
   const { bell } = round.listening;
   const now = round.deps.clock.now();
   for (const [path, { at }] of round.again) {
@@ -58,9 +60,10 @@ export async function lookWhereWoken(round: Round): Promise<void> {
   }
   const notes = [...bell.notes()];
   for (const [path, announced] of notes) {
+    const line = lines.find((each) => each.path === path);
+    if (line === undefined) continue;
     bell.clear(path);
-    const line = round.lines.find((each) => each.path === path);
-    if (line !== undefined) await lookAlong(round, line, announced > 0 ? { announced } : 'to_be_sure');
+    await lookAlong(round, line, announced > 0 ? { announced } : 'to_be_sure', lines);
   }
 }
 
@@ -73,8 +76,23 @@ export async function lookAtHome(round: Round): Promise<void> {
 /** Opens each line's folder and catches up there, and then in the swept ones. */
 export async function catchUp(round: Round, listed: readonly Listed[]): Promise<void> {
   round.read.clear();
-  for (const line of round.lines) await goHome(round, line);
+  const [first, ...others] = round.lines;
+  await goHome(round, first);
+  for (const line of others) await goHomeOrDrop(round, line);
   await sweep(round, listed);
+}
+
+/** A further line whose folder by itself cannot be opened or read is dropped, so that it takes no other along. */
+async function goHomeOrDrop(round: Round, line: Line): Promise<void> {
+  try {
+    await goHome(round, line);
+  } catch (error) {
+    if (!isOfTheFolder(error)) throw error;
+    round.deps.log.warn({ code: error.code }, 'a folder cannot be listened to; it is swept instead');
+    line.dropped = true;
+    round.lines = [round.lines[0], ...round.lines.slice(1).filter((each) => each !== line)];
+    line.session.close();
+  }
 }
 
 /** What the look that has just ended may say of all that the provider received before it began. */
@@ -105,38 +123,78 @@ function swept(round: Round): string[] {
 export async function sweep(round: Round, listed: readonly Listed[] | null): Promise<void> {
   const [first] = round.lines;
   const told = new Map(listed?.map((folder) => [folder.path, folder.observed]));
-  let homeAt = round.deps.clock.now();
+  const { clock } = round.deps;
   let away = false;
+  let until = 0;
   for (const path of swept(round)) {
+    if (away && clock.now() >= until) {
+      await comeHome(round);
+      away = false;
+    }
     // Between two commands the server tells of new mail in the open folder too: that goes first.
     if (!away) await lookWhereWoken(round);
     const folder = round.folders.get(path);
     if (folder === undefined) continue;
     const observed = told.get(path) ?? (await first.session.status(path));
     // A server that does not say where a folder stands may open it all the same.
-    if (observed !== null && planFolder(folder, observed).step === 'nothing') {
+    const step = observed === null ? null : planFolder(folder, observed);
+    if (step?.step === 'nothing') {
       round.read.add(path);
       continue;
     }
+    const isLong = step?.step === 'read' && (step.atMost ?? 0) > fewMessages;
+    if (isLong) {
+      if (away) await comeHome(round);
+      away = false;
+      await visitAtLength(round, folder);
+      continue;
+    }
+    if (!away) until = clock.now() + turnMs;
     away = true;
-    await visit(round, first, folder);
-    if (round.deps.clock.now() - homeAt < awayMsMax) continue;
-    away = false;
-    await goHome(round, first);
-    homeAt = round.deps.clock.now();
+    while (await visit(round, folder, { look: round.look, until })) {
+      await comeHome(round);
+      until = clock.now() + turnMs;
+    }
   }
   if (away) await goHome(round, first);
 }
 
-/** Reads a folder that is not a line's own; one that by itself cannot be read is left out. */
-async function visit(round: Round, line: Line, folder: Watched): Promise<void> {
-  try {
-    const opened = await line.session.open(folder.path);
-    noteRead(round, folder, await lookInto(round.look, line.session, folder, { opened }));
-  } catch (error) {
-    if (!(error instanceof Failure) || !ofTheFolder.has(error.code)) throw error;
-    round.deps.log.warn({ folder: folder.id, code: error.code }, 'a folder is left out: it cannot be read');
+/** The first line waits for its turn at home, reads a part of a long folder, comes home, and so on to its end. */
+async function visitAtLength(round: Round, folder: Watched): Promise<void> {
+  // The turn is taken here already.
+  const look = { ...round.look, gate: <T>(work: () => Promise<T>) => work() };
+  for (let more = true; more;) {
+    round.lines[0].session.idle();
+    more = await round.look.gate(() =>
+      visit(round, folder, { look, until: round.deps.clock.now() + turnMs }),
+    );
+    await comeHome(round);
   }
+}
+
+/**
+ * Reads a folder that is not a line's own with the first line; one that by itself cannot be read is left
+ * out. Answers whether its time was over before its end.
+ */
+async function visit(
+  round: Round,
+  folder: Watched,
+  { look, until }: { look: Look; until: number },
+): Promise<boolean> {
+  const { session } = round.lines[0];
+  try {
+    const opened = await session.open(folder.path);
+    const looked = await lookInto(look, session, folder, { occasion: { opened }, until });
+    return noteRead(round, folder, looked).more;
+  } catch (error) {
+    if (!isOfTheFolder(error)) throw error;
+    round.deps.log.warn({ folder: folder.id, code: error.code }, 'a folder is left out: it cannot be read');
+    return false;
+  }
+}
+
+function isOfTheFolder(error: unknown): error is Failure {
+  return error instanceof Failure && ofTheFolder.has(error.code);
 }
 
 /** Failures that concern one folder and let the others go on. */
@@ -146,17 +204,39 @@ const ofTheFolder: ReadonlySet<string> = new Set([
   'uids_went_backwards',
 ]);
 
+/** The first line's own folder again, and whatever came in the others meanwhile. */
+async function comeHome(round: Round): Promise<void> {
+  await goHome(round, round.lines[0]);
+  await lookWhereWoken(round);
+}
+
 /** Opens a line's own folder, whose news it has missed meanwhile. */
 async function goHome(round: Round, line: Line): Promise<void> {
   round.listening.bell.clear(line.path);
   await lookAlong(round, line, { opened: await line.session.open(line.path) });
 }
 
-async function lookAlong(round: Round, line: Line, occasion: Occasion): Promise<void> {
+/** Reads a line's folder to its end, in turns with the other ones of `lines`. */
+async function lookAlong(
+  round: Round,
+  line: Line,
+  occasion: Occasion,
+  lines: readonly Line[] = round.lines,
+): Promise<void> {
   const folder = round.folders.get(line.path);
   if (folder === undefined) throw new Error('a folder is watched that was not listed');
   if (occasion === 'to_be_sure') round.listening.bell.clear(line.path);
-  const { late } = noteRead(round, folder, await lookInto(round.look, line.session, folder, occasion));
+  const others = lines.filter((each) => each !== line);
+  const turn = (why: Occasion) => {
+    const until = round.deps.clock.now() + turnMs;
+    return lookInto(round.look, line.session, folder, { occasion: why, until });
+  };
+  let looked = await turn(occasion);
+  while (looked.more) {
+    await lookWhereWoken(round, others);
+    looked = await turn('to_be_sure');
+  }
+  const { late } = noteRead(round, folder, looked);
   line.rests = false;
   // The first line has more to ask after a look of the safety net, and listens when that is done.
   if (occasion !== 'to_be_sure' || line !== round.lines[0]) line.session.idle();
@@ -169,7 +249,7 @@ async function lookAlong(round: Round, line: Line, occasion: Occasion): Promise<
 }
 
 function noteRead(round: Round, folder: Watched, looked: Looked): Looked {
-  if (looked.late) round.read.delete(folder.path);
+  if (looked.late || looked.more) round.read.delete(folder.path);
   else round.read.add(folder.path);
   return looked;
 }

@@ -13,7 +13,7 @@ import {
   releaseMailboxes,
 } from '../store/mailboxes.ts';
 import type { NodeInstance } from '../store/mailboxes.ts';
-import { createGate, createKeyedGate } from './gate.ts';
+import { createKeyedGate } from './gate.ts';
 import { startListener } from './listener.ts';
 import type { Listener, ListenerDeps } from './listener.ts';
 import { placeOfError } from './trouble.ts';
@@ -28,7 +28,7 @@ export type SupervisorLimits = {
   startsPerBeatMax: number;
   /** Most connections to one host that are being opened at the same time. */
   loginsMax: number;
-  /** Most batches of catch-ups at the same time; each may hold 16 MiB of bodies. */
+  /** Most mailboxes of one host that are catching up at the same time; each may hold 16 MiB of bodies. */
   batchesMax: number;
 };
 
@@ -75,7 +75,7 @@ export function createSupervisor(
   limits: SupervisorLimits,
   nodeId: string,
 ): Supervisor {
-  const gates = { logins: createKeyedGate(limits.loginsMax), batches: createGate(limits.batchesMax) };
+  const gates = { logins: createKeyedGate(limits.loginsMax), batches: createKeyedGate(limits.batchesMax) };
   const node: Node = {
     deps: { ...deps, gates, secureContext: createSecureContext() },
     limits,

@@ -1,5 +1,5 @@
+import type { Clock } from '../lib/clock.ts';
 import { Failure } from '../lib/failure.ts';
-import { CursorMoved } from '../filing/file.ts';
 import type { FolderId } from '../lib/id.ts';
 
 /** How much of a folder to read at once. `none`: not even the next message; it is kept as failed. */
@@ -13,9 +13,10 @@ type Place = { id: FolderId; cursorUid: number };
  * answer, the library or the connection, and must not hold up those behind it for ever (T3).
  */
 export type Troubles = {
-  portionAt(place: Place): Portion;
-  /** Reading on from there failed. */
-  failedAt(place: Place, error: unknown): void;
+  /** How much to read from the cursor on, when `nextUid` is the first that is listed there. */
+  portionAt(place: Place, nextUid: number): Portion;
+  /** Fetching or filing from there on failed; `aloneUid` is what was asked for, where that was one message. */
+  failedAt(place: Place, error: unknown, aloneUid: number | null): void;
   /** A folder was read to its end: what failed before was no message's fault. */
   readAt(place: Place): void;
 };
@@ -24,39 +25,65 @@ export type Troubles = {
 const batchTries = 3;
 const singleTries = 3;
 
-export function createTroubles(): Troubles {
-  const tries = new Map<FolderId, { cursorUid: number; times: number }>();
-  const timesAt = ({ id, cursorUid }: Place) => {
-    const last = tries.get(id);
-    return last?.cursorUid === cursorUid ? last.times : 0;
+/** A provider in trouble fails at every message. A message is to blame only when it alone has failed for so long. */
+const blameMs = 300_000;
+
+type Trouble = {
+  cursorUid: number;
+  batches: number;
+  /** The message that was asked for alone, how often that failed, and since when. */
+  alone: { uid: number; times: number; since: number } | null;
+};
+
+export function createTroubles(clock: Clock): Troubles {
+  const troubles = new Map<FolderId, Trouble>();
+  const at = ({ id, cursorUid }: Place) => {
+    const last = troubles.get(id);
+    return last?.cursorUid === cursorUid ? last : null;
   };
   return {
-    portionAt(place) {
-      const times = timesAt(place);
-      if (times < batchTries) return 'many';
-      return times < batchTries + singleTries ? 'one' : 'none';
+    portionAt(place, nextUid) {
+      const trouble = at(place);
+      if (trouble === null || trouble.batches < batchTries) return 'many';
+      const { alone } = trouble;
+      const toBlame =
+        alone?.uid === nextUid && alone.times >= singleTries && clock.now() - alone.since >= blameMs;
+      return toBlame ? 'none' : 'one';
     },
-    failedAt(place, error) {
-      // A database that is away says nothing about a message.
-      if (!(error instanceof Failure) && !isOfOneMessage(error)) return;
-      // Nor does a provider that asks for a pause.
-      if (error instanceof Failure && error.kind === 'throttled') return;
-      tries.set(place.id, { cursorUid: place.cursorUid, times: timesAt(place) + 1 });
+    failedAt(place, error, aloneUid) {
+      // What is ours says nothing about a message (see isOfOneMessage), nor does a provider that asks for a pause.
+      if (!(error instanceof Failure) || error.kind !== 'temporary') return;
+      const { batches, alone } = at(place) ?? { batches: 0, alone: null };
+      const before = alone?.uid === aloneUid ? alone : { times: 0, since: clock.now() };
+      troubles.set(place.id, {
+        cursorUid: place.cursorUid,
+        batches: aloneUid === null ? batches + 1 : batches,
+        alone: aloneUid === null ? alone : { ...before, uid: aloneUid, times: before.times + 1 },
+      });
     },
-    readAt: ({ id }) => void tries.delete(id),
+    readAt: ({ id }) => void troubles.delete(id),
   };
 }
 
+/** Errors that our own code has with what it was given. */
+const ours: ReadonlySet<string> = new Set([
+  'TypeError',
+  'RangeError',
+  'SyntaxError',
+  'URIError',
+  'AssertionError',
+]);
+
 /**
- * Whether an error may lie in the message that was filed: a fault of our own, or values that the
- * database does not take. Not the provider's, and not that of a database which is away, busy or
- * overtaken (PostgreSQL, appendix A: classes 08, 40, 53, 55, 57, 58). Pure.
+ * Whether an error lies in the message that was filed: a fault of our own, or values that the
+ * database does not take (PostgreSQL, appendix A: classes 22, 23 and 54). Every other one may pass by
+ * itself: a database that is away, busy or overtaken, a disk that is full or read-only. Pure.
  */
 export function isOfOneMessage(error: unknown): boolean {
-  if (!(error instanceof Error) || error instanceof Failure || error instanceof CursorMoved) return false;
-  const code = codeOf(error);
-  if (code === null) return error.name !== 'KnexTimeoutError' && !/connection/i.test(error.message);
-  return /^[0-9A-Z]{5}$/.test(code) && !/^(08|40|53|55|57|58)/.test(code);
+  if (!(error instanceof Error)) return false;
+  // Only what the database itself said has a severity.
+  if ('severity' in error) return /^(22|23|54)/.test(codeOf(error) ?? '');
+  return ours.has(error.name);
 }
 
 /** What may be logged of an error of our own: where it happened. Its message may hold content of mail. */

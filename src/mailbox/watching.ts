@@ -59,10 +59,10 @@ async function connectLine(
   of: { path: string; listening: Listening; onClose(why: Failure): void },
 ): Promise<Line> {
   const { bell, stop } = of.listening;
-  const line = { path: of.path, rests: false };
+  const line = { path: of.path, rests: false, dropped: false };
   let quietAt = Number.NEGATIVE_INFINITY;
   const server = serverOf(deps, mailbox);
-  const session = await deps.gates.logins(server.host, async () =>
+  const connect = async () =>
     openSession({
       server,
       ...(await addressOf(deps, mailbox)),
@@ -78,11 +78,12 @@ async function connectLine(
         bell.ring(line.path, announced);
       },
       onClose: (why) => {
+        if (line.dropped) return;
         of.onClose(why);
         bell.wake();
       },
-    }),
-  );
+    });
+  const session = await deps.gates.logins(server.host, connect, stop);
   return Object.assign(line, { session });
 }
 
@@ -136,7 +137,7 @@ async function addressOf(deps: ListenerDeps, mailbox: Mailbox): Promise<Pick<Ses
 function lookOf(
   deps: ListenerDeps,
   mailbox: Mailbox,
-  { bell, gained, troubles }: Listening,
+  { bell, gained, troubles, stop }: Listening,
   { onBacklog, isLive }: Pick<Look, 'onBacklog'> & { isLive(): boolean },
 ): Look {
   return {
@@ -145,7 +146,7 @@ function lookOf(
     since: Math.max(mailbox.syncSince ?? deps.clock.now(), mailbox.caughtUpTo ?? 0),
     filing: deps.filing,
     log: deps.log,
-    gate: deps.gates.batches,
+    gate: (work) => deps.gates.batches(serverOf(deps, mailbox).host, work, stop),
     troubles,
     answerMs: deps.limits.answerMs,
     onBacklog,

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createGate, createKeyedGate } from '../../src/mailbox/gate.ts';
+import { createKeyedGate } from '../../src/mailbox/gate.ts';
 
 test('no more than allowed are inside, and the others go in the order in which they came', async () => {
-  const gate = createGate(2);
+  const gate = createKeyedGate(2);
   const entered: number[] = [];
   const leave: (() => void)[] = [];
   let inside = 0;
   let insideMost = 0;
   const all = [0, 1, 2, 3, 4].map((n) =>
-    gate(async () => {
+    gate('host.example', async () => {
       entered.push(n);
       inside += 1;
       insideMost = Math.max(insideMost, inside);
@@ -28,12 +28,12 @@ test('no more than allowed are inside, and the others go in the order in which t
 });
 
 test('who fails inside gives the place back', async () => {
-  const gate = createGate(1);
+  const gate = createKeyedGate(1);
   await assert.rejects(
-    gate(() => Promise.reject(new Error('no'))),
+    gate('host.example', () => Promise.reject(new Error('no'))),
     /no/,
   );
-  assert.equal(await gate(() => Promise.resolve('next')), 'next');
+  assert.equal(await gate('host.example', () => Promise.resolve('next')), 'next');
 });
 
 test('who waits at one key holds up nobody at another', async () => {
@@ -47,4 +47,23 @@ test('who waits at one key holds up nobody at another', async () => {
   leave();
   await first;
   assert.equal(await second, true);
+});
+
+test('who is stopped while waiting goes away, and takes nobody’s place', async () => {
+  const gate = createKeyedGate(1);
+  const stop = new AbortController();
+  let leave = () => {};
+  const first = gate('host.example', () => new Promise<void>((resolve) => (leave = resolve)));
+  let worked = false;
+  const work = () => Promise.resolve((worked = true));
+  const stopped = gate('host.example', work, stop.signal);
+  const third = gate('host.example', () => Promise.resolve('third'));
+  stop.abort(new Error('stopped'));
+  await assert.rejects(stopped, /stopped/);
+  await assert.rejects(gate('host.example', work, stop.signal), /stopped/);
+  leave();
+  await first;
+  assert.equal(await third, 'third');
+  assert.equal(worked, false);
+  assert.equal(await gate('host.example', () => Promise.resolve('next')), 'next');
 });

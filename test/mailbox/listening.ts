@@ -1,4 +1,4 @@
-import { createGate, createKeyedGate } from '../../src/mailbox/gate.ts';
+import { createKeyedGate } from '../../src/mailbox/gate.ts';
 import { listenerLimits, startListener } from '../../src/mailbox/listener.ts';
 import type { Listener, ListenerDeps, ListenerLimits } from '../../src/mailbox/listener.ts';
 import type { Login } from '../../src/mailbox/session.ts';
@@ -111,7 +111,7 @@ export function depsFor(setting: Setting): ListenerDeps {
     loginOf: setting.loginOf ?? ((mailbox) => Promise.resolve({ user: mailbox.login, accessToken: 'token' })),
     resolveHost: (host) => Promise.resolve({ address: host }),
     limits: { ...listenerLimits, ...limits },
-    gates: { logins: createKeyedGate(40), batches: createGate(8) },
+    gates: { logins: createKeyedGate(40), batches: createKeyedGate(8) },
   };
 }
 

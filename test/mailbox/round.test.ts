@@ -15,9 +15,9 @@ folder: Junk \\Junk uidvalidity 3 uidnext 9 exists 3
 folder: Projects uidvalidity 9 uidnext 21 exists 2
 folder: Receipts uidvalidity 10 uidnext 31 exists 2
 `;
-const letter = (id: string) =>
+const letter = (id: string, from = 'ann@customer.example') =>
   Buffer.from(
-    `From: <ann@customer.example>\r\nTo: <user@company.example>\r\nSubject: About ${id}\r\nMessage-ID: <${id}@customer.example>\r\n\r\nText.\r\n`,
+    `From: <${from}>\r\nTo: <user@company.example>\r\nSubject: About ${id}\r\nMessage-ID: <${id}@customer.example>\r\n\r\nText.\r\n`,
   );
 
 let database: TestDatabase;
@@ -149,6 +149,28 @@ describe('one folder’s trouble is no other’s', () => {
     await decided('other 31 stored from_contact');
   });
 
+  for (const [name, script] of [
+    ['refuses to open', 'on EXAMINE Sent:\n  S: $tag NO [NOPERM] not yours\n'],
+    [
+      'numbers as none can be numbered',
+      'on EXAMINE Sent:\n  S: * 1 EXISTS\n  S: * OK [UIDVALIDITY 0] none\n  S: $tag OK done\n',
+    ],
+  ] as const) {
+    test(`a Sent folder that the server ${name} is swept, and the inbox goes on`, async () => {
+      stage = await openStage(scene, plain + folders + script);
+      const { peer, told, decided, mailboxId, pass } = stage;
+      await told('live');
+      peer.deliver('INBOX', letter('inbox'));
+      await decided('inbox 11 stored from_contact');
+      const tries = peer.sent('* EXAMINE Sent').length;
+      await pass(40_000);
+      await waitFor('a further try', () => peer.sent('* EXAMINE Sent').length > tries);
+      assert.equal(await sentLookedAt(mailboxId), null);
+      await told('live');
+      assert.equal(connections(peer.transcript()).length, 2, 'nobody connects anew for it');
+    });
+  }
+
   test('UIDs that go backwards, as after a bad restore: reported, nothing read, nothing deleted', async () => {
     const { peer, pass, decided, mailboxId, log, told } = await playLive(
       `${plain}${folders}--- connection 1: INBOX
@@ -180,6 +202,88 @@ C: * IDLE
       { mailboxId },
     );
     assert.deepEqual(kept, [{ cursor_uid: '21' }]);
+  });
+});
+
+describe('S14: what takes long keeps no other folder waiting', () => {
+  const stranger = (id: string) => letter(id, 'no@stranger.example');
+
+  /** Each transaction of filing takes three seconds of the stage's clock from now on, and waits for `before`. */
+  function slow({ deps, clock }: Stage, before = Promise.resolve()): void {
+    const { db } = deps.filing;
+    const transaction: typeof db.transaction = async <T>(work: never) => {
+      await before;
+      await clock.advance(3_000);
+      return db.transaction<T>(work);
+    };
+    deps.filing.db = new Proxy(db, {
+      get: (target, key, proxy) =>
+        key === 'transaction' ? transaction : (Reflect.get(target, key, proxy) as unknown),
+    });
+  }
+
+  /** `path uid` of each decision, in the order in which they were made, first and last of each folder. */
+  async function order(mailboxId: string): Promise<string[]> {
+    const found = await rows<{ line: string; first: boolean; last: boolean }>(
+      database.db,
+      `select f.path || ' ' || d.uid as line,
+              d.uid = min(d.uid) over (partition by f.path) as first, d.uid = max(d.uid) over (partition by f.path) as last
+         from decisions d join folders f on f.id = d.folder_id where d.mailbox_id = :mailboxId
+        order by d.decided_at, d.id`,
+      { mailboxId },
+    );
+    return found.filter(({ first, last }) => first || last).map(({ line }) => line);
+  }
+
+  test('mail in the inbox and in Sent is judged in the midst of a long swept folder', async () => {
+    const started = await playLive(able + folders);
+    const { peer, pass, mailboxId } = started;
+    for (let n = 0; n < 1_100; n += 1) peer.deliver('Projects', stranger(`old-${n}`));
+    slow(started);
+    await pass(40_000);
+    await waitFor('a part of it', () => peer.sent('* UID FETCH 21:520 *').length > 0);
+    peer.deliver('INBOX', stranger('inbox'));
+    peer.deliver('Sent', stranger('sent'));
+    const isThrough = async () => (await order(mailboxId)).at(-1) === 'Projects 1120';
+    await waitFor('the end', isThrough);
+    assert.deepEqual(await order(mailboxId), ['Projects 21', 'INBOX 11', 'Sent 3', 'Projects 1120']);
+    assert.deepEqual(peer.sent('* UID FETCH 521:1020 *').length, 1, 'nothing is read twice');
+  });
+
+  test('mail in Sent is judged in the midst of a long inbox', async () => {
+    const started = await playLive(able + folders);
+    const { peer, mailboxId, listener } = started;
+    const delivered = Promise.withResolvers<void>();
+    slow(started, delivered.promise);
+    peer.deliver('INBOX', stranger('first'));
+    await waitFor('the first one', () => peer.sent('* UID FETCH 11:\\* *').length > 0);
+    for (let n = 0; n < 1_100; n += 1) peer.deliver('INBOX', stranger(`old-${n}`));
+    listener.wake();
+    delivered.resolve();
+    await waitFor('a part of it', () => peer.sent('* UID FETCH 12:511 *').length > 0);
+    peer.deliver('Sent', stranger('sent'));
+    await waitFor('the end', async () => (await order(mailboxId)).at(-1) === 'INBOX 1111');
+    assert.deepEqual(await order(mailboxId), ['INBOX 11', 'Sent 3', 'INBOX 1111']);
+  });
+
+  test('while a long folder waits for its turn among the mailboxes, the inbox is open and listened to', async () => {
+    const started = await playLive(able + folders);
+    const { peer, pass, deps, decided } = started;
+    const turn = Promise.withResolvers<void>();
+    let waits = false;
+    deps.gates.batches = async (_host, work) => {
+      waits = true;
+      await turn.promise;
+      return work();
+    };
+    for (let n = 0; n < 60; n += 1) peer.deliver('Projects', stranger(`old-${n}`));
+    const opened = peer.sent('* EXAMINE Projects').length;
+    await pass(40_000);
+    await waitFor('the gate', () => waits);
+    await waitFor('IDLE on both', () => idles(started).length >= 2);
+    assert.equal(peer.sent('* EXAMINE Projects').length, opened);
+    turn.resolve();
+    await decided('other 80 skipped no_match');
   });
 });
 

@@ -40,7 +40,7 @@ async function play(script: string, options: StageOptions = {}): Promise<Stage> 
 function heldGate() {
   const waiting: (() => void)[] = [];
   return {
-    gate: async <T>(work: () => Promise<T>): Promise<T> => {
+    gate: async <T>(_host: string, work: () => Promise<T>): Promise<T> => {
       await new Promise<void>((resolve) => waiting.push(resolve));
       return work();
     },
