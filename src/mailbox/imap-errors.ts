@@ -31,7 +31,11 @@ export function imapFailure(thrown: unknown): Failure {
   const error = (typeof thrown === 'object' && thrown !== null ? thrown : {}) as ImapError;
   const said = wordsOf(error);
   const code = error.serverResponseCode?.toUpperCase() ?? error.code?.toUpperCase();
-  const known = meanings.find(({ codes, words }) => codes.includes(code ?? '') || words.test(said));
+  // RFC 5530 §3: the server knows the credential to be wrong; "please try again" is for the person then.
+  const isWrong = code === 'AUTHENTICATIONFAILED';
+  const known = meanings.find(
+    ({ codes, words, vague }) => codes.includes(code ?? '') || (words.test(said) && !(isWrong && vague)),
+  );
   if (known?.kind === 'throttled') {
     const retryAfterMs = error.throttleReset ?? known.retryAfterMs;
     return new Failure(known.kind, known.code, known.message, { cause: thrown, retryAfterMs });
@@ -44,9 +48,14 @@ export function imapFailure(thrown: unknown): Failure {
   return new Failure('temporary', temporaryCode(error, code), message, { cause: thrown });
 }
 
-type Meaning = { codes: readonly string[]; words: RegExp; code: string; message: string } & (
-  { kind: 'temporary' } | { kind: 'throttled'; retryAfterMs: number }
-);
+type Meaning = {
+  codes: readonly string[];
+  words: RegExp;
+  /** Its words are also said of a wrong password. */
+  vague?: boolean;
+  code: string;
+  message: string;
+} & ({ kind: 'temporary' } | { kind: 'throttled'; retryAfterMs: number });
 
 /** What servers say, by response code (RFC 5530 §3) or by their words where they have no code; the first counts. */
 const meanings: readonly Meaning[] = [
@@ -96,6 +105,7 @@ const meanings: readonly Meaning[] = [
   {
     codes: ['UNAVAILABLE', 'INUSE', 'SERVERBUG', 'CONTACTADMIN'],
     words: /unavailable|temporar(y|ily)|try again|internal (server )?error/i,
+    vague: true,
     kind: 'temporary',
     code: 'server_unavailable',
     message: 'the provider has trouble of its own',

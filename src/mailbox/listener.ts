@@ -1,5 +1,4 @@
 import type { SecureContext } from 'node:tls';
-import { backoffMs } from '../lib/backoff.ts';
 import type { Clock } from '../lib/clock.ts';
 import { Failure } from '../lib/failure.ts';
 import type { Log } from '../lib/log.ts';
@@ -14,7 +13,7 @@ import type { Mailbox } from '../store/mailboxes.ts';
 import { createBell } from './bell.ts';
 import type { Bell } from './bell.ts';
 import type { KeyedGate } from './gate.ts';
-import { outageAfter, stateIn } from './outage.ts';
+import { outageAfter, pauseAfter, stateIn } from './outage.ts';
 import type { Outage } from './outage.ts';
 import type { Login } from './session.ts';
 import { createTroubles, placeOfError } from './trouble.ts';
@@ -89,6 +88,8 @@ export type Listening = {
   gained: Map<string, number>;
   /** Sessions of late have ended as soon as they were live: the CRM hears of this one only when it lasts. */
   doubted: boolean;
+  /** The provider took the login. */
+  onLogin(): void;
   /** The session has caught up and listens. */
   onLive(): void;
 };
@@ -142,28 +143,19 @@ async function listenForever(
     // The token's hour is over, the server restarts, the network changed: connect again at once.
     if (ending === 'folders_changed' || (proven && ending.kind === 'temporary')) continue;
     refused = ending.code === 'login_refused' ? session.login : null;
-    outage = outageAfter(outage, ending, session.startedAt);
-    const pauseMs = pauseAfter(outage, limits);
+    outage = outageAfter(outage, ending, { at: session.startedAt, loggedIn: session.loggedIn });
+    const credential = mailbox.credentialKind;
+    const pauseMs = pauseAfter(outage, { credential, retry: limits.retry });
     deps.log.info(
       { code: ending.code, kind: ending.kind, failures: outage.failures, pauseMs },
       'the session with the provider failed',
     );
-    const next = stateIn(outage, { credential: mailbox.credentialKind, now: clock.now() });
+    const next = stateIn(outage, { credential, now: clock.now() });
     const told = next === null ? null : await announce(deps, mailboxId, session, { ...next, pauseMs });
     doubted ||= told !== null && session.liveAt !== null && ending.kind === 'temporary';
     if (next?.state === 'reauth_required' && told !== 'outdated') return;
     if (told !== 'outdated') await pause(deps, kept, pauseMs, ending);
   }
-}
-
-/** What a provider may ask for as a pause. More is no hint, and a timer of 25 days or more ends at once. */
-const hintMsMax = 6 * 3_600_000;
-
-function pauseAfter(outage: Outage, limits: ListenerLimits): number {
-  const { last } = outage;
-  // A refused token is replaced and tried once more before it means anything.
-  if (last.code === 'login_refused' && outage.failures === 1) return 0;
-  return Math.max(Math.min(last.retryAfterMs ?? 0, hintMsMax), backoffMs(outage.failures, limits.retry));
 }
 
 /** Waits; whoever wakes the listener ends that, unless it was the provider who asked for it. */
@@ -202,6 +194,8 @@ async function announce(
 type Session = {
   ending: Ending;
   startedAt: number;
+  /** The provider took the login. */
+  loggedIn: boolean;
   /** When it had caught up; null: it never did. */
   liveAt: number | null;
   login: Login | null;
@@ -214,23 +208,25 @@ async function oneSession(
   deps: ListenerDeps,
   mailbox: Mailbox,
   refused: Login | null,
-  kept: Omit<Listening, 'onLive'>,
+  kept: Omit<Listening, 'onLogin' | 'onLive'>,
 ): Promise<Session> {
   const { credentialVersion } = mailbox;
   const session: Session = {
     ending: 'stopped',
     startedAt: deps.clock.now(),
+    loggedIn: false,
     liveAt: null,
     login: null,
     credentialVersion,
   };
+  const onLogin = () => void (session.loggedIn = true);
   const onLive = () => void (session.liveAt = deps.clock.now());
   try {
     session.login = await unlessStopped(kept.stop, deps.loginOf(mailbox, refused));
     if (session.login === null) return session;
     const renewed = await readMailbox(deps.filing.db, mailbox.id);
     session.credentialVersion = renewed?.credentialVersion ?? credentialVersion;
-    session.ending = await watchMailbox(deps, mailbox, session.login, { ...kept, onLive });
+    session.ending = await watchMailbox(deps, mailbox, session.login, { ...kept, onLogin, onLive });
   } catch (error) {
     if (!kept.stop.aborted) session.ending = failureOf(deps.log, error);
   }

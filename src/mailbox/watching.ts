@@ -94,6 +94,7 @@ async function begin(
 ): Promise<{ round: Round; lookedAt: number }> {
   const { deps, mailbox, listening } = parts;
   const first = await connect('');
+  listening.onLogin();
   const listed = await first.session.list();
   const { watch, folders } = await adopt(deps, mailbox, first.session, { listed, known: new Map() });
   if (watch.idle[0] === undefined) throw new Failure('temporary', 'no_inbox', 'the provider lists no inbox');

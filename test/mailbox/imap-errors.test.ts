@@ -102,6 +102,18 @@ const answers: { name: string; at: string; says: string; means: Expected }[] = [
     means: { kind: 'throttled', code: 'provider_throttles', retryAfterMs: 240_000 },
   },
   {
+    name: 'a wrong password, and a kind word for the person',
+    at: 'AUTHENTICATE *',
+    says: '$tag NO [AUTHENTICATIONFAILED] Authentication failed. Please try again.',
+    means: { kind: 'denied', code: 'login_refused' },
+  },
+  {
+    name: 'the same word where nothing was wrong with the password',
+    at: 'AUTHENTICATE *',
+    says: '$tag NO Authentication is not to be had now. Please try again.',
+    means: { kind: 'temporary', code: 'server_unavailable' },
+  },
+  {
     name: 'Gmail refuses a token',
     at: 'AUTHENTICATE *',
     says: '$tag NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)',

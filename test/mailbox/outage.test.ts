@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { Failure } from '../../src/lib/failure.ts';
 import type { FailureKind } from '../../src/lib/failure.ts';
-import { outageAfter, stateIn } from '../../src/mailbox/outage.ts';
+import { outageAfter, pauseAfter, stateIn } from '../../src/mailbox/outage.ts';
 import type { Outage } from '../../src/mailbox/outage.ts';
 
 const minuteMs = 60_000;
@@ -14,10 +14,13 @@ function failure(kind: FailureKind, code: string, retryAfterMs?: number): Failur
 
 /** The state after failures at these times (ms), as of the last of them. */
 function stateAfter(
-  failures: readonly [at: number, failure: Failure][],
+  failures: readonly [at: number, failure: Failure, loggedIn?: boolean][],
   credential: 'oauth' | 'password' = 'oauth',
 ): string {
-  const outage = failures.reduce<Outage | null>((before, [at, what]) => outageAfter(before, what, at), null);
+  const outage = failures.reduce<Outage | null>(
+    (before, [at, what, loggedIn = false]) => outageAfter(before, what, { at, loggedIn }),
+    null,
+  );
   assert.ok(outage !== null);
   const state = stateIn(outage, { credential, now: failures.at(-1)?.[0] ?? 0 });
   return state === null ? 'nothing' : `${state.state} ${state.reason}`;
@@ -54,7 +57,12 @@ describe('C5: what never means that the consent is lost, however long it lasts',
 const refused = failure('denied', 'login_refused');
 const lost = failure('temporary', 'imap_econnreset');
 
-const rows: { name: string; failures: [number, Failure][]; credential?: 'password'; state: string }[] = [
+const rows: {
+  name: string;
+  failures: [number, Failure, boolean?][];
+  credential?: 'password';
+  state: string;
+}[] = [
   { name: 'one short fault is nobody’s business', failures: [[0, lost]], state: 'nothing' },
   {
     name: 'two within seconds neither',
@@ -112,17 +120,13 @@ const rows: { name: string; failures: [number, Failure][]; credential?: 'passwor
   },
   { name: 'a single refused login proves nothing', failures: [[0, refused]], state: 'nothing' },
   {
-    name: 'fresh tokens refused for five minutes prove nothing',
-    failures: allDay(refused).slice(0, 6),
+    name: 'fresh tokens refused for a day prove nothing: the token endpoint would know',
+    failures: allDay(refused),
     state: 'degraded login_refused',
   },
   {
-    name: 'fresh tokens refused for ten minutes do',
-    failures: allDay(refused).slice(0, 11),
-    state: 'reauth_required login_refused',
-  },
-  {
     name: 'a long outage before it does not count: refusals have a clock of their own',
+    credential: 'password',
     failures: [
       ...allDay(lost).slice(0, 60),
       [3_600_000, refused],
@@ -161,7 +165,19 @@ const rows: { name: string; failures: [number, Failure][]; credential?: 'passwor
     state: 'reauth_required login_refused',
   },
   {
+    name: 'refusals before a login that worked do not count',
+    credential: 'password',
+    failures: [
+      [0, refused],
+      [30_000, refused],
+      [60_000, lost, true],
+      [90_000, refused],
+    ],
+    state: 'degraded login_refused',
+  },
+  {
     name: 'while the network is away, refusals of before say nothing',
+    credential: 'password',
     failures: [...allDay(refused).slice(0, 11), [11 * minuteMs, lost]],
     state: 'degraded imap_econnreset',
   },
@@ -170,5 +186,41 @@ const rows: { name: string; failures: [number, Failure][]; credential?: 'passwor
 describe('C5: what an outage means', () => {
   for (const { name, failures, credential = 'oauth', state } of rows) {
     test(name, () => assert.equal(stateAfter(failures, credential), state));
+  }
+});
+
+describe('the pause before the next try', () => {
+  const retry = { firstMs: 1_000, mostMs: 300_000 };
+  const pauses: [
+    name: string,
+    failures: readonly Failure[],
+    credential: 'oauth' | 'password',
+    least: number,
+    most: number,
+  ][] = [
+    ['a refused token is renewed at once', [refused], 'oauth', 0, 0],
+    ['and then not so soon', [refused, refused], 'oauth', 500, 2_000],
+    ['a refused password is left alone for a while', [refused], 'password', 30_000, 30_000],
+    ['so that three tries take a minute', [refused, refused], 'password', 30_000, 30_000],
+    ['a lost connection', [lost], 'password', 1, 1_000],
+    [
+      'a pause that is asked for',
+      [failure('throttled', 'x', 9 * minuteMs)],
+      'oauth',
+      9 * minuteMs,
+      9 * minuteMs,
+    ],
+    ['one of a month is no pause', [failure('throttled', 'x', 30 * dayMs)], 'oauth', dayMs / 4, dayMs / 4],
+  ];
+  for (const [name, failures, credential, least, most] of pauses) {
+    test(name, () => {
+      const outage = failures.reduce<Outage | null>(
+        (before, what) => outageAfter(before, what, { at: 0, loggedIn: false }),
+        null,
+      );
+      assert.ok(outage !== null);
+      const ms = pauseAfter(outage, { credential, retry });
+      assert.ok(ms >= least && ms <= most, `${ms}`);
+    });
   }
 });
