@@ -398,6 +398,7 @@ create table sends (
   server_message_id text,                       -- where the provider's reply named another
   raw_sha256 text not null,                     -- the bytes that go out, the same at every try
   raw_size bigint not null,
+  send_at timestamptz,                          -- not before; null: at once
   copy_seen_at timestamptz,                     -- when the mailbox's own Sent copy was sighted
   uncertain_at timestamptz,
   -- the columns of every table of work (see src/store/work.ts)

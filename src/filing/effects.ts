@@ -82,6 +82,7 @@ function joinKnown(
   addSighting(effects, ground, sighting, known.messageId);
   addKeys(effects, ground, known, messageKeysOf(sighting), sighting.fingerprint, false);
   addThreadKeys(effects, ground, known.threadId, threadKeysOf(sighting));
+  if (known.sendId !== null) confirm(ground, known.sendId);
   // Another mailbox's message that a rule of this mailbox asks for: its thread lives here now, too.
   if (reason !== 'duplicate' && reason !== 'sent_copy') addLink(effects, ground, known.threadId);
   if (!known.here || known.sendId !== null) {
@@ -91,6 +92,14 @@ function joinKnown(
       send_id: known.sendId,
       in_sent: sighting.place.role === 'sent' || sighting.marks.has('\\sent'),
     });
+  }
+}
+
+/** A copy confirms one send; the next copy with the same fingerprint is another one's. */
+function confirm(ground: Ground, sendId: SendId): void {
+  for (const sends of ground.unconfirmedSends.values()) {
+    const position = sends.findIndex((send) => send.sendId === sendId);
+    if (position !== -1) sends.splice(position, 1);
   }
 }
 
@@ -249,12 +258,15 @@ function addThreadKeys(
     const known = ground.threadKeys.get(key) ?? [];
     const mine = known.find((entry) => entry.threadId === threadId);
     if (mine !== undefined && (mine.kind === kind || kind !== 'message')) continue;
-    effects.writes.threadKeys.push({
-      sub_account_id: ground.connection.subAccountId,
-      key,
-      thread_id: threadId,
-      kind,
-    });
+    const subAccountId = ground.connection.subAccountId;
+    const row = { sub_account_id: subAccountId, key, thread_id: threadId, kind };
+    const { threadKeys } = effects.writes;
+    // An answer of the same batch may have cited it already; one statement takes a row once.
+    const earlier = threadKeys.findIndex(
+      (known) => known.sub_account_id === subAccountId && known.key === key && known.thread_id === threadId,
+    );
+    if (mine === undefined || earlier === -1) threadKeys.push(row);
+    else threadKeys[earlier] = row;
     ground.threadKeys.set(key, [...known.filter((entry) => entry !== mine), { threadId, kind }]);
   }
 }

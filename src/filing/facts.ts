@@ -102,8 +102,8 @@ export type FactBase = {
   /** Thread key → the threads known by it. */
   threadKeys: Map<string, { threadId: ThreadId; kind: ThreadKey['kind'] }[]>;
   threads: Map<ThreadId, StoredThread>;
-  /** Sends through this mailbox whose Sent copy has not been seen, by fingerprint. */
-  unconfirmedSends: ReadonlyMap<string, StoredMessage>;
+  /** Sends through this mailbox that were tried and whose Sent copy has not been seen, the first one first, by fingerprint. */
+  unconfirmedSends: ReadonlyMap<string, StoredMessage[]>;
 };
 
 export type StoredMessage = {
@@ -202,7 +202,7 @@ function knownAs(sighting: Sighting, direction: Direction, base: FactBase): Know
     }
   }
   // A provider may rewrite the Message-ID and tell nobody: our own bytes are still recognised.
-  const sent = direction === 'outbound' ? base.unconfirmedSends.get(sighting.fingerprint) : undefined;
+  const sent = direction === 'outbound' ? base.unconfirmedSends.get(sighting.fingerprint)?.[0] : undefined;
   return sent === undefined ? null : { ...pick(sent), by: 'fingerprint' };
 }
 

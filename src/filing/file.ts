@@ -3,6 +3,7 @@ import type { FolderId, MailboxId } from '../lib/id.ts';
 import type { Log } from '../lib/log.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { BlobStore } from '../store/blobs.ts';
+import { wasOvertaken } from '../store/database.ts';
 import type { Db } from '../store/database.ts';
 import { lockPosition, readFactRows } from '../store/filing-facts.ts';
 import {
@@ -142,7 +143,8 @@ async function attempt(deps: FilingDeps, batch: Batch, portion: Portion, fetched
       }
       return result;
     } catch (error) {
-      if (!(error instanceof FiledMeanwhile) || round === roundsMax) throw error;
+      const again = error instanceof FiledMeanwhile || wasOvertaken(error);
+      if (!again || round === roundsMax) throw error;
     }
   }
 }

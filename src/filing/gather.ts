@@ -80,10 +80,10 @@ export function groundsFor(
           ({ id, assigned }): ContactFact => ({ id, assignedUserId: assigned }),
         ),
         neverLog: new Set(neverLog.map((row) => row.pattern)),
-        unconfirmedSends: new Map(
-          found.unconfirmed
-            .filter((row) => row.sub === sub)
-            .map((row) => [row.fingerprint, storedMessage({ ...row, here: true })]),
+        unconfirmedSends: grouped(
+          found.unconfirmed.filter((row) => row.sub === sub),
+          'fingerprint',
+          (row) => storedMessage({ ...row, here: true }),
         ),
       };
       return [connection.id, ground];

@@ -19,7 +19,7 @@ import { noEffects, storeMessage } from './effects.ts';
 import type { Body, MessageDraft } from './effects.ts';
 import { tellEffects } from './events.ts';
 import { factKeysOf, groundsFor } from './gather.ts';
-import { hashOfMessageKey } from './hashes.ts';
+import { hashOfAddress, hashOfMessageKey } from './hashes.ts';
 import { messageKeysOf, threadKeysOf } from './sighting.ts';
 import type { Sighting } from './sighting.ts';
 
@@ -94,7 +94,9 @@ export async function fileOutgoing(
     reasons: [{ rule: 'S1', because: `the CRM sent it through ${outgoing.mailboxId}` }],
     facts: null,
     id_hash: hashOfMessageKey(secretBox, messageKeysOf(sighting)[0] ?? ''),
-    address_hashes: [],
+    address_hashes: [...header.to, ...header.cc, ...outgoing.bcc].map(({ address }) =>
+      hashOfAddress(secretBox, address),
+    ),
     message_id: filed.messageId,
     attempts: 0,
   });
@@ -139,7 +141,7 @@ function asSighting(outgoing: Outgoing): Sighting {
     place: { folderId: 'fld_outgoing' satisfies FolderId, role: 'sent', uidValidity: 0, uid: 0 },
     header,
     kind: 'person',
-    fingerprint: headerFingerprint(header),
+    fingerprint: headerFingerprint(header, outgoing.acceptedAt),
     internalDate: outgoing.acceptedAt,
     size: outgoing.body.rawSizeBytes,
     marks: new Set(),

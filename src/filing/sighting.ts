@@ -53,11 +53,14 @@ export function directionOf(sighting: Sighting, ownAddresses: ReadonlySet<string
   return writer !== null && ownAddresses.has(canonicalOwnAddress(writer.address)) ? 'outbound' : 'inbound';
 }
 
-/** The names that this message is known by (table message_keys), the best one first. */
+/**
+ * The names that this message is known by (table message_keys), the best one first. One without an id has
+ * its size for a name: devices send several in a second that are else alike.
+ */
 export function messageKeysOf(sighting: Sighting): string[] {
   const { messageId, originalMessageId } = sighting.header;
   return [
-    messageId === null ? `none:${sighting.fingerprint}` : idKey(messageId),
+    messageId === null ? `none:${sighting.fingerprint}:${sighting.size}` : idKey(messageId),
     ...(originalMessageId === null ? [] : [idKey(originalMessageId)]),
     ...(sighting.gmail === null ? [] : [gmailMessageKey(sighting.mailboxId, sighting.gmail.messageId)]),
   ];

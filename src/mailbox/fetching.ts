@@ -61,6 +61,7 @@ export async function missedOnes(
 /** More than any provider delivers; a literal beyond that would end the connection, again and again. */
 const bodyBytesMax = 180 * 1024 * 1024;
 
+/** Bodies by UID; one that is missing is asked for once more, and then missing from the answer. */
 export async function bodiesOf(
   session: Session,
   sightings: readonly Sighting[],
@@ -68,8 +69,14 @@ export async function bodiesOf(
 ): Promise<Map<number, Buffer>> {
   const sizes = new Map(sightings.map((sighting) => [sighting.place.uid, sighting.size]));
   const wanted = uids.filter((uid) => (sizes.get(uid) ?? 0) <= bodyBytesMax);
-  const parts = await partwise(session, wanted, (set) => session.bodies(set));
-  return new Map(parts.flatMap((part) => [...part]));
+  const ask = async (some: readonly number[]) => {
+    const parts = await partwise(session, some, (set) => session.bodies(set));
+    return parts.flatMap((part) => [...part]);
+  };
+  const given = new Map(await ask(wanted));
+  // Exchange leaves one out now and then that it gives when it is asked again (providers.md B.4).
+  const missing = wanted.filter((uid) => !given.has(uid));
+  return missing.length === 0 ? given : new Map([...given, ...(await ask(missing))]);
 }
 
 /** Null where the server answered with NO or BAD: a matter of what was asked for, not of the connection. */

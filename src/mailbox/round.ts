@@ -70,15 +70,24 @@ export async function lookWhereWoken(round: Round, lines: readonly Line[] = roun
 /** The safety net's first part, and the cheapest question there is: every open folder is asked for newer UIDs. */
 export async function lookAtHome(round: Round): Promise<void> {
   round.read.clear();
-  for (const line of round.lines) await lookAlong(round, line, 'to_be_sure');
+  for (const line of round.lines.toReversed()) await lookAlong(round, line, 'to_be_sure');
 }
 
-/** Opens each line's folder and catches up there, and then in the swept ones. */
+/**
+ * Opens each line's folder and catches up there, and then in the swept ones. Sent goes before the inbox:
+ * what the person wrote meanwhile opens the threads to which answers belong (S6, S3).
+ */
 export async function catchUp(round: Round, listed: readonly Listed[]): Promise<void> {
   round.read.clear();
   const [first, ...others] = round.lines;
-  await goHome(round, first);
   for (const line of others) await goHomeOrDrop(round, line);
+  for (const path of [...round.watch.idle, ...round.watch.sweep]) {
+    const folder = round.folders.get(path);
+    if (folder?.role === 'sent' && !round.read.has(path)) {
+      await visit(round, folder, { look: round.look, until: Number.POSITIVE_INFINITY });
+    }
+  }
+  await goHome(round, first);
   await sweep(round, listed);
 }
 

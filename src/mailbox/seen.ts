@@ -31,7 +31,7 @@ export function sightingOf(
     place: { ...place, uid: seen.uid },
     header,
     kind: mailKind(header).kind,
-    fingerprint: headerFingerprint(header),
+    fingerprint: headerFingerprint(header, seen.internalDate),
     internalDate: Number.isNaN(seen.internalDate) ? (header.date ?? now) : seen.internalDate,
     size: seen.size,
     marks: seen.marks,

@@ -8,23 +8,30 @@ import { author, type MessageHeader } from './header.ts';
  *
  * - the author, in canonical form: programs differ in how they write the name;
  * - the date in whole seconds: set once by the sender, and what tells apart two messages of a
- *   program that reuses its ids and subjects. Unreadable dates count as they are written;
+ *   program that reuses its ids and subjects. Unreadable dates count as they are written; without
+ *   any, the time at which the provider received it does, which a copy or a move keeps;
  * - the subject, decoded, white space folded: servers fold and encode it anew;
  * - To and Cc, each once and sorted: servers reorder and merge them.
  *
  * Sizes and bodies are left out: each way a message takes adds headers, changes transfer encodings
  * or appends a footer, so the Sent copy and the received one differ. Bcc is left out because only
- * the sender's own copy has it; References, because Exchange shortens them.
+ * the sender's own copy has it; References, because Exchange shortens them. `receivedAt` is INTERNALDATE
+ * in ms since the epoch, NaN where the server gives none.
  */
-export function headerFingerprint(header: MessageHeader): string {
+export function headerFingerprint(header: MessageHeader, receivedAt: number): string {
   const writer = author(header);
   const recipients = [...header.to, ...header.cc].map((recipient) => canonicalAddress(recipient.address));
   const parts = [
     writer === null ? '' : canonicalAddress(writer.address),
-    header.date === null ? header.dateText : String(Math.floor(header.date / 1000)),
+    dateOf(header, receivedAt),
     header.subject.normalize('NFC').replace(/\s+/g, ' ').trim(),
     ...[...new Set(recipients)].sort(),
   ];
   // Control characters are stripped from every part, so a newline can not be part of one.
   return createHash('sha256').update(parts.join('\n')).digest('hex').slice(0, 32);
+}
+
+function dateOf({ date, dateText }: MessageHeader, receivedAt: number): string {
+  if (date !== null) return String(Math.floor(date / 1000));
+  return dateText === '' ? `received ${Math.floor(receivedAt / 1000)}` : dateText;
 }

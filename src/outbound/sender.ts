@@ -172,18 +172,18 @@ async function settleHeld(deps: SenderDeps, limits: Limits): Promise<void> {
     heldMsMax: limits.heldMsMax,
     limit: limits.heldBatchMax,
   });
-  for (const { id, how } of found) {
+  for (const { id, how, dueMs } of found) {
     await deps.db.transaction(async (tx) => {
       const send = await lockSend(tx, id);
       if (send?.state !== 'held') return;
-      await changeSend(tx, send, settled[how]);
+      await changeSend(tx, send, how === 'release' ? { ...settled.release, next: dueMs } : settled[how]);
     });
   }
   if (found.length > 0) deps.wakePublisher();
 }
 
 const settled = {
-  release: { state: 'queued', reason: null, next: 0 },
+  release: { state: 'queued', reason: null },
   give_up: { state: 'failed', reason: 'held_too_long', next: 'over' },
   ended: { state: 'failed', reason: 'mailbox_disconnected', next: 'over' },
 } as const;

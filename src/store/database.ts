@@ -101,6 +101,15 @@ export async function run(db: Db, sql: string, bindings: Bindings = {}): Promise
   return result.rowCount ?? 0;
 }
 
+/**
+ * Whether a transaction was undone for the sake of another one, so that the same again may well succeed
+ * (PostgreSQL, appendix A: 40001 serialisation failure, 40P01 deadlock).
+ */
+export function wasOvertaken(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? error.code : null;
+  return code === '40001' || code === '40P01';
+}
+
 /** Resolves when the database answers at all. */
 export async function ping(db: Db): Promise<void> {
   await run(db, 'select 1');

@@ -174,8 +174,9 @@ ${list(`
   select s.sub_account_id as sub, k.fingerprint, s.message_id as message, m.thread_id as thread, s.id as send
     from sends s join message_keys k on k.message_id = s.message_id join messages m on m.id = s.message_id
    where s.mailbox_id = :mailboxId and s.copy_seen_at is null
-     and s.state in ('sending', 'uncertain', 'sent') and k.fingerprint = any(:fingerprints)`)} as unconfirmed,
-${list(`select sub_account_id as sub, key, kind, thread_id as thread from named`)} as "threadKeys",
+     and exists (select from send_attempts t where t.send_id = s.id) and k.fingerprint = any(:fingerprints)
+   order by s.seq`)} as unconfirmed,
+${list(`select sub_account_id as sub, key, kind, thread_id as thread from named order by thread_id`)} as "threadKeys",
 ${list(`
   select t.sub_account_id as sub, t.id as thread, t.subject, l.state as link, l.reason,
          (select json_agg(p.canonical) from thread_participants p where p.thread_id = t.id) as participants,

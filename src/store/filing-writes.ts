@@ -125,7 +125,8 @@ export function noWrites(): FilingWrites {
 
 /**
  * Writes all of it in two statements. Foreign keys are checked when a statement ends, so the order
- * of the parts does not matter. Throws FiledMeanwhile, with nothing kept once the caller's
+ * of the parts does not matter; of the rows that two filers may both want, one does, lest each wait for
+ * the other. Throws FiledMeanwhile, with nothing kept once the caller's
  * transaction rolls back, when a unique index shows that this work was done by somebody else.
  */
 export async function writeFiling(db: Db, writes: FilingWrites): Promise<void> {
@@ -169,17 +170,20 @@ with thread as (
   insert into thread_links (thread_id, mailbox_id, sub_account_id, state)
   select thread_id, mailbox_id, sub_account_id, 'live'
     from json_to_recordset(:links::json) as t(thread_id text, mailbox_id text, sub_account_id text)
+   order by thread_id
   on conflict (thread_id, mailbox_id) do update set state = 'live', reason = null, since = now()
     where thread_links.state <> 'live'
 ), thread_key as (
   insert into thread_keys (sub_account_id, key, thread_id, kind)
   select sub_account_id, key, thread_id, kind
     from json_to_recordset(:threadKeys::json) as t(sub_account_id text, key text, thread_id text, kind text)
+   order by sub_account_id, key, thread_id
   on conflict (sub_account_id, key, thread_id) do update set kind = excluded.kind
     where excluded.kind = 'message' and thread_keys.kind <> 'message'
 ), participant as (
   insert into thread_participants (thread_id, canonical)
   select thread_id, canonical from json_to_recordset(:participants::json) as t(thread_id text, canonical text)
+   order by thread_id, canonical
   on conflict do nothing
 ), message as (
   insert into messages (id, sub_account_id, thread_id, direction, kind, via, user_id, sender, recipients_to,
@@ -200,7 +204,7 @@ with thread as (
     sub_account_id text, key text, fingerprint text, message_id text, first boolean)
 ), message_key as (
   insert into message_keys (sub_account_id, key, fingerprint, message_id)
-  select sub_account_id, key, fingerprint, message_id from wanted
+  select sub_account_id, key, fingerprint, message_id from wanted order by sub_account_id, key, fingerprint
   on conflict do nothing
   returning sub_account_id, key, fingerprint
 ), sighting as (
@@ -219,6 +223,7 @@ with thread as (
   insert into conversations (id, sub_account_id, contact_id)
   select id, sub_account_id, contact_id
     from json_to_recordset(:conversations::json) as t(id text, sub_account_id text, contact_id text)
+   order by sub_account_id, contact_id
   on conflict (sub_account_id, contact_id) do nothing
   returning id
 ), shown as (
@@ -328,7 +333,10 @@ export async function markBounced(
   return changed;
 }
 
-/** Marks conversations as changed, and keeps them locked, in the order of their ids, until the transaction ends. */
+/**
+ * Marks conversations as changed, and keeps them locked, in the order of their ids, until the transaction
+ * ends. A message of tomorrow (a wrong clock's, or one that is to be sent then) counts as one of today.
+ */
 export async function touchConversations(
   db: Db,
   touched: readonly { id: ConversationId; date: string }[],
@@ -339,7 +347,7 @@ export async function touchConversations(
     `with locked as materialized (
        select c.id, t.date from json_to_recordset(:touched::json) as t(id text, date timestamptz)
          join conversations c on c.id = t.id order by c.id for no key update of c)
-     update conversations c set updated_at = now(), last_message_at = greatest(c.last_message_at, l.date)
+     update conversations c set updated_at = now(), last_message_at = greatest(c.last_message_at, least(l.date, now()))
        from locked l where c.id = l.id`,
     { touched: json(touched) },
   );

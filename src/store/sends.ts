@@ -30,9 +30,9 @@ export async function insertSend(db: Db, send: NewSend): Promise<void> {
   await run(
     db,
     `insert into sends (id, sub_account_id, message_id, user_id, mailbox_id, route, state, state_reason, envelope,
-                        internet_message_id, raw_sha256, raw_size, order_keys, due_at)
+                        internet_message_id, raw_sha256, raw_size, order_keys, send_at, due_at)
      values (:id, :subAccountId, :messageId, :userId, :mailboxId, :route::jsonb, :state, :reason, :envelope::jsonb,
-             :internetMessageId, :rawSha256, :rawSize, :orderKeys,
+             :internetMessageId, :rawSha256, :rawSize, :orderKeys, :sendAt,
              case when :state = 'held' then 'infinity' else coalesce(:sendAt::timestamptz, now()) end)`,
     {
       ...values,
@@ -306,19 +306,20 @@ export async function renewSendLeases(
 
 /**
  * Held sends about which something can be done: their connection has ended; they have been tried, or
- * held, for too long; they waited for their mailbox alone, and it works; or they waited for something
- * that the provider wants, and the mailbox has come into another state since.
+ * held past their time, for too long; they waited for their mailbox alone, and it works; or they waited
+ * for something that the provider wants, and the mailbox has come into another state since. `dueMs`: how
+ * long it is until the time for which they were accepted.
  */
 export async function findHeldToSettle(
   db: Db,
   by: { blockedStates: readonly string[]; heldMsMax: number; limit: number },
-): Promise<{ id: SendId; how: 'release' | 'give_up' | 'ended' }[]> {
+): Promise<{ id: SendId; how: 'release' | 'give_up' | 'ended'; dueMs: number }[]> {
   return rows(
     db,
-    `select id, how from (
-       select s.id, case
+    `select id, how, greatest(0, coalesce(extract(epoch from send_at - now()) * 1000, 0))::float8 as "dueMs" from (
+       select s.id, s.send_at, case
                 when c.id is null then 'ended'
-                when least(s.state_since, (select min(started_at) from send_attempts where send_id = s.id))
+                when least(greatest(s.state_since, s.send_at), (select min(started_at) from send_attempts where send_id = s.id))
                        < now() - :heldMsMax * interval '1 millisecond' then 'give_up'
                 when c.state = any(:blockedStates) or b.state = any(:blockedStates) then null
                 when s.due_at = 'infinity' or b.state_since > s.state_since then 'release'

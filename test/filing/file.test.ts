@@ -116,6 +116,55 @@ for (const kind of databaseKinds)
       );
     });
 
+    test('S3: in one batch an answer cites a message that comes after it', async () => {
+      const mailbox = await world.connect('ann3b@mail.example', [['north', 'ann']]);
+      const letter = { from: 'carla@customer.example', to: 'ann3b@mail.example', subject: 'Re: Order' };
+      const made = await mailbox.see(
+        'inbox',
+        { ...letter, id: 'o1@x.example', subject: 'Order' },
+        { ...letter, id: 'o3@x.example', references: '<o1@x.example> <o2@x.example>' },
+        { ...letter, id: 'o2@x.example', references: '<o1@x.example>' },
+      );
+      assert.deepEqual(
+        made,
+        ['from_contact', 'thread_member', 'thread_member'].map((reason) => `north:${reason}`),
+      );
+      const keys = await rows<{ key: string; kind: string }>(
+        database.db,
+        `select key, kind from thread_keys where key like 'o_@x.example' order by key`,
+      );
+      assert.deepEqual(
+        keys.map(({ key, kind }) => `${key} ${kind}`),
+        ['o1@x.example message', 'o2@x.example message', 'o3@x.example message'],
+      );
+    });
+
+    for (const code of ['40P01', '40001']) {
+      test(`a transaction that PostgreSQL undid for another one (${code}) is done again`, async () => {
+        const mailbox = await world.connect(`ann-${code}@mail.example`.toLowerCase(), [['north', 'ann']]);
+        const { db } = world.filing;
+        let undone = 0;
+        const transaction = (work: (tx: typeof db) => Promise<unknown>) =>
+          db.transaction(async (tx) => {
+            const done = await work(tx);
+            undone += 1;
+            if (undone <= 3) throw Object.assign(new Error('undone'), { code, severity: 'ERROR' });
+            return done;
+          });
+        world.filing.db = new Proxy(db, {
+          get: (target, key, proxy) =>
+            key === 'transaction' ? transaction : (Reflect.get(target, key, proxy) as unknown),
+        });
+        try {
+          const letter = { from: 'stan@stranger.example', subject: 'Undone' };
+          assert.deepEqual(await mailbox.see('inbox', letter), ['north:no_match']);
+        } finally {
+          world.filing.db = db;
+        }
+        assert.equal(undone, 4);
+      });
+    }
+
     test('S3: Gmail threads and Thread-Index belong; a shared root alone, a subject alone, an empty id do not', async () => {
       const mailbox = await world.connect('ann4@mail.example', [['north', 'ann']]);
       const index = (tail: string) => Buffer.from(`01${'ab'.repeat(20)}cd${tail}`, 'hex').toString('base64');
@@ -401,7 +450,16 @@ for (const kind of databaseKinds)
     test('S12: two messages that share an id are two; two without any id are two; one without an id seen twice is one', async () => {
       const mailbox = await world.connect('ann12@mail.example', [['north', 'ann']]);
       const from = 'carla@customer.example';
-      const none = { id: null, from, subject: 'No id', date: 'Fri, 20 Nov 2026 11:00:00 +0000' };
+      const date = 'Fri, 20 Nov 2026 11:00:00 +0000';
+      const none = { id: null, from, subject: 'No id', date, text: 'Scan 7.' };
+      const undated = {
+        id: null,
+        from,
+        subject: 'No date',
+        date: '',
+        text: 'Scan 8.',
+        internalDate: Date.now(),
+      };
       await mailbox.see(
         'inbox',
         { id: 'same@x.example', from, subject: 'Same id' },
@@ -410,10 +468,17 @@ for (const kind of databaseKinds)
         { ...none, date: 'Fri, 20 Nov 2026 11:00:05 +0000' },
         none,
         { id: '', from, subject: 'Empty id' },
+        { ...none, subject: 'Same second' },
+        { ...none, subject: 'Same second', text: 'Another scan, of the same second.' },
+        undated,
+        { ...undated, internalDate: undated.internalDate + 1_000 },
+        undated,
       );
       assert.equal((await messagesOf('Same id')).length, 2);
       assert.equal((await messagesOf('No id')).length, 2);
       assert.equal((await messagesOf('Empty id')).length, 1);
+      assert.equal((await messagesOf('Same second')).length, 2);
+      assert.equal((await messagesOf('No date')).length, 2);
     });
 
     test('S12: a message to two users is one in the sub-account, and both mailboxes go on with its thread', async () => {

@@ -90,6 +90,85 @@ for (const kind of databaseKinds)
       assert.deepEqual(await mailbox.see('inbox', stranger), ['north:thread_unlinked']);
     });
 
+    /** The bytes of a copy whose Message-ID the provider has replaced. */
+    const renamed = (raw: Buffer, id: string) =>
+      Buffer.from(raw.toString('latin1').replace(/^Message-ID: .*$/im, `Message-ID: <${id}>`), 'latin1');
+    /** A try of the send, whose row stands as it is. */
+    const tried = (messageId: string, state: string) =>
+      run(
+        database.db,
+        `with s as (update sends set state = :state, ready = true where internet_message_id = :messageId returning id)
+         insert into send_attempts (send_id, n, started_at) select id, 1, now() from s`,
+        { messageId, state },
+      );
+    const countOf = async (subject: string) =>
+      (await world.messages('north')).filter((message) => message.subject === subject).length;
+
+    for (const state of ['sending', 'uncertain', 'queued', 'held', 'failed']) {
+      test(`U1, D5: the late copy of a send that is ${state} by now, with another Message-ID, is its copy`, async () => {
+        const mailbox = await world.connect(`ann-${state}@mail.example`, [['north', 'ann']]);
+        const { messageId, raw } = await sent(`Late, ${state}`);
+        await tried(messageId, state);
+        const copy = renamed(raw, `late-${state}@outlook.example`);
+        assert.deepEqual(await mailbox.see('sent', copy), ['north:sent_copy']);
+        assert.equal(await countOf(`Late, ${state}`), 1);
+      });
+    }
+
+    test('U1: what was never tried has no copy: the same words by hand are a message of their own', async () => {
+      const mailbox = await world.connect('ann4@mail.example', [['north', 'ann']]);
+      const { messageId, raw } = await sent('By hand');
+      await run(database.db, `update sends set state = 'queued' where internet_message_id = :messageId`, {
+        messageId,
+      });
+      assert.deepEqual(await mailbox.see('sent', renamed(raw, 'by-hand@mail.example')), ['north:to_contact']);
+      assert.equal(await countOf('By hand'), 2);
+    });
+
+    for (const [how, batches] of [
+      ['in one batch', [2]],
+      ['one after the other', [1, 1]],
+    ] as const) {
+      test(`U1: two sends alike in the same second are confirmed each by a copy of its own, ${how}`, async () => {
+        const mailbox = await world.connect(`ann5-${batches.length}@mail.example`, [['north', 'ann']]);
+        const subject = `Twins ${batches.length}`;
+        const first = await sent(subject);
+        const second = await sent(subject);
+        const date = /^Date: .*$/m.exec(first.raw.toString('latin1'))?.[0] ?? '';
+        const alike = Buffer.from(second.raw.toString('latin1').replace(/^Date: .*$/m, date), 'latin1');
+        await run(
+          database.db,
+          `update message_keys set fingerprint = (select fingerprint from message_keys where key = :first)
+            where key = :second`,
+          { first: first.messageId, second: second.messageId },
+        );
+        await tried(first.messageId, 'uncertain');
+        await tried(second.messageId, 'uncertain');
+        const copies = [
+          renamed(first.raw, `one${batches.length}@o.example`),
+          renamed(alike, `two${batches.length}@o.example`),
+        ];
+        for (const size of batches) await mailbox.see('sent', ...copies.splice(0, size));
+        const confirmed = await rows<{ id: string }>(
+          database.db,
+          `select s.id from sends s where s.internet_message_id = any(:ids) and s.state = 'sent' and s.copy_seen_at is not null`,
+          { ids: [first.messageId, second.messageId] },
+        );
+        assert.equal(confirmed.length, 2);
+        assert.equal(await countOf(subject), 2);
+      });
+    }
+
+    test('T1: the decision about a mail of the CRM is found by each of its recipients', async () => {
+      await world.connect('ann6@mail.example', [['north', 'ann']]);
+      await sent('Found', ['bcc@other.example']);
+      const [decision] = await rows<{ hashes: number }>(
+        database.db,
+        `select cardinality(address_hashes) as hashes from decisions where reason = 'crm_send' order by id desc limit 1`,
+      );
+      assert.equal(decision?.hashes, 2);
+    });
+
     test('S12: a Message-ID that looks like a provider’s own is compared like any other', async () => {
       const mailbox = await world.connect('ann3@mail.example', [['north', 'ann']]);
       const letter = (from: string, subject: string) => ({

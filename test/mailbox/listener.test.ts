@@ -166,12 +166,12 @@ describe('C5: what the CRM is told', () => {
   });
 
   test('a wrong password: three tries in a minute, then a person is asked, and nobody tries again', async () => {
-    const { peer, told, passUntil, listener, clock } = await play(
+    const { peer, told, passUntil, listener, clock, mailboxId } = await play(
       `${folders}on AUTHENTICATE *:\n  S: $tag NO [AUTHENTICATIONFAILED] no\n`,
       { loginOf: (mailbox) => Promise.resolve({ user: mailbox.login, password: 'wrong' }) },
     );
     const since = clock.now();
-    const isOver = async () => (await toldOf(database.db, stage?.mailboxId ?? '')).length > 1;
+    const isOver = async () => (await toldOf(database.db, mailboxId)).length > 1;
     await passUntil('the end', isOver, 5_000);
     await listener.done;
     await told('degraded login_refused', 'reauth_required login_refused');
@@ -182,12 +182,12 @@ describe('C5: what the CRM is told', () => {
   test('what was refused before a login that worked is not held against the password', async () => {
     const refuse = (n: number) =>
       `--- connection ${n}\nC: $t AUTHENTICATE *\nS: $t NO [AUTHENTICATIONFAILED] no\n`;
-    const { peer, passUntil } = await play(
+    const { peer, passUntil, mailboxId } = await play(
       `${folders}on LIST *, once:\n  S: (close)\n${refuse(1)}${refuse(2)}${refuse(4)}`,
       { loginOf: (mailbox) => Promise.resolve({ user: mailbox.login, password: 'right' }) },
     );
     await passUntil('the fifth session', () => peer.sent('* IDLE').length > 0, 5_000);
-    const told = await toldOf(database.db, stage?.mailboxId ?? '');
+    const told = await toldOf(database.db, mailboxId);
     assert.ok(!told.some((state) => state.startsWith('reauth_required')), told.join(', '));
   });
 

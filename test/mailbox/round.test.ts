@@ -287,6 +287,47 @@ describe('S14: what takes long keeps no other folder waiting', () => {
   });
 });
 
+describe('S6, S3: what came while nobody listened', () => {
+  for (const [name, traits] of [
+    ['on a connection of its own', {}],
+    ['where the provider allows but one connection', { imapConnectionsMax: 1 }],
+  ] as const) {
+    test(`Sent is read before the inbox, ${name}: an answer to what the person wrote belongs`, async () => {
+      const one = await openStage(scene, able + folders, { traits });
+      stage = one;
+      const { mailboxId, sub, user, address } = one;
+      await one.told('live');
+      await one.end();
+      const person = { mailboxId, sub, user, address };
+      const lines = (folder: string, uid: number, ...headers: string[]) =>
+        `message: ${folder} uid ${uid} {\n${headers.map((line) => `  ${line}\n`).join('')}\n  Text.\n}\n`;
+      stage = await openStage(
+        scene,
+        `${able}${folders.replace('uidnext 11', 'uidnext 12').replace('uidnext 3', 'uidnext 4')}` +
+          lines(
+            'Sent',
+            3,
+            'From: <user@company.example>',
+            'To: <ann@customer.example>, <cc@stranger.example>',
+            'Subject: Plan',
+            'Message-ID: <plan@company.example>',
+          ) +
+          lines(
+            'INBOX',
+            11,
+            'From: <cc@stranger.example>',
+            'To: <user@company.example>',
+            'Subject: Re: Plan',
+            'Message-ID: <answer@stranger.example>',
+            'In-Reply-To: <plan@company.example>',
+          ),
+        { traits, person },
+      );
+      await stage.decided('sent 3 stored to_contact', 'inbox 11 stored thread_member');
+    });
+  }
+});
+
 describe('D5: what an uncertain send goes by: that Sent was looked at, to its end', () => {
   test('where each message was shown, it is noted when the look began, by the database’s clock', async () => {
     const began = Date.now();

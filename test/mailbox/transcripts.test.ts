@@ -27,7 +27,7 @@ const plays: Record<string, { options?: StageOptions; play(stage: Stage): Promis
     async play({ peer, told, decided }) {
       await peer.finished();
       await told('live');
-      await decided('inbox 41 stored from_contact', 'sent 31 stored thread_member');
+      await decided('sent 31 stored to_contact', 'inbox 41 stored thread_member');
       assert.equal(peer.sent('* EXAMINE *').length, 2);
     },
   },

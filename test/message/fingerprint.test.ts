@@ -15,10 +15,11 @@ const base: Fields = {
   Date: 'Mon, 3 Jun 2024 10:00:00 +0200',
 };
 
-function fingerprintOf(fields: Fields): string {
+function fingerprintOf(fields: Fields, receivedAt = 0): string {
   const lines = Object.entries({ ...base, ...fields }).filter(([, value]) => value !== '');
   return headerFingerprint(
     readHeader(Buffer.from(lines.map(([name, value]) => `${name}: ${value}\r\n`).join(''))),
+    receivedAt,
   );
 }
 
@@ -60,7 +61,15 @@ describe('S12: the fingerprint', () => {
     assert.equal(fingerprintOf({ Date: 'one  day' }), fingerprintOf({ Date: 'one\tday' }));
   });
 
+  test('tells messages without any date apart by when they were received, and nothing else by that', () => {
+    assert.notEqual(fingerprintOf({ Date: '' }, 1_000), fingerprintOf({ Date: '' }, 2_000));
+    assert.equal(fingerprintOf({ Date: '' }, 1_000), fingerprintOf({ Date: '' }, 1_999));
+    assert.equal(fingerprintOf({ Date: '' }, Number.NaN), fingerprintOf({ Date: '' }, Number.NaN));
+    assert.equal(fingerprintOf({}, 1_000), fingerprintOf({}, 2_000));
+    assert.equal(fingerprintOf({ Date: 'one' }, 1_000), fingerprintOf({ Date: 'one' }, 2_000));
+  });
+
   test('of an empty header exists', () => {
-    assert.match(headerFingerprint(readHeader(Buffer.alloc(0))), /^[0-9a-f]{32}$/);
+    assert.match(headerFingerprint(readHeader(Buffer.alloc(0)), 0), /^[0-9a-f]{32}$/);
   });
 });

@@ -115,6 +115,35 @@ describe('D1: held, never on another way', () => {
     });
   }
 
+  test('D6: what is to go out later waits for its time, also where its mailbox works again before', async () => {
+    await withAnna(async ({ office, post, write }) => {
+      await setState(office, 'reauth_required');
+      const sendAt = Date.now() + 3_600_000;
+      const { send } = await write('carla', { sendAt });
+      assert.equal(send.state, 'held');
+      office.sender({ submit: post.submit });
+      await setState(office, 'live');
+      const queued = await office.waitForState(send.id, 'queued');
+      const early = Math.abs(Date.parse(queued.next_try_at ?? '') - sendAt);
+      assert.ok(early < 5_000, `${early} ms from its time`);
+      await office.waitForState((await write('carlo')).send.id, 'sent');
+      assert.equal((await office.send(send.id)).state, 'queued');
+      assert.equal(post.taken.length, 1);
+    });
+  });
+
+  test('D6: the week for which a message is held begins at its time', async () => {
+    await withAnna(async ({ office, post, write }) => {
+      await setState(office, 'paused');
+      const { send } = await write('carla', { sendAt: Date.now() + 3_600_000 });
+      const other = await write('carlo');
+      await run(office.db, `update sends set state_since = now() - interval '8 days'`);
+      office.sender({ submit: post.submit });
+      await office.waitForState(other.send.id, 'failed');
+      assert.equal((await office.send(send.id)).state, 'held');
+    });
+  });
+
   test('the mailbox breaks while the message waits: held, and in order', async () => {
     await withAnna(async ({ office, post, write }) => {
       const { send, message } = await write('carla');
