@@ -97,7 +97,10 @@ export async function readThreads(
         'mailbox', case when l.mailbox_id is not null then json_build_object('id', l.mailbox_id, 'address', l.address) end,
         'conversation_ids', (select coalesce(json_agg(ct.conversation_id order by ct.conversation_id), '[]')
                                from conversation_threads ct where ct.thread_id = t.id),
-        'created_at', ${timestamp('t.created_at')}, 'updated_at', ${timestamp('t.updated_at')}) as thread
+        'created_at', ${timestamp('t.created_at')}, 'updated_at', ${timestamp(
+          // The messages' own: a column of the thread would have two filers lock threads in opposite orders.
+          'greatest(t.updated_at, (select max(m.updated_at) from messages m where m.thread_id = t.id))',
+        )}) as thread
        from threads t
        left join lateral (
          select k.state, k.reason, k.mailbox_id, m.address from thread_links k join mailboxes m on m.id = k.mailbox_id

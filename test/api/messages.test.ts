@@ -351,7 +351,10 @@ describe('what was sent can be read', () => {
       mailbox: Json;
       messages: Json[];
       older_messages: boolean;
+      updated_at: string;
     };
+    const changes = thread.messages.map((one) => String(one['updated_at']));
+    assert.equal(thread.updated_at, changes.sort().at(-1), 'it changes with its messages');
     assert.deepEqual(
       [thread.state, thread.mailbox['address'], thread.older_messages],
       ['live', 'anna@mail.example', false],
