@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { canonicalAddress } from '../message/addresses.ts';
-import { hasForwardMark } from '../message/subject.ts';
+import { forwardCount } from '../message/subject.ts';
 import type { DeliveryReport } from '../message/delivery-report.ts';
 import type { ParsedMessage } from '../message/parse.ts';
 import { newId } from '../lib/id.ts';
@@ -211,7 +211,7 @@ function openThread(effects: Effects, ground: Ground, subject: string, openedBy:
     threadId: id,
     link: null,
     unlinkedReason: null,
-    forward: hasForwardMark(subject),
+    forwards: forwardCount(subject),
     participants: new Set(),
   });
   ground.threadConversations.set(id, new Map());

@@ -1,6 +1,6 @@
 import { canonicalAddress, canonicalOwnAddress, domainOf } from '../message/addresses.ts';
 import { idKey } from '../message/message-id.ts';
-import { hasForwardMark } from '../message/subject.ts';
+import { forwardCount, isForwardSubject } from '../message/subject.ts';
 import type { DeliveryReport } from '../message/delivery-report.ts';
 import type { MailKind } from '../message/kind.ts';
 import type { ConnectionId, MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
@@ -20,8 +20,10 @@ export type Facts = {
   discarded: boolean;
   direction: Direction;
   kind: MailKind;
-  /** The subject says that something is forwarded. */
+  /** The subject says that the message is a forward. */
   forward: boolean;
+  /** How often its subject says that something was forwarded, this message included. */
+  forwards: number;
   /** The provider received it before the connection began (C8). */
   beforeConnection: boolean;
   author: {
@@ -74,8 +76,8 @@ export type ThreadFact = {
   unlinkedReason: string | null;
   /** Who is on the message and on the thread: somebody besides the mailbox's owner, the owner alone, nobody. */
   shares: 'outside' | 'own' | 'nobody';
-  /** The thread was opened by a forward itself. */
-  forward: boolean;
+  /** As of the message, by the subject that opened the thread. */
+  forwards: number;
 };
 
 /** What the database holds about a batch of sightings, in one sub-account, for one connection. */
@@ -118,7 +120,7 @@ export type StoredThread = {
   threadId: ThreadId;
   link: 'live' | 'unlinked' | null;
   unlinkedReason: string | null;
-  forward: boolean;
+  forwards: number;
   /** Contact's form. */
   participants: Set<string>;
 };
@@ -147,7 +149,8 @@ export function factsOf(sighting: Sighting, base: FactBase, report: DeliveryRepo
       ['\\spam', '\\junk', '\\trash'].some((mark) => marks.has(mark)),
     direction,
     kind: sighting.kind,
-    forward: hasForwardMark(header.subject),
+    forward: isForwardSubject(header.subject),
+    forwards: forwardCount(header.subject),
     beforeConnection: sighting.internalDate < base.connection.startedAt - clockToleranceMs,
     author: {
       own: base.ownAddresses.has(authorOwn),
@@ -225,7 +228,7 @@ function threadsOf(sighting: Sighting, base: FactBase): ThreadFact[] {
         link: thread.link,
         unlinkedReason: thread.unlinkedReason,
         shares: sharedWith(people, thread, base.ownAddresses),
-        forward: thread.forward,
+        forwards: thread.forwards,
       });
     }
   }

@@ -1,7 +1,7 @@
 import { canonicalAddress, canonicalOwnAddress, domainOf } from '../message/addresses.ts';
 import type { DeliveryReport } from '../message/delivery-report.ts';
 import { idKey } from '../message/message-id.ts';
-import { hasForwardMark } from '../message/subject.ts';
+import { forwardCount } from '../message/subject.ts';
 import type { ConnectionId, ConversationId, MailboxId, ThreadId } from '../lib/id.ts';
 import type { FactKeys, FactRows, FilingConnection } from '../store/filing-facts.ts';
 import { effectiveSettings } from '../store/sub-accounts.ts';
@@ -104,7 +104,7 @@ function sharedOf(sub: string, found: FactRows): Shared {
           threadId: row.thread,
           link: row.link,
           unlinkedReason: row.reason,
-          forward: hasForwardMark(row.subject),
+          forwards: forwardCount(row.subject),
           participants: new Set(row.participants ?? []),
         },
       ]),

@@ -130,12 +130,13 @@ const named: Readonly<Record<ThreadFact['by'], string>> = {
 };
 
 /**
- * Whether a key that names the thread is enough. A forward opens its own thread. An id of a stored
- * message was given to those on it alone; an id that is only referenced, or a Thread-Index, may be
- * shared by strangers, so somebody besides the mailbox's owner must be on both.
+ * Whether a key that names the thread is enough. A forward opens its own thread, also one out of a
+ * thread that a forward opened; an answer to it tells of more forwards than the subject of that thread,
+ * and stays out as well. An id of a stored message was given to those on it alone; an id that is only referenced, or a
+ * Thread-Index, may be shared by strangers, so somebody besides the mailbox's owner must be on both.
  */
 function belongs(facts: Facts, thread: ThreadFact): boolean {
-  if (facts.forward && !thread.forward) return false;
+  if (facts.forward || facts.forwards > thread.forwards) return false;
   const strong = thread.by === 'message' || thread.by === 'gmail';
   return thread.shares === 'outside' || (strong && thread.shares === 'own');
 }

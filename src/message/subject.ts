@@ -41,35 +41,20 @@ const forwardWrapper = /^\[fwd:(.*)\]$/i;
  * languages): for comparing, after lower-casing. `[tags]` in front go too, unless nothing else is left.
  */
 export function baseSubject(subject: string): string {
-  let text = folded(subject);
-  for (;;) {
-    while (forwardTrailer.test(text)) text = text.replace(forwardTrailer, ''); // step 2
-    text = text.slice(leaderEnd(text)); // steps 3 to 5
-    const wrapped = forwardWrapper.exec(text); // step 6
-    if (wrapped === null) return text.trim();
-    text = wrapped[1]!.trim();
-  }
+  return takenApart(subject).base;
 }
 
 /** Whether the subject says that the message is a forward: its outermost mark is a forward's, after any `[tags]`. */
 export function isForwardSubject(subject: string): boolean {
-  const text = folded(subject);
-  const first = prefixAt(text, skipBlobs(text, 0));
-  if (first !== null) return first.forward;
-  return forwardTrailer.test(text) || forwardWrapper.test(text);
+  return takenApart(subject).marks[0] === 'forward';
 }
 
 /**
- * Whether something was forwarded anywhere on the way of this subject: `Re: Fwd: Offer` answers a
- * forward, and so goes on with the forward's thread, not with that of the mail in it.
+ * How often something was forwarded on the way of this subject: `Re: Fwd: Offer` answers a forward,
+ * and so goes on with the forward's thread, not with that of the mail in it.
  */
-export function hasForwardMark(subject: string): boolean {
-  const text = folded(subject);
-  for (let at = skipBlobs(text, 0), next = prefixAt(text, at); next !== null; next = prefixAt(text, at)) {
-    if (next.forward) return true;
-    at = skipBlobs(text, next.end);
-  }
-  return isForwardSubject(subject);
+export function forwardCount(subject: string): number {
+  return takenApart(subject).marks.filter((mark) => mark === 'forward').length;
 }
 
 /**
@@ -88,13 +73,34 @@ function folded(subject: string): string {
   return cut(subject, subjectCharsMax).replace(/\s+/g, ' ').trim();
 }
 
-/** Where the base subject starts: after prefixes and blobs, blobs only while something follows them. */
-function leaderEnd(text: string): number {
+type Mark = 'reply' | 'forward';
+
+/** The base subject, and what was put around it, the outermost first. */
+function takenApart(subject: string): { base: string; marks: Mark[] } {
+  let text = folded(subject);
+  const marks: Mark[] = [];
+  for (;;) {
+    const trailers: Mark[] = [];
+    for (; forwardTrailer.test(text); trailers.push('forward')) text = text.replace(forwardTrailer, ''); // step 2
+    const leader = leaderOf(text); // steps 3 to 5
+    marks.push(...leader.marks, ...trailers);
+    text = text.slice(leader.end);
+    const wrapped = forwardWrapper.exec(text); // step 6
+    if (wrapped === null) return { base: text.trim(), marks };
+    marks.push('forward');
+    text = wrapped[1]!.trim();
+  }
+}
+
+/** The prefixes in front, and where the base subject starts: after them and blobs, blobs only while something follows them. */
+function leaderOf(text: string): { end: number; marks: Mark[] } {
+  const marks: Mark[] = [];
   let at = 0;
   for (;;) {
     const afterBlobs = skipBlobs(text, at);
     const next = prefixAt(text, afterBlobs);
-    if (next === null) return afterBlobs < text.length ? afterBlobs : at;
+    if (next === null) return { end: afterBlobs < text.length ? afterBlobs : at, marks };
+    marks.push(next.forward ? 'forward' : 'reply');
     at = next.end;
   }
 }

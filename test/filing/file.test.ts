@@ -264,6 +264,33 @@ for (const kind of databaseKinds)
       );
     });
 
+    test('S3: a thread that a forward opened goes on with its answers, and not with what is forwarded out of it', async () => {
+      const mailbox = await world.connect('ann19@mail.example', [['north', 'ann']]);
+      const [ann, lawyer] = ['ann19@mail.example', 'lawyer@law.example'];
+      await mailbox.see('sent', {
+        id: 'n1@x.example',
+        from: ann,
+        to: 'cyril@customer.example',
+        subject: 'WG: Note',
+      });
+      const cases: [from: string, to: string, subject: string, reason: string][] = [
+        ['stan@stranger.example', ann, 'AW: WG: Note', 'thread_member'],
+        [ann, lawyer, 'Fwd: WG: Note', 'no_match'],
+        [ann, lawyer, 'WG: Note', 'no_match'],
+        [lawyer, ann, 'Re: Fwd: WG: Note', 'no_match'],
+        [ann, 'cyril@customer.example', '[sales] Fwd: Re: WG: Note', 'to_contact'],
+        [lawyer, ann, 'Note', 'thread_member'],
+      ];
+      for (const [from, to, subject, reason] of cases) {
+        const letter = { from, to, subject, references: '<n1@x.example>' };
+        assert.deepEqual(
+          await mailbox.see(from === ann ? 'sent' : 'inbox', letter),
+          [`north:${reason}`],
+          subject,
+        );
+      }
+    });
+
     test("S4: mail of an unlinked thread is skipped, also a contact's", async () => {
       const mailbox = await world.connect('ann6@mail.example', [['north', 'ann']]);
       await mailbox.see('inbox', {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { baseSubject, isForwardSubject, replySubject } from '../../src/message/subject.ts';
+import { baseSubject, forwardCount, isForwardSubject, replySubject } from '../../src/message/subject.ts';
 import { assertInProportion } from '../fixtures/message/timing.ts';
 
 const cases: [subject: string, base: string, forward: boolean, reply: string][] = [
@@ -62,6 +62,22 @@ describe('subjects (RFC 5256 §2.1)', () => {
     });
   }
 
+  const forwards: [subject: string, count: number][] = [
+    ['Offer', 0],
+    ['Re: AW: Offer', 0],
+    ['Re: WG: Offer', 1],
+    ['TR : RE: Offer', 1],
+    ['Fwd: Fwd: Offer', 2],
+    ['[sales] Re: [Ticket 5] FW: RE: RV: Offer', 2],
+    ['Re: Offer (fwd)', 1],
+    ['Re: [Fwd: Re: Offer (fwd)]', 2],
+    ['Fwd: [Fwd: [Fwd: Offer]]', 3],
+    ['转发：回复：Offer', 1],
+  ];
+  for (const [subject, count] of forwards) {
+    test(`${subject}: forwarded ${count} times`, () => assert.equal(forwardCount(subject), count));
+  }
+
   test('an answer keeps the base, and answering it again changes nothing', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), (subject) => {
@@ -76,7 +92,7 @@ describe('subjects (RFC 5256 §2.1)', () => {
     for (const unit of ['Re:', '[', '[a]', ' ', '(fwd)', '[fwd:', 'Re[', 'a']) {
       assertInProportion(unit, 262_144, (length) => {
         const subject = unit.repeat(length / unit.length);
-        return [baseSubject(subject), isForwardSubject(subject), replySubject(subject)];
+        return [baseSubject(subject), forwardCount(subject), replySubject(subject)];
       });
     }
   });
