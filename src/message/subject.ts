@@ -20,13 +20,17 @@ const replyPrefixes = [
 const forwardPrefixes = [
   ['fwd', 'fw', 'wg', 'doorst'], // English, German, Dutch
   ['tr', 'rv', 'enc', 'inoltro'], // French, Spanish, Portuguese, Italian
-  ['vl', 'vb', 'pd', 'ilt', 'továbbítás'], // Finnish, Swedish, Polish, Turkish, Hungarian
+  ['vl', 'vb', 'pd', 'továbbítás', 'trs'], // Finnish, Swedish, Polish, Hungarian, Indonesian
+  ['ilt', 'İLT'], // Turkish, whose İ is no upper case of i by Unicode's simple folding
   ['пересл', 'πρθ', 'πρδ', '转发', '轉寄', '轉發', '転送', '전달', 'إعادة توجيه', 'הועבר'],
 ].flat();
 
-/** One letter is a prefix only as Outlook writes it, in upper case: `R: ` and `I: ` in Italian. */
+/**
+ * One letter is a prefix only as Outlook writes it, in upper case: `R: ` and `I: ` in Italian. Programs
+ * for scripts that run from right to left put their invisible marks before it.
+ */
 const prefix = new RegExp(
-  `(?:(?<reply>${replyPrefixes.join('|')})|(?<forward>${forwardPrefixes.join('|')})|(?<letter>[ri]))` +
+  `[\u200e\u200f\u202a-\u202e]{0,3}(?:(?<reply>${replyPrefixes.join('|')})|(?<forward>${forwardPrefixes.join('|')})|(?<letter>[ri]))` +
     // `Re[2]:`, `Re(2):`, `Re^2:`, `Re *2:`, and RFC 5256's own `re [blob]:`
     '(?:\\s?(?:\\[[^[\\]]{0,80}\\]|\\(\\d{1,3}\\)|[\\^*]\\d{1,3}))?\\s?[:：]\\s*',
   'iuy',
@@ -121,6 +125,6 @@ function prefixAt(text: string, at: number): { end: number; forward: boolean } |
   const match = prefix.exec(text);
   if (match === null) return null;
   const letter = match.groups?.['letter'];
-  if (letter !== undefined && !/^[RI]:/.test(text.slice(at))) return null;
+  if (letter !== undefined && !/^\W*[RI]:/.test(match[0])) return null;
   return { end: at + match[0].length, forward: letter === 'I' || match.groups?.['forward'] !== undefined };
 }

@@ -73,6 +73,9 @@ describe('subjects (RFC 5256 §2.1)', () => {
     ['Re: [Fwd: Re: Offer (fwd)]', 2],
     ['Fwd: [Fwd: [Fwd: Offer]]', 3],
     ['转发：回复：Offer', 1],
+    ['İLT: YNT: Offer', 1],
+    ['TRS: BLS: Offer', 1],
+    ['\u200fהשב: \u200fהועבר: Offer', 1],
   ];
   for (const [subject, count] of forwards) {
     test(`${subject}: forwarded ${count} times`, () => assert.equal(forwardCount(subject), count));
