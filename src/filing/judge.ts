@@ -52,7 +52,7 @@ export function judge(
       const report = reports.get(uid) ?? null;
       const facts = factsOf(sighting, ground, report);
       const verdict = decide(facts);
-      if (verdict.reason === 'automatic' && facts.kind === 'delivery_report' && !reports.has(uid))
+      if (facts.kind === 'delivery_report' && mayBeOnOurs.has(verdict.reason) && !reports.has(uid))
         want(uid, 'report');
       const stores = verdict.verdict === 'store';
       if (stores && !bodies.has(uid)) want(uid, 'body');
@@ -69,6 +69,17 @@ export function judge(
     for (const each of judged) effects.writes.decisions.push(decisionRow(given.secretBox, each));
   return [...wanted.values()];
 }
+
+/**
+ * What the rules say of a delivery report that was not read yet. D6 is asked before any of them, since
+ * the CRM must learn that its mail bounced, whatever became of the thread (D7).
+ */
+const mayBeOnOurs: ReadonlySet<string> = new Set([
+  'automatic',
+  'thread_unlinked',
+  'never_log',
+  'counterpart_is_user',
+]);
 
 /** What the rules can say of a message without its header. */
 const judgedUnseen: ReadonlySet<string> = new Set([

@@ -116,7 +116,7 @@ for (const kind of databaseKinds)
     }
 
     test('U1: what was never tried has no copy: the same words by hand are a message of their own', async () => {
-      const mailbox = await world.connect('ann4@mail.example', [['north', 'ann']]);
+      const mailbox = await world.connect('ann7@mail.example', [['north', 'ann']]);
       const { messageId, raw } = await sent('By hand');
       await run(database.db, `update sends set state = 'queued' where internet_message_id = :messageId`, {
         messageId,
@@ -167,6 +167,70 @@ for (const kind of databaseKinds)
         `select cardinality(address_hashes) as hashes from decisions where reason = 'crm_send' order by id desc limit 1`,
       );
       assert.equal(decision?.hashes, 2);
+    });
+
+    /** What a mail server says of a mail to Carla that it could not deliver. */
+    const bounce = (messageId: string, from = 'mailer-daemon@mail.example') =>
+      Buffer.from(
+        [
+          `From: ${from}`,
+          'To: ann4@mail.example',
+          'Subject: Undelivered',
+          'Date: Fri, 20 Nov 2026 10:00:00 +0000',
+          `Message-ID: <report-on-${messageId}>`,
+          `In-Reply-To: <${messageId}>`,
+          'Content-Type: multipart/report; report-type=delivery-status; boundary=b',
+          '',
+          '--b',
+          'Content-Type: message/delivery-status',
+          '',
+          'Reporting-MTA: dns; mail.example',
+          '',
+          'Final-Recipient: rfc822; carla@customer.example',
+          'Action: failed',
+          'Status: 5.1.1',
+          '',
+          '--b--',
+          '',
+        ].join('\r\n'),
+      );
+
+    test('D6, S11: a report makes the send bounced and is no message, whatever became of its thread', async () => {
+      const mailbox = await world.connect('ann4@mail.example', [['north', 'ann']]);
+      await run(
+        database.db,
+        `insert into never_log (sub_account_id, pattern, as_written) values ('north', '@hush.example', '@hush.example')`,
+      );
+      const cases: [name: string, link: string, reporter?: string][] = [
+        ['live', 'live'],
+        ['unlinked', 'unlinked'],
+        ['of a server that is never logged', 'live', 'mailer-daemon@hush.example'],
+        ['of a server whose postmaster is a colleague', 'live', 'ann+mailer-daemon@crm.example'],
+      ];
+      for (const [name, link, reporter] of cases) {
+        const { messageId, raw } = await sent(`Bounces, ${name}`);
+        await mailbox.see('sent', raw);
+        await run(database.db, 'update thread_links set state = :link where mailbox_id = :id', {
+          link,
+          id: mailbox.id,
+        });
+        assert.deepEqual(
+          await mailbox.see('inbox', bounce(messageId, reporter)),
+          ['north:delivery_report'],
+          name,
+        );
+        const [send] = await rows<{ state: string; state_reason: string }>(
+          database.db,
+          `select s.state, s.state_reason from sends s join messages m on m.id = s.message_id where m.subject = :subject`,
+          { subject: `Bounces, ${name}` },
+        );
+        assert.deepEqual(send, { state: 'bounced', state_reason: 'carla@customer.example: 5.1.1' }, name);
+      }
+      assert.deepEqual(
+        await mailbox.see('inbox', bounce('somebody-else@mail.example')),
+        ['north:automatic'],
+        'a report on a mail that is none of ours',
+      );
     });
 
     test('S12: a Message-ID that looks like a provider’s own is compared like any other', async () => {
