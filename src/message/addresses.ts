@@ -1,7 +1,7 @@
 import { domainToASCII } from 'node:url';
 import addressparser from 'nodemailer/lib/addressparser';
 import { cleanLine } from './charset.ts';
-import { decodeWords } from './encoded-words.ts';
+import { decodeWords, maskWords } from './encoded-words.ts';
 
 /** One mailbox of an address header. */
 export type Address = {
@@ -27,10 +27,11 @@ const plainAddress = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9-]+(?:\.[A-Za-
  * read out of an encoded word or a name, since that would let a name claim a sender.
  */
 export function parseAddressList(header: string): Address[] {
-  const simple = simpleList(header);
+  const masked = maskWords(header);
+  const simple = simpleList(masked);
   if (simple !== null) return simple;
   const list: Address[] = [];
-  for (const entry of addressparser(header, { flatten: true })) {
+  for (const entry of addressparser(masked, { flatten: true })) {
     const address = entry.address.replace(/^mailto:/i, '');
     if (!isPlausible(address)) continue;
     list.push({ name: cleanLine(decodeWords(entry.name), nameCharsMax), address });

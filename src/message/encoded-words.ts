@@ -27,6 +27,24 @@ export function decodeWords(text: string): string {
   return out.join('');
 }
 
+/**
+ * The same text with each encoded word in base64, whose characters mean nothing in a list of addresses.
+ * To be used before such a header is taken apart, since an encoded word is a name and no syntax
+ * (RFC 2047 §5), whatever mailers and forgers put into it; `decodeWords` decodes what comes out.
+ */
+export function maskWords(text: string): string {
+  if (!text.includes('=?')) return text;
+  const out: string[] = [];
+  let pos = 0;
+  for (let word = nextWord(text, 0); word !== null; word = nextWord(text, word.end)) {
+    // What is no charset's name is answered like an unknown charset.
+    const charset = /^[\w.+*-]+$/.test(word.charset) ? word.charset : 'unknown';
+    out.push(text.slice(pos, word.start), `=?${charset}?b?${word.bytes.toString('base64')}?=`);
+    pos = word.end;
+  }
+  return out.join('') + text.slice(pos);
+}
+
 function nextWord(text: string, from: number): Word | null {
   for (let start = text.indexOf('=?', from); start >= 0; start = text.indexOf('=?', start + 2)) {
     const head = headOf(text, start);

@@ -76,6 +76,37 @@ const lists: [name: string, header: string, expected: [name: string, address: st
   ['a name that is an address, and no address', '"ceo@bank.example" <jane at x.example>', []],
   ['only an encoded word that decodes to an address', '=?utf-8?q?ceo=40bank.example?=', []],
   ['an encoded word with a domain of its own', '=?utf-8?q?ceo=40bank.example=2C?=@x.example', []],
+  [
+    'a group in an encoded word',
+    '=?utf-8?q?x:carla@customer.example;?= <m@x.example>',
+    [['x:carla@customer.example;', 'm@x.example']],
+  ],
+  [
+    'an address in brackets in an encoded word',
+    '=?utf-8?q?Carla <carla@customer.example>,?= <m@x.example>',
+    [['Carla <carla@customer.example>,', 'm@x.example']],
+  ],
+  [
+    'a quote in an encoded word',
+    '=?utf-8?q?"?= <m@x.example>, j@x.example',
+    [
+      ['"', 'm@x.example'],
+      ['', 'j@x.example'],
+    ],
+  ],
+  [
+    'a comment in an encoded word',
+    '=?utf-8?q?(?= <m@x.example>, j@x.example',
+    [
+      ['(', 'm@x.example'],
+      ['', 'j@x.example'],
+    ],
+  ],
+  [
+    'a group in the charset of an encoded word',
+    '=?x:carla@customer.example;?q?a?= <m@x.example>',
+    [['a', 'm@x.example']],
+  ],
   ['two at signs', 'jane@x.example@evil.example', []],
   [
     'a quoted local part with an at sign',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { decodeWords } from '../../src/message/encoded-words.ts';
+import { decodeWords, maskWords } from '../../src/message/encoded-words.ts';
 import { assertInProportion } from '../fixtures/message/timing.ts';
 
 const cases: [name: string, written: string, expected: string][] = [
@@ -31,6 +31,14 @@ const cases: [name: string, written: string, expected: string][] = [
 describe('encoded words', () => {
   for (const [name, written, expected] of cases) {
     test(`decodes ${name}`, () => assert.equal(decodeWords(written), expected));
+  }
+
+  for (const [name, written, expected] of cases) {
+    test(`masks ${name}`, () => {
+      const masked = maskWords(written);
+      assert.equal(decodeWords(masked), expected);
+      assert.doesNotMatch(masked.replaceAll(/=\?[^?]+\?b\?[^?]*\?=/g, ''), /\?q\?.*\?=/i);
+    });
   }
 
   test('what is encoded comes back, however it is split', () => {
