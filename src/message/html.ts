@@ -14,7 +14,7 @@ const convertCharsMax = 500_000;
 /**
  * HTML of a stranger's mail, made fit to show in a sandboxed frame: no scripts, styles sheets,
  * forms, frames, SVG, event handlers, no `javascript:` or other schemes than http, https, mailto,
- * tel and, for images, `cid:` and embedded PNG, JPEG, GIF and WebP. Styles keep what sets type and
+ * tel and, for images, `cid:` and embedded PNG, JPEG, GIF and WebP, and nothing relative. Styles keep what sets type and
  * boxes, without `url(`, which would tell the sender of the reading, and without positions, which
  * could cover the page. Links open elsewhere and tell nothing. Remote images keep their `src`: the
  * one who shows the mail decides about them. At most 5 million characters are read
@@ -128,13 +128,25 @@ const options: sanitize.IOptions = {
     body: 'div',
     a: (tagName, attribs) => ({
       tagName,
-      attribs: attribs['href'] === undefined ? attribs : { ...attribs, ...outgoing },
+      attribs: attribs['href'] === undefined ? attribs : { ...absoluteOnly(attribs, 'href'), ...outgoing },
     }),
-    img: (tagName, attribs) => ({ tagName, attribs: withoutOddPicture(attribs) }),
+    img: (tagName, attribs) => ({ tagName, attribs: withoutOddPicture(absoluteOnly(attribs, 'src')) }),
   },
 };
 
 const outgoing = { target: '_blank', rel: 'noopener noreferrer nofollow' };
+
+/**
+ * An address with a scheme, and behind http with a host: browsers read `https:page` as a relative one.
+ * In a mail a relative address has no base but the page that shows it, where it would call the API.
+ */
+const absolute = /^\s*(?!https?:(?!\/\/))[a-z][a-z\d+.-]*:/i;
+
+function absoluteOnly(attribs: sanitize.Attributes, name: string): sanitize.Attributes {
+  if (absolute.test(attribs[name] ?? '')) return attribs;
+  const { [name]: _relative, ...rest } = attribs;
+  return rest;
+}
 
 function withoutOddPicture(attribs: sanitize.Attributes): sanitize.Attributes {
   const source = attribs['src']?.trim() ?? '';
