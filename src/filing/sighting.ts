@@ -41,16 +41,23 @@ export type Sighting = {
 export type Direction = 'inbound' | 'outbound';
 
 /**
- * The direction of a message. The Sent folder (or Gmail's \Sent label) decides; elsewhere the author
- * does, but for the inbox: mail there that claims to be from its owner was received, so that a
- * forged From cannot pass as something the user wrote.
+ * The direction of a message. The Sent folder (or Gmail's \Sent label) decides. Elsewhere what was
+ * delivered was received, whoever it claims to be from, so that a forged From cannot pass as something
+ * the user wrote: mail in the inbox, and mail with the headers that a server adds on delivery, which a
+ * filter or a person may have moved anywhere. What is left was put there by a mail program: a Sent copy
+ * that was archived, an answer saved beside its question.
  */
 export function directionOf(sighting: Sighting, ownAddresses: ReadonlySet<string>): Direction {
   const { role } = sighting.place;
   if (role === 'sent' || sighting.marks.has('\\sent')) return 'outbound';
-  if (role === 'inbox' || role === 'all') return 'inbound';
+  if (role === 'inbox' || role === 'all' || wasDelivered(sighting.header)) return 'inbound';
   const writer = author(sighting.header);
   return writer !== null && ownAddresses.has(canonicalOwnAddress(writer.address)) ? 'outbound' : 'inbound';
+}
+
+/** RFC 5321 §4.4: each server on the way adds Received, the last one Return-Path; Delivered-To is custom. */
+function wasDelivered({ fields }: MessageHeader): boolean {
+  return ['received', 'return-path', 'delivered-to'].some((name) => fields.has(name));
 }
 
 /**

@@ -33,10 +33,12 @@ export type MessageHeader = {
   fields: ReadonlyMap<string, string>;
 };
 
-/** The headers that tell what kind of message it is (kind.ts) and who is behind a rewritten From. */
+/** The headers that tell what kind of message it is (kind.ts), who is behind a rewritten From, and that it was delivered. */
 const signFieldNames: readonly string[] = [
   'content-type',
   'return-path',
+  'received',
+  'delivered-to',
   'auto-submitted',
   'precedence',
   'x-auto-response-suppress',

@@ -169,6 +169,17 @@ for (const kind of databaseKinds)
       assert.equal(decision?.hashes, 2);
     });
 
+    test('S12: a copy that comes back by a list or a filter, with the headers of its delivery, is still ours', async () => {
+      const mailbox = await world.connect('ann5@mail.example', [['north', 'ann']]);
+      for (const role of ['inbox', 'archive', 'other', 'sent'] as const) {
+        const { raw } = await sent(`Comes back to ${role}`);
+        const delivery =
+          'Return-Path: <>\r\nReceived: from a.example by b.example; Fri, 20 Nov 2026 10:00:00 +0000\r\n';
+        const delivered = Buffer.concat([Buffer.from(delivery), raw]);
+        assert.deepEqual(await mailbox.see(role, delivered), ['north:sent_copy'], role);
+      }
+    });
+
     /** What a mail server says of a mail to Carla that it could not deliver. */
     const bounce = (messageId: string, from = 'mailer-daemon@mail.example') =>
       Buffer.from(

@@ -48,7 +48,10 @@ describe('the header of a message', () => {
       subject: 'Re: Angebot für alle',
       date: Date.UTC(2024, 5, 3, 8),
       dateText: 'Mon, 3 Jun 2024 10:00:00 +0200 (CEST)',
-      fields: new Map([['content-type', 'text/plain; charset=utf-8']]),
+      fields: new Map([
+        ['content-type', 'text/plain; charset=utf-8'],
+        ['received', 'from x.example by y.example; Mon, 3 Jun 2024 10:00:01 +0200'],
+      ]),
     });
   });
 
@@ -131,7 +134,7 @@ describe('the header of a message', () => {
   });
 
   test('keeps the fields that tell what kind of mail it is, and no others', () => {
-    const header = read('Precedence: list', 'X-Secret: y', 'Received: from a', 'List-Id: <a.b>');
+    const header = read('Precedence: list', 'X-Secret: y', 'Comments: z', 'List-Id: <a.b>');
     assert.deepEqual(Object.fromEntries(header.fields), { 'list-id': '<a.b>', precedence: 'list' });
   });
 
