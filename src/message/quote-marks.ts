@@ -20,19 +20,27 @@ const originalMark = new RegExp(
   'iu',
 );
 
-/** The line above a forwarded message, with dashes (Gmail, Thunderbird) or a colon (Apple Mail). */
+const forwarded = [
+  'forwarded message',
+  'weitergeleitete nachricht',
+  'message transf[ée]r[ée]|message r[ée]exp[ée]di[ée]',
+  'mensaje reenviado',
+  'messaggio inoltrato',
+  'mensagem (?:encaminhada|reencaminhada)',
+  'doorgestuurd bericht',
+].join('|');
+const beginForwarded = [
+  'begin forwarded message',
+  'anfang der weitergeleiteten (?:nachricht|e-?mail)',
+  'd[ée]but du message (?:transf[ée]r[ée]|r[ée]exp[ée]di[ée])',
+  'inicio del mensaje reenviado',
+  'inizio (?:del )?messaggio inoltrato',
+  'in[íi]cio da mensagem (?:encaminhada|reencaminhada)',
+  'begin doorgestuurd bericht',
+].join('|');
+/** The line above a forwarded message: between dashes (Gmail, Thunderbird), or with a colon and words that nobody types (Apple Mail). */
 const forwardMark = new RegExp(
-  '^[\\s*]{0,4}(?:[-_=]{2,30}\\s{0,3})?(?:' +
-    [
-      'forwarded message|begin forwarded message',
-      'weitergeleitete nachricht|anfang der weitergeleiteten (?:nachricht|e-?mail)',
-      'message transf[ée]r[ée]|message r[ée]exp[ée]di[ée]|d[ée]but du message (?:transf[ée]r[ée]|r[ée]exp[ée]di[ée])',
-      'mensaje reenviado|inicio del mensaje reenviado',
-      'messaggio inoltrato|inizio (?:del )?messaggio inoltrato',
-      'mensagem (?:encaminhada|reencaminhada)|in[íi]cio da mensagem (?:encaminhada|reencaminhada)',
-      'doorgestuurd bericht|begin doorgestuurd bericht',
-    ].join('|') +
-    ')(?:\\s{0,3}[-_=]{2,30}|\\s{0,2}:)[\\s*]{0,4}$',
+  `^[\\s*]{0,4}(?:[-_=]{2,30}\\s{0,3}(?:${forwarded})\\s{0,3}[-_=]{2,30}|(?:${beginForwarded})\\s{0,2}:)[\\s*]{0,4}$`,
   'iu',
 );
 
@@ -81,26 +89,42 @@ const blockLine = Object.fromEntries(
   ]),
 ) as Record<keyof typeof blockNames, RegExp>;
 
-/** How many lines after `From:` the others must be found in: recipients may take several. */
+/** How many lines a block has at most: recipients may take several. */
 const blockLinesMax = 12;
 
 /**
  * Whether the block `From: … Sent: … To: … Subject: …` starts at `index`: the way in which Outlook
- * and others introduce the original message. The subject and one other line must follow.
+ * and others introduce the original message. People type such blocks as well, and write on below them:
+ * it is a mail program's only where it stands together, with a date and a subject, and has an address
+ * or the ruler of Outlook above it.
  */
 export function isHeaderBlock(lines: readonly BodyLine[], index: number): boolean {
-  if (!lineMatches(lines[index], blockLine.from)) return false;
-  const next = lines.slice(index + 1, index + blockLinesMax);
+  const first = lines[index];
+  if (!lineMatches(first, blockLine.from) && !lineMatches(first, blockLine.date)) return false;
+  const reach = lines.slice(index, index + blockLinesMax);
+  const end = reach.findIndex((line) => line.text === '' || line.quoteDepth !== first?.quoteDepth);
+  const block = end < 0 ? reach : reach.slice(0, end);
   const has = (part: keyof typeof blockNames): boolean =>
-    next.some((line) => lineMatches(line, blockLine[part]));
-  return has('subject') && (has('date') || has('to'));
+    block.some((line) => lineMatches(line, blockLine[part]));
+  if (!has('from') || !has('date') || !has('subject')) return false;
+  return block.some((line) => address.test(line.text.slice(0, lineCharsMax))) || isUnderRuler(lines, index);
 }
 
+/** Outlook writes a rule as 32 underscores. */
+function isUnderRuler(lines: readonly BodyLine[], index: number): boolean {
+  const above = lines[index - 1]?.text === '' ? lines[index - 2] : lines[index - 1];
+  return above !== undefined && /^_{32}$/.test(above.text);
+}
+
+/** Of a line of a block: enough for a name and an address. */
+const lineCharsMax = 500;
+const address = /[^\s<>@]@[^\s<>@]/u;
 const verb =
   /(?:^|[\s>),])(?:wrote|writes|schrieb|geschrieben|a [ée]crit|escribi[óo]|ha scritto|escreveu|schreef|geschreven|skrev|napisał\(?a?\)?)(?=$|[\s:,<(])/iu;
 const opener = /^[\s*]{0,4}(?:on|am|le|el|en|em|il|op|den|dnia|w dniu)\s/iu;
 const dayAndTime =
   /(?:\b\d{4}\b|\b\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b)[\s\S]*\b\d{1,2}[:.h]\d{2}\b|\b\d{1,2}:\d{2}\b[\s\S]*\b\d{4}\b/iu;
+const bracketed = /<[^<>\s@]{1,100}@[^<>\s@]{1,200}>/u;
 /** Gmail where it has no words for it: `2024-06-03 10:00 GMT+02:00 Jane <jane@example.com>:`. */
 const wordless = /^\d{4}[-/.]\d{1,2}[-/.]\d{1,2}\s.{4,60}<[^<>\s]{3,200}>\s?:$/u;
 
@@ -108,7 +132,7 @@ const wordless = /^\d{4}[-/.]\d{1,2}[-/.]\d{1,2}\s.{4,60}<[^<>\s]{3,200}>\s?:$/u
 const attributionLinesMax = 4;
 const attributionCharsMax = 500;
 
-/** What precedes a quote: `certain` when it can be nothing else, even if no quote marks follow. */
+/** What precedes a quote: `certain` when only a mail program writes that, so that no quote marks need follow. */
 export type Attribution = { start: number; end: number; certain: boolean };
 
 /**
@@ -127,19 +151,23 @@ export function attributionEndingAt(lines: readonly BodyLine[], index: number): 
     written.unshift(line.text.replace(/^[\s*]+|[\s*]+$/g, ''));
     const text = written.join(' ');
     if (text.length > attributionCharsMax || !text.endsWith(':')) break;
-    const certainty = attributionIn(text);
-    // The longest that starts with an opening word; else the shortest that reads as one.
+    const certainty = attributionIn(text, start < index);
+    // The longest that reads as one.
     if (certainty === 'certain') return { start, end: index, certain: true };
-    if (certainty === 'likely' && (found === null || opener.test(text)))
-      found = { start, end: index, certain: false };
+    if (certainty === 'likely') found = { start, end: index, certain: false };
   }
   return found;
 }
 
-function attributionIn(text: string): 'certain' | 'likely' | null {
+/** An address in brackets is a mail program's; over several lines, a sentence of somebody's own may stand before. */
+function attributionIn(text: string, wrapped: boolean): 'certain' | 'likely' | null {
   if (wordless.test(text)) return 'certain';
-  if (!verb.test(text) || !/[\d@]/.test(text)) return null;
-  return opener.test(text) && dayAndTime.test(text) ? 'certain' : 'likely';
+  if (!verb.test(text)) return null;
+  const isAddressed = bracketed.test(text);
+  const isDated = opener.test(text) && dayAndTime.test(text);
+  if (isDated && isAddressed) return 'certain';
+  if (isDated) return 'likely';
+  return !wrapped && (isAddressed || (opener.test(text) && /\d/.test(text))) ? 'likely' : null;
 }
 
 /** Ends in a colon, as every attribution does: the cheap question before the dear one. */
