@@ -45,9 +45,11 @@ export function htmlLines(
     pieces = [];
     if (spaced === '' && !evenIfEmpty) return;
     const mark = within.signature > 0 ? 'signature' : within.attribution > 0 ? 'attribution' : null;
+    const text = spaced.trim();
+    // The blank behind a signature's delimiter counts, see lineList.
+    const line = text === '--' && /\s$/.test(spaced) ? '-- ' : text;
     // A paragraph of one no-break space is how Outlook writes a blank line.
-    if (evenIfEmpty || spaced.trim() !== '' || spaced.includes('\u00a0'))
-      lines.add(spaced.trim(), within.quote, mark);
+    if (evenIfEmpty || text !== '' || spaced.includes('\u00a0')) lines.add(line, within.quote, mark);
   };
   const elements = openElements((depth) => {
     const effect = effects[depth];

@@ -176,28 +176,37 @@ export function mayEndAttribution(text: string): boolean {
 }
 
 /**
- * How many lines may follow this one as a signature: 0 where it does not start one. `-- ` is the
- * delimiter of RFC 3676 §4.3; without its blank it may be a ruler between two paragraphs.
+ * The delimiter of signatures (RFC 3676 §4.3). Without its blank it would be the ruler that people put
+ * between two paragraphs.
  */
-export function signatureLinesAfter(text: string): number {
-  if (text === '-- ') return 15;
-  return text === '--' ? 6 : 0;
+export function isSignatureDelimiter(text: string): boolean {
+  return text === '-- ';
 }
 
-const device =
-  '(?:iphone|ipad|ipod|android|samsung|galaxy|huawei|xiaomi|pixel|blackberry|nokia|mobile|mobil\\w*|handy|smartphone|t[ée]l[ée]phone|tel[eé]fono|telefoon|telefon|cell|outlook|yahoo|mail|windows|gmx|web\\.de|proton\\w*|courrier|correo|posta|correio)';
+/** What a mail is written on or with, in the words of phones and apps. */
+const devices = [
+  'iphone|ipad|ipod|android|samsung|galaxy|huawei|xiaomi|redmi|pixel|oneplus|oppo|sony|xperia|motorola|blackberry|nokia',
+  'mobile|mobil|mobilgerät|mobiltelefon|handy|smartphone|phone|tablet|cell|t[ée]l[ée]phone|telefon|tel[ée]fono|telefoon',
+  'mac|windows|outlook|yahoo|gmx|web\\.de|proton|protonmail|aol|icloud|thunderbird|spark',
+].join('|');
+/** The words between them; `\S*\d\S*` is a model or a version. */
+const betweenDevices = [
+  'my|meine[mr]|mon|ma|mi|mio|mia|mijn|meu|minha|the|der|dem|la|le|el|il|o|un',
+  'for|für|pour|para|per|voor|on|auf|sur|en|su|op|from|von|de|da|do|with|mit|using|via|t',
+  'mail|email|e|app|gerät|appareil|dispositivo|ios|courrier|correo|posta|correio|secure|5g|telekom|vodafone|orange|\\S*\\d\\S*',
+].join('|');
+/** Nothing but such words, and at least one device: with any other word it may be a sentence of somebody's own. */
+const written = `(?=.*(?:${devices}))(?:(?:${devices}|${betweenDevices})[\\s-]{1,3}){0,10}(?:${devices}|${betweenDevices})`;
+const link = '(?:\\s{0,2}[<([]?https?:\\S+)?';
 const mobileSignature = new RegExp(
   '^[\\s*]{0,4}(?:' +
     [
-      `sent (?:from|via|with|using) .{0,60}${device}.{0,60}`,
-      `(?:gesendet|versendet) (?:von|mit|über) .{0,60}${device}.{0,60}`,
-      `(?:diese nachricht wurde )?von (?:meinem|meiner|unterwegs) .{0,60}gesendet`,
-      `envoy[ée] (?:de|depuis|[àa] partir|avec) .{0,60}${device}.{0,60}`,
-      `enviad[oa] (?:desde|do|da|de|a partir) .{0,60}${device}.{0,60}`,
-      `inviato (?:da|dal|con|tramite) .{0,60}${device}.{0,60}`,
-      `(?:verstuurd|verzonden) (?:vanaf|via|met|vanuit) .{0,60}${device}.{0,60}`,
-      '(?:get|obten(?:ir|er|ha)|obter o|télécharge[rz]|descargar|ottieni|scarica|holen sie sich|laden sie|downloaden?) outlook .{0,80}',
-      'outlook (?:für|voor|for|pour|para|per) \\S{2,10} .{0,30}(?:beziehen|downloaden|herunterladen).{0,40}',
+      `(?:sent (?:from|via|with|using)|(?:gesendet|versendet) (?:von|mit|über)) ${written}`,
+      `(?:envoy[ée] (?:de|depuis|[àa] partir de|avec)|enviad[oa] (?:desde|do|da|de|a partir de)) ${written}`,
+      `(?:inviato (?:da|dal|con|tramite)|(?:verstuurd|verzonden) (?:vanaf|via|met|vanuit)) ${written}`,
+      `(?:diese nachricht wurde )?von (?:${written}|unterwegs) gesendet`,
+      `(?:get|obten(?:ir|er|ha)|obter o|télécharge[rz]|descargar|ottieni|scarica|holen sie sich|laden sie|downloaden?) outlook (?:for|für|pour|para|per|voor) (?:ios|android|mac|windows)${link}`,
+      `outlook (?:für|voor|for|pour|para|per) (?:ios|android|mac|windows)${link} (?:beziehen|downloaden|herunterladen)${link}`,
     ].join('|') +
     ')[\\s.*]{0,4}$',
   'iu',
@@ -208,9 +217,9 @@ export function isMobileSignature(text: string): boolean {
   return text.length <= markCharsMax && mobileSignature.test(text);
 }
 
-/** The ruler above the footer that list servers append (Mailman: 47 underscores). */
+/** The ruler above the footer that Mailman appends; Outlook's is shorter. */
 export function isListRuler(text: string): boolean {
-  return /^_{20,100}$/.test(text);
+  return /^_{47}$/.test(text);
 }
 
 /** Lines of dashes or underscores, which Outlook puts above its header block. */

@@ -7,8 +7,8 @@ import {
   isMobileSignature,
   isOriginalMark,
   isRuler,
+  isSignatureDelimiter,
   mayEndAttribution,
-  signatureLinesAfter,
 } from './quote-marks.ts';
 
 /** Nobody writes more than this in an answer; what is behind it is not looked at. UTF-16 units. */
@@ -17,7 +17,8 @@ const textCharsMax = 1_000_000;
 const htmlCharsMax = 5_000_000;
 /** No signature, blank lines included, is looked for further up than this. */
 const signatureReachMax = 50;
-/** Footers of list servers are shorter. */
+/** Signatures and the footers of list servers are shorter. */
+const signatureLinesMax = 15;
 const footerLinesMax = 8;
 /** Lines with a colon that are looked at closely, so that a body of nothing else stays cheap. */
 const triesMax = 3000;
@@ -106,7 +107,11 @@ function markSignature(lines: readonly BodyLine[], roles: Role[], start: number,
   const lowest = Math.max(start, end - signatureReachMax);
   for (let index = end - 1; index >= lowest; index--) {
     const text = lines[index]?.text ?? '';
-    const linesMax = start > 0 && isListRuler(text) ? footerLinesMax : signatureLinesAfter(text);
+    const linesMax = isSignatureDelimiter(text)
+      ? signatureLinesMax
+      : start > 0 && isListRuler(text)
+        ? footerLinesMax
+        : 0;
     if (linesMax > 0 && inkFrom(index) <= linesMax + 1) {
       for (let at = index; at < end; at++) if (roles[at] === 'own') roles[at] = 'signature';
       last = index - 1;
