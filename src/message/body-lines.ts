@@ -6,6 +6,8 @@ export type BodyLine = {
   text: string;
   /** How many quotes it stands in: `>` marks, or quoting elements. */
   quoteDepth: number;
+  /** How many of these are `>` marks, which people type as well. */
+  angles: number;
   /** What the markup says it is; plain text never has one. */
   mark: LineMark | null;
 };
@@ -189,7 +191,7 @@ function lineList(): {
       // The blank of a signature's delimiter (RFC 3676 §4.3) is what tells it from a ruler.
       const text = rest === '-- ' ? rest : rest.trimEnd();
       blanks = text === '' && mark !== 'original' ? blanks + 1 : 0;
-      if (blanks <= blankLinesMax) all.push({ text, quoteDepth: quoteDepth + marks, mark });
+      if (blanks <= blankLinesMax) all.push({ text, quoteDepth: quoteDepth + marks, angles: marks, mark });
     },
   };
 }

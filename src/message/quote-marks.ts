@@ -170,6 +170,12 @@ function attributionIn(text: string, wrapped: boolean): 'certain' | 'likely' | n
   return !wrapped && (isAddressed || (opener.test(text) && /\d/.test(text))) ? 'likely' : null;
 }
 
+/** Whether the line may be of an attribution, also in a language that we do not know: a year, an address, a verb. */
+export function mayBeOfAttribution(text: string): boolean {
+  const looked = text.slice(0, attributionCharsMax);
+  return /\d{4}/.test(looked) || address.test(looked) || verb.test(looked);
+}
+
 /** Ends in a colon, as every attribution does: the cheap question before the dear one. */
 export function mayEndAttribution(text: string): boolean {
   return /:[\s*]{0,4}$/.test(text.slice(-5));

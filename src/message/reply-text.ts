@@ -8,6 +8,7 @@ import {
   isOriginalMark,
   isRuler,
   isSignatureDelimiter,
+  mayBeOfAttribution,
   mayEndAttribution,
 } from './quote-marks.ts';
 
@@ -76,6 +77,7 @@ function rolesOf(lines: readonly BodyLine[]): Role[] {
     return line.mark === 'signature' ? 'signature' : 'own';
   });
   markAttributions(lines, roles);
+  unmarkOwnAngles(lines, roles);
   for (let start = 0; start < lines.length;) {
     let end = start;
     while (end < lines.length && roles[end] !== 'quote') end++;
@@ -94,6 +96,35 @@ function markAttributions(lines: readonly BodyLine[], roles: Role[]): void {
     if (nextInk(roles, index) !== 'quote') continue;
     const found = attributionEndingAt(lines, index);
     if (found !== null) roles.fill('quote', found.start, found.end + 1);
+  }
+}
+
+/** An attribution wraps over so many lines. */
+const wrappedLinesMax = 4;
+
+/**
+ * `> 100 pieces: 5 EUR` is no quote: lines with one `>` above every other quote, right under own words
+ * that introduce none. Mail programs leave a blank line there, or write an attribution.
+ */
+function unmarkOwnAngles(lines: readonly BodyLine[], roles: Role[]): void {
+  let end = 0;
+  for (let start = nextQuote(); start > 0 && isTyped(start); start = nextQuote())
+    roles.fill('own', start, end);
+
+  function nextQuote(): number {
+    const start = roles.indexOf('quote', end);
+    end = start;
+    while (end < lines.length && roles[end] === 'quote') end++;
+    return start;
+  }
+
+  function isTyped(start: number): boolean {
+    const above = lines.slice(Math.max(0, start - wrappedLinesMax), start);
+    return (
+      roles[start - 1] === 'own' &&
+      lines.slice(start, end).every((line) => line.angles === 1 && line.quoteDepth === 1) &&
+      !above.some(({ text }) => mayBeOfAttribution(text))
+    );
   }
 }
 
