@@ -45,13 +45,16 @@ export function decodeBytes(bytes: Uint8Array, charset: string | null): string {
  * white space become one blank, at most `charsMax` UTF-16 units, no half of a surrogate pair.
  */
 export function cleanLine(text: string, charsMax: number): string {
-  const line = cut(text, charsMax);
+  const line = cut(text, charsMax).toWellFormed();
   return /\p{Cc}|[\u2028\u2029]|\s{2}|^\s|\s$/u.test(line) ? line.replace(/[\p{Cc}\s]+/gu, ' ').trim() : line;
 }
 
-/** `text` without NUL, which PostgreSQL can not store, and at most `charsMax` UTF-16 units of it. */
+/**
+ * `text` without what PostgreSQL can not store, NUL and halves of surrogate pairs (the MIME parser gives
+ * both), and at most `charsMax` UTF-16 units of it.
+ */
 export function cleanBody(text: string, charsMax: number): string {
-  const kept = cut(text, charsMax);
+  const kept = cut(text, charsMax).toWellFormed();
   return kept.includes('\0') ? kept.replaceAll('\0', '') : kept;
 }
 

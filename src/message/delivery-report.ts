@@ -1,4 +1,5 @@
 import { canonicalAddress } from './addresses.ts';
+import { cleanBody, cleanLine } from './charset.ts';
 import { readHeader } from './header.ts';
 
 /** What a delivery report (RFC 3464) says of a message that somebody sent. */
@@ -21,6 +22,8 @@ export type ReportedRecipient = {
 
 const actions = new Set(['failed', 'delayed', 'delivered', 'relayed', 'expanded']);
 
+/** More than a report on a thousand recipients has. */
+const statusCharsMax = 1_000_000;
 /** Longest text of another system that is kept. */
 const wordsCharsMax = 500;
 
@@ -34,7 +37,9 @@ export function readDeliveryReport(
 ): DeliveryReport | null {
   const status = parts.find((part) => part.type === 'message/delivery-status');
   if (status === undefined) return null;
-  const recipients = groupsOf(status.content.toString('utf8')).flatMap(recipientOf);
+  const recipients = groupsOf(cleanBody(status.content.toString('utf8'), statusCharsMax)).flatMap(
+    recipientOf,
+  );
   if (recipients.length === 0) return null;
   const originals = parts.filter(
     (part) => part.type === 'message/rfc822' || part.type === 'text/rfc822-headers',
@@ -67,9 +72,13 @@ function recipientOf(fields: Map<string, string>): ReportedRecipient[] {
       address: canonicalAddress(named),
       action: action as ReportedRecipient['action'],
       status: /\b[245]\.\d{1,3}\.\d{1,3}\b/.exec(fields.get('status') ?? '')?.[0] ?? null,
-      words: afterType(fields.get('diagnostic-code'))?.slice(0, wordsCharsMax) ?? null,
+      words: wordsOf(afterType(fields.get('diagnostic-code'))),
     },
   ];
+}
+
+function wordsOf(text: string | null): string | null {
+  return text === null ? null : cleanLine(text, wordsCharsMax) || null;
 }
 
 /** `rfc822; ann@customer.example` without the type in front (RFC 3464 §2.1.2). */

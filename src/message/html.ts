@@ -1,7 +1,7 @@
 import { convert } from 'html-to-text';
 import sanitize from 'sanitize-html';
 import { htmlLines, joinLines } from './body-lines.ts';
-import { cut } from './charset.ts';
+import { cleanBody, cut } from './charset.ts';
 import { isNestedDeeper } from './html-tokens.ts';
 
 /** HTML that is shown; what is behind it is not. UTF-16 units. */
@@ -24,7 +24,7 @@ const convertCharsMax = 500_000;
  * Some 150 ms for a megabyte: for large input call it in the worker (parse.ts).
  */
 export function sanitiseHtml(html: string): string {
-  const input = cut(html, htmlCharsMax).replaceAll('\0', '');
+  const input = cleanBody(html, htmlCharsMax);
   if (isNestedDeeper(input, depthMax)) return `<pre>${escapeHtml(linesOf(input))}</pre>`;
   return wellCut(sanitize(input, options));
 }
@@ -34,7 +34,7 @@ export function sanitiseHtml(html: string): string {
  * trusted to end well (it throws at deep nesting), else by our own reading of the lines.
  */
 export function htmlToPlainText(html: string): string {
-  const input = cut(html, htmlCharsMax).replaceAll('\0', '');
+  const input = cleanBody(html, htmlCharsMax);
   if (input.length > convertCharsMax || isNestedDeeper(input, depthMax)) return linesOf(input);
   try {
     return convert(input, {

@@ -81,9 +81,10 @@ export async function parseBody(raw: Buffer, header: MessageHeader): Promise<Par
 export function roughBody(raw: Buffer, partial: string): ParsedBody {
   const rough = readRoughText(raw);
   const fromHtml = rough.plain.trim() === '' && rough.html !== null;
-  const text = fromHtml ? joinLines(htmlLines(rough.html ?? '', () => false)) : rough.plain;
+  const written = fromHtml ? joinLines(htmlLines(rough.html ?? '', () => false)) : rough.plain;
+  const text = cleanBody(written, textCharsMax);
   return {
-    text: cleanBody(text, textCharsMax),
+    text,
     html: null,
     replyText: replyText({ text, html: null }),
     attachments: [],
@@ -180,7 +181,7 @@ function attachment(file: File, n: number, shown: ReadonlySet<string>): ParsedAt
   const { stream, content } = file;
   const written = stream.contentType.trim().toLowerCase();
   const type = /^[\w.+-]{1,100}\/[\w.+-]{1,100}$/.test(written) ? written : 'application/octet-stream';
-  const contentId = (stream.cid ?? '').replace(/[<>\s\0]/g, '') || null;
+  const contentId = (stream.cid ?? '').replace(/[<>\s\0]/g, '').toWellFormed() || null;
   const subject = type === 'message/rfc822' ? readHeader(content).subject : null;
   return {
     n,

@@ -43,10 +43,12 @@ describe('charsets', () => {
     assert.equal(cleanLine('a\u0000b\r\n\tc  d\u0085 ', 100), 'a b c d');
     assert.equal(cleanLine('abc', 2), 'ab');
     assert.equal(cleanLine('a b', 100), 'a b');
+    assert.equal(cleanLine('a\ud800', 100), 'a\ufffd');
   });
 
   test('bodies lose NUL alone, and are not cut inside a character', () => {
     assert.equal(cleanBody('a\u0000\tb\n', 100), 'a\tb\n');
+    assert.equal(cleanBody('\udc00a', 100), '\ufffda');
     assert.equal(cut('a😀', 2), 'a');
     assert.equal(cut('a😀', 3), 'a😀');
   });

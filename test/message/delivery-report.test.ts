@@ -42,6 +42,15 @@ const cases: { name: string; fields: string; expected: unknown }[] = [
       { address: 'b@x.example', action: 'failed', status: '5.0.0', words: null },
     ],
   },
+  {
+    name: 'NUL and control characters, and a character at the cut',
+    fields:
+      'R: x\n\nFinal-Recipient: rfc822; a\0@x.example\nAction: failed\nStatus: 5.1.1\0\n' +
+      `Diagnostic-Code: smtp; 550 a\0b\u0007c ${'d'.repeat(490)}😀\n`,
+    expected: [
+      { address: 'a@x.example', action: 'failed', status: '5.1.1', words: `550 ab c ${'d'.repeat(490)}` },
+    ],
+  },
 ];
 
 for (const { name, fields, expected } of cases) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, test } from 'node:test';
 import { readHeader } from '../../src/message/header.ts';
-import { parseBody, type ParsedBody } from '../../src/message/mime.ts';
+import { parseBody, type ParsedBody, roughBody } from '../../src/message/mime.ts';
 import { multipart, rawMessage } from '../fixtures/message/raw.ts';
 
 const parse = (raw: Buffer): Promise<ParsedBody> => parseBody(raw, readHeader(raw));
@@ -216,6 +216,42 @@ describe('the body of a message', () => {
       ],
     );
     assert.match(body.attachments[0]?.content.toString() ?? '', /Status: 5\.1\.1/);
+  });
+
+  test('PostgreSQL can store every string: no NUL, no half of a surrogate pair', async () => {
+    const written = Buffer.from('a\0\ud800b', 'utf16le').toString('base64');
+    const type = (subtype: string) => [
+      `Content-Type: text/${subtype}; charset=utf-16le`,
+      'Content-Transfer-Encoding: base64',
+      '',
+    ];
+    const odd = '%61%00%00%D8%62%00';
+    const raws = [
+      rawMessage(...type('plain'), written),
+      rawMessage(...type('html'), written),
+      rawMessage('Content-Type: text/html', '', 'a&#0;&#xd800;b&#xdc00;<p title="&#xd800;">&#0;</p>'),
+      rawMessage('', 'a\0b'),
+      multipart(
+        'mixed',
+        ['', 'x'],
+        [
+          'Content-Type: image/png',
+          `Content-Disposition: attachment; filename*=utf-16le''${odd}`,
+          'Content-ID: <a\0=?utf-16le?b?ANg=?=>',
+          '',
+          'x',
+        ],
+        ['Content-Type: image/png; name="=?utf-16le?b?ANg=?=\0.png"', '', 'x'],
+      ),
+    ];
+    for (const raw of raws) {
+      for (const body of [await parse(raw), roughBody(raw, 'parse_failed')]) {
+        const strings = [body.text, body.html ?? '', body.replyText];
+        for (const { name, contentId, type } of body.attachments) strings.push(name, contentId ?? '', type);
+        for (const text of strings)
+          assert.ok(text.isWellFormed() && !text.includes('\0'), JSON.stringify(text));
+      }
+    }
   });
 
   test('a message of 200 levels is whole', async () => {
