@@ -114,10 +114,14 @@ create table mailboxes (
   id text collate "C" primary key,
   provider text not null check (provider in ('gmail', 'outlook', 'imap', 'sandbox')),
   address text not null,                        -- from the identity token, as written (C2)
-  canonical text collate "C" not null unique,   -- own form
+  canonical text collate "C" not null,          -- own form
   login text not null,                          -- what XOAUTH2 or LOGIN names; for Microsoft the UPN
   identity_key text collate "C",                -- Google sub, Microsoft tid:oid; null for passwords
   servers jsonb,                                -- imap and smtp host, port, security of a generic mailbox
+  -- Whose it is at the provider; by password: that address of that user of that IMAP server. Not the
+  -- address alone: whoever names a server of their own could keep an address from its owner.
+  account text collate "C" not null generated always as (coalesce(identity_key, lower(
+    canonical || ' ' || login || ' ' || coalesce(servers #>> '{imap,host}', '') || ' ' || coalesce(servers #>> '{imap,port}', '')))) stored,
   credential_kind text check (credential_kind in ('oauth', 'password')),
   credential_sealed text,                       -- refresh token or password; null once erased (C7)
   access_token_sealed text,
@@ -136,9 +140,9 @@ create table mailboxes (
   sent_looked_at timestamptz,                   -- when the Sent folder was last looked at, to its end
   node_id text collate "C",                     -- the node whose listener has it; free when that node is gone
   created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now()
+  updated_at timestamptz not null default now(),
+  unique (provider, account)
 );
-create index mailboxes_by_identity on mailboxes (identity_key) where identity_key is not null;
 
 -- The nodes that listen to mailboxes. A mailbox is leased to a node for as long as the node is seen:
 -- one row to prolong, however many mailboxes.

@@ -28,7 +28,7 @@ export function addConnections(api: Api, deps: ApiDeps): void {
       if (connection === undefined) throw new Error('a connection that was made is not there');
       return c.json(shownConnection(connection), done.created ? 201 : 200);
     },
-    ['not_available', 'wrong_identity', ...loginProblems],
+    ['not_available', ...loginProblems],
   );
   addRoute(api, getRoute, async (c) => {
     const { sid, uid } = c.req.valid('param');
@@ -90,13 +90,9 @@ async function connect(
   switch (result.outcome) {
     case 'connected':
       return result;
-    case 'wrong_identity':
-      throw new ApiError(
-        'wrong_identity',
-        'Others are connected to this address by another account or server.',
-      );
     case 'not_a_member':
       throw notFound('user');
+    case 'wrong_identity':
     case 'permission_missing':
     case 'link_used':
       throw new Error(`a password came to ${result.outcome}`);

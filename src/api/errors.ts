@@ -22,7 +22,6 @@ export const problems = {
     status: 409,
     title: 'The user has no mailbox connected, and individual mail goes through it',
   },
-  wrong_identity: { status: 409, title: 'Others are connected to this address by another account' },
   too_late: { status: 409, title: 'It cannot be cancelled any more' },
   idempotency_key_reused: { status: 409, title: 'This Idempotency-Key came with another body before' },
   body_too_large: { status: 413, title: 'The body is too large' },

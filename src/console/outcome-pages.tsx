@@ -18,7 +18,6 @@ const outcomes = {
   address_unverified: { status: 403, tone: 'bad', retry: true },
   wrong_identity: { status: 409, tone: 'still', retry: true },
   same_address: { status: 409, tone: 'still', retry: true },
-  address_taken: { status: 409, tone: 'bad', retry: true },
   unavailable: { status: 503, tone: 'bad', retry: true },
   failed: { status: 502, tone: 'bad', retry: true },
   operator: { status: 500, tone: 'bad' },
@@ -105,7 +104,6 @@ export function resultPage(result: ConnectResult, around: Around): Page {
       return connectedPage(result, around.link);
     case 'wrong_identity': {
       const { expected, given } = result;
-      if (expected === null) return outcomePage('address_taken', around, { given });
       const isSame = expected.toLowerCase() === given.toLowerCase();
       return outcomePage(isSame ? 'same_address' : 'wrong_identity', around, { expected, given });
     }

@@ -155,11 +155,6 @@ const english = {
     'You signed in as {given}, with another account than the connected one of that address. Nothing was changed.',
   'same_address.next':
     'Try again with the account that you connected before. To move to the new one, choose to change your e-mail where you came from.',
-  'address_taken.title': 'This address is connected by another account',
-  'address_taken.text':
-    'Others are connected to {given} by another account or another server. Nothing was changed.',
-  'address_taken.next':
-    'Sign in with the account that they use, or ask your administrator to disconnect it first.',
 
   'unavailable.title': '{provider} cannot be reached',
   'unavailable.text':

@@ -57,8 +57,8 @@ export type ConnectRequest = Member & {
 /** What came of it. Only `connected` changed anything, but that `permission_missing` may wait (C1). */
 export type ConnectResult =
   | { outcome: 'connected'; connectionId: ConnectionId; address: string; created: boolean }
-  /** C2, C4. `expected` null: others are connected to that address by another account. */
-  | { outcome: 'wrong_identity'; expected: string | null; given: string }
+  /** C2. */
+  | { outcome: 'wrong_identity'; expected: string; given: string }
   /** The person unticked these scopes. */
   | { outcome: 'permission_missing'; scopes: string[] }
   | { outcome: 'not_a_member' }
@@ -191,12 +191,7 @@ async function settle(secretBox: SecretBox, tx: Db, request: ConnectRequest, pro
   if (!(await lockMembership(tx, request))) return nothing({ outcome: 'not_a_member' });
   const active = await findActiveConnection(tx, request);
   const target = await lockMailboxes(tx, proof.mailbox, active);
-  const meeting = meet({
-    proven: proof.mailbox,
-    current: currentOf(active),
-    target,
-    replace: request.replace,
-  });
+  const meeting = meet({ current: currentOf(active), target, replace: request.replace });
   const { address, provider } = proof.mailbox;
   if (meeting.step === 'refuse') {
     return nothing({ outcome: 'wrong_identity', expected: meeting.expected, given: address });

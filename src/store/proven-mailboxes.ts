@@ -24,48 +24,53 @@ export type ProvenMailbox = {
 /** A mailbox whose row is locked. */
 export type LockedMailbox = {
   id: MailboxId;
-  provider: ProviderName;
-  identityKey: string | null;
-  login: string;
-  servers: Mailbox['servers'];
   state: MailboxState;
+  /** False: the user's own, by password, that the login leads to at another host or by another login. */
+  isSameAccount: boolean;
   /** Somebody else than the user is connected to it, or the user in another sub-account. */
   activeElsewhere: boolean;
 };
 
 /**
  * Locks the mailbox that a login leads to and the one that the user is connected to, against each
- * other and against filing. Answers the former: the one of the same identity, whose address may have
- * changed at the provider, else the one of the same address.
+ * other and against filing. Answers the former: the one of the same account, whose address may have
+ * changed at the provider; else the user's own of the same address that has moved to another host,
+ * where nobody else is connected to it.
  */
 export async function lockMailboxes(
   db: Db,
   proven: ProvenMailbox,
   active: ActiveConnection | null,
 ): Promise<LockedMailbox | null> {
+  const { provider, identityKey, login, servers } = proven;
+  const canonical = canonicalOwnAddress(proven.address);
   const wanted = {
-    canonical: canonicalOwnAddress(proven.address),
-    provider: proven.provider,
-    identityKey: proven.identityKey,
+    canonical,
+    provider,
+    identityKey,
+    // As the column `account` is generated.
+    loginText: `${canonical} ${login} ${servers?.imap.host ?? ''} ${servers?.imap.port ?? ''}`,
     connectedTo: active?.mailboxId ?? null,
     connectionId: active?.id ?? null,
   };
+  const ofAccount = `m.provider = :provider and m.account = coalesce(:identityKey::text, lower(:loginText::text))`;
   await run(
     db,
-    `select from mailboxes where canonical = :canonical or id = :connectedTo
-         or (identity_key = :identityKey and provider = :provider) order by id for update`,
+    `select from mailboxes m where m.id = :connectedTo or (${ofAccount}) order by id for update`,
     wanted,
   );
   // A statement of its own: one that waited for a lock still sees what was true before it waited.
   const [target] = await rows<LockedMailbox>(
     db,
-    `select m.id, m.provider, m.identity_key as "identityKey", m.login, m.servers, m.state,
-            exists (select from connections c where c.mailbox_id = m.id and c.ended_at is null
-                       and c.id is distinct from :connectionId) as "activeElsewhere"
-       from mailboxes m
-      where m.canonical = :canonical or (m.identity_key = :identityKey and m.provider = :provider)
-      order by (m.identity_key is not distinct from :identityKey and m.provider = :provider) desc, m.canonical = :canonical desc
-      limit 1`,
+    `select * from (
+       select m.id, m.state, (${ofAccount}) as "isSameAccount",
+              exists (select from connections c where c.mailbox_id = m.id and c.ended_at is null
+                         and c.id is distinct from :connectionId) as "activeElsewhere"
+         from mailboxes m
+        where (${ofAccount})
+           or (m.id = :connectedTo and m.canonical = :canonical and m.identity_key is null and :identityKey::text is null)) t
+      where "isSameAccount" or not "activeElsewhere"
+      order by "isSameAccount" desc limit 1`,
     wanted,
   );
   return target ?? null;
@@ -91,7 +96,7 @@ export async function saveMailbox(
       db,
       `insert into mailboxes (id, provider, address, canonical, login, identity_key, servers, credential_kind, scopes, state)
        values (:id, :provider, :address, :canonical, :login, :identityKey, :servers::jsonb, :credentialKind, :scopes, 'connecting')
-       on conflict (canonical) do nothing returning id`,
+       on conflict (provider, account) do nothing returning id`,
       { ...values, id: newId('mbx') },
     );
     if (made === undefined) throw new Overtaken('the mailbox was made by somebody else');
@@ -100,12 +105,9 @@ export async function saveMailbox(
   const { id } = over.target;
   await run(
     db,
-    `update mailboxes m set provider = :provider, login = :login, identity_key = :identityKey,
-            servers = :servers::jsonb, credential_kind = :credentialKind, scopes = :scopes, updated_at = now(),
-            address = case when f.free then :address else m.address end,
-            canonical = case when f.free then :canonical else m.canonical end
-       from (select not exists (select from mailboxes where canonical = :canonical and id <> :id) as free) f
-      where m.id = :id`,
+    `update mailboxes set address = :address, canonical = :canonical, login = :login, servers = :servers::jsonb,
+            scopes = :scopes, updated_at = now()
+      where id = :id`,
     { ...values, id },
   );
   if (over.startsAnew) {
@@ -153,7 +155,7 @@ export async function hasCredentialOf(
 ): Promise<boolean> {
   const found = await rows(
     db,
-    `select 1 from mailboxes where identity_key = :identityKey and provider = :provider
+    `select 1 from mailboxes where account = :identityKey and provider = :provider
         and credential_sealed is not null limit 1`,
     account,
   );

@@ -143,11 +143,34 @@ describe('connections by API', () => {
     assert.equal((await t.call('GET', path)).body['email'], 'ann@home.example');
   });
 
-  test('C4 an address that others hold by another server is not taken over', async () => {
-    await put(body(await host()), '/v1/sub-accounts/s2/users/ann/connection');
-    const answer = await put(body(await host()), '/v1/sub-accounts/s1/users/ben/connection');
-    assert.equal(answer.status, 409);
-    refused(answer, 'wrong_identity');
+  test('C4 a password keeps nobody from an address, and joins nobody: not another server, login or provider', async () => {
+    await world.sql('truncate mailboxes cascade');
+    const servers = await host();
+    const ben = '/v1/sub-accounts/s1/users/ben/connection';
+    assert.equal((await put(body(servers), '/v1/sub-accounts/s2/users/ann/connection')).status, 201);
+    const other = { auth: { kind: 'password', username: 'eve', password: 'pw-right' } };
+    assert.equal((await put(body(servers, other), ben)).status, 201);
+    assert.equal((await put(body(await host()), ben)).status, 200, 'the address moves to another host');
+    const request = { subAccountId: 's1', userId: 'ann', replace: false, linkId: null };
+    for (const provider of ['gmail', 'outlook'] as const) {
+      const grant = grantOf('ann@company.example');
+      const result = await world.connecting.connectWithGrant({ ...request, provider, grant, replace: true });
+      assert.equal(result.outcome, 'connected');
+    }
+    assert.deepEqual(
+      await world.sql(
+        `select m.provider, m.login, m.servers #>> '{imap,port}' = '${servers.imap.port}' as first, c.sub_account_id || ' ' || c.user_id as who
+           from mailboxes m join connections c on c.mailbox_id = m.id order by c.id`,
+      ),
+      [
+        { provider: 'imap', login: 'ann', first: true, who: 's2 ann' },
+        { provider: 'imap', login: 'ann', first: false, who: 's1 ben' },
+        { provider: 'gmail', login: 'ann@company.example', first: null, who: 's1 ann' },
+        { provider: 'outlook', login: 'ann@company.example', first: null, who: 's1 ann' },
+      ],
+    );
+    assert.equal((await put(body(servers), ben)).status, 201, 'C4 the same login at the same server joins');
+    assert.equal((await world.sql('select 1 from mailboxes')).length, 4);
   });
 
   test('OAuth 2 at a generic host is not available yet', async () => {
