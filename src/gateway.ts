@@ -134,12 +134,11 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
   defer(() => connecting.stop());
   const doors = await openDoors(config, defer, {
     ...common,
-    disconnect: async (which) => void (await connecting.disconnect(which)),
+    ...connecting,
     wakeSender: () => sender.wake(),
     netGuard,
     dispatcher,
     eventSignal,
-    connectWithPassword: (request) => connecting.connectWithPassword(request),
     connecting,
     offered: providers.offered,
   });

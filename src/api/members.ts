@@ -26,8 +26,8 @@ export function addMembers(api: Api, deps: ApiDeps): void {
     const { sid, uid } = c.req.valid('param');
     const membership = { subAccountId: sid, userId: uid };
     if ((await findMember(deps.db, membership)) === undefined) throw notFound('user');
-    await deps.disconnect(membership);
-    if (!(await deps.db.transaction((tx) => leaveSubAccount(tx, membership)))) throw notFound('user');
+    if (!(await deps.disconnectBefore(membership, (tx) => leaveSubAccount(tx, membership))))
+      throw notFound('user');
     return c.body(null, 204);
   });
   addRoute(api, listRoute, async (c) => {

@@ -24,12 +24,10 @@ export type ApiDeps = {
   secretBox: SecretBox;
   clock: Clock;
   log: Log;
-  /**
-   * Ends connections properly (C7: state, events, grant and credential of a mailbox that has none
-   * left) before the user, membership or sub-account that they belong to goes. At least one of the
-   * two is given; both together mean one user in one sub-account.
-   */
-  disconnect(which: { subAccountId?: string; userId?: string }): Promise<void>;
+  /** Ends connections properly (C7: state, events, grant and credential of a mailbox that has none left). */
+  disconnect: Connecting['disconnect'];
+  /** The same before the user, membership or sub-account that they belong to goes. */
+  disconnectBefore: Connecting['disconnectBefore'];
   /** Connects a generic mailbox (C3), after its login is proven. */
   connectWithPassword: Connecting['connectWithPassword'];
   /** The providers that are configured. */

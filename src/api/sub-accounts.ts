@@ -41,8 +41,8 @@ export function addSubAccounts(api: Api, deps: ApiDeps): void {
       if (c.var.key.subAccountId !== null) {
         throw new ApiError('sub_account_key', 'Only a key for all sub-accounts erases one.');
       }
-      await deps.disconnect({ subAccountId: sid });
-      if (!(await deleteSubAccount(deps.db, sid))) throw notFound('sub-account');
+      if (!(await deps.disconnectBefore({ subAccountId: sid }, (tx) => deleteSubAccount(tx, sid))))
+        throw notFound('sub-account');
       return c.body(null, 204);
     },
     ['sub_account_key'],

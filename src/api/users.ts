@@ -38,8 +38,11 @@ export function addUsers(api: Api, deps: ApiDeps): void {
     async (c) => {
       const { uid } = c.req.valid('param');
       await deps.db.transaction((tx) => requireChangeable(tx, c.var.key, uid));
-      await deps.disconnect({ userId: uid });
-      if (!(await deps.db.transaction((tx) => deleteUser(tx, uid)))) throw notFound('user');
+      const deleted = await deps.disconnectBefore({ userId: uid }, async (tx) => {
+        await requireChangeable(tx, c.var.key, uid);
+        return deleteUser(tx, uid);
+      });
+      if (!deleted) throw notFound('user');
       return c.body(null, 204);
     },
     ['shared_user'],

@@ -121,7 +121,8 @@ async function notGiven(page: ConnectPage, redirect: Redirect, name: OutcomeName
   page.log.info({ link: linkId, provider: one.provider.name, outcome: name }, 'connect page');
   if (name === 'admin_consent_required') {
     const request = { subAccountId, userId, replace, linkId };
-    await page.connecting.waitForAdministrator({ ...request, provider: one.provider.name });
+    const waiting = await page.connecting.waitForAdministrator({ ...request, provider: one.provider.name });
+    if (waiting !== 'waits') return outcomePage(waiting, { ...around, retryUrl: null });
   }
   // At Microsoft a refusal is also what turning back from "Need admin approval" looks like.
   const asks = name === 'admin_consent_required' || name === 'refused';

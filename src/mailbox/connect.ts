@@ -5,7 +5,7 @@ import type { NetGuard } from '../lib/net-guard.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { Grant, OAuthClient } from '../provider/oauth.ts';
 import type { Provider, ProviderName } from '../provider/providers.ts';
-import { useConnectLink } from '../store/connect-links.ts';
+import { findConnectLink, useConnectLink } from '../store/connect-links.ts';
 import { setMailboxState } from '../store/connections.ts';
 import type { Db } from '../store/database.ts';
 import {
@@ -14,11 +14,12 @@ import {
   findActiveMembers,
   inLifecycle,
   lockMembership,
+  lockWhose,
   openConnection,
   openWaitingConnection,
   renewConnection,
 } from '../store/lifecycle.ts';
-import type { ActiveConnection, Member, Orphan } from '../store/lifecycle.ts';
+import type { ActiveConnection, Member, Orphan, Whose } from '../store/lifecycle.ts';
 import { credentialContext } from '../store/mailboxes.ts';
 import { lockMailboxes, saveCredential, saveMailbox } from '../store/proven-mailboxes.ts';
 import type { ProvenMailbox } from '../store/proven-mailboxes.ts';
@@ -27,6 +28,7 @@ import { meet } from './identity.ts';
 import { proveLogin } from './prove.ts';
 import type { PasswordLogin, ProveSmtpLogin } from './prove.ts';
 import { createRevocations } from './revocation.ts';
+import type { Revocations } from './revocation.ts';
 
 /** A provider that people can connect at; `oauth` null: by password. */
 export type OfferedProvider = { provider: Provider; oauth: OAuthClient | null };
@@ -65,6 +67,9 @@ export type ConnectResult =
   /** Another tab was first. */
   | { outcome: 'link_used' };
 
+/** What a consent that lacks something came to. */
+type Waiting = 'waits' | 'not_a_member' | 'link_used';
+
 /** Connecting and disconnecting (C): each one transaction; what is left to do outside follows its commit. */
 export type Connecting = {
   /** With what a consent gave. */
@@ -76,9 +81,14 @@ export type Connecting = {
     request: ConnectRequest & { address: string; login: PasswordLogin },
   ): Promise<ConnectResult>;
   /** Microsoft wants an administrator first: the connection waits for that, in its own state (C1). */
-  waitForAdministrator(request: ConnectRequest & { provider: ProviderName }): Promise<void>;
+  waitForAdministrator(request: ConnectRequest & { provider: ProviderName }): Promise<Waiting>;
   /** C7. How many connections were ended: of a user, of a sub-account, or of a user in one. */
-  disconnect(which: { subAccountId?: string; userId?: string }): Promise<number>;
+  disconnect(which: Whose): Promise<number>;
+  /**
+   * Disconnects, and runs `remove` in a transaction in which nobody of them can connect: a consent
+   * that comes back at that moment is ended like the others, or finds no member any more.
+   */
+  disconnectBefore<T>(which: Whose, remove: (tx: Db) => Promise<T>): Promise<T>;
   /** Lets grants that are being revoked be revoked, without further tries. */
   stop(): Promise<void>;
 };
@@ -88,16 +98,10 @@ export function createConnecting(deps: ConnectDeps): Connecting {
   const oauthOf = (name: ProviderName) => deps.offered.get(name)?.oauth ?? null;
   const revocations = createRevocations({ ...deps, oauthOf });
 
-  /** After the commit: the publisher, the listeners, and the grant of a mailbox that nobody uses any more. */
-  const followUp = (mailboxes: readonly MailboxId[], orphan: Orphan | null) => {
-    deps.wakePublisher();
-    for (const id of mailboxes) deps.wakeMailbox(id);
-    if (orphan === null || orphan.credentialKind !== 'oauth') return;
-    const { credentialSealed, identityKey, provider, mailboxId } = orphan;
-    if (credentialSealed === null || identityKey === null) return;
-    const refreshToken = deps.secretBox.open(credentialSealed, credentialContext(mailboxId));
-    revocations.add({ provider, identityKey, refreshToken });
-  };
+  const followUp = (mailboxes: readonly MailboxId[], orphan: Orphan | null) =>
+    afterCommit(deps, revocations, mailboxes, orphan);
+
+  const followUpEnd = ({ mailboxId, orphan }: End) => followUp(mailboxId === null ? [] : [mailboxId], orphan);
 
   const connect = async (request: ConnectRequest, proof: Proof): Promise<ConnectResult> => {
     const { result, mailboxes, orphan } = await inLifecycle(db, (tx) =>
@@ -108,15 +112,28 @@ export function createConnecting(deps: ConnectDeps): Connecting {
     return result;
   };
 
+  const disconnect = async (which: Whose): Promise<number> => {
+    // Nobody named would mean everybody.
+    if (which.subAccountId === undefined && which.userId === undefined) throw new Error('disconnect whom?');
+    let ended = 0;
+    for (const member of await findActiveMembers(db, which)) {
+      const done = await inLifecycle(db, (tx) => end(tx, member));
+      if (done === null) continue;
+      ended += 1;
+      followUpEnd(done);
+    }
+    return ended;
+  };
+
   return {
     async connectWithGrant(request) {
       const { provider, grant } = request;
       if (grant.missingScopes.length > 0) {
         const reason = grant.missingScopes.join(' ');
-        const waits = await wait(deps, request, { provider, state: 'permission_missing', reason });
-        return waits
+        const waiting = await wait(deps, request, { provider, state: 'permission_missing', reason });
+        return waiting === 'waits'
           ? { outcome: 'permission_missing', scopes: grant.missingScopes }
-          : { outcome: 'not_a_member' };
+          : { outcome: waiting };
       }
       const result = await connect(request, proofOfGrant(provider, grant));
       // Nobody is going to use it: a consent of the wrong account must not live on at the provider.
@@ -127,27 +144,37 @@ export function createConnecting(deps: ConnectDeps): Connecting {
       await proveLogin(deps, request.login);
       return connect(request, proofOfPassword(request.address, request.login));
     },
-    async waitForAdministrator(request) {
-      await wait(deps, request, {
-        provider: request.provider,
-        state: 'admin_consent_required',
-        reason: null,
+    waitForAdministrator: (request) =>
+      wait(deps, request, { provider: request.provider, state: 'admin_consent_required', reason: null }),
+    disconnect,
+    async disconnectBefore(which, remove) {
+      // First one by one: what is locked below is held for the few that came in between, and no longer.
+      await disconnect(which);
+      const { result, ends } = await inLifecycle(db, async (tx) => {
+        const ends = await endLast(tx, which);
+        return { result: await remove(tx), ends };
       });
-    },
-    async disconnect(which) {
-      // Nobody named would mean everybody.
-      if (which.subAccountId === undefined && which.userId === undefined) throw new Error('disconnect whom?');
-      let ended = 0;
-      for (const member of await findActiveMembers(db, which)) {
-        const done = await inLifecycle(db, (tx) => end(tx, member));
-        if (done === null) continue;
-        ended += 1;
-        followUp(done.mailboxId === null ? [] : [done.mailboxId], done.orphan);
-      }
-      return ended;
+      for (const done of ends) followUpEnd(done);
+      return result;
     },
     stop: () => revocations.stop(),
   };
+}
+
+/** The publisher, the listeners, and the grant of a mailbox that nobody uses any more. */
+function afterCommit(
+  deps: ConnectDeps,
+  revocations: Revocations,
+  mailboxes: readonly MailboxId[],
+  orphan: Orphan | null,
+): void {
+  deps.wakePublisher();
+  for (const id of mailboxes) deps.wakeMailbox(id);
+  if (orphan === null || orphan.credentialKind !== 'oauth') return;
+  const { credentialSealed, identityKey, provider, mailboxId } = orphan;
+  if (credentialSealed === null || identityKey === null) return;
+  const refreshToken = deps.secretBox.open(credentialSealed, credentialContext(mailboxId));
+  revocations.add({ provider, identityKey, refreshToken });
 }
 
 /** What a login brought: the mailbox that it opens, and the credential, not sealed yet. */
@@ -241,7 +268,6 @@ function sealed(secretBox: SecretBox, mailboxId: MailboxId, proof: Proof) {
 /**
  * A consent that lacks something. A connection that works goes on untouched (C6); one that waits
  * already, or has lost its consent, says what is wanted now; otherwise there is a new one that waits.
- * False: no member.
  */
 async function wait(
   deps: ConnectDeps,
@@ -251,18 +277,20 @@ async function wait(
     state: 'admin_consent_required' | 'permission_missing';
     reason: string | null;
   },
-): Promise<boolean> {
-  const isMember = await inLifecycle(deps.db, async (tx) => {
-    if (!(await lockMembership(tx, request))) return false;
+): Promise<Waiting> {
+  const waiting = await inLifecycle(deps.db, async (tx): Promise<Waiting> => {
+    if (!(await lockMembership(tx, request))) return 'not_a_member';
+    const link = request.linkId === null ? null : await findConnectLink(tx, { id: request.linkId });
+    if (link?.status === 'used') return 'link_used';
     const active = await findActiveConnection(tx, request);
     if (active === null || mayWait(active, request, for_.provider)) {
       const { subAccountId, userId } = request;
       await openWaitingConnection(tx, { subAccountId, userId, ...for_, active });
     }
-    return true;
+    return 'waits';
   });
   deps.wakePublisher();
-  return isMember;
+  return waiting;
 }
 
 function mayWait(active: ActiveConnection, request: ConnectRequest, provider: ProviderName): boolean {
@@ -273,11 +301,21 @@ function mayWait(active: ActiveConnection, request: ConnectRequest, provider: Pr
   return isStopped && active.provider === provider && !request.replace;
 }
 
+/** Ends what was connected in the last moment, in the transaction in which nobody connects any more. */
+async function endLast(tx: Db, which: Whose): Promise<End[]> {
+  await lockWhose(tx, which);
+  const ends: End[] = [];
+  for (const member of await findActiveMembers(tx, which)) {
+    const done = await end(tx, member);
+    if (done !== null) ends.push(done);
+  }
+  return ends;
+}
+
+type End = { mailboxId: MailboxId | null; orphan: Orphan | null };
+
 /** Ends the connection of a user here; null when there is none any more. */
-async function end(
-  tx: Db,
-  member: Member,
-): Promise<{ mailboxId: MailboxId | null; orphan: Orphan | null } | null> {
+async function end(tx: Db, member: Member): Promise<End | null> {
   await lockMembership(tx, member);
   const active = await findActiveConnection(tx, member);
   if (active === null) return null;

@@ -20,8 +20,8 @@ const triesMax = 3;
 export class Overtaken extends Error {}
 
 /**
- * Runs what changes who is connected to what, in one transaction. The order of locks is: membership,
- * mailboxes by id, connections. Filing and leases lock a mailbox and its folders in another order, so
+ * Runs what changes who is connected to what, in one transaction. The order of locks is: sub-account,
+ * user, membership, mailboxes by id, connections. Filing and leases lock a mailbox and its folders in another order, so
  * that PostgreSQL may end one of two as a deadlock: then all of it runs again.
  */
 export async function inLifecycle<T>(db: Db, work: (tx: Db) => Promise<T>): Promise<T> {
@@ -37,12 +37,25 @@ export async function inLifecycle<T>(db: Db, work: (tx: Db) => Promise<T>): Prom
 
 /** Holds off every other change of what a user is connected to here; false when they are no member. */
 export async function lockMembership(db: Db, of: Member): Promise<boolean> {
+  // The rows that a connection refers to, before the membership: who deletes one of them takes them first, too.
+  await run(db, 'select from sub_accounts where id = :subAccountId for key share', of);
+  await run(db, 'select from users where id = :userId for key share', of);
   const found = await rows(
     db,
     'select 1 from memberships where sub_account_id = :subAccountId and user_id = :userId for no key update',
     of,
   );
   return found.length > 0;
+}
+
+/** Whose connections: of a sub-account, of a user, or of both together. */
+export type Whose = { subAccountId?: string; userId?: string };
+
+/** Holds off everybody who connects one of them, for the transaction that is going to delete the row. */
+export async function lockWhose(db: Db, { subAccountId, userId }: Whose): Promise<void> {
+  if (subAccountId !== undefined && userId !== undefined) await lockMembership(db, { subAccountId, userId });
+  else if (userId !== undefined) await run(db, 'select from users where id = :userId for update', { userId });
+  else await run(db, 'select from sub_accounts where id = :subAccountId for update', { subAccountId });
 }
 
 /** A connection that is not ended, as the lifecycle sees it. */
@@ -67,11 +80,8 @@ export async function findActiveConnection(db: Db, of: Member): Promise<ActiveCo
   return row ?? null;
 }
 
-/** Whose connections are to be ended: of a sub-account, of a user, or of both together. */
-export async function findActiveMembers(
-  db: Db,
-  which: { subAccountId?: string; userId?: string },
-): Promise<Member[]> {
+/** Those whose connections are to be ended. */
+export async function findActiveMembers(db: Db, which: Whose): Promise<Member[]> {
   return rows<Member>(
     db,
     `select sub_account_id as "subAccountId", user_id as "userId" from connections

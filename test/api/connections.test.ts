@@ -32,7 +32,7 @@ describe('connections by API', () => {
     t = await startApi({
       kind: 'pglite',
       connectWithPassword: (request) => world.connecting.connectWithPassword(request),
-      disconnect: async (which) => void (await world.connecting.disconnect(which)),
+      disconnect: (which) => world.connecting.disconnect(which),
     });
     world = await startConnecting({ db: t.db });
     for (const [sid, uid] of members) await world.member(sid, uid);

@@ -182,7 +182,7 @@ describe('problems (RFC 9457)', () => {
 describe('a failure of the gateway', () => {
   test('is a 500 without a text of ours, and is in the log with its place', async () => {
     const failing = await startApi({
-      disconnect: () => Promise.reject(new Error('no route to the mail host')),
+      disconnectBefore: () => Promise.reject(new Error('no route to the mail host')),
     });
     await failing.call('PUT', path, { json: {} });
     const answer = await failing.call('DELETE', path);

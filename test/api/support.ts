@@ -25,7 +25,7 @@ export type ApiUnderTest = {
   adminKey: string;
   /** Lines of the log, as objects with the message under `msg`. */
   logged: Record<string, unknown>[];
-  /** What `disconnect` was asked for. */
+  /** What `disconnectBefore` was asked for. */
   disconnected: { subAccountId?: string; userId?: string }[];
   /** Calls with the administrator's key, or with `key` (null: none at all). */
   call(method: string, path: string, options?: CallOptions): Promise<Answer>;
@@ -60,9 +60,10 @@ export async function startApi(
     secretBox: createSecretBox([Buffer.alloc(32, 7)]),
     clock: systemClock,
     log: collectingLog(logged),
-    disconnect: (which) => {
+    disconnect: () => Promise.resolve(0),
+    disconnectBefore: (which, remove) => {
       disconnected.push(which);
-      return Promise.resolve();
+      return database.db.transaction(remove);
     },
     connectWithPassword: ({ address }) =>
       Promise.resolve({ outcome: 'connected', connectionId: 'con_1', address, created: false }),

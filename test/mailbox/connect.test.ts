@@ -351,7 +351,10 @@ for (const kind of databaseKinds) {
       assert.deepEqual(await connect(request, 'ben@company.example', { missingScopes: ['mail'] }), {
         outcome: 'not_a_member',
       });
-      await t.connecting.waitForAdministrator({ ...request, provider: 'outlook' });
+      assert.equal(
+        await t.connecting.waitForAdministrator({ ...request, provider: 'outlook' }),
+        'not_a_member',
+      );
       assert.deepEqual(await states(), []);
       assert.equal((await t.sql('select id from mailboxes')).length, 0);
     });
@@ -387,6 +390,15 @@ for (const kind of databaseKinds) {
       ]);
       assert.deepEqual(results.map((result) => result.outcome).sort(), ['connected', 'link_used']);
       assert.equal((await states()).length, 1);
+      await t.connecting.disconnect({ userId: 'ann' });
+      const unticked = await connect(request, 'ann@company.example', { missingScopes: ['mail'] });
+      assert.equal(unticked.outcome, 'link_used');
+      assert.equal(
+        await t.connecting.waitForAdministrator({ ...request, provider: 'outlook' }),
+        'link_used',
+        'another tab was first',
+      );
+      assert.equal((await t.sql('select 1 from connections where ended_at is null')).length, 0);
     });
   });
 }
