@@ -3,6 +3,7 @@ import { streamSSE } from 'hono/streaming';
 import { z } from 'zod';
 import type { Db } from '../store/database.ts';
 import type { PublishedEvent } from '../store/deliveries.ts';
+import { isKeyInForce } from '../store/keys.ts';
 import { eventTypes, findSequence, lastSequence, listEvents } from '../store/events.ts';
 import { followEvents } from '../webhook/follow.ts';
 import { publicEvent } from '../webhook/payload.ts';
@@ -50,9 +51,12 @@ export function addEvents(api: Api, deps: ApiDeps): void {
       const stopping = (c.env as Partial<ApiEnv>['Bindings'])?.stopping;
       const stop = stopping === undefined ? left.signal : AbortSignal.any([left.signal, stopping]);
       // Each write waits until the reader has room: a slow one slows down its own pages, nothing else.
-      await stream.write(`retry: ${retryMs}\n\n`);
-      for await (const page of followEvents(deps, query, stop)) {
-        for (const event of page.map(publicEvent)) {
+      // A number without data moves a browser's Last-Event-ID, so that it also comes back to the right
+      // place when it has had no event yet.
+      await stream.write(`retry: ${retryMs}\nid: ${start}\n\n`);
+      for await (const { events, after: position } of followEvents(deps, query, stop)) {
+        if (!(await isKeyInForce(deps.db, c.var.key.id))) return;
+        for (const event of events.map(publicEvent)) {
           if (stop.aborted) return;
           await stream.writeSSE({
             id: String(event.sequence),
@@ -60,7 +64,7 @@ export function addEvents(api: Api, deps: ApiDeps): void {
             data: JSON.stringify(event),
           });
         }
-        if (page.length === 0) await stream.write(': nothing new\n\n');
+        if (events.length === 0) await stream.write(`: nothing new\nid: ${position}\n\n`);
       }
     });
   });
@@ -153,7 +157,8 @@ const streamRoute = defineRoute({
   summary: 'Follow the log of events',
   description:
     'Server-sent events: `id` is the number, `event` the type, `data` the event as JSON. It starts after ' +
-    '`Last-Event-ID`, or after `after`, or now; nothing is missed or doubled between what was there and what comes.',
+    '`Last-Event-ID`, or after `after`, or now; nothing is missed or doubled between what was there and what comes. A lone `id` tells how far it has come, ' +
+    'at the start and every 15 seconds in which nothing happens. It ends when its key is revoked.',
   request: {
     query: z.object({ after: afterField, types: typesQuery, sub_account_id: subAccountQuery }),
     headers: z.object({

@@ -41,6 +41,11 @@ export async function findKey(db: Db, hash: Buffer): Promise<KeyAccess | undefin
   return row;
 }
 
+/** Whether a key that was given a while ago still opens anything. */
+export async function isKeyInForce(db: Db, id: KeyId): Promise<boolean> {
+  return (await rows(db, 'select 1 from api_keys where id = :id and revoked_at is null', { id })).length > 0;
+}
+
 /** The keys in force, oldest first, after the one with id `after`. */
 export function listKeys(
   db: Db,

@@ -31,6 +31,9 @@ const pollMs = 1_000;
 /** Something is said at least so often: proxies close what is silent for a minute. */
 const quietMsMax = 15_000;
 
+/** Events, and the number up to which the log has been read with them. */
+type Page = { events: PublishedEvent[]; after: string };
+
 /**
  * The log after a number, page by page, and then every new event until `stop`. An empty page says
  * that all is well. Catching up and following are one and the same: read on from where the last page
@@ -41,7 +44,7 @@ export async function* followEvents(
   deps: { db: Db; clock: Clock; eventSignal: EventSignal },
   query: { after: string; types: readonly EventType[] | null; subAccountId: string | null },
   stop: AbortSignal,
-): AsyncGenerator<PublishedEvent[]> {
+): AsyncGenerator<Page> {
   const { db, clock } = deps;
   const waker = createWaker(clock);
   const wake = () => waker.wake();
@@ -52,15 +55,15 @@ export async function* followEvents(
   try {
     while (!stop.aborted) {
       const known = await lastSequence(db);
-      const page = await listEvents(db, { ...query, after, limit: pageMax });
-      const last = page.at(-1)?.sequence ?? after;
+      const events = await listEvents(db, { ...query, after, limit: pageMax });
+      const last = events.at(-1)?.sequence ?? after;
       // What is not on a page that has room was not asked for: no reason to look through it again.
-      after = page.length < pageMax && BigInt(known) > BigInt(last) ? known : last;
-      if (page.length > 0 || clock.now() >= spokenAtMs + quietMsMax) {
-        yield page;
+      after = events.length < pageMax && BigInt(known) > BigInt(last) ? known : last;
+      if (events.length > 0 || clock.now() >= spokenAtMs + quietMsMax) {
+        yield { events, after };
         spokenAtMs = clock.now();
       }
-      if (page.length < pageMax) await waker.wait(pollMs);
+      if (events.length < pageMax) await waker.wait(pollMs);
     }
   } finally {
     unsubscribe();

@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { startHttpServer } from '../../src/api/server.ts';
 import type { HttpServer } from '../../src/api/server.ts';
 import { createEventSignal } from '../../src/webhook/follow.ts';
+import { createManualClock } from '../support/manual-clock.ts';
 import { waitFor } from '../support/wait.ts';
 import { event, publish, record } from '../webhook/support.ts';
 import { startApi } from './support.ts';
@@ -97,8 +98,9 @@ describe('W2: following the log by server-sent events', () => {
   let server: HttpServer;
   let own: string;
   const eventSignal = createEventSignal();
+  const clock = createManualClock();
   before(async () => {
-    t = await startApi({ eventSignal });
+    t = await startApi({ eventSignal, clock });
     server = await startHttpServer({ app: t.api, host: '127.0.0.1', port: 0 });
     await t.call('PUT', '/v1/sub-accounts/s1', { json: { name: 's1' } });
     own = await t.makeKey('s1', 'read');
@@ -160,6 +162,29 @@ describe('W2: following the log by server-sent events', () => {
     }
   });
 
+  test('who lost it before the first event comes back to where it began, or was last heard of', async () => {
+    const idsOf = (stream: Stream) => [...stream.text().matchAll(/^id: (\d+)$/gm)].map(([, id = '']) => id);
+    const first = await open('?types=send.bounced');
+    const began = idsOf(first).at(-1) ?? '';
+    await tell(event(8));
+    await waitFor('a word in the silence', async () => {
+      await clock.advance(1_000);
+      return first.text().includes(': nothing new');
+    });
+    const heard = idsOf(first).at(-1) ?? '';
+    first.response.destroy();
+    await tell(event(9));
+    for (const [id, missed] of [
+      [began, [8, 9]],
+      [heard, [9]],
+    ] as const) {
+      const stream = await open('', { 'Last-Event-ID': id });
+      await waitFor('what was missed', () => stream.messages().length === missed.length);
+      assert.deepEqual(numbers(stream.messages()), missed);
+      stream.response.destroy();
+    }
+  });
+
   test('after, types and the sub-account of the key', async () => {
     const stream = await open('?after=0&types=conversation.updated', { authorization: `Bearer ${own}` });
     await tell(
@@ -171,6 +196,21 @@ describe('W2: following the log by server-sent events', () => {
     assert.deepEqual(numbers(stream.messages()), [1, 6]);
     stream.response.destroy();
   });
+
+  for (const quiet of [true, false]) {
+    test(`a key that is revoked sees no more${quiet ? ', also where nothing happens' : ''}`, async () => {
+      const made = await t.call('POST', '/v1/keys', { json: { sub_account_id: 's1', scope: 'read' } });
+      const stream = await open('', { authorization: `Bearer ${String(made.body['key'])}` });
+      await t.call('DELETE', `/v1/keys/${String(made.body['id'])}`);
+      if (!quiet) await tell({ ...event(10), sub_account_id: 's1' });
+      await waitFor('the end', async () => {
+        if (quiet) await clock.advance(1_000);
+        return stream.ended();
+      });
+      assert.deepEqual(stream.messages(), []);
+      assert.ok(stream.response.complete, 'in good order, not cut off');
+    });
+  }
 
   test('a reader who does not read keeps nobody waiting, and gets all in the end', async () => {
     const slow = await open();

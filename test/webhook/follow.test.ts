@@ -39,8 +39,12 @@ for (const kind of databaseKinds) {
         const writing = write();
         const read: number[] = [];
         const query = { after: '0', types: null, subAccountId: null };
-        for await (const page of followEvents({ db, clock: systemClock, eventSignal }, query, stop.signal)) {
-          read.push(...page.map(numberOf));
+        for await (const { events } of followEvents(
+          { db, clock: systemClock, eventSignal },
+          query,
+          stop.signal,
+        )) {
+          read.push(...events.map(numberOf));
           if (read.length >= total) break;
         }
         await writing;
@@ -84,12 +88,12 @@ describe('following the log', () => {
     await sleeper(clock);
     await publish(db, event(1));
     eventSignal.ring();
-    assert.deepEqual((await first).value?.map(numberOf), [1]);
+    assert.deepEqual((await first).value?.events.map(numberOf), [1]);
     const second = pages.next();
     await sleeper(clock);
     await publish(db, event(2));
     await clock.advance(1_000);
-    assert.deepEqual((await second).value?.map(numberOf), [2]);
+    assert.deepEqual((await second).value?.events.map(numberOf), [2]);
     stop.abort();
     assert.equal((await pages.next()).done, true);
   });
@@ -101,7 +105,7 @@ describe('following the log', () => {
       await sleeper(clock);
       await clock.advance(1_000);
     }
-    assert.deepEqual(await first, { done: false, value: [] });
+    assert.deepEqual(await first, { done: false, value: { events: [], after: '0' } });
     stop.abort();
     assert.equal((await pages.next()).done, true);
     assert.equal(clock.sleeping(), 0);
@@ -110,13 +114,13 @@ describe('following the log', () => {
   test('only the types that were asked for, also those that commit late', async () => {
     await publish(db, event(1), { ...event(2), type: 'send.sent' });
     const { clock, eventSignal, stop, pages } = start({ types: ['send.sent'] });
-    assert.deepEqual((await pages.next()).value?.map(numberOf), [2]);
+    assert.deepEqual((await pages.next()).value?.events.map(numberOf), [2]);
     const next = pages.next();
     await sleeper(clock);
     await record(db, { ...event(3), type: 'send.sent' });
     await publish(db, event(4));
     eventSignal.ring();
-    assert.deepEqual((await next).value?.map(numberOf), [3]);
+    assert.deepEqual((await next).value?.events.map(numberOf), [3]);
     stop.abort();
     assert.equal((await pages.next()).done, true);
   });
