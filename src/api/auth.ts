@@ -4,7 +4,9 @@ import type { Db } from '../store/database.ts';
 import { findKey, insertFirstKey } from '../store/keys.ts';
 import { subAccountExists } from '../store/sub-accounts.ts';
 import { ApiError, notFound } from './errors.ts';
-import type { ApiEnv } from './route.ts';
+import { crmId } from './fields.ts';
+import { fieldCheck } from './route.ts';
+import type { ApiEnv, FieldCheck } from './route.ts';
 
 /** A new key: `tw_` and 256 random bits. Only its hash is ever stored, so it can be shown once. */
 export function newKey(): { key: string; hash: Buffer } {
@@ -57,6 +59,17 @@ export function guardSubAccount(db: Db): MiddlewareHandler<ApiEnv> {
     if (subAccountId === null && inside && !(await subAccountExists(db, sid))) throw notFound('sub-account');
     await next();
   };
+}
+
+/** Checks a field `sub_account_id`: what the key does not see is not there. Null is not judged here. */
+export function subAccountCheck(db: Db): FieldCheck {
+  return fieldCheck('sub_account_id', crmId.nullable(), async (subAccountId, c) => {
+    if (subAccountId === null) return null;
+    const own = c.var.key.subAccountId;
+    const isVisible = own === null || own === subAccountId;
+    if (isVisible && (await subAccountExists(db, subAccountId))) return null;
+    return { code: 'unknown_sub_account', detail: 'There is no such sub-account.' };
+  });
 }
 
 function hashOf(key: string): Buffer {

@@ -1,32 +1,38 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { insertConnectLink } from '../store/connect-links.ts';
-import { invalidField, notFound } from './errors.ts';
+import { notFound } from './errors.ts';
 import { memberParam, plainText, timeField } from './fields.ts';
-import { addRoute, defineRoute, jsonBody, jsonResponse } from './route.ts';
-import type { Api, ApiDeps } from './route.ts';
+import { addRoute, defineRoute, fieldCheck, jsonBody, jsonResponse } from './route.ts';
+import type { Api, ApiDeps, FieldCheck } from './route.ts';
 
 /** How long a link opens the page, ms: the CRM makes it when the person presses its button. */
 const lifeMs = 30 * 60_000;
 
 /** `/v1/sub-accounts/{sid}/users/{uid}/connection-links`: one-use links to the hosted connect page (C1). */
 export function addConnectionLinks(api: Api, deps: ApiDeps): void {
-  addRoute(api, postRoute, async (c) => {
-    const { sid, uid } = c.req.valid('param');
-    const { provider, return_url: returnUrl, replace } = c.req.valid('json');
-    if (provider !== null && !deps.offered.has(provider)) {
-      throw invalidField({
-        in: 'body',
-        path: 'provider',
-        code: 'provider_not_configured',
-        detail: `This gateway is not set up for it. It offers: ${[...deps.offered.keys()].join(', ')}.`,
-      });
-    }
-    const { token, hash } = newLinkToken();
-    const link = { subAccountId: sid, userId: uid, provider, returnUrl, replace };
-    const expiresAt = await insertConnectLink(deps.db, { ...link, tokenHash: hash, lifeMs });
-    if (expiresAt === null) throw notFound('user');
-    return c.json({ url: `${deps.publicUrl()}/connect/${token}`, expires_at: expiresAt }, 201);
+  addRoute(
+    api,
+    postRoute,
+    async (c) => {
+      const { sid, uid } = c.req.valid('param');
+      const { provider, return_url: returnUrl, replace } = c.req.valid('json');
+      const { token, hash } = newLinkToken();
+      const link = { subAccountId: sid, userId: uid, provider, returnUrl, replace };
+      const expiresAt = await insertConnectLink(deps.db, { ...link, tokenHash: hash, lifeMs });
+      if (expiresAt === null) throw notFound('user');
+      return c.json({ url: `${deps.publicUrl()}/connect/${token}`, expires_at: expiresAt }, 201);
+    },
+    [],
+    { fieldChecks: [providerCheck(deps)] },
+  );
+}
+
+function providerCheck({ offered }: ApiDeps): FieldCheck {
+  return fieldCheck('provider', providerField, (provider) => {
+    if (provider === null || offered.has(provider)) return null;
+    const detail = `This gateway is not set up for it. It offers: ${[...offered.keys()].join(', ')}.`;
+    return { code: 'provider_not_configured', detail };
   });
 }
 
@@ -49,11 +55,11 @@ function isReturnUrl(text: string): boolean {
   );
 }
 
+const providerField = z.enum(['gmail', 'outlook', 'imap', 'sandbox']).nullable();
+
 const postSchema = z
   .strictObject({
-    provider: z
-      .enum(['gmail', 'outlook', 'imap', 'sandbox'])
-      .nullable()
+    provider: providerField
       .default(null)
       .describe('Where the mailbox is; null or left out: the person chooses.'),
     return_url: returnUrlField

@@ -1,25 +1,34 @@
 import { z } from 'zod';
 import { deleteContact, findContact, listContacts, putContacts } from '../store/contacts.ts';
 import type { Contact } from '../store/contacts.ts';
+import { findMember } from '../store/users.ts';
 import { invalidField, notFound } from './errors.ts';
 import { addressField, crmId, plainText, subAccountParam, timeField } from './fields.ts';
 import { pageOf, pageQuery, pageSchema } from './paging.ts';
-import { addRoute, defineRoute, jsonBody, jsonResponse } from './route.ts';
-import type { Api, ApiDeps } from './route.ts';
+import { addRoute, defineRoute, fieldCheck, jsonBody, jsonResponse } from './route.ts';
+import type { Api, ApiDeps, FieldCheck } from './route.ts';
 
 /** `/v1/sub-accounts/{sid}/contacts`: one contact at a time, and the list. */
 export function addContacts(api: Api, deps: ApiDeps): void {
-  addRoute(api, putRoute, async (c) => {
-    const { sid, cid } = c.req.valid('param');
-    const { name, emails, assigned_user_id: assignedUserId } = c.req.valid('json');
-    const { outcome, contact } = await deps.db.transaction(async (tx) => {
-      const outcomes = await putContacts(tx, sid, [{ id: cid, name, emails, assignedUserId }]);
-      return { outcome: outcomes?.[0], contact: await findContact(tx, sid, cid) };
-    });
-    if (outcome === 'unknown_user') throw unknownUser();
-    if (contact === undefined) throw notFound('sub-account');
-    return c.json(shown(contact), outcome === 'created' ? 201 : 200);
-  });
+  addRoute(
+    api,
+    putRoute,
+    async (c) => {
+      const { sid, cid } = c.req.valid('param');
+      const { name, emails, assigned_user_id: assignedUserId } = c.req.valid('json');
+      const { outcome, contact } = await deps.db.transaction(async (tx) => {
+        const outcomes = await putContacts(tx, sid, [{ id: cid, name, emails, assignedUserId }]);
+        return { outcome: outcomes?.[0], contact: await findContact(tx, sid, cid) };
+      });
+      // They may have left since the check.
+      if (outcome === 'unknown_user')
+        throw invalidField({ in: 'body', path: 'assigned_user_id', ...unknownUser });
+      if (contact === undefined) throw notFound('sub-account');
+      return c.json(shown(contact), outcome === 'created' ? 201 : 200);
+    },
+    [],
+    { fieldChecks: [assignedUserCheck(deps)] },
+  );
   addRoute(api, getRoute, async (c) => {
     const { sid, cid } = c.req.valid('param');
     const contact = await findContact(deps.db, sid, cid);
@@ -137,12 +146,13 @@ const listRoute = defineRoute({
   responses: { 200: jsonResponse(pageSchema(contactSchema, 'ContactPage'), 'Contacts, by id.') },
 });
 
-function unknownUser() {
-  return invalidField({
-    in: 'body',
-    path: 'assigned_user_id',
-    code: 'unknown_user',
-    detail: 'No member of the sub-account has this id.',
+const unknownUser = { code: 'unknown_user', detail: 'No member of the sub-account has this id.' };
+
+function assignedUserCheck(deps: ApiDeps): FieldCheck {
+  return fieldCheck('assigned_user_id', crmId.nullable(), async (userId, c) => {
+    const subAccountId = c.req.param('sid') ?? '';
+    if (userId === null || (await findMember(deps.db, { subAccountId, userId })) !== undefined) return null;
+    return unknownUser;
   });
 }
 

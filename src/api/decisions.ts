@@ -3,8 +3,9 @@ import { explain } from '../filing/history.ts';
 import { hashOfAddress, hashOfMessageId } from '../filing/hashes.ts';
 import { reasonCodes } from '../filing/rules.ts';
 import type { MessageId } from '../lib/id.ts';
+import { messageIdOf } from '../message/message-id.ts';
 import { listDecisions } from '../store/decisions.ts';
-import { invalidField, notFound } from './errors.ts';
+import { notFound } from './errors.ts';
 import { gatewayId, plainText, subAccountParam, timeField } from './fields.ts';
 import { pageOf, pageQuery, pageSchema } from './paging.ts';
 import { addRoute, defineRoute, jsonResponse } from './route.ts';
@@ -14,23 +15,12 @@ import type { Api, ApiDeps } from './route.ts';
 export function addDecisions(api: Api, deps: ApiDeps): void {
   addRoute(api, listRoute, async (c) => {
     const { cursor, limit, ...query } = c.req.valid('query');
-    const idHash =
-      query.internet_message_id === undefined
-        ? null
-        : hashOfMessageId(deps.secretBox, query.internet_message_id);
-    if (idHash === null && query.internet_message_id !== undefined) {
-      throw invalidField({
-        in: 'query',
-        path: 'internet_message_id',
-        code: 'invalid_message_id',
-        detail: 'This is no Message-ID.',
-      });
-    }
+    const { internet_message_id: messageId } = query;
     const found = await listDecisions(
       deps.db,
       {
         subAccountId: c.req.valid('param').sid,
-        idHash,
+        idHash: messageId === undefined ? null : hashOfMessageId(deps.secretBox, messageId),
         addressHash: query.address === undefined ? null : hashOfAddress(deps.secretBox, query.address),
         connectionId: query.connection_id ?? null,
         outcome: query.outcome ?? null,
@@ -114,6 +104,14 @@ const historySchema = z
   })
   .meta({ id: 'Explained', description: 'The whole story of a message.' });
 
+const messageIdField = plainText(998).transform((written, context) => {
+  const id = messageIdOf(written.includes('<') ? written : `<${written.trim()}>`);
+  if (id !== null) return id;
+  const message = 'This is no Message-ID.';
+  context.addIssue({ code: 'custom', params: { code: 'invalid_message_id' }, message });
+  return z.NEVER;
+});
+
 const tags = ['Decisions'];
 
 const listRoute = defineRoute({
@@ -127,7 +125,7 @@ const listRoute = defineRoute({
   request: {
     params: subAccountParam,
     query: pageQuery.extend({
-      internet_message_id: plainText(998).optional().describe('A Message-ID, with or without brackets.'),
+      internet_message_id: messageIdField.optional().describe('A Message-ID, with or without brackets.'),
       address: plainText(320).optional().describe('An address on the other side.'),
       connection_id: gatewayId.optional().describe('Only those of one connection.'),
       outcome: outcome.optional().describe('Only those that ended so.'),

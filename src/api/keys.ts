@@ -1,9 +1,8 @@
 import { z } from 'zod';
 import { insertKey, listKeys, revokeKey } from '../store/keys.ts';
 import type { KeyRow } from '../store/keys.ts';
-import { subAccountExists } from '../store/sub-accounts.ts';
-import { newKey } from './auth.ts';
-import { ApiError, invalidField, notFound } from './errors.ts';
+import { newKey, subAccountCheck } from './auth.ts';
+import { ApiError, notFound } from './errors.ts';
 import { crmId, gatewayId, plainText, timeField } from './fields.ts';
 import { pageOf, pageQuery, pageSchema } from './paging.ts';
 import { addRoute, defineRoute, jsonBody, jsonResponse } from './route.ts';
@@ -20,20 +19,12 @@ export function addKeys(api: Api, deps: ApiDeps): void {
       if (own !== null && subAccountId === null) {
         throw new ApiError('sub_account_key', 'A key of one sub-account makes keys for that one.');
       }
-      const visible = own === null || own === subAccountId;
-      if (subAccountId !== null && !(visible && (await subAccountExists(deps.db, subAccountId)))) {
-        throw invalidField({
-          in: 'body',
-          path: 'sub_account_id',
-          code: 'unknown_sub_account',
-          detail: 'There is no such sub-account.',
-        });
-      }
       const { key, hash } = newKey();
       const row = await insertKey(deps.db, { hash, subAccountId, scope, label });
       return c.json({ ...shown(row), key }, 201);
     },
     ['sub_account_key'],
+    { fieldChecks: [subAccountCheck(deps.db)] },
   );
   addRoute(api, listRoute, async (c) => {
     const { cursor, limit } = c.req.valid('query');

@@ -57,21 +57,43 @@ export type ApiEnv = { Bindings: ApiBindings; Variables: { key: KeyAccess; reque
 
 export type Api = OpenAPIHono<ApiEnv>;
 
+/**
+ * A check of one field of the JSON body that only the database or the configuration can make. It is
+ * asked where the field itself is valid, also when others are not, so that all errors come at once.
+ */
+export type FieldCheck = (body: unknown, c: Context<ApiEnv>) => Promise<FieldError[]>;
+
+/** What is wrong with a valid value; `path` where it is inside of the field. */
+type FieldProblem = { path?: string; code: string; detail: string };
+
+export function fieldCheck<S extends z.ZodType>(
+  name: string,
+  schema: S,
+  judge: (value: z.output<S>, c: Context<ApiEnv>) => FieldProblem | null | Promise<FieldProblem | null>,
+): FieldCheck {
+  return async (body, c) => {
+    const given = typeof body === 'object' && body !== null ? Reflect.get(body, name) : undefined;
+    const value = given === undefined ? undefined : schema.safeParse(given);
+    const problem = value?.success === true ? await judge(value.data, c) : null;
+    return problem === null ? [] : [{ in: 'body', path: name, ...problem }];
+  };
+}
+
 /** JSON bodies are no larger; routes that stream set their own limits. */
 const jsonBytesMax = 1_048_576;
 
 /**
  * Adds one route: to the OpenAPI document, with the errors that any route of its kind can answer,
  * and to the server, with a check of path, query, headers and JSON body that reports every invalid
- * field of all four at once. `codes` are the route's own further errors. A handler that
- * `readsOwnBody` takes its body as it comes; the document shows the schema all the same.
+ * field of all four at once, with what `fieldChecks` find. `codes` are the route's own further errors.
+ * A handler that `readsOwnBody` takes its body as it comes; the document shows the schema all the same.
  */
 export function addRoute<R extends RouteConfig>(
   api: Api,
   route: R,
   handler: RouteHandler<R, ApiEnv>,
   codes: readonly ProblemCode[] = [],
-  { readsOwnBody = false }: { readsOwnBody?: boolean } = {},
+  { readsOwnBody = false, fieldChecks = [] }: { readsOwnBody?: boolean; fieldChecks?: FieldCheck[] } = {},
 ): void {
   api.openAPIRegistry.registerPath(documented(route, codes));
   const path = route.path.replaceAll(/\{(\w+)\}/g, ':$1');
@@ -82,7 +104,8 @@ export function addRoute<R extends RouteConfig>(
     },
   });
   const json = readsOwnBody ? undefined : jsonSchemaOf(route);
-  const checks = json === undefined ? [checkRequest(route, json)] : [limit, checkRequest(route, json)];
+  const check = checkRequest(route, json, fieldChecks);
+  const checks = json === undefined ? [check] : [limit, check];
   api.on(route.method, [path], ...checks, handler as MiddlewareHandler<ApiEnv>);
 }
 
@@ -152,7 +175,11 @@ function jsonSchemaOf(route: RouteConfig): z.ZodType | undefined {
   return schema instanceof z.ZodType ? schema : undefined;
 }
 
-function checkRequest(route: RouteConfig, json: z.ZodType | undefined): MiddlewareHandler<ApiEnv> {
+function checkRequest(
+  route: RouteConfig,
+  json: z.ZodType | undefined,
+  fieldChecks: readonly FieldCheck[],
+): MiddlewareHandler<ApiEnv> {
   const { params, query, headers, body } = route.request ?? {};
   const headerSchemas = headers === undefined ? [] : [headers].flat();
   return async (c, next) => {
@@ -165,7 +192,11 @@ function checkRequest(route: RouteConfig, json: z.ZodType | undefined): Middlewa
     if (params) check('param', params, c.req.param());
     if (query) check('query', query, flatQuery(c));
     for (const schema of headerSchemas) check('header', schema, c.req.header());
-    if (json) check('json', json, await readJson(c, body?.required === true));
+    if (json) {
+      const given = await readJson(c, body?.required === true);
+      check('json', json, given);
+      for (const judged of fieldChecks) errors.push(...(await judged(given, c)));
+    }
     if (errors.length > 0) {
       throw new ApiError('invalid_request', 'See errors for each field.', { fields: errors });
     }

@@ -10,24 +10,30 @@ import {
 import type { SubAccount } from '../store/sub-accounts.ts';
 import { ApiError, invalidField, notFound } from './errors.ts';
 import { addressField, plainText, subAccountParam, timeField } from './fields.ts';
-import { addRoute, defineRoute, jsonBody, jsonResponse } from './route.ts';
-import type { Api, ApiDeps } from './route.ts';
+import { addRoute, defineRoute, fieldCheck, jsonBody, jsonResponse } from './route.ts';
+import type { Api, ApiDeps, FieldCheck } from './route.ts';
 
 /** `/v1/sub-accounts/{sid}`: the tenants of the CRM. */
 export function addSubAccounts(api: Api, deps: ApiDeps): void {
-  addRoute(api, putRoute, async (c) => {
-    const { sid } = c.req.valid('param');
-    const { name, settings, provider } = c.req.valid('json');
-    const before = await findSubAccount(deps.db, sid);
-    const { subAccount, created } = await putSubAccount(deps.db, {
-      id: sid,
-      name,
-      settings,
-      provider: provider && withoutPassword(provider),
-      providerPasswordSealed: provider && sealedPassword(deps.secretBox, sid, provider, before),
-    });
-    return c.json(shown(subAccount), created ? 201 : 200);
-  });
+  addRoute(
+    api,
+    putRoute,
+    async (c) => {
+      const { sid } = c.req.valid('param');
+      const { name, settings, provider } = c.req.valid('json');
+      const before = await findSubAccount(deps.db, sid);
+      const { subAccount, created } = await putSubAccount(deps.db, {
+        id: sid,
+        name,
+        settings,
+        provider: provider && withoutPassword(provider),
+        providerPasswordSealed: provider && sealedPassword(deps.secretBox, sid, provider, before),
+      });
+      return c.json(shown(subAccount), created ? 201 : 200);
+    },
+    [],
+    { fieldChecks: [passwordCheck(deps)] },
+  );
   addRoute(api, getRoute, async (c) => {
     const found = await findSubAccount(deps.db, c.req.valid('param').sid);
     if (found === undefined) throw notFound('sub-account');
@@ -69,22 +75,22 @@ const providerFields = {
 
 const settingsField = z.strictObject(settingsSchema.shape);
 
+const providerField = z
+  .strictObject({
+    ...providerFields,
+    password: plainText(1000)
+      .optional()
+      .describe(
+        'Never returned. Left out, the stored one stays, as long as host, port and username are the same.',
+      ),
+  })
+  .nullable();
+
 const putSchema = z
   .strictObject({
     name: plainText(500).default('').describe('For people.'),
     settings: settingsField.prefault({}).describe('Settings that are left out have their defaults.'),
-    provider: z
-      .strictObject({
-        ...providerFields,
-        password: plainText(1000)
-          .optional()
-          .describe(
-            'Never returned. Left out, the stored one stays, as long as host, port and username are the same.',
-          ),
-      })
-      .nullable()
-      .default(null)
-      .describe("The sub-account's own way to send; null for none."),
+    provider: providerField.default(null).describe("The sub-account's own way to send; null for none."),
   })
   .meta({ id: 'SubAccountPut', description: 'A sub-account, as it shall be.' });
 
@@ -170,20 +176,35 @@ function sealedPassword(
   const stored = before?.providerPasswordSealed ?? null;
   if (provider.password === undefined) {
     if (provider.username === null) return null;
-    const old = before?.provider;
-    const sameLogin =
-      old?.host === provider.host && old.port === provider.port && old.username === provider.username;
-    if (stored !== null && sameLogin) return stored;
-    throw invalidField({
-      in: 'body',
-      path: 'provider.password',
-      code: 'required',
-      detail: 'A new login needs its password.',
-    });
+    // The stored one may have been replaced since the check.
+    if (stored === null || !isSameLogin(provider, before)) {
+      throw invalidField({ in: 'body', ...missingPassword });
+    }
+    return stored;
   }
   // The same password is not sealed anew, so that a repeated call changes nothing.
   if (stored !== null && box.open(stored, context) === provider.password) return stored;
   return box.seal(provider.password, context);
+}
+
+function isSameLogin({ host, port, username }: ProviderPut, before: SubAccount | undefined): boolean {
+  const old = before?.provider;
+  return old?.host === host && old.port === port && old.username === username;
+}
+
+const missingPassword = {
+  path: 'provider.password',
+  code: 'required',
+  detail: 'A new login needs its password.',
+};
+
+function passwordCheck(deps: ApiDeps): FieldCheck {
+  return fieldCheck('provider', providerField, async (provider, c) => {
+    if (provider === null || provider.username === null || provider.password !== undefined) return null;
+    const before = await findSubAccount(deps.db, c.req.param('sid') ?? '');
+    const isKept = before?.providerPasswordSealed != null && isSameLogin(provider, before);
+    return isKept ? null : missingPassword;
+  });
 }
 
 function shown(subAccount: SubAccount): z.output<typeof subAccountSchema> {

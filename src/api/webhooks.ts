@@ -4,16 +4,16 @@ import { newId } from '../lib/id.ts';
 import { listDeliveries, retryDelivery } from '../store/deliveries.ts';
 import type { DeliveryRow } from '../store/deliveries.ts';
 import { eventTypes } from '../store/events.ts';
-import { subAccountExists } from '../store/sub-accounts.ts';
 import { deleteWebhook, findWebhook, insertWebhook, listWebhooks, updateWebhook } from '../store/webhooks.ts';
 import type { WebhookRow } from '../store/webhooks.ts';
 import { probeWebhook } from '../webhook/probe.ts';
 import { newSecret, replaceSecret } from '../webhook/sign.ts';
-import { ApiError, invalidField, notFound } from './errors.ts';
+import { subAccountCheck } from './auth.ts';
+import { ApiError, notFound } from './errors.ts';
 import { crmId, gatewayId, plainText, timeField } from './fields.ts';
 import { pageOf, pageQuery, pageSchema } from './paging.ts';
-import { addRoute, defineRoute, jsonBody, jsonResponse } from './route.ts';
-import type { Api, ApiDeps } from './route.ts';
+import { addRoute, defineRoute, fieldCheck, jsonBody, jsonResponse } from './route.ts';
+import type { Api, ApiDeps, FieldCheck } from './route.ts';
 
 /** `/v1/webhooks`: where events go, and what became of each delivery (W2). */
 export function addWebhooks(api: Api, deps: ApiDeps): void {
@@ -54,36 +54,32 @@ function addPost(api: Api, deps: ApiDeps): void {
       if (own !== null && subAccountId === null) {
         throw new ApiError('sub_account_key', 'A key of one sub-account makes webhooks for that one.');
       }
-      const visible = own === null || own === subAccountId;
-      if (subAccountId !== null && !(visible && (await subAccountExists(deps.db, subAccountId)))) {
-        throw invalidField({
-          in: 'body',
-          path: 'sub_account_id',
-          code: 'unknown_sub_account',
-          detail: 'There is no such sub-account.',
-        });
-      }
-      checkUrl(deps, url);
       const id = newId('whk');
       const { secret, sealed } = newSecret(deps.secretBox, id);
       await insertWebhook(deps.db, { id, subAccountId, url, types, secretSealed: sealed });
       return c.json({ ...shown(await find(deps, id, own)), secret }, 201);
     },
     ['sub_account_key'],
+    { fieldChecks: [urlCheck(deps), subAccountCheck(deps.db)] },
   );
 }
 
 function addPatch(api: Api, deps: ApiDeps): void {
-  addRoute(api, patchRoute, async (c) => {
-    const own = c.var.key.subAccountId;
-    const webhook = await find(deps, c.req.valid('param').wid, own);
-    const { rotate_secret: rotate, ...change } = c.req.valid('json');
-    if (change.url !== undefined) checkUrl(deps, change.url);
-    const replaced = rotate === true ? replaceSecret(deps.secretBox, webhook, deps.clock.now()) : undefined;
-    await updateWebhook(deps.db, webhook.id, { ...change, secretSealed: replaced?.sealed });
-    const after = shown(await find(deps, webhook.id, own));
-    return c.json(replaced === undefined ? after : { ...after, secret: replaced.secret }, 200);
-  });
+  addRoute(
+    api,
+    patchRoute,
+    async (c) => {
+      const own = c.var.key.subAccountId;
+      const webhook = await find(deps, c.req.valid('param').wid, own);
+      const { rotate_secret: rotate, ...change } = c.req.valid('json');
+      const replaced = rotate === true ? replaceSecret(deps.secretBox, webhook, deps.clock.now()) : undefined;
+      await updateWebhook(deps.db, webhook.id, { ...change, secretSealed: replaced?.sealed });
+      const after = shown(await find(deps, webhook.id, own));
+      return c.json(replaced === undefined ? after : { ...after, secret: replaced.secret }, 200);
+    },
+    [],
+    { fieldChecks: [urlCheck(deps)] },
+  );
 }
 
 function addDeliveries(api: Api, deps: ApiDeps): void {
@@ -116,13 +112,16 @@ async function find(deps: ApiDeps, id: string, subAccountId: string | null) {
   return webhook;
 }
 
-function checkUrl(deps: ApiDeps, url: string): void {
-  try {
-    deps.netGuard.assertUrl(url);
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    throw invalidField({ in: 'body', path: 'url', code: error.code, detail: `${error.message}.` });
-  }
+function urlCheck(deps: ApiDeps): FieldCheck {
+  return fieldCheck('url', urlField, (url) => {
+    try {
+      deps.netGuard.assertUrl(url);
+      return null;
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      return { code: error.code, detail: `${error.message}.` };
+    }
+  });
 }
 
 /** The number in a cursor of deliveries. One that this list did not make is the start. */

@@ -1,5 +1,6 @@
 import { canonicalAddress } from '../message/addresses.ts';
-import { idKey, messageIdOf } from '../message/message-id.ts';
+import { idKey } from '../message/message-id.ts';
+import type { InternetMessageId } from '../message/message-id.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 
 /*
@@ -15,10 +16,9 @@ export function hashOfMessageKey(secretBox: SecretBox, messageKey: string): stri
   return secretBox.mac('decision message', messageKey).subarray(0, hashBytes).toString('hex');
 }
 
-/** Of a Message-ID as somebody wrote it, with or without brackets; null when it is none. */
-export function hashOfMessageId(secretBox: SecretBox, written: string): string | null {
-  const id = messageIdOf(written.includes('<') ? written : `<${written.trim()}>`);
-  return id === null ? null : hashOfMessageKey(secretBox, idKey(id));
+/** Of a Message-ID without brackets. */
+export function hashOfMessageId(secretBox: SecretBox, id: InternetMessageId): string {
+  return hashOfMessageKey(secretBox, idKey(id));
 }
 
 /** Of an address as somebody wrote it, in hexadecimal. */

@@ -70,9 +70,10 @@ describe('C1: links to the connect page', () => {
   test('a provider that is not set up, or is none', async () => {
     assert.deepEqual(await codes({ provider: 'gmail' }), ['provider provider_not_configured']);
     assert.deepEqual(await codes({ provider: 'aol' }), ['provider invalid_value']);
-    assert.deepEqual(await codes({ replace: 'yes', more: 1 }), [
+    assert.deepEqual(await codes({ provider: 'gmail', replace: 'yes', more: 1 }), [
       'replace invalid_type',
       'more unknown_field',
+      'provider provider_not_configured',
     ]);
   });
 

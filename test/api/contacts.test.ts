@@ -84,6 +84,11 @@ describe('contacts', () => {
         },
       ]);
     }
+    const both = await put('f1', { emails: ['nobody'], assigned_user_id: 'nobody' });
+    assert.deepEqual(
+      (both.body['errors'] as { path: string; code: string }[]).map(({ path, code }) => `${path} ${code}`),
+      ['emails.0 invalid_address', 'assigned_user_id unknown_user'],
+    );
     assert.equal((await t.call('GET', `${base}/f1`)).status, 404);
   });
 

@@ -60,6 +60,15 @@ describe('problems (RFC 9457)', () => {
     ]);
   });
 
+  test('a query’s Message-ID is checked with the rest', async () => {
+    const answer = await t.call('GET', `${path}/decisions?internet_message_id=%20&limit=0`);
+    const errors = answer.body['errors'] as { path: string; code: string }[];
+    assert.deepEqual(errors.map((error) => `${error.path} ${error.code}`).sort(), [
+      'internet_message_id invalid_message_id',
+      'limit too_small',
+    ]);
+  });
+
   test('a missing field is required, a long text too long', async () => {
     const long = await t.call('PUT', path, { json: { name: 'x'.repeat(501) } });
     assert.deepEqual((long.body['errors'] as { code: string }[])[0]?.code, 'too_long');

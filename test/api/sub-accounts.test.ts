@@ -91,6 +91,16 @@ describe('sub-accounts', () => {
     });
   }
 
+  test('a missing password is named together with the rest', async () => {
+    const answer = await t.call('PUT', path, {
+      json: { name: 5, provider: { ...provider, host: 'smtp.other.example' } },
+    });
+    assert.deepEqual(
+      (answer.body['errors'] as { path: string }[]).map((error) => error.path),
+      ['name', 'provider.password'],
+    );
+  });
+
   test('a provider without a login has no password, and none is kept', async () => {
     const answer = await t.call('PUT', path, { json: { provider: { ...provider, username: null } } });
     assert.deepEqual(answer.body['provider'], { ...provider, username: null, has_password: false });

@@ -102,6 +102,20 @@ describe('W2: webhooks by API', () => {
     });
   }
 
+  test('what only the gateway can judge is named together with the rest', async () => {
+    const fieldsOf = ({ body }: Answer) =>
+      (body['errors'] as { path: string; code: string }[]).map((error) => `${error.path} ${error.code}`);
+    const wrong = { url: 'http://10.0.0.1/', types: ['send.lost'] };
+    assert.deepEqual(fieldsOf(await post({ ...wrong, sub_account_id: 's9' })), [
+      'types.0 invalid_value',
+      'url private_address',
+      'sub_account_id unknown_sub_account',
+    ]);
+    const { id } = await make();
+    const changed = await t.call('PATCH', `/v1/webhooks/${id}`, { json: wrong });
+    assert.deepEqual(fieldsOf(changed), ['types.0 invalid_value', 'url private_address']);
+  });
+
   test('a type that there is not is refused', async () => {
     const { status, body } = await post({ url: 'https://crm.example/', types: ['send.sent', 'send.lost'] });
     assert.deepEqual([status, (body['errors'] as { path: string }[])[0]?.path], [422, 'types.1']);
