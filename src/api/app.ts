@@ -10,7 +10,7 @@ import { addConnections } from './connections.ts';
 import { addContacts } from './contacts.ts';
 import { addContactsImport } from './contacts-import.ts';
 import { addDecisions } from './decisions.ts';
-import { answerError, notFound } from './errors.ts';
+import { ApiError, answerError, notFound } from './errors.ts';
 import type { Api, ApiDeps, ApiEnv } from './route.ts';
 import { addEvents } from './events.ts';
 import { addHealth } from './health.ts';
@@ -48,7 +48,14 @@ export function createApi(deps: ApiDeps): Api {
   const api: Api = new OpenAPIHono<ApiEnv>();
   api.use(identifyAndLog(deps.log));
   api.onError((error, c) => answerError(error, c, deps.log, c.var.requestId));
-  api.notFound((c) => answerError(notFound('address'), c, deps.log, c.var.requestId));
+  api.notFound((c) => {
+    const methods = methodsAt(api, c.req.path);
+    if (methods.length === 0) return answerError(notFound('address'), c, deps.log, c.var.requestId);
+    const allow = methods.join(', ');
+    c.header('Allow', allow);
+    const error = new ApiError('method_not_allowed', `This address takes ${allow}.`);
+    return answerError(error, c, deps.log, c.var.requestId);
+  });
   api.use('/v1/*', authenticate(deps.db));
   api.use('/v1/sub-accounts/:sid/*', guardSubAccount(deps.db));
   addHealth(api, deps);
@@ -70,6 +77,24 @@ export function createApi(deps: ApiDeps): Api {
   addEvents(api, deps);
   addOpenApi(api);
   return api;
+}
+
+/** The methods that some route takes at this address (RFC 9110 §15.5.6); none where there is no route. */
+function methodsAt(api: Api, path: string): string[] {
+  const given = path.split('/');
+  const methods = new Set<string>();
+  for (const route of api.routes) {
+    const parts = route.path.split('/');
+    const leadsHere =
+      parts.length === given.length &&
+      parts.every((part, n) => (part.startsWith(':') ? given[n] !== '' : part === given[n]));
+    // All methods are those of middleware, which answers nothing by itself.
+    if (!leadsHere || route.method === 'ALL') continue;
+    methods.add(route.method);
+    // Answered like GET, without the body.
+    if (route.method === 'GET') methods.add('HEAD');
+  }
+  return [...methods].sort();
 }
 
 /** Names each call, in the answer's `X-Request-Id` and in one log line without anything of its content. */

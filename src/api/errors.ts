@@ -18,6 +18,7 @@ export const problems = {
   shared_user: { status: 403, title: 'This user belongs to other sub-accounts too' },
   not_found: { status: 404, title: 'There is no such thing here' },
   content_omitted: { status: 404, title: 'The content of this attachment is not kept' },
+  method_not_allowed: { status: 405, title: 'This address takes other methods' },
   no_mailbox_connected: {
     status: 409,
     title: 'The user has no mailbox connected, and individual mail goes through it',

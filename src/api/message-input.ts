@@ -3,6 +3,7 @@ import { allowedHeaders } from '../outbound/compose.ts';
 import type { OutgoingFile } from '../outbound/compose.ts';
 import type { SendRequest } from '../outbound/plan.ts';
 import { ApiError } from './errors.ts';
+import type { FieldError } from './errors.ts';
 import { addressField, crmId, gatewayId, plainText } from './fields.ts';
 import { fieldErrors } from './route.ts';
 
@@ -60,6 +61,15 @@ const headers = z
   )
   .default({});
 
+/** A check of several fields is made when these are valid, whatever is wrong with others. */
+function valid(...names: string[]) {
+  return ({ issues }: z.core.ParsePayload): boolean =>
+    issues.every(
+      ({ code, path }) =>
+        code === 'unrecognized_keys' || (path?.[0] !== undefined && !names.includes(String(path[0]))),
+    );
+}
+
 export const messageInputSchema = z
   .strictObject({
     kind: z
@@ -89,7 +99,9 @@ export const messageInputSchema = z
     text: plainText(messageLimits.textCharsMax)
       .nullable()
       .default(null)
-      .describe('Plain text; left out, it is made from the HTML.'),
+      .describe(
+        'Plain text; left out, it is made from the HTML. A message has a text, HTML, a subject or an attachment.',
+      ),
     html: plainText(messageLimits.htmlCharsMax)
       .nullable()
       .default(null)
@@ -112,17 +124,24 @@ export const messageInputSchema = z
   })
   .refine(({ contact_id, to, reply_to_message_id }) => contact_id ?? reply_to_message_id ?? to[0], {
     path: ['to'],
+    when: valid('contact_id', 'to', 'reply_to_message_id'),
     params: { code: 'required' },
     message: 'Name a contact, an address, or a message to answer.',
   })
   .refine(({ to, cc, bcc }) => to.length + cc.length + bcc.length <= messageLimits.recipientsMax, {
     path: ['to'],
+    when: valid('to', 'cc', 'bcc'),
     params: { code: 'too_long' },
     message: `There are more than ${messageLimits.recipientsMax} recipients.`,
   })
   .refine(
     ({ send_at }) => send_at === null || Date.parse(send_at) < Date.now() + messageLimits.sendAheadMsMax,
-    { path: ['send_at'], params: { code: 'too_late' }, message: 'This is more than a year ahead.' },
+    {
+      path: ['send_at'],
+      when: valid('send_at'),
+      params: { code: 'too_late' },
+      message: 'This is more than a year ahead.',
+    },
   )
   .meta({ id: 'MessageInput', description: 'A message to send.' });
 
@@ -137,10 +156,10 @@ export function sendRequestOf(
   files: readonly OutgoingFile[],
 ): SendRequest {
   const parsed = messageInputSchema.safeParse(body, { reportInput: true });
-  if (!parsed.success) {
-    throw new ApiError('invalid_request', 'See errors for each field.', {
-      fields: fieldErrors('body', parsed.error.issues),
-    });
+  const fields = parsed.success ? [] : fieldErrors('body', parsed.error.issues);
+  if (files.length === 0 && saysNothing(body)) fields.push(emptyMessage);
+  if (!parsed.success || fields.length > 0) {
+    throw new ApiError('invalid_request', 'See errors for each field.', { fields });
   }
   const input = parsed.data;
   const all = [...input.attachments.map(decoded), ...files];
@@ -175,6 +194,23 @@ export function tooLarge(bytes: number): ApiError {
       members: { limit },
     },
   );
+}
+
+const emptyMessage: FieldError = {
+  in: 'body',
+  path: 'text',
+  code: 'required',
+  detail: 'The message says nothing: give a text, HTML, a subject or an attachment.',
+};
+
+/** Of a body that need not be valid in its other fields. */
+function saysNothing(body: unknown): boolean {
+  if (typeof body !== 'object' || body === null) return false;
+  return ['subject', 'text', 'html', 'attachments'].every((name) => {
+    const value: unknown = Reflect.get(body, name);
+    if (Array.isArray(value)) return value.length === 0;
+    return value === undefined || value === null || (typeof value === 'string' && value.trim() === '');
+  });
 }
 
 function decoded({ name, type, content }: z.output<typeof file>): OutgoingFile {

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { notFound, problems } from './errors.ts';
 import type { Api } from './route.ts';
 
-/** `/openapi.json`, and `/docs`, which shows it with files of our own and nothing from elsewhere. */
+/** `/openapi.json`, and `/docs`, which shows it with files of our own and nothing from elsewhere; `/` leads there. */
 export function addOpenApi(api: Api): void {
   let document: string | undefined;
   api.openAPIRegistry.registerComponent('securitySchemes', 'key', {
@@ -16,6 +16,7 @@ export function addOpenApi(api: Api): void {
     document ??= JSON.stringify(openApiDocument(api));
     return c.body(document, 200, { 'Content-Type': 'application/json' });
   });
+  api.get('/', (c) => c.html(frontPage, 200, { 'Content-Security-Policy': contentSecurityPolicy }));
   api.get('/docs', (c) => c.html(page, 200, { 'Content-Security-Policy': contentSecurityPolicy }));
   api.get('/docs/init.js', (c) => c.body(script, 200, headersOf('text/javascript; charset=utf-8')));
   api.get('/docs/:file', async (c) => {
@@ -110,6 +111,25 @@ const page = `<!doctype html>
 <div id="docs"></div>
 <script src="/docs/swagger-ui-bundle.js"></script>
 <script src="/docs/init.js"></script>
+</body>
+</html>
+`;
+
+const frontPage = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Twoway</title>
+<link rel="icon" href="/docs/favicon-32x32.png">
+</head>
+<body>
+<h1>Twoway</h1>
+<p>A gateway between a CRM and its users' mailboxes. It is running.</p>
+<ul>
+<li><a href="/docs">Documentation of the API</a></li>
+<li><a href="/openapi.json">The same as an OpenAPI document</a></li>
+</ul>
 </body>
 </html>
 `;

@@ -152,7 +152,7 @@ function documented(route: RouteConfig, own: readonly ProblemCode[]): RouteConfi
   const codes = new Set<ProblemCode>(own);
   const request = route.request ?? {};
   if (route.path.startsWith('/v1/')) {
-    codes.add('unauthenticated').add('too_many_requests');
+    codes.add('unauthenticated').add('too_many_requests').add('invalid_request');
     if (route.method !== 'get') codes.add('read_only_key');
   }
   if (route.path.includes('{')) codes.add('not_found');
@@ -191,6 +191,7 @@ function checkRequest(
     };
     if (params) check('param', params, c.req.param());
     if (query) check('query', query, flatQuery(c));
+    if (route.path.startsWith('/v1/')) errors.push(...unknownParameters(c, query));
     for (const schema of headerSchemas) check('header', schema, c.req.header());
     if (json) {
       const given = await readJson(c, body?.required === true);
@@ -204,6 +205,20 @@ function checkRequest(
   };
 }
 
+/** A misspelt parameter would be a filter that is not there: an answer that looks right and is not. */
+function unknownParameters(c: Context, query: z.ZodType | undefined): FieldError[] {
+  const known = query instanceof z.ZodObject ? Object.keys(query.shape) : [];
+  return Object.keys(c.req.queries())
+    .filter((name) => !known.includes(name))
+    .map((path) => ({
+      in: 'query',
+      path,
+      code: 'unknown_field',
+      detail:
+        known.length === 0 ? 'There are no parameters here.' : `The parameters are: ${known.join(', ')}.`,
+    }));
+}
+
 const places = { param: 'path', query: 'query', header: 'header', json: 'body' } as const;
 
 function flatQuery(c: Context): Record<string, string | string[]> {
@@ -215,7 +230,8 @@ function flatQuery(c: Context): Record<string, string | string[]> {
 
 async function readJson(c: Context, required: boolean): Promise<unknown> {
   const type = c.req.header('content-type');
-  if (type === undefined && !required) return {};
+  // No body, whatever type some programs say that it has.
+  if (!required && (await c.req.text()) === '') return {};
   if (type === undefined || !/^application\/(?:[a-z.-]+\+)?json\s*(?:;|$)/i.test(type)) {
     throw new ApiError('unsupported_media_type', 'The content type of the body must be application/json.');
   }

@@ -97,7 +97,7 @@ export const accessCases: Readonly<Record<string, AccessCase>> = {
   'GET /v1/sub-accounts/{sid}/threads/{id}': inside('thread'),
   // The user has no mailbox: whoever may send gets as far as being told so.
   'POST /v1/sub-accounts/{sid}/messages': {
-    json: { kind: 'individual', user_id: 'u1', contact_id: 'c1' },
+    json: { kind: 'individual', user_id: 'u1', contact_id: 'c1', text: 'Hello' },
     all: 409,
     own: 409,
     foreign: 404,

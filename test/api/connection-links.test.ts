@@ -44,12 +44,17 @@ describe('C1: links to the connect page', () => {
   });
 
   test('no body is an empty one; two links differ', async () => {
-    const made = await Promise.all([t.call('POST', path), t.call('POST', path, { json: {} })]);
+    const made = await Promise.all([
+      t.call('POST', path),
+      t.call('POST', path, { json: {} }),
+      t.call('POST', path, { body: '', headers: { 'content-type': 'application/json' } }),
+      t.call('POST', path, { body: '', headers: { 'content-type': 'application/x-www-form-urlencoded' } }),
+    ]);
     assert.deepEqual(
       made.map(({ status }) => status),
-      [201, 201],
+      [201, 201, 201, 201],
     );
-    assert.notEqual(made[0].body['url'], made[1].body['url']);
+    assert.equal(new Set(made.map(({ body }) => body['url'])).size, 4);
   });
 
   for (const url of [

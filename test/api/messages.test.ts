@@ -207,6 +207,22 @@ describe('D3: POST …/messages', () => {
     });
   });
 
+  test('a message that says nothing is refused; a subject or a file is something', async () => {
+    const nothing = { kind: 'individual', user_id: 'anna', contact_id: 'carla' };
+    for (const blank of [{}, { subject: '', text: ' \n', html: null }])
+      assert.deepEqual(fieldCodes(await post({ ...nothing, ...blank })), { text: 'required' });
+    assert.deepEqual(fieldCodes(await post({ kind: 'letter', user_id: 'anna' })), {
+      kind: 'invalid_value',
+      to: 'required',
+      text: 'required',
+    });
+    const first = await post(write);
+    const answer = { ...nothing, reply_to_message_id: id(first, 'message') };
+    assert.deepEqual(fieldCodes(await post(answer)), { text: 'required' }, 'nor has an empty answer');
+    assert.equal((await post({ ...nothing, subject: 'Call me' })).status, 202);
+    assert.equal((await postForm(form(nothing, [['file', 'offer.txt', 'text/plain', 'x']]))).status, 202);
+  });
+
   test('25 MB of attachments, and no byte more', async () => {
     const most = Buffer.alloc(25 * 1_048_576, 'x');
     const fits = await postForm(form(write, [['file', 'a.bin', 'application/octet-stream', most]]));

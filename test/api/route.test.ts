@@ -167,8 +167,48 @@ describe('problems (RFC 9457)', () => {
   test('an unknown address: 404, with and without a key', async () => {
     expectProblem(await t.call('GET', '/v1/nothing'), 404, 'not_found');
     expectProblem(await t.call('GET', '/nothing', { key: null }), 404, 'not_found');
-    expectProblem(await t.call('POST', '/v1/sub-accounts/s1'), 404, 'not_found');
     expectProblem(await t.call('GET', '/v1/nothing', { key: null }), 401, 'unauthenticated');
+  });
+
+  for (const [method, address, allow] of [
+    ['POST', path, 'DELETE, GET, HEAD, PUT'],
+    ['PATCH', '/v1/users/u1', 'DELETE, GET, HEAD, PUT'],
+    ['DELETE', '/v1/webhooks', 'GET, HEAD, POST'],
+    ['GET', `${path}/messages`, 'POST'],
+    ['POST', '/openapi.json', 'GET, HEAD'],
+  ] as const) {
+    test(`another method than ${address} takes, ${method}: 405 with those that it takes`, async () => {
+      const answer = await t.call(method, address);
+      expectProblem(answer, 405, 'method_not_allowed');
+      assert.equal(answer.headers.get('allow'), allow);
+    });
+  }
+
+  test('a parameter that there is not is an error, not ignored, also where there are none', async () => {
+    for (const [address, names] of [
+      [`${path}/contacts?emial=x&limit=0`, ['limit', 'emial']],
+      [`${path}?verbose=1`, ['verbose']],
+      ['/v1/events/stream?afer=1', ['afer']],
+    ] as const) {
+      const answer = await t.call('GET', address);
+      expectProblem(answer, 422, 'invalid_request');
+      const errors = answer.body['errors'] as { in: string; path: string; code: string }[];
+      assert.deepEqual(
+        errors.map((error) => `${error.in} ${error.path}`),
+        names.map((name) => `query ${name}`),
+      );
+      assert.equal(errors.at(-1)?.code, 'unknown_field');
+    }
+    assert.equal((await t.call('GET', '/healthz?from=balancer', { key: null })).status, 200);
+  });
+
+  test('the front page says what this is, and leads to the documentation', async () => {
+    const page = await t.api.request('/');
+    const html = await page.text();
+    assert.equal(page.status, 200);
+    assert.match(html, /Twoway/);
+    assert.match(html, /href="\/docs"/);
+    assert.match(page.headers.get('content-security-policy') ?? '', /default-src 'none'/);
   });
 
   test('a 401 names the scheme (RFC 9110 §11.6.1)', async () => {
