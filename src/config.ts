@@ -92,14 +92,14 @@ const settings = {
     schema: list,
     default: '',
     explain:
-      'Keys that seal credentials at rest: 32 random bytes each, in base64, separated by commas, the newest first. Empty: one is generated into TWOWAY_DATA_DIR/secret.key.',
+      'Keys that seal credentials at rest: 32 random bytes each, in base64, separated by commas, the newest first. Empty: one is generated into TWOWAY_DATA_DIR/secret.key; not with TWOWAY_DATABASE_URL, where every node needs the same.',
     secret: true,
   }),
   PUBLIC_URL: setting({
     schema: z.url({ protocol: /^https?$/, error: 'must be an http or https address' }).or(z.literal('')),
     default: '',
     explain:
-      'Where browsers reach this gateway; the redirect URI at Google and Microsoft is this and /connect/callback. Empty: the HTTP address.',
+      'Where browsers reach this gateway; the redirect URI at Google and Microsoft is this and /connect/callback. Empty: the HTTP address; localhost where that is 0.0.0.0 or ::.',
   }),
   HTTP_HOST: setting({
     schema: z.string(),
@@ -223,6 +223,13 @@ function contradictions(values: Partial<Settings>, production: boolean): string[
     const secret = values[`${provider}_CLIENT_SECRET`];
     if ((id === null) !== (secret === null))
       problems.push(`TWOWAY_${provider}_CLIENT_ID and _SECRET: one is set and the other is not`);
+  }
+  // A key that a node made for itself would open nothing that another has sealed.
+  if (typeof values.DATABASE_URL === 'string' && values.SECRET_KEYS?.length === 0) {
+    problems.push(
+      'TWOWAY_SECRET_KEYS: needed with TWOWAY_DATABASE_URL, and the same on every node (make one: openssl rand -base64 32; ' +
+        'one that was generated before is in the file secret.key of TWOWAY_DATA_DIR)',
+    );
   }
   for (const [position, key] of (values.SECRET_KEYS ?? []).entries()) {
     if (Buffer.from(key, 'base64').length !== 32)

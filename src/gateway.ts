@@ -25,6 +25,7 @@ import { listenerLimits } from './mailbox/listener.ts';
 import { createSupervisor, supervisorLimits } from './mailbox/supervisor.ts';
 import type { Login } from './mailbox/session.ts';
 import { stopParsing } from './message/parse.ts';
+import { listening } from './listening.ts';
 import { createProviders, startSandboxIfWanted } from './offers.ts';
 import { proveSmtpLogin } from './outbound/prove.ts';
 import { createSender } from './outbound/sender.ts';
@@ -94,7 +95,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     log,
     wakePublisher: () => publisher.wake(),
   };
-  const sandbox = await startSandboxIfWanted(config, log);
+  const sandbox = await listening({ port: 'TWOWAY_SANDBOX_PORT' }, () => startSandboxIfWanted(config, log));
   if (sandbox !== null) defer(() => sandbox.stop());
   const providers = createProviders(config, sandbox);
   const tokens = createTokenService({
@@ -153,7 +154,9 @@ async function openDoors(
   defer: Defer,
   deps: Omit<ApiDeps & ConsoleDeps, 'publicUrl'>,
 ): Promise<{ url: string; smtpPort: number }> {
-  const intake = await startIntake({ host: config.SMTP_HOST, port: config.SMTP_PORT });
+  const intake = await listening({ port: 'TWOWAY_SMTP_PORT', host: 'TWOWAY_SMTP_HOST' }, () =>
+    startIntake({ host: config.SMTP_HOST, port: config.SMTP_PORT }),
+  );
   defer(() => intake.stop());
   // Known when the server listens: the configured port may be 0.
   let publicUrl = config.PUBLIC_URL.replace(/\/+$/, '');
@@ -166,7 +169,9 @@ async function openDoors(
         ? pages.fetch(request, bindings)
         : api.fetch(request, bindings),
   };
-  const http = await startHttpServer({ app, host: config.HTTP_HOST, port: config.HTTP_PORT });
+  const http = await listening({ port: 'TWOWAY_HTTP_PORT', host: 'TWOWAY_HTTP_HOST' }, () =>
+    startHttpServer({ app, host: config.HTTP_HOST, port: config.HTTP_PORT }),
+  );
   defer(() => http.stop());
   if (publicUrl === '') publicUrl = http.url;
   return { url: http.url, smtpPort: intake.port };

@@ -10,7 +10,9 @@ async function main(): Promise<void> {
   process.stdout.write(welcome(gateway, config.DATABASE_URL === null));
   const signals: NodeJS.Signals[] = ['SIGINT', 'SIGTERM'];
   await new Promise<void>((resolve) => signals.forEach((signal) => process.once(signal, () => resolve())));
+  process.stdout.write('Twoway is stopping: what is under way ends first. Once more ends it at once.\n');
   await gateway.stop();
+  process.stdout.write('Twoway has stopped.\n');
 }
 
 /** What a person reads at the start: where things are, and what to try. */

@@ -29,6 +29,11 @@ const faults: { name: string; environment: NodeJS.ProcessEnv; problems: RegExp[]
     problems: [/key 2 is not 32 bytes/],
   },
   {
+    name: 'a database for several nodes without the keys that they share',
+    environment: { TWOWAY_DATABASE_URL: 'postgres://127.0.0.1/twoway' },
+    problems: [/SECRET_KEYS: .* the same on every node .* secret\.key/],
+  },
+  {
     name: 'the sandbox in production',
     environment: { NODE_ENV: 'production', TWOWAY_SANDBOX: 'on' },
     problems: [/never started in production/],

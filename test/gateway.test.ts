@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -8,27 +9,34 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { readConfig } from '../src/config.ts';
 import { startGateway } from '../src/gateway.ts';
+import { waitFor } from './support/wait.ts';
 
 test('a first start that fails at a port leaves the first key to the next start, which shows it once', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'twoway-first-key-'));
   const busy = createServer().listen(0, '127.0.0.1');
   await once(busy, 'listening');
-  const start = (httpPort: number) =>
-    startGateway(
-      readConfig({
-        TWOWAY_DATA_DIR: directory,
-        TWOWAY_HTTP_PORT: String(httpPort),
-        TWOWAY_SMTP_PORT: '0',
-        TWOWAY_SANDBOX: 'off',
-        TWOWAY_LOG_LEVEL: 'error',
-      }),
-    );
+  const start = (more: Record<string, string> = {}) =>
+    startGateway(readConfig({ ...quietly(directory), ...more }));
+  const { port } = busy.address() as AddressInfo;
+  const taken = `port ${port} of 127.0.0.1 is taken by another program`;
   try {
-    await assert.rejects(start((busy.address() as AddressInfo).port), /EADDRINUSE/);
-    const first = await start(0);
+    for (const [name, more] of [
+      ['TWOWAY_HTTP_PORT', { TWOWAY_HTTP_PORT: `${port}` }],
+      ['TWOWAY_SMTP_PORT', { TWOWAY_SMTP_PORT: `${port}` }],
+      ['TWOWAY_SANDBOX_PORT', { TWOWAY_SANDBOX: 'on', TWOWAY_SANDBOX_PORT: `${port - 1}` }],
+    ] as const) {
+      await assert.rejects(start(more), ({ message }: Error) => {
+        assert.ok(message.startsWith(taken), message);
+        assert.ok(message.includes(name), message);
+        return true;
+      });
+    }
+    const elsewhere = start({ TWOWAY_SMTP_HOST: '192.0.2.1' });
+    await assert.rejects(elsewhere, /192\.0\.2\.1 is no address of this machine: .*TWOWAY_SMTP_HOST/);
+    const first = await start();
     assert.match(first.firstKey ?? '', /^tw_/);
     await first.stop();
-    const second = await start(0);
+    const second = await start();
     assert.equal(second.firstKey, null);
     await second.stop();
   } finally {
@@ -36,3 +44,37 @@ test('a first start that fails at a port leaves the first key to the next start,
     await rm(directory, { recursive: true });
   }
 });
+
+test('Ctrl-C says that it stops, and that it has', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'twoway-ctrl-c-'));
+  try {
+    const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('TWOWAY_'));
+    const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts'], {
+      env: { ...Object.fromEntries(inherited), ...quietly(directory) },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (text: Buffer) => (output += text.toString()));
+    const isUp = () => child.exitCode !== null || output.includes('Twoway is running');
+    await waitFor('the start', isUp, { deadlineMs: 60_000 });
+    assert.equal(child.exitCode, null, output);
+    child.kill('SIGINT');
+    const [code] = (await once(child, 'close')) as [number];
+    assert.equal(code, 0);
+    assert.match(output, /Twoway is stopping.*\nTwoway has stopped\.\n$/);
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+});
+
+/** Settings of a gateway that takes free ports and keeps to itself. */
+function quietly(directory: string): Record<string, string> {
+  return {
+    TWOWAY_DATA_DIR: directory,
+    TWOWAY_HTTP_PORT: '0',
+    TWOWAY_SMTP_PORT: '0',
+    TWOWAY_SANDBOX: 'off',
+    TWOWAY_LOG_LEVEL: 'error',
+  };
+}

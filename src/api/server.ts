@@ -53,6 +53,9 @@ async function stop(server: Server, stopping: AbortController): Promise<void> {
 function urlOf(server: Server): string {
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('the HTTP server has no port');
-  const host = isIPv6(address.address) ? `[${address.address}]` : address.address;
+  // Nobody can open the address that means all of them.
+  const isEverywhere = ['0.0.0.0', '::'].includes(address.address);
+  const literal = isIPv6(address.address) ? `[${address.address}]` : address.address;
+  const host = isEverywhere ? 'localhost' : literal;
   return `http://${host}:${address.port}`;
 }

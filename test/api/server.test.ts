@@ -33,6 +33,19 @@ describe('the HTTP server', () => {
     await assert.rejects(get(server.url), { code: 'ECONNREFUSED' });
   });
 
+  test('its url leads to it also where it listens everywhere', async () => {
+    for (const host of ['0.0.0.0', '::']) {
+      const server = await startHttpServer({
+        app: new Hono().get('/', (c) => c.text('hello')),
+        host,
+        port: 0,
+      });
+      assert.match(server.url, /^http:\/\/localhost:\d+$/);
+      assert.equal(await textOf(await get(server.url)), 'hello');
+      await server.stop();
+    }
+  });
+
   test('says when the port is taken', async () => {
     const server = await start(() => undefined);
     const port = Number(new URL(server.url).port);

@@ -125,7 +125,9 @@ function settingsFor(
   return {
     NODE_EXTRA_CA_CERTS: servers.caPath,
     TWOWAY_DATA_DIR: dataDir,
-    ...(databaseUrl === null ? {} : { TWOWAY_DATABASE_URL: databaseUrl }),
+    ...(databaseUrl === null
+      ? {}
+      : { TWOWAY_DATABASE_URL: databaseUrl, TWOWAY_SECRET_KEYS: Buffer.alloc(32, 5).toString('base64') }),
     TWOWAY_SMTP_PORT: '0',
     TWOWAY_SANDBOX: 'off',
     TWOWAY_LOG_LEVEL: 'debug',
