@@ -5,6 +5,7 @@ import { putContacts } from '../store/contacts.ts';
 import type { ContactInput } from '../store/contacts.ts';
 import { contactInputFields } from './contacts.ts';
 import { ApiError, notFound } from './errors.ts';
+import { parsing } from './field-words.ts';
 import { crmId, subAccountParam } from './fields.ts';
 import { readLines } from './ndjson.ts';
 import type { Line } from './ndjson.ts';
@@ -140,7 +141,7 @@ function parseLine(line: Line): Row | ImportResult['errors'][number] {
     if (!(error instanceof SyntaxError)) throw error;
     return { line: line.number, code: 'malformed_json', detail: 'The line is not JSON.' };
   }
-  const parsed = lineSchema.safeParse(value, { reportInput: true });
+  const parsed = lineSchema.safeParse(value, parsing);
   if (parsed.success) {
     const { id, name, emails, assigned_user_id: assignedUserId } = parsed.data;
     return { line: line.number, contact: { id, name, emails, assignedUserId } };

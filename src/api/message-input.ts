@@ -4,6 +4,7 @@ import type { OutgoingFile } from '../outbound/compose.ts';
 import type { SendRequest } from '../outbound/plan.ts';
 import { ApiError } from './errors.ts';
 import type { FieldError } from './errors.ts';
+import { parsing } from './field-words.ts';
 import { addressField, crmId, gatewayId, plainText } from './fields.ts';
 import { fieldErrors } from './route.ts';
 
@@ -155,7 +156,7 @@ export function sendRequestOf(
   body: unknown,
   files: readonly OutgoingFile[],
 ): SendRequest {
-  const parsed = messageInputSchema.safeParse(body, { reportInput: true });
+  const parsed = messageInputSchema.safeParse(body, parsing);
   const fields = parsed.success ? [] : fieldErrors('body', parsed.error.issues);
   if (files.length === 0 && saysNothing(body)) fields.push(emptyMessage);
   if (!parsed.success || fields.length > 0) {

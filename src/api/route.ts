@@ -15,6 +15,7 @@ import type { Db } from '../store/database.ts';
 import type { KeyAccess } from '../store/keys.ts';
 import type { EventSignal } from '../webhook/follow.ts';
 import { ApiError, problemSchema, problems } from './errors.ts';
+import { parsing } from './field-words.ts';
 import type { FieldError, ProblemCode } from './errors.ts';
 
 /** What the API needs from the rest of the gateway. It grows with the nouns. */
@@ -185,7 +186,7 @@ function checkRequest(
   return async (c, next) => {
     const errors: FieldError[] = [];
     const check = (target: 'param' | 'query' | 'header' | 'json', schema: z.ZodType, value: unknown) => {
-      const result = schema.safeParse(value, { reportInput: true });
+      const result = schema.safeParse(value, parsing);
       if (result.success) c.req.addValidatedData(target, result.data as object);
       else errors.push(...fieldErrors(places[target], result.error.issues));
     };

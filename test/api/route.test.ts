@@ -71,14 +71,34 @@ describe('problems (RFC 9457)', () => {
 
   test('a missing field is required, a long text too long', async () => {
     const long = await t.call('PUT', path, { json: { name: 'x'.repeat(501) } });
-    assert.deepEqual((long.body['errors'] as { code: string }[])[0]?.code, 'too_long');
+    assert.deepEqual(long.body['errors'], [
+      { in: 'body', path: 'name', code: 'too_long', detail: 'This must have 500 characters or fewer.' },
+    ]);
     const missing = await t.call('PUT', '/v1/users/u1', { json: {} });
     assert.deepEqual((missing.body['errors'] as object[])[0], {
       in: 'body',
       path: 'email',
       code: 'required',
-      detail: 'Invalid input: expected string, received undefined',
+      detail: 'This is missing.',
     });
+    const wrong = await t.call('PUT', path, {
+      json: {
+        name: 5,
+        settings: { sync_sent_to_contacts: 'yes', assigned_contacts_only: 'sometimes' },
+        provider: { kind: 'smtp', host: 'h', port: 0.5, security: 'none', from: 'a@b.example' },
+      },
+    });
+    assert.deepEqual(
+      (wrong.body['errors'] as { path: string; detail: string }[]).map(({ path, detail }) => [path, detail]),
+      [
+        ['name', 'This must be text.'],
+        ['settings.sync_sent_to_contacts', 'This must be true or false.'],
+        ['settings.assigned_contacts_only', 'This must be one of: when_shared, always, never.'],
+        ['provider.port', 'This must be a whole number.'],
+      ],
+    );
+    const query = await t.call('GET', `${path}/contacts?limit=0`);
+    assert.equal((query.body['errors'] as { detail: string }[])[0]?.detail, 'This must be 1 or more.');
   });
 
   const bodies: {
