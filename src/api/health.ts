@@ -51,7 +51,7 @@ const readyRoute = defineRoute({
 async function databaseFailure(deps: ApiDeps): Promise<string | null> {
   const done = new AbortController();
   const late = deps.clock.sleep(answerMsMax, done.signal).then(() => `no answer within ${answerMsMax} ms`);
-  const asked = ping(deps.db).then(
+  const asked = ping(deps.db, answerMsMax).then(
     () => null,
     (error: unknown) => messageOf(error),
   );

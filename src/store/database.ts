@@ -2,6 +2,7 @@ import { PGlite } from '@electric-sql/pglite';
 import { createPgConfig } from '@electric-sql/pglite/node-postgres';
 import knexFactory from 'knex';
 import type { Knex } from 'knex';
+import type { Client } from 'pg';
 import { migrations } from '../../migrations/index.ts';
 import type { Migration } from '../../migrations/index.ts';
 
@@ -16,13 +17,37 @@ export type Database = {
 };
 
 export type DatabaseOptions =
-  | { kind: 'postgres'; url: string; connectionsMax: number }
+  | { kind: 'postgres'; url: string; connectionsMax: number; limits?: PostgresLimits }
   /** `directory` null keeps everything in memory; `pglite` hands over an instance that is open already. */
   | { kind: 'pglite'; directory: string | null; pglite?: PGlite };
 
+/** How long one waits for PostgreSQL. A firewall that drops a connection tells neither side. */
+export type PostgresLimits = {
+  connectMs: number;
+  /** For one statement; the server ends it and says so. `runLong` has limits of its own. */
+  statementMs: number;
+  /** Past the time of the statement: nothing comes any more, and the connection is given up. */
+  silenceMs: number;
+};
+
+const postgresLimits: PostgresLimits = { connectMs: 10_000, statementMs: 60_000, silenceMs: 5_000 };
+
+/** An erasure may go through millions of rows, and a migration through all of them. */
+const longStatementMs = 6 * 3_600_000;
+
 /** Opens the database and brings its schema up to date. Throws when it is newer than this program. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
-  const opened = options.kind === 'postgres' ? openPostgres(options) : await openPglite(options);
+  if (options.kind === 'postgres') {
+    const { limits = postgresLimits } = options;
+    const migrating = openPostgres({ ...options, limits: { ...limits, statementMs: longStatementMs } });
+    try {
+      await migrate(migrating.db);
+    } finally {
+      await migrating.close();
+    }
+    return openPostgres({ ...options, limits });
+  }
+  const opened = await openPglite(options);
   try {
     await migrate(opened.db);
   } catch (error) {
@@ -32,15 +57,51 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   return opened;
 }
 
-function openPostgres(options: { url: string; connectionsMax: number }): Database {
+function openPostgres(options: { url: string; connectionsMax: number; limits: PostgresLimits }): Database {
+  const { connectMs, statementMs, silenceMs } = options.limits;
+  const open = new Map<string, OpenConnection>();
   const db = knexFactory({
     client: 'pg',
-    connection: { connectionString: options.url, application_name: 'twoway' },
-    pool: { min: 0, max: options.connectionsMax },
+    connection: {
+      connectionString: options.url,
+      application_name: 'twoway',
+      connectionTimeoutMillis: connectMs,
+      statement_timeout: statementMs,
+      query_timeout: statementMs + silenceMs,
+      // What a node that fell silent has locked is free again after this.
+      idle_in_transaction_session_timeout: statementMs,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: 10_000,
+    },
+    pool: {
+      min: 0,
+      max: options.connectionsMax,
+      afterCreate: (connection: OpenConnection, done: (error: Error | null) => void) => {
+        const { __knexUid: id } = connection;
+        open.set(id, connection);
+        connection.once('end', () => open.delete(id));
+        done(null);
+      },
+      validate: (connection: OpenConnection) => open.has(connection.__knexUid),
+    },
     acquireConnectionTimeout: 30_000,
+    log: silent,
+  });
+  // pg (8.23.1) keeps a connection whose answer did not come in time, and what is asked of it next
+  // waits behind that answer. Knex would hand it out again.
+  db.on('query-error', (error: Error, { __knexUid: id }: { __knexUid: string }) => {
+    if (!error.message.endsWith('Query read timeout')) return;
+    void open.get(id)?.end();
+    open.delete(id);
   });
   return { db, kind: 'postgres', close: () => db.destroy() };
 }
+
+/** Knex would print, beside the lines of our log, what whoever asked is thrown anyway. */
+const silent: Knex.Logger = { warn: () => {}, error: () => {} };
+
+/** A client of pg, as knex names it. */
+type OpenConnection = Client & { __knexUid: string };
 
 /**
  * The embedded database: one session, in this process. The pool has one connection, so code that
@@ -57,6 +118,7 @@ async function openPglite(options: { directory: string | null; pglite?: PGlite }
     connection: createPgConfig(pglite) as Knex.PgConnectionConfig,
     pool: { min: 1, max: 1 },
     acquireConnectionTimeout: 10_000,
+    log: silent,
   });
   return {
     db,
@@ -110,9 +172,19 @@ export function wasOvertaken(error: unknown): boolean {
   return code === '40001' || code === '40P01';
 }
 
-/** Resolves when the database answers at all. */
-export async function ping(db: Db): Promise<void> {
-  await run(db, 'select 1');
+/** As `run`, for what may go through millions of rows. In a transaction, with which its limits end. */
+export async function runLong(db: Db, sql: string, bindings: Bindings = {}): Promise<number> {
+  return db.transaction(async (tx) => {
+    await run(tx, `set local statement_timeout = ${longStatementMs}`);
+    const statement = tx.raw<{ rowCount: number | null }>(sql, bindings as Knex.ValueDict);
+    const result = await statement.options({ query_timeout: longStatementMs });
+    return result.rowCount ?? 0;
+  });
+}
+
+/** Resolves when the database answers at all. A connection that says nothing for `withinMs` is given up. */
+export async function ping(db: Db, withinMs: number): Promise<void> {
+  await db.raw('select 1').options({ query_timeout: withinMs });
 }
 
 /** JSON that PostgreSQL takes: it knows neither U+0000 nor half of a surrogate pair, and mail has both. */

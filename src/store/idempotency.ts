@@ -1,4 +1,4 @@
-import { rows, run } from './database.ts';
+import { rows, run, runLong } from './database.ts';
 import type { Db } from './database.ts';
 
 /** A call that named itself by an `Idempotency-Key` (D3). */
@@ -46,7 +46,11 @@ export async function rememberAnswer(db: Db, call: KeyedCall, answer: Remembered
 
 /** Forgets the answers that are older than `hours`, and says how many. */
 export function forgetAnswers(db: Db, hours: number): Promise<number> {
-  return run(db, `delete from idempotency_keys where created_at < now() - make_interval(hours => :hours)`, {
-    hours,
-  });
+  return runLong(
+    db,
+    `delete from idempotency_keys where created_at < now() - make_interval(hours => :hours)`,
+    {
+      hours,
+    },
+  );
 }

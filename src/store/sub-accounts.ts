@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { rows, run } from './database.ts';
+import { rows, runLong } from './database.ts';
 import type { Db } from './database.ts';
 import { timestamp } from './timestamp.ts';
 
@@ -117,7 +117,7 @@ export async function putSubAccount(
 
 /** Erases a sub-account and everything in it. Its connections must have been ended before. */
 export async function deleteSubAccount(db: Db, id: string): Promise<boolean> {
-  return (await run(db, 'delete from sub_accounts where id = :id', { id })) > 0;
+  return (await runLong(db, 'delete from sub_accounts where id = :id', { id })) > 0;
 }
 
 type SubAccountRow = Omit<SubAccount, 'settings'> & { settings: unknown };

@@ -1,5 +1,5 @@
 import { canonicalOwnAddress } from '../message/addresses.ts';
-import { rows, run } from './database.ts';
+import { rows, run, runLong } from './database.ts';
 import type { Db } from './database.ts';
 import { timestamp } from './timestamp.ts';
 
@@ -74,14 +74,14 @@ export async function putUser(
 
 /** Takes a user out of everything. Their connections must have been ended before. */
 export async function deleteUser(db: Db, id: string): Promise<boolean> {
-  await run(
+  await runLong(
     db,
     `update contacts set assigned_user_id = null, updated_at = now()
      where assigned_user_id = :id
        and sub_account_id in (select sub_account_id from memberships where user_id = :id)`,
     { id },
   );
-  return (await run(db, 'delete from users where id = :id', { id })) > 0;
+  return (await runLong(db, 'delete from users where id = :id', { id })) > 0;
 }
 
 /** Makes a user a member; null when there is no such user. */
@@ -113,7 +113,7 @@ export async function leaveSubAccount(
     membership,
   );
   if (ended === 0) return false;
-  await run(
+  await runLong(
     db,
     `update contacts set assigned_user_id = null, updated_at = now()
      where sub_account_id = :subAccountId and assigned_user_id = :userId`,

@@ -1,5 +1,5 @@
 import type { WebhookId } from '../lib/id.ts';
-import { rows, run } from './database.ts';
+import { rows, run, runLong } from './database.ts';
 import type { Db } from './database.ts';
 
 /** A webhook, without its secret. */
@@ -97,7 +97,7 @@ export async function updateWebhook(
 
 /** Deletes a webhook with its deliveries. */
 export async function deleteWebhook(db: Db, id: WebhookId): Promise<void> {
-  await run(db, 'delete from webhooks where id = :id', { id });
+  await runLong(db, 'delete from webhooks where id = :id', { id });
 }
 
 const columns = `w.id, w.sub_account_id as "subAccountId", w.url, w.types, w.enabled, w.failures,

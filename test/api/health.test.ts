@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { openDatabase } from '../../src/store/database.ts';
+import { createPostgresDatabase, dropPostgresDatabase } from '../support/database.ts';
+import { startSilentProxy } from '../support/silent-proxy.ts';
+import { waitFor } from '../support/wait.ts';
 import { startApi } from './support.ts';
 
 describe('health', () => {
@@ -34,5 +38,26 @@ describe('health', () => {
     busy.resolve();
     await hanging;
     await t.close();
+  });
+
+  test('a database that fell silent is not ready, and ready when it is heard again', async () => {
+    const url = await createPostgresDatabase('migrated');
+    const proxy = await startSilentProxy(Number(new URL(url).port));
+    const through = Object.assign(new URL(url), { port: String(proxy.port) }).href;
+    const database = await openDatabase({ kind: 'postgres', url: through, connectionsMax: 2 });
+    const t = await startApi({ kind: 'pglite', db: database.db });
+    const status = async () => (await t.call('GET', '/readyz', { key: null })).status;
+    assert.equal(await status(), 200);
+    proxy.fallSilent();
+    const startedAt = Date.now();
+    assert.equal(await status(), 503);
+    assert.ok(Date.now() - startedAt < 4_000);
+    proxy.recover();
+    // The connections of before stay silent: the next ones are new.
+    await waitFor('ready', async () => (await status()) === 200, { deadlineMs: 5_000 });
+    await database.close();
+    await t.close();
+    await proxy.stop();
+    await dropPostgresDatabase(url);
   });
 });

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { openDatabase, ping, rows, run, runLong } from '../../src/store/database.ts';
+import type { Database, Db } from '../../src/store/database.ts';
+import { createPostgresDatabase, dropPostgresDatabase } from '../support/database.ts';
+import { startSilentProxy } from '../support/silent-proxy.ts';
+import type { SilentProxy } from '../support/silent-proxy.ts';
+
+/** The number of the server's process for this connection. */
+async function backendOf(db: Db): Promise<number> {
+  const [row] = await rows<{ pid: number }>(db, 'select pg_backend_pid() as pid');
+  return row?.pid ?? 0;
+}
+
+describe('PostgreSQL that says nothing', () => {
+  let url: string;
+  let proxy: SilentProxy;
+  let database: Database;
+  const limits = { connectMs: 400, statementMs: 300, silenceMs: 300 };
+
+  before(async () => {
+    url = await createPostgresDatabase('migrated');
+    proxy = await startSilentProxy(Number(new URL(url).port));
+    const through = Object.assign(new URL(url), { port: String(proxy.port) }).href;
+    database = await openDatabase({ kind: 'postgres', url: through, connectionsMax: 1, limits });
+  });
+  after(async () => {
+    await database.close();
+    await proxy.stop();
+    await dropPostgresDatabase(url);
+  });
+
+  test('a connection that fell silent fails in time, and the next call has a new one', async () => {
+    const { db } = database;
+    const before = await backendOf(db);
+    proxy.fallSilent();
+    await assert.rejects(run(db, 'select 1'), /Query read timeout/);
+    await assert.rejects(run(db, 'select 1'), /timeout expired/, 'nor does a new one come about');
+    proxy.recover();
+    assert.notEqual(await backendOf(db), before);
+  });
+
+  test('a transaction whose connection fell silent fails in time', async () => {
+    const { db } = database;
+    const work = db.transaction(async (tx) => {
+      await run(tx, 'select 1');
+      proxy.fallSilent();
+      await run(tx, 'select 1');
+    });
+    await assert.rejects(work, /closed and is not queryable/, 'the rollback is not waited for as well');
+    proxy.recover();
+    await run(db, 'select 1');
+  });
+
+  test('a ping has a limit of its own, and gives up the connection that was silent', async () => {
+    const { db } = database;
+    const before = await backendOf(db);
+    proxy.fallSilent();
+    await assert.rejects(ping(db, 50), /Query read timeout/);
+    proxy.recover();
+    await ping(db, 5_000);
+    assert.notEqual(await backendOf(db), before);
+  });
+
+  test('the late answer to a query is not read as that of the next', async () => {
+    const { db } = database;
+    // No limit of the server's own: it answers when nobody waits any more.
+    const late = db.raw(`set statement_timeout = 0; select 'late' as word from pg_sleep(0.2)`);
+    await assert.rejects(async () => late.options({ query_timeout: 50 }), /Query read timeout/);
+    assert.deepEqual(await rows(db, `select 'next' as word from pg_sleep(0.2)`), [{ word: 'next' }]);
+  });
+
+  test('a statement that takes too long is ended by the server, and the connection goes on', async () => {
+    const { db } = database;
+    const before = await backendOf(db);
+    await assert.rejects(run(db, 'select pg_sleep(30)'), /statement timeout/);
+    assert.equal(await backendOf(db), before);
+  });
+
+  test('an erasure may take longer, and only that', async () => {
+    const { db } = database;
+    assert.equal(await runLong(db, 'select pg_sleep(0.7)'), 1);
+    await assert.rejects(run(db, 'select pg_sleep(30)'), /statement timeout/);
+  });
+
+  test('a transaction that its node forgot lets go of its locks', async () => {
+    const { db } = database;
+    const work = db.transaction(async (tx) => {
+      await run(tx, `insert into sub_accounts (id, name) values ('acme', 'Acme')`);
+      const direct = await openDatabase({ kind: 'postgres', url, connectionsMax: 1 });
+      try {
+        // Waits for the row until the server has ended the other.
+        await run(direct.db, `insert into sub_accounts (id, name) values ('acme', 'Acme')`);
+      } finally {
+        await direct.close();
+      }
+      await run(tx, 'select 1');
+    });
+    await assert.rejects(work);
+    assert.deepEqual(await rows(db, 'select id from sub_accounts'), [{ id: 'acme' }]);
+  });
+});
