@@ -104,6 +104,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     oauthFor: (name) => providers.oauthOf(name),
     log,
   });
+  const resolveHost = (host: string) => netGuard.resolve(host);
   const supervisor = createSupervisor(
     {
       filing,
@@ -112,16 +113,14 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
       limits: listenerLimits,
       providerOf: (mailbox) => providers.of(mailbox.provider),
       loginOf: (mailbox, refused) => logIn({ db, secretBox, tokens }, mailbox, refused),
-      resolveHost: (host) => netGuard.resolve(host),
+      resolveHost,
     },
     supervisorLimits,
     `${hostname()}:${resolve(config.DATA_DIR)}`,
   );
-  const { wakePublisher } = filing;
-  const common = { db, blobs: filing.blobs, secretBox, clock, log, wakePublisher };
-  const sender = createSender({ ...common, tokens, provider: (name) => providers.of(name) });
+  const sender = createSender({ ...filing, tokens, provider: (name) => providers.of(name), resolveHost });
   const connecting = createConnecting({
-    ...common,
+    ...filing,
     offered: providers.offered,
     netGuard,
     proveSmtpLogin,
@@ -134,7 +133,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
   }
   defer(() => connecting.stop());
   const doors = await openDoors(config, defer, {
-    ...common,
+    ...filing,
     ...connecting,
     wakeSender: () => sender.wake(),
     netGuard,

@@ -49,6 +49,8 @@ export type AttemptDeps = {
   clock: Clock;
   log: Log;
   provider(name: ProviderName): Provider;
+  /** The address to connect to in place of a host that a person named; rejects where that is a private one. */
+  resolveHost(host: string): Promise<{ address: string }>;
   /** Called after a commit that left events behind. */
   wakePublisher(): void;
   /** Hands a message over; smtp.ts. */
@@ -175,6 +177,8 @@ async function handOver(deps: AttemptDeps, claimed: Claimed, { send, n }: Begun)
     throw new Failure('operator', 'no_smtp_server', `${mailbox.provider} has no SMTP server`);
   return deps.submit({
     server,
+    // Looked up each time: a name that was public when it was proven may lead elsewhere by now.
+    ...(mailbox.smtp === null ? {} : { address: (await deps.resolveHost(mailbox.smtp.host)).address }),
     login: await loginOf(deps, mailbox),
     envelope: send.envelope,
     sizeBytes: send.rawSize,

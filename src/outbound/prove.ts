@@ -1,7 +1,7 @@
-import { isIP } from 'node:net';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import { Failure, tlsProblem } from '../lib/failure.ts';
 import type { ServerAddress } from '../provider/providers.ts';
+import { serverOptions } from './smtp.ts';
 
 /** A login that is to be tried. */
 export type SmtpTrial = {
@@ -24,13 +24,7 @@ const limits = { connectMs: 20_000, greetingMs: 20_000, silenceMs: 20_000, whole
 export function proveSmtpLogin(trial: SmtpTrial): Promise<void> {
   const { server, address, user, password } = trial;
   const connection = new SMTPConnection({
-    host: address,
-    ...(isIP(server.host) > 0 ? {} : { servername: server.host }),
-    port: server.port,
-    secure: server.security === 'tls',
-    requireTLS: server.security === 'starttls',
-    ignoreTLS: server.security === 'none',
-    name: '[127.0.0.1]',
+    ...serverOptions(server, address),
     connectionTimeout: limits.connectMs,
     greetingTimeout: limits.greetingMs,
     socketTimeout: limits.silenceMs,

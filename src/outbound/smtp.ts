@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { Readable } from 'node:stream';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import type { SMTPConnectionAuth, SMTPConnectionSendInfo } from 'nodemailer/lib/smtp-connection';
@@ -10,6 +11,8 @@ import type { SmtpPhase, SmtpProblem } from './smtp-errors.ts';
 /** One message to be handed to a provider. */
 export type Submission = {
   server: ServerAddress;
+  /** Where to connect in place of looking the host up; the certificate must be the host's all the same. */
+  address?: string;
   login: SmtpLogin;
   envelope: { from: string; to: readonly string[] };
   sizeBytes: number;
@@ -179,9 +182,22 @@ async function* heldBack(submission: Submission, progress: { phase: SmtpPhase })
 }
 
 function options(submission: Submission): ConstructorParameters<typeof SMTPConnection>[0] {
-  const { server } = submission;
   return {
-    host: server.host,
+    ...serverOptions(submission.server, submission.address),
+    connectionTimeout: limits.connectMs,
+    greetingTimeout: limits.greetingMs,
+    socketTimeout: limits.silenceMs,
+  };
+}
+
+/** How nodemailer is told of a server; `address`: where to connect in place of looking its host up. */
+export function serverOptions(
+  server: ServerAddress,
+  address: string | undefined,
+): NonNullable<ConstructorParameters<typeof SMTPConnection>[0]> {
+  return {
+    host: address ?? server.host,
+    ...(address === undefined || isIP(server.host) > 0 ? {} : { servername: server.host }),
     port: server.port,
     secure: server.security === 'tls',
     // RFC 8314 §3: a password or a token never goes out in clear where TLS was agreed on.
@@ -189,9 +205,6 @@ function options(submission: Submission): ConstructorParameters<typeof SMTPConne
     ignoreTLS: server.security === 'none',
     // What a mail program behind a NAT says; the machine's name is nobody's business.
     name: '[127.0.0.1]',
-    connectionTimeout: limits.connectMs,
-    greetingTimeout: limits.greetingMs,
-    socketTimeout: limits.silenceMs,
   };
 }
 

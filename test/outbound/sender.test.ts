@@ -3,6 +3,7 @@ import { buffer } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
 import { Failure } from '../../src/lib/failure.ts';
 import type { MailboxId, SendId } from '../../src/lib/id.ts';
+import { createNetGuard } from '../../src/lib/net-guard.ts';
 import type { SendAnswer } from '../../src/outbound/accept.ts';
 import type { PublicSend, SendState } from '../../src/store/public-send.ts';
 import { resolveProvider } from '../../src/provider/providers.ts';
@@ -425,6 +426,63 @@ describe('D5: a connection lost after DATA is uncertain, and the Sent folder dec
       const stays = await office.send(send.id);
       assert.deepEqual([stays.state, stays.reason], ['uncertain', 'sent_folder_cannot_tell']);
       assert.equal(peer.taken().length, 2);
+    });
+  });
+});
+
+describe('C3: where mail of a generic host goes', () => {
+  const script = 'protocol: smtp\nehlo: mail.company.example\nehlo: AUTH PLAIN\n';
+
+  /** A sender whose host is a name that leads where `leadsTo` says. */
+  async function withHost(
+    provider: ProviderName,
+    leadsTo: { address: string; asked: string[] },
+    play: (office: Office, peer: ScriptPeer, send: () => Promise<SendId>) => Promise<void>,
+  ): Promise<void> {
+    const office = await openOffice();
+    const peer = await startScriptPeer(script, { tokens: ['right'] });
+    try {
+      await office.addContact('carla', 'carla@customer.example');
+      const host = provider === 'imap' ? 'mail.company.example' : peer.host;
+      const smtp = { host, port: peer.port, security: 'none' } as const;
+      const person = { userId: 'anna', address: 'anna@company.example', password: 'right' };
+      await office.connect({ ...person, provider, smtp });
+      const { resolve } = createNetGuard({
+        allow: ['127.0.0.1'],
+        lookup: (name) => {
+          leadsTo.asked.push(name);
+          return Promise.resolve([{ address: leadsTo.address, family: 4 }]);
+        },
+      });
+      office.sender({ resolveHost: resolve });
+      const accept = { userId: 'anna', contactId: 'carla', text: 'Dear Carla' };
+      await play(office, peer, async () => (await office.accept(accept)).send.id);
+    } finally {
+      await office.close();
+      await peer.stop();
+    }
+  }
+
+  test('a name that leads elsewhere since it was proven is looked up again and not connected to', async () => {
+    const leadsTo = { address: '127.0.0.1', asked: [] as string[] };
+    await withHost('imap', leadsTo, async (office, peer, send) => {
+      await office.waitForState(await send(), 'sent');
+      assert.equal(peer.taken().length, 1, 'at the address that the name stands for');
+      leadsTo.address = '10.0.0.7';
+      const refused = await send();
+      assert.equal((await office.waitForState(refused, 'queued', 1)).reason, 'private_address');
+      assert.deepEqual(leadsTo.asked, ['mail.company.example', 'mail.company.example']);
+      leadsTo.address = '127.0.0.1';
+      await office.hurry(refused);
+      await office.waitForState(refused, 'sent');
+    });
+  });
+
+  test('the hosts of a provider are the operator’s own, and are not judged', async () => {
+    const leadsTo = { address: '10.0.0.7', asked: [] as string[] };
+    await withHost('gmail', leadsTo, async (office, _peer, send) => {
+      await office.waitForState(await send(), 'sent');
+      assert.deepEqual(leadsTo.asked, []);
     });
   });
 });

@@ -86,6 +86,7 @@ export async function openOffice(kind: Database['kind'] = 'postgres'): Promise<O
       clock: systemClock,
       log: collectingLog(logged),
       provider: (name) => providerAt(name, servers.get(name)),
+      resolveHost: (address) => Promise.resolve({ address }),
       wakePublisher() {},
       ...more,
       limits: { pollMs: 50, ...more.limits },
