@@ -1,4 +1,5 @@
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 
 /**
@@ -9,24 +10,69 @@ import { join } from 'node:path';
 export function lockDirectory(directory: string): () => void {
   mkdirSync(directory, { recursive: true });
   const path = join(directory, 'lock');
-  for (let tries = 0; tries < 2; tries += 1) {
-    try {
-      const file = openSync(path, 'wx');
-      writeSync(file, `${process.pid} ${startOf(process.pid) ?? ''}\n`);
-      closeSync(file);
-      return () => rmSync(path, { force: true });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      const [pid, start] = readFileSync(path, 'utf8').trim().split(' ');
-      if (isAlive(Number(pid), start)) {
-        throw new Error(`another Twoway (process ${pid}) is using ${directory}; stop it first`, {
-          cause: error,
-        });
-      }
-      rmSync(path, { force: true });
-    }
+  // Written aside and linked: a lock is there with its holder's name, or not at all.
+  const own = `${path}.${randomUUID()}`;
+  writeFileSync(own, `${process.pid} ${startOf(process.pid) ?? ''}\n`);
+  try {
+    take(path, own);
+  } catch (error) {
+    if (!(error instanceof Held)) throw error;
+    const message = `another Twoway (process ${error.pid}) is using ${directory}; stop it first`;
+    throw new Error(message, { cause: error });
+  } finally {
+    rmSync(own, { force: true });
   }
-  throw new Error(`the lock of ${directory} is taken again and again`);
+  return () => rmSync(path, { force: true });
+}
+
+/** A living process has it. */
+class Held extends Error {
+  readonly pid: number;
+
+  constructor(pid: number) {
+    super(`held by process ${pid}`);
+    this.pid = pid;
+  }
+}
+
+/**
+ * Links `own` to `path`. Who finds a dead holder there may replace it only with the lock of its
+ * succession in hand, which is named after that holder: of two that found the same one, the later
+ * would else remove the lock of the earlier.
+ */
+function take(path: string, own: string): void {
+  while (!link(own, path)) {
+    const held = read(path);
+    if (held === null) continue;
+    const [, pid, start] = /^([1-9]\d*) (\d*)\n$/.exec(held) ?? [];
+    // What names nobody was cut off by a crash of the machine.
+    if (pid !== undefined && isAlive(Number(pid), start)) throw new Held(Number(pid));
+    const succession = `${path}.after-${pid ?? 'nobody'}-${start ?? ''}`;
+    take(succession, own);
+    if (read(path) === held) return renameSync(succession, path);
+    rmSync(succession);
+  }
+}
+
+/** Whether it could be linked: false when there is something already. */
+function link(own: string, path: string): boolean {
+  try {
+    linkSync(own, path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+function read(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    // ESRCH: a process that ended while its entry in /proc was read.
+    if (['ENOENT', 'ESRCH'].includes((error as NodeJS.ErrnoException).code ?? '')) return null;
+    throw error;
+  }
 }
 
 /** A process id is used again after a reboot: the start time tells two processes of one id apart. */
@@ -42,10 +88,6 @@ function isAlive(pid: number, start: string | undefined): boolean {
 
 /** Start of a process in clock ticks since boot (proc(5), field 22); null where there is no /proc. */
 function startOf(pid: number): string | null {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
-  } catch {
-    return null;
-  }
+  const stat = read(`/proc/${pid}/stat`);
+  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
 }

@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict';
+import { fork, spawnSync } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
+import { lockDirectory } from '../../src/store/directory-lock.ts';
+
+/** The id of a process that has ended. */
+const deadPid = spawnSync(process.execPath, ['--version']).pid;
+
+describe('the lock of a folder', () => {
+  let directory: string;
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'twoway-lock-'));
+  });
+  afterEach(() => rm(directory, { recursive: true }));
+  const leave = (content: string) => writeFile(join(directory, 'lock'), content);
+
+  test('is had by one, names its process, and is free again when that lets go', async () => {
+    const release = lockDirectory(directory);
+    assert.match(await readFile(join(directory, 'lock'), 'utf8'), new RegExp(`^${process.pid} \\d+\n$`));
+    const taken = `another Twoway (process ${process.pid}) is using ${directory}; stop it first`;
+    assert.throws(() => lockDirectory(directory), { message: taken });
+    release();
+    assert.deepEqual(await readdir(directory), [], 'nothing is left behind');
+    lockDirectory(directory)();
+  });
+
+  const left: [what: string, content: () => string][] = [
+    ['a process that died', () => `${deadPid} 123\n`],
+    ['a process whose id another one has by now', () => `${process.pid} 1\n`],
+    ['a crash before anything was written', () => ''],
+    ['a crash in the middle of writing', () => `${process.pid}`],
+    ['something that is none of ours', () => 'hello\n'],
+    ['nobody at all', () => '0 1\n'],
+  ];
+  for (const [what, content] of left) {
+    test(`of ${what} is taken over`, async () => {
+      await leave(content());
+      const release = lockDirectory(directory);
+      assert.throws(() => lockDirectory(directory), /another Twoway/);
+      assert.deepEqual(await readdir(directory), ['lock']);
+      release();
+    });
+  }
+
+  test('of which a taker died in the middle of taking it over is taken over all the same', async () => {
+    await leave(`${deadPid} 123\n`);
+    await writeFile(join(directory, `lock.after-${deadPid}-123`), `${deadPid} 456\n`);
+    const release = lockDirectory(directory);
+    assert.deepEqual(await readdir(directory), ['lock']);
+    release();
+  });
+
+  test('that a living process is taking over is not taken', async () => {
+    await leave(`${deadPid} 123\n`);
+    await writeFile(join(directory, `lock.after-${deadPid}-123`), `${process.pid} \n`);
+    assert.throws(() => lockDirectory(directory), /another Twoway/);
+    assert.equal(await readFile(join(directory, 'lock'), 'utf8'), `${deadPid} 123\n`);
+  });
+});
+
+describe('of processes that are started at once, one has the folder', () => {
+  const takers: ChildProcess[] = [];
+  const folders: string[] = [];
+  before(async () => {
+    for (let n = 0; n < 3; n += 1) {
+      takers.push(fork(new URL('./lock-taker.ts', import.meta.url), { execArgv: ['--import', 'tsx'] }));
+    }
+    await Promise.all(takers.map((taker) => once(taker, 'message')));
+  });
+  after(async () => {
+    for (const taker of takers) {
+      taker.kill('SIGKILL');
+      await once(taker, 'exit');
+    }
+    await Promise.all(folders.map((folder) => rm(folder, { recursive: true })));
+  });
+
+  for (const [name, content] of [
+    ['that nobody had', null],
+    ['of one that died', `${deadPid} 123\n`],
+    ['whose lock is empty', ''],
+  ] as const) {
+    test(name, async () => {
+      for (let round = 0; round < 40; round += 1) {
+        const folder = await mkdtemp(join(tmpdir(), 'twoway-lock-'));
+        folders.push(folder);
+        if (content !== null) await writeFile(join(folder, 'lock'), content);
+        const answers = await Promise.all(
+          takers.map(async (taker) => {
+            const said = once(taker, 'message');
+            taker.send(folder);
+            return String((await said)[0]);
+          }),
+        );
+        assert.equal(answers.filter((answer) => answer === 'won').length, 1, answers.join('; '));
+        assert.equal(answers.filter((answer) => answer.startsWith('another Twoway')).length, 2);
+        assert.deepEqual(await readdir(folder), ['lock']);
+      }
+    });
+  }
+});
