@@ -67,12 +67,18 @@ async function writeWhole(path: string, content: Buffer): Promise<void> {
     return open(aside, 'wx');
   });
   try {
-    await file.writeFile(content);
-    await file.datasync();
-  } finally {
-    await file.close();
+    try {
+      await file.writeFile(content);
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
+    await rename(aside, path);
+  } catch (error) {
+    // A disk that is full must not stay full of what could not be stored.
+    await unlink(aside).catch(unlessMissing);
+    throw error;
   }
-  await rename(aside, path);
 }
 
 async function syncFolder(path: string): Promise<void> {
