@@ -421,6 +421,7 @@ create index sends_unconfirmed on sends (mailbox_id) where copy_seen_at is null;
 create index sends_uncertain on sends (mailbox_id) where state = 'uncertain';
 create index sends_held on sends (mailbox_id) where state = 'held';
 create index sends_by_sub_account on sends (sub_account_id, id);
+create index sends_by_raw on sends (raw_sha256);
 
 create table send_attempts (
   send_id text collate "C" not null references sends on delete cascade,

@@ -18,6 +18,7 @@ import { createLog } from './lib/log.ts';
 import type { Log } from './lib/log.ts';
 import { watchLoopDelay } from './lib/loop-delay.ts';
 import { createNetGuard } from './lib/net-guard.ts';
+import type { NetGuard } from './lib/net-guard.ts';
 import { createSecretBox } from './lib/secret-box.ts';
 import type { SecretBox } from './lib/secret-box.ts';
 import { createConnecting } from './mailbox/connect.ts';
@@ -27,11 +28,13 @@ import type { Login } from './mailbox/session.ts';
 import { stopParsing } from './message/parse.ts';
 import { listening } from './listening.ts';
 import { createProviders, startSandboxIfWanted } from './offers.ts';
+import type { Providers } from './offers.ts';
 import { proveSmtpLogin } from './outbound/prove.ts';
 import { createSender } from './outbound/sender.ts';
 import { createTokenService } from './provider/tokens.ts';
 import type { TokenService } from './provider/tokens.ts';
 import { createDiskBlobs } from './store/blobs.ts';
+import type { SweptBlobStore } from './store/blobs.ts';
 import { openDatabase } from './store/database.ts';
 import type { Database, Db } from './store/database.ts';
 import { lockDirectory } from './store/directory-lock.ts';
@@ -85,11 +88,12 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
   const secretBox = createSecretBox(secretKeys(config));
   const netGuard = createNetGuard({ allow: config.ALLOW_PRIVATE });
   const telling = createTelling({ db, clock, log, secretBox, netGuard });
-  const { publisher, deliverer, dispatcher, eventSignal } = telling;
+  const { publisher, dispatcher, eventSignal } = telling;
   defer(() => dispatcher.close());
+  const blobs = createDiskBlobs(join(config.DATA_DIR, 'blobs'));
   const filing: FilingDeps = {
     db,
-    blobs: createDiskBlobs(join(config.DATA_DIR, 'blobs')),
+    blobs,
     secretBox,
     clock,
     log,
@@ -98,6 +102,46 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
   const sandbox = await listening({ port: 'TWOWAY_SANDBOX_PORT' }, () => startSandboxIfWanted(config, log));
   if (sandbox !== null) defer(() => sandbox.stop());
   const providers = createProviders(config, sandbox);
+  const { sender, connecting, housekeeping } = startWorkers(config, defer, {
+    database,
+    blobs,
+    filing,
+    telling,
+    providers,
+    netGuard,
+  });
+  const doors = await openDoors(config, defer, {
+    ...filing,
+    ...connecting,
+    wakeSender: () => sender.wake(),
+    wakeHousekeeping: () => housekeeping.wake(),
+    netGuard,
+    dispatcher,
+    eventSignal,
+    connecting,
+    offered: providers.offered,
+  });
+  // Last: it is shown once, and a start that fails before shows nothing.
+  const firstKey = await createFirstKey(db);
+  return { ...doors, firstKey, sandboxUrl: sandbox?.http.url ?? null };
+}
+
+/** What works by itself, whoever calls. */
+function startWorkers(
+  config: Config,
+  defer: Defer,
+  parts: {
+    database: Database;
+    blobs: SweptBlobStore;
+    filing: FilingDeps;
+    telling: ReturnType<typeof createTelling>;
+    providers: Providers;
+    netGuard: NetGuard;
+  },
+) {
+  const { database, blobs, filing, providers, netGuard } = parts;
+  const { publisher, deliverer } = parts.telling;
+  const { db, secretBox, clock, log } = filing;
   const tokens = createTokenService({
     store: createTokenStore(db, secretBox),
     clock,
@@ -126,25 +170,13 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     proveSmtpLogin,
     wakeMailbox: (id) => supervisor.wake(id),
   });
-  const housekeeping = createHousekeeping({ database, clock, log });
+  const housekeeping = createHousekeeping({ database, blobs, clock, log });
   for (const worker of [publisher, deliverer, sender, supervisor, housekeeping]) {
     worker.start();
     defer(() => worker.stop());
   }
   defer(() => connecting.stop());
-  const doors = await openDoors(config, defer, {
-    ...filing,
-    ...connecting,
-    wakeSender: () => sender.wake(),
-    netGuard,
-    dispatcher,
-    eventSignal,
-    connecting,
-    offered: providers.offered,
-  });
-  // Last: it is shown once, and a start that fails before shows nothing.
-  const firstKey = await createFirstKey(db);
-  return { ...doors, firstKey, sandboxUrl: sandbox?.http.url ?? null };
+  return { sender, connecting, housekeeping };
 }
 
 /** Where the outside comes in: SMTP, and HTTP for the API and the pages. */

@@ -2,6 +2,8 @@ import type { Clock } from './lib/clock.ts';
 import { messageOf } from './lib/failure.ts';
 import type { Log } from './lib/log.ts';
 import { createWaker } from './lib/waker.ts';
+import { findUnreferencedBlobs } from './store/blob-references.ts';
+import type { SweptBlobStore } from './store/blobs.ts';
 import { vacuum } from './store/database.ts';
 import type { Database } from './store/database.ts';
 import { forgetAnswers } from './store/idempotency.ts';
@@ -9,15 +11,28 @@ import { forgetAnswers } from './store/idempotency.ts';
 /** How often it comes round. */
 const everyMs = 3_600_000;
 
+/** Its next round begins no earlier than this, however much is erased. */
+const pauseMs = 60_000;
+
+/** A blob is put before the row that refers to it is committed. No call takes that long. */
+const blobsUntouchedMs = 3_600_000;
+
 /** D3: how long a repeat of a call gets the first answer. */
 const answersKeptHours = 7 * 24;
 
 /** Removes what has served its time. Any node may do it; doing it twice harms nothing. */
-export function createHousekeeping(deps: { database: Database; clock: Clock; log: Log }): {
+export function createHousekeeping(deps: {
+  database: Database;
+  blobs: SweptBlobStore;
+  clock: Clock;
+  log: Log;
+}): {
   start(): void;
   stop(): Promise<void>;
+  /** To be called after a commit that erased messages: their blobs go soon, not in an hour. */
+  wake(): void;
 } {
-  const { database, clock, log } = deps;
+  const { database, blobs, clock, log } = deps;
   const stopping = new AbortController();
   const waker = createWaker(clock);
   let running: Promise<void> = Promise.resolve();
@@ -25,12 +40,18 @@ export function createHousekeeping(deps: { database: Database; clock: Clock; log
     while (!stopping.signal.aborted) {
       try {
         await forgetAnswers(database.db, answersKeptHours);
+        const removed = await blobs.sweep({
+          before: new Date(clock.now() - blobsUntouchedMs),
+          findUnreferenced: (names) => findUnreferencedBlobs(database.db, names),
+        });
+        if (removed > 0) log.info({ removed }, 'blobs that nothing refers to were removed');
         // The embedded database says that it vacuums by itself and does not (PGlite 0.5.16, 2026-11).
         if (database.kind === 'pglite') await vacuum(database.db);
       } catch (error) {
         log.warn({ error: messageOf(error) }, 'housekeeping failed; it comes round again');
       }
-      await waker.wait(everyMs);
+      await clock.sleep(pauseMs, stopping.signal);
+      await waker.wait(everyMs - pauseMs);
     }
   };
   return {
@@ -42,5 +63,6 @@ export function createHousekeeping(deps: { database: Database; clock: Clock; log
       waker.wake();
       await running;
     },
+    wake: () => waker.wake(),
   };
 }

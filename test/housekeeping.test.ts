@@ -1,36 +1,123 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { mkdtemp, rm, utimes } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, beforeEach, describe, test } from 'node:test';
 import { createHousekeeping } from '../src/housekeeping.ts';
-import { systemClock } from '../src/lib/clock.ts';
-import { openDatabase, rows, run } from '../src/store/database.ts';
+import { createDiskBlobs } from '../src/store/blobs.ts';
+import type { SweptBlobStore } from '../src/store/blobs.ts';
+import { rows, run } from '../src/store/database.ts';
+import { testDatabase } from './support/database.ts';
+import type { TestDatabase } from './support/database.ts';
+import { createManualClock } from './support/manual-clock.ts';
 import { waitFor } from './support/wait.ts';
 
-test('D3: answers are forgotten after a week, and the embedded database is vacuumed', async () => {
-  const database = await openDatabase({ kind: 'pglite', directory: null });
-  const { db } = database;
-  await run(db, `insert into sub_accounts (id, name) values ('acme', 'Acme')`);
-  for (const [key, age] of [
-    ['old', '8 days'],
-    ['new', '6 days'],
-  ]) {
-    await run(
-      db,
-      `insert into idempotency_keys (sub_account_id, key, request_hash, status, body, created_at)
-       values ('acme', :key, 'x', 200, '{}', now() - :age::interval)`,
-      { key, age },
-    );
-  }
+describe('housekeeping', () => {
+  let database: TestDatabase;
+  let directory: string;
+  let blobs: SweptBlobStore;
   const silent = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
-  const housekeeping = createHousekeeping({ database, clock: systemClock, log: silent });
-  housekeeping.start();
-  await waitFor('the vacuum', async () => {
+  before(async () => {
+    database = await testDatabase('pglite');
+    directory = await mkdtemp(join(tmpdir(), 'twoway-housekeeping-'));
+    blobs = createDiskBlobs(directory);
+  });
+  after(async () => {
+    await database.drop();
+    await rm(directory, { recursive: true });
+  });
+  beforeEach(() => run(database.db, 'truncate sub_accounts cascade'));
+
+  /** Starts it on a clock of its own; `wait` waits until a round is over. */
+  function start() {
+    const clock = createManualClock(Date.now());
+    const { db, kind } = database;
+    const housekeeping = createHousekeeping({
+      database: { db, kind, close: () => Promise.resolve() },
+      blobs,
+      clock,
+      log: silent,
+    });
+    housekeeping.start();
+    return { housekeeping, clock, round: () => waitFor('the end of a round', () => clock.sleeping() === 1) };
+  }
+
+  test('D3: answers are forgotten after a week, and the embedded database is vacuumed', async () => {
+    const { db } = database;
+    await run(db, `insert into sub_accounts (id, name) values ('acme', 'Acme')`);
+    for (const [key, age] of [
+      ['old', '8 days'],
+      ['new', '6 days'],
+    ]) {
+      await run(
+        db,
+        `insert into idempotency_keys (sub_account_id, key, request_hash, status, body, created_at)
+         values ('acme', :key, 'x', 200, '{}', now() - :age::interval)`,
+        { key, age },
+      );
+    }
+    const { housekeeping, round } = start();
+    await round();
     const [row] = await rows<{ vacuumed: boolean }>(
       db,
       `select last_vacuum is not null as vacuumed from pg_stat_user_tables where relname = 'idempotency_keys'`,
     );
-    return row?.vacuumed;
+    assert.equal(row?.vacuumed, true);
+    assert.deepEqual(await rows(db, 'select key from idempotency_keys'), [{ key: 'new' }]);
+    await housekeeping.stop();
   });
-  assert.deepEqual(await rows(db, 'select key from idempotency_keys'), [{ key: 'new' }]);
-  await housekeeping.stop();
-  await database.close();
+
+  test('C7: blobs go when nothing refers to them any more, soon after an erasure', async () => {
+    const { db } = database;
+    const [kept = '', erased = '', young = ''] = await blobs.put([
+      Buffer.from('kept'),
+      Buffer.from('erased'),
+      Buffer.from('young'),
+    ]);
+    const age = async (name: string, minutes: number) => {
+      const then = new Date(Date.now() - minutes * 60_000);
+      await utimes(join(directory, name.slice(0, 2), name.slice(2)), then, then);
+    };
+    await age(kept, 61);
+    await age(erased, 61);
+    await age(young, 50);
+    await run(db, `insert into sub_accounts (id, name) values ('acme', 'Acme')`);
+    await run(
+      db,
+      `insert into threads (id, sub_account_id, subject, opened_by) values ('t', 'acme', '', 'crm_send')`,
+    );
+    for (const [id, name] of [
+      ['m1', kept],
+      ['m2', erased],
+    ]) {
+      await run(
+        db,
+        `insert into messages (id, sub_account_id, thread_id, direction, via, sender, recipients_to, recipients_cc,
+           recipients_bcc, subject, date, received_at, raw_sha256)
+         values (:id, 'acme', 't', 'inbound', '{}', '{}', '[]', '[]', '[]', '', now(), now(), :name)`,
+        { id, name },
+      );
+    }
+    const there = async () =>
+      Promise.all([kept, erased, young].map(async (n) => (await blobs.size(n)) !== null));
+    const { housekeeping, clock, round } = start();
+    await round();
+    assert.deepEqual(await there(), [true, true, true]);
+    await run(db, `delete from messages where id = 'm2'`);
+    housekeeping.wake();
+    await clock.advance(60_000);
+    await waitFor('the erased one to go', async () => !(await there())[1]);
+    assert.deepEqual(
+      await there(),
+      [true, false, true],
+      'what is younger than an hour may still get its row',
+    );
+    await round();
+    // The next round comes by itself.
+    await clock.advance(60_000);
+    await clock.advance(3_540_000);
+    await waitFor('the young one to go', async () => !(await there())[2]);
+    assert.equal((await there())[0], true);
+    await housekeeping.stop();
+  });
 });

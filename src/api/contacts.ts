@@ -39,6 +39,7 @@ export function addContacts(api: Api, deps: ApiDeps): void {
     const { sid, cid } = c.req.valid('param');
     const deleted = await deps.db.transaction((tx) => deleteContact(tx, sid, cid));
     if (!deleted) throw notFound('contact');
+    deps.wakeHousekeeping();
     return c.body(null, 204);
   });
   addRoute(api, listRoute, async (c) => {

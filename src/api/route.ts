@@ -39,6 +39,8 @@ export type ApiDeps = {
   wakePublisher(): void;
   /** Called after a commit that left something to send behind. */
   wakeSender(): void;
+  /** Called after a commit that erased messages. */
+  wakeHousekeeping(): void;
   /** What a webhook's URL may be. */
   netGuard: Pick<NetGuard, 'assertUrl'>;
   /** The guarded agent of webhooks, for test events. */

@@ -49,6 +49,7 @@ export function addSubAccounts(api: Api, deps: ApiDeps): void {
       }
       if (!(await deps.disconnectBefore({ subAccountId: sid }, (tx) => deleteSubAccount(tx, sid))))
         throw notFound('sub-account');
+      deps.wakeHousekeeping();
       return c.body(null, 204);
     },
     ['sub_account_key'],

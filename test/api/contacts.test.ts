@@ -7,8 +7,9 @@ const base = '/v1/sub-accounts/s1/contacts';
 
 describe('contacts', () => {
   let t: ApiUnderTest;
+  let erasures = 0;
   before(async () => {
-    t = await startApi();
+    t = await startApi({ wakeHousekeeping: () => (erasures += 1) });
     for (const sid of ['s1', 's2']) await t.call('PUT', `/v1/sub-accounts/${sid}`, { json: {} });
     for (const uid of ['u1', 'u2'])
       await t.call('PUT', `/v1/users/${uid}`, { json: { email: `${uid}@crm.example` } });
@@ -117,7 +118,9 @@ describe('contacts', () => {
 
   test('DELETE', async () => {
     await put('h1', { emails: ['h@customer.example'] });
+    const before = erasures;
     assert.equal((await t.call('DELETE', `${base}/h1`)).status, 204);
+    assert.equal(erasures, before + 1, 'their blobs go soon');
     assert.equal((await t.call('DELETE', `${base}/h1`)).status, 404);
     assert.deepEqual(await idsWith('h@customer.example'), []);
   });

@@ -24,9 +24,10 @@ const defaults = {
 
 describe('sub-accounts', () => {
   let t: ApiUnderTest;
+  let erasures = 0;
   before(async () => {
     const secretBox = createSecretBox([Buffer.alloc(32, 9)]);
-    t = await startApi({ secretBox });
+    t = await startApi({ secretBox, wakeHousekeeping: () => (erasures += 1) });
   });
   after(() => t.close());
 
@@ -121,7 +122,9 @@ describe('sub-accounts', () => {
     }
     const key = await t.makeKey('s1', 'write');
     t.disconnected.length = 0;
+    const before = erasures;
     assert.equal((await t.call('DELETE', path)).status, 204);
+    assert.equal(erasures, before + 1, 'their blobs go soon');
     assert.deepEqual(t.disconnected, [{ subAccountId: 's1' }]);
     assert.equal((await t.call('GET', path)).status, 404);
     assert.equal((await t.call('DELETE', path)).status, 404);

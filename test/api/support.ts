@@ -71,6 +71,7 @@ export async function startApi(
     publicUrl: () => 'https://twoway.example',
     wakePublisher: () => {},
     wakeSender: () => {},
+    wakeHousekeeping: () => {},
     netGuard: createNetGuard({ allow: ['127.0.0.1'] }),
     dispatcher: new Agent(),
     eventSignal: createEventSignal(),

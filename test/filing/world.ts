@@ -28,10 +28,6 @@ export function memoryBlobs(): BlobStore & { all: Map<string, Buffer> } {
       ),
     get: (name) => Readable.from([all.get(name) ?? Buffer.alloc(0)]),
     size: (name) => Promise.resolve(all.get(name)?.length ?? null),
-    remove: (name) => {
-      all.delete(name);
-      return Promise.resolve();
-    },
   };
 }
 

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { findUnreferencedBlobs } from '../../src/store/blob-references.ts';
+import { rows, run } from '../../src/store/database.ts';
+import { databaseKinds, testDatabase } from '../support/database.ts';
+import type { TestDatabase } from '../support/database.ts';
+
+for (const kind of databaseKinds) {
+  describe(`what refers to a blob, ${kind}`, () => {
+    let database: TestDatabase;
+    before(async () => {
+      database = await testDatabase(kind);
+    });
+    after(() => database.drop());
+
+    test('is a message, an attachment or a send', async () => {
+      const { db } = database;
+      await db.transaction(async (tx) => {
+        // Rows without what they belong to: the question looks at nothing else.
+        await run(tx, 'set local session_replication_role = replica');
+        await run(
+          tx,
+          `insert into messages (id, sub_account_id, thread_id, direction, via, sender, recipients_to, recipients_cc,
+             recipients_bcc, subject, date, received_at, raw_sha256)
+           values ('m', 's', 't', 'inbound', '{}', '{}', '[]', '[]', '[]', '', now(), now(), 'of a message')`,
+        );
+        await run(
+          tx,
+          `insert into attachments (sub_account_id, message_id, n, name, type, size, sha256)
+           values ('s', 'm', 1, '', '', 1, 'of an attachment'), ('s', 'm', 2, '', '', 1, null)`,
+        );
+        await run(
+          tx,
+          `insert into sends (id, sub_account_id, message_id, user_id, route, state, envelope, internet_message_id,
+             raw_sha256, raw_size, order_keys)
+           values ('d', 's', 'm', 'u', '{}', 'sent', '{}', 'x', 'of a send', 1, '{}')`,
+        );
+      });
+      const asked = ['of a message', 'of nothing', 'of an attachment', 'of a send', 'of nothing else'];
+      assert.deepEqual((await findUnreferencedBlobs(db, asked)).sort(), ['of nothing', 'of nothing else']);
+      assert.deepEqual(await findUnreferencedBlobs(db, []), []);
+    });
+
+    test('is nothing else: a table that names blobs must be asked before one is removed', async () => {
+      const named = await rows<{ name: string }>(
+        database.db,
+        `select table_name || '.' || column_name as name from information_schema.columns
+          where table_schema = 'public' and (column_name like '%sha256%' or column_name like '%blob%') order by 1`,
+      );
+      assert.deepEqual(
+        named.map(({ name }) => name),
+        ['attachments.sha256', 'messages.raw_sha256', 'sends.raw_sha256'],
+      );
+    });
+  });
+}
