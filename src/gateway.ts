@@ -13,7 +13,7 @@ import type { FilingDeps } from './filing/file.ts';
 import { createHousekeeping } from './housekeeping.ts';
 import { startIntake } from './intake/server.ts';
 import { systemClock } from './lib/clock.ts';
-import { Failure } from './lib/failure.ts';
+import { Failure, messageOf } from './lib/failure.ts';
 import { createLog } from './lib/log.ts';
 import type { Log } from './lib/log.ts';
 import { watchLoopDelay } from './lib/loop-delay.ts';
@@ -60,26 +60,42 @@ export type Gateway = {
  * A failure on the way stops what was started. `stop` goes the other way round.
  */
 export async function startGateway(config: Config): Promise<Gateway> {
-  const started: (() => Promise<void> | void)[] = [];
-  const stop = async () => {
-    for (const end of started.splice(0).toReversed()) await end();
-  };
+  const started: End[] = [];
   const log = createLog(config.LOG_LEVEL);
+  const stop = () => endAll(started.splice(0), log);
   try {
     const gateway = await start(config, log, (end) => started.push(end));
     // From now on: opening the embedded database takes a second or two of it, once.
     started.push(watchLoopDelay(log, loopBlockedMs));
     return { ...gateway, stop };
   } catch (error) {
-    await stop();
+    // What kept it from starting is what a person must know; a failed stop is in the log.
+    await stop().catch(() => undefined);
     throw error;
   }
+}
+
+/** Undoes one step of the start. */
+type End = () => Promise<void> | void;
+
+/** Ends all that was started, the last first; what fails is logged, keeps nothing else from its end, and is thrown then. */
+export async function endAll(started: readonly End[], log: Log): Promise<void> {
+  const failures: unknown[] = [];
+  for (const end of started.toReversed()) {
+    try {
+      await end();
+    } catch (error) {
+      log.error({ error: messageOf(error) }, 'a part of the gateway did not stop in good order');
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
 }
 
 /** Longer than this nothing may keep everything else waiting. */
 const loopBlockedMs = 200;
 
-type Defer = (end: () => Promise<void> | void) => void;
+type Defer = (end: End) => void;
 
 async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gateway, 'stop'>> {
   const clock = systemClock;

@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readConfig } from '../src/config.ts';
-import { startGateway } from '../src/gateway.ts';
+import { endAll, startGateway } from '../src/gateway.ts';
+import { freePort } from './support/processes.ts';
 import { waitFor } from './support/wait.ts';
 
 test('a first start that fails at a port leaves the first key to the next start, which shows it once', async () => {
@@ -31,6 +33,11 @@ test('a first start that fails at a port leaves the first key to the next start,
         return true;
       });
     }
+    const smtpPort = await freePort();
+    await assert.rejects(start({ TWOWAY_SMTP_PORT: `${smtpPort}`, TWOWAY_HTTP_PORT: `${port}` }), /is taken/);
+    const left = connect(smtpPort, '127.0.0.1');
+    await assert.rejects(once(left, 'connect'), { code: 'ECONNREFUSED' });
+    assert.equal(existsSync(join(directory, 'lock')), false);
     const elsewhere = start({ TWOWAY_SMTP_HOST: '192.0.2.1' });
     await assert.rejects(elsewhere, /192\.0\.2\.1 is no address of this machine: .*TWOWAY_SMTP_HOST/);
     const first = await start();
@@ -43,6 +50,31 @@ test('a first start that fails at a port leaves the first key to the next start,
     busy.close();
     await rm(directory, { recursive: true });
   }
+});
+
+test('a part that does not stop keeps no other from it: the database is closed and the lock let go all the same', async () => {
+  const ended: string[] = [];
+  const logged: string[] = [];
+  const log = {
+    debug() {},
+    info() {},
+    warn() {},
+    error: (_: unknown, text: string) => logged.push(text),
+    child: () => log,
+  };
+  const parts = [
+    () => void ended.push('lock'),
+    () => Promise.reject(new Error('the database')),
+    async () => void ended.push('worker'),
+    () => {
+      throw new Error('the door');
+    },
+  ];
+  await assert.rejects(endAll(parts, log), { message: 'the door' });
+  assert.deepEqual(ended, ['worker', 'lock']);
+  assert.equal(logged.length, 2);
+  await endAll([() => void ended.push('one')], log);
+  assert.equal(logged.length, 2);
 });
 
 test('Ctrl-C says that it stops, and that it has', async () => {
