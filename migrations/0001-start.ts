@@ -184,6 +184,24 @@ create unique index connections_one_active on connections (sub_account_id, user_
 create index connections_by_mailbox on connections (mailbox_id) where ended_at is null;
 create index connections_by_state on connections (state, id);
 
+-- Grants that nothing uses any more, to be ended at their providers (C7); gone when that is done.
+create table revocations (
+  id text collate "C" primary key,
+  provider text not null,
+  identity_key text collate "C" not null,       -- a grant of the same account that is in use must not be ended
+  token_sealed text not null,
+  sealed_for text not null,                     -- what the seal is bound to: the mailbox that had it, or this row
+  -- the columns of every table of work (see src/store/work.ts); no order to keep
+  ready boolean not null default true,
+  attempts integer not null default 0,
+  due_at timestamptz not null default now(),
+  lease_owner text,
+  lease_until timestamptz,
+  seq bigint generated always as identity,
+  created_at timestamptz not null default now()
+);
+create index revocations_due on revocations (due_at, seq) where ready;
+
 create table claims (
   sub_account_id text collate "C" not null references sub_accounts on delete cascade,
   contact_canonical text collate "C" not null,

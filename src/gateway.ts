@@ -23,6 +23,7 @@ import { createSecretBox } from './lib/secret-box.ts';
 import type { SecretBox } from './lib/secret-box.ts';
 import { createConnecting } from './mailbox/connect.ts';
 import { listenerLimits } from './mailbox/listener.ts';
+import { createRevoker } from './mailbox/revocation.ts';
 import { createSupervisor, supervisorLimits } from './mailbox/supervisor.ts';
 import type { Login } from './mailbox/session.ts';
 import { stopParsing } from './message/parse.ts';
@@ -31,6 +32,7 @@ import { createProviders, startSandboxIfWanted } from './offers.ts';
 import type { Providers } from './offers.ts';
 import { proveSmtpLogin } from './outbound/prove.ts';
 import { createSender } from './outbound/sender.ts';
+import type { ProviderName } from './provider/providers.ts';
 import { createTokenService } from './provider/tokens.ts';
 import type { TokenService } from './provider/tokens.ts';
 import { createDiskBlobs } from './store/blobs.ts';
@@ -179,19 +181,21 @@ function startWorkers(
     `${hostname()}:${resolve(config.DATA_DIR)}`,
   );
   const sender = createSender({ ...filing, tokens, provider: (name) => providers.of(name), resolveHost });
+  const oauthOf = (name: ProviderName) => providers.offered.get(name)?.oauth ?? null;
+  const revoker = createRevoker({ db, secretBox, clock, log, oauthOf });
   const connecting = createConnecting({
     ...filing,
     offered: providers.offered,
     netGuard,
     proveSmtpLogin,
     wakeMailbox: (id) => supervisor.wake(id),
+    wakeRevoker: () => revoker.wake(),
   });
   const housekeeping = createHousekeeping({ database, blobs, clock, log });
-  for (const worker of [publisher, deliverer, sender, supervisor, housekeeping]) {
+  for (const worker of [publisher, deliverer, sender, supervisor, revoker, housekeeping]) {
     worker.start();
     defer(() => worker.stop());
   }
-  defer(() => connecting.stop());
   return { sender, connecting, housekeeping };
 }
 

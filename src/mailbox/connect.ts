@@ -1,4 +1,4 @@
-import type { Clock } from '../lib/clock.ts';
+import { newId } from '../lib/id.ts';
 import type { ConnectionId, LinkId, MailboxId } from '../lib/id.ts';
 import type { Log } from '../lib/log.ts';
 import type { NetGuard } from '../lib/net-guard.ts';
@@ -19,16 +19,15 @@ import {
   openWaitingConnection,
   renewConnection,
 } from '../store/lifecycle.ts';
-import type { ActiveConnection, Member, Orphan, Whose } from '../store/lifecycle.ts';
+import type { ActiveConnection, Member, Whose } from '../store/lifecycle.ts';
 import { credentialContext } from '../store/mailboxes.ts';
 import { lockMailboxes, saveCredential, saveMailbox } from '../store/proven-mailboxes.ts';
 import type { ProvenMailbox } from '../store/proven-mailboxes.ts';
+import { addRevocation } from '../store/revocations.ts';
 import { accessTokenContext } from '../store/tokens.ts';
 import { meet } from './identity.ts';
 import { proveLogin } from './prove.ts';
 import type { PasswordLogin, ProveSmtpLogin } from './prove.ts';
-import { createRevocations } from './revocation.ts';
-import type { Revocations } from './revocation.ts';
 
 /** A provider that people can connect at; `oauth` null: by password. */
 export type OfferedProvider = { provider: Provider; oauth: OAuthClient | null };
@@ -36,7 +35,6 @@ export type OfferedProvider = { provider: Provider; oauth: OAuthClient | null };
 export type ConnectDeps = {
   db: Db;
   secretBox: SecretBox;
-  clock: Clock;
   log: Log;
   /** Those that are configured, in the order in which the page shows them. */
   offered: ReadonlyMap<ProviderName, OfferedProvider>;
@@ -46,6 +44,8 @@ export type ConnectDeps = {
   wakeMailbox(mailboxId: MailboxId): void;
   /** There are events to publish. */
   wakePublisher(): void;
+  /** There may be grants to revoke. */
+  wakeRevoker(): void;
 };
 
 /** Who connects, and how. */
@@ -89,26 +89,24 @@ export type Connecting = {
    * that comes back at that moment is ended like the others, or finds no member any more.
    */
   disconnectBefore<T>(which: Whose, remove: (tx: Db) => Promise<T>): Promise<T>;
-  /** Lets grants that are being revoked be revoked, without further tries. */
-  stop(): Promise<void>;
 };
 
 export function createConnecting(deps: ConnectDeps): Connecting {
   const { db, log } = deps;
-  const oauthOf = (name: ProviderName) => deps.offered.get(name)?.oauth ?? null;
-  const revocations = createRevocations({ ...deps, oauthOf });
 
-  const followUp = (mailboxes: readonly MailboxId[], orphan: Orphan | null) =>
-    afterCommit(deps, revocations, mailboxes, orphan);
+  /** After the commit: the publisher, the listeners, and the grant of a mailbox that nobody uses any more. */
+  const followUp = (mailboxes: readonly MailboxId[]) => {
+    deps.wakePublisher();
+    for (const id of mailboxes) deps.wakeMailbox(id);
+    deps.wakeRevoker();
+  };
 
-  const followUpEnd = ({ mailboxId, orphan }: End) => followUp(mailboxId === null ? [] : [mailboxId], orphan);
+  const followUpEnd = ({ mailboxId }: End) => followUp(mailboxId === null ? [] : [mailboxId]);
 
   const connect = async (request: ConnectRequest, proof: Proof): Promise<ConnectResult> => {
-    const { result, mailboxes, orphan } = await inLifecycle(db, (tx) =>
-      settle(deps.secretBox, tx, request, proof),
-    );
+    const { result, mailboxes } = await inLifecycle(db, (tx) => settle(deps.secretBox, tx, request, proof));
     log.info({ outcome: result.outcome, provider: proof.mailbox.provider }, 'a mailbox was to be connected');
-    if (result.outcome === 'connected') followUp(mailboxes, orphan);
+    if (result.outcome === 'connected') followUp(mailboxes);
     return result;
   };
 
@@ -128,16 +126,15 @@ export function createConnecting(deps: ConnectDeps): Connecting {
   return {
     async connectWithGrant(request) {
       const { provider, grant } = request;
-      if (grant.missingScopes.length > 0) {
-        const reason = grant.missingScopes.join(' ');
-        const waiting = await wait(deps, request, { provider, state: 'permission_missing', reason });
-        return waiting === 'waits'
-          ? { outcome: 'permission_missing', scopes: grant.missingScopes }
-          : { outcome: waiting };
+      const result = await takeGrant(deps, connect, request);
+      // Nobody is going to use it: a consent that came to nothing must not live on at the provider.
+      if (result.outcome !== 'connected') {
+        const id = newId('rvk');
+        const sealedFor = `revocations.token ${id}`;
+        const tokenSealed = deps.secretBox.seal(grant.refreshToken, sealedFor);
+        await addRevocation(db, { id, provider, identityKey: grant.identityKey, tokenSealed, sealedFor });
+        deps.wakeRevoker();
       }
-      const result = await connect(request, proofOfGrant(provider, grant));
-      // Nobody is going to use it: a consent of the wrong account must not live on at the provider.
-      if (result.outcome === 'wrong_identity') revocations.add({ provider, ...grant });
       return result;
     },
     async connectWithPassword(request) {
@@ -157,24 +154,22 @@ export function createConnecting(deps: ConnectDeps): Connecting {
       for (const done of ends) followUpEnd(done);
       return result;
     },
-    stop: () => revocations.stop(),
   };
 }
 
-/** The publisher, the listeners, and the grant of a mailbox that nobody uses any more. */
-function afterCommit(
+/** A grant that lacks a scope makes the connection wait (C1); any other connects, or is refused. */
+async function takeGrant(
   deps: ConnectDeps,
-  revocations: Revocations,
-  mailboxes: readonly MailboxId[],
-  orphan: Orphan | null,
-): void {
-  deps.wakePublisher();
-  for (const id of mailboxes) deps.wakeMailbox(id);
-  if (orphan === null || orphan.credentialKind !== 'oauth') return;
-  const { credentialSealed, identityKey, provider, mailboxId } = orphan;
-  if (credentialSealed === null || identityKey === null) return;
-  const refreshToken = deps.secretBox.open(credentialSealed, credentialContext(mailboxId));
-  revocations.add({ provider, identityKey, refreshToken });
+  connect: (request: ConnectRequest, proof: Proof) => Promise<ConnectResult>,
+  request: ConnectRequest & { provider: ProviderName; grant: Grant },
+): Promise<ConnectResult> {
+  const { provider, grant } = request;
+  if (grant.missingScopes.length === 0) return connect(request, proofOfGrant(provider, grant));
+  const reason = grant.missingScopes.join(' ');
+  const waiting = await wait(deps, request, { provider, state: 'permission_missing', reason });
+  return waiting === 'waits'
+    ? { outcome: 'permission_missing', scopes: grant.missingScopes }
+    : { outcome: waiting };
 }
 
 /** What a login brought: the mailbox that it opens, and the credential, not sealed yet. */
@@ -210,11 +205,11 @@ function proofOfPassword(address: string, login: PasswordLogin): Proof {
   };
 }
 
-type Settled = { result: ConnectResult; mailboxes: MailboxId[]; orphan: Orphan | null };
+type Settled = { result: ConnectResult; mailboxes: MailboxId[] };
 
 /** The whole of a connect, in one transaction: all of it happens, or nothing. */
 async function settle(secretBox: SecretBox, tx: Db, request: ConnectRequest, proof: Proof): Promise<Settled> {
-  const nothing = (result: ConnectResult): Settled => ({ result, mailboxes: [], orphan: null });
+  const nothing = (result: ConnectResult): Settled => ({ result, mailboxes: [] });
   if (!(await lockMembership(tx, request))) return nothing({ outcome: 'not_a_member' });
   const active = await findActiveConnection(tx, request);
   const target = await lockMailboxes(tx, proof.mailbox, active);
@@ -227,7 +222,7 @@ async function settle(secretBox: SecretBox, tx: Db, request: ConnectRequest, pro
     return nothing({ outcome: 'link_used' });
 
   const supersedes = meeting.step === 'supersede' ? active : null;
-  const orphan = supersedes === null ? null : await endConnection(tx, supersedes.id, 'superseded');
+  if (supersedes !== null) await endConnection(tx, supersedes.id, 'superseded');
   const mailboxId = await saveMailbox(tx, proof.mailbox, { target, startsAnew: meeting.startsAnew });
   await saveCredential(tx, mailboxId, sealed(secretBox, mailboxId, proof));
   // Everybody who is connected to it waited for this consent.
@@ -241,12 +236,11 @@ async function settle(secretBox: SecretBox, tx: Db, request: ConnectRequest, pro
     return {
       result: { outcome: 'connected', connectionId: active.id, address, created: false },
       mailboxes,
-      orphan,
     };
   }
   const waiting = meeting.step === 'join' ? (active?.id ?? null) : null;
   const connectionId = await openConnection(tx, { ...request, mailboxId, provider, waiting });
-  return { result: { outcome: 'connected', connectionId, address, created: true }, mailboxes, orphan };
+  return { result: { outcome: 'connected', connectionId, address, created: true }, mailboxes };
 }
 
 function currentOf(active: ActiveConnection | null): { mailboxId: MailboxId; address: string } | null {
@@ -312,12 +306,13 @@ async function endLast(tx: Db, which: Whose): Promise<End[]> {
   return ends;
 }
 
-type End = { mailboxId: MailboxId | null; orphan: Orphan | null };
+type End = { mailboxId: MailboxId | null };
 
 /** Ends the connection of a user here; null when there is none any more. */
 async function end(tx: Db, member: Member): Promise<End | null> {
   await lockMembership(tx, member);
   const active = await findActiveConnection(tx, member);
   if (active === null) return null;
-  return { mailboxId: active.mailboxId, orphan: await endConnection(tx, active.id, 'disconnected') };
+  await endConnection(tx, active.id, 'disconnected');
+  return { mailboxId: active.mailboxId };
 }

@@ -1,74 +1,116 @@
+import { randomUUID } from 'node:crypto';
 import { backoffMs } from '../lib/backoff.ts';
 import type { Clock } from '../lib/clock.ts';
-import { Failure } from '../lib/failure.ts';
+import { Failure, messageOf } from '../lib/failure.ts';
 import type { Log } from '../lib/log.ts';
+import type { SecretBox } from '../lib/secret-box.ts';
+import { createWaker } from '../lib/waker.ts';
 import type { OAuthClient } from '../provider/oauth.ts';
 import type { ProviderName } from '../provider/providers.ts';
 import type { Db } from '../store/database.ts';
 import { hasCredentialOf } from '../store/proven-mailboxes.ts';
+import { deleteRevocation, readRevocation } from '../store/revocations.ts';
+import type { Revocation } from '../store/revocations.ts';
+import { claimWork, postponeWork } from '../store/work.ts';
 
-/** A grant that nothing uses any more. The token is in memory alone: what is stored was erased. */
-export type UnusedGrant = { provider: ProviderName; identityKey: string; refreshToken: string };
-
-/** Ends grants at their providers (C7), in the background. */
-export type Revocations = {
-  add(grant: UnusedGrant): void;
-  /** Cuts short the pauses between tries; resolves when nothing is under way. */
+/** Ends unused grants at their providers (C7), on every node; one for each process. */
+export type Revoker = {
+  start(): void;
+  /** Resolves when no call is under way. */
   stop(): Promise<void>;
+  /** To be called after a commit that left a grant to end; never needed for correctness. */
+  wake(): void;
 };
 
-/** Bounds of one revocation. A grant that outlives them dies of disuse, and the person can end it themselves. */
-const limits = { triesMax: 5, retry: { firstMs: 2_000, mostMs: 60_000 } };
+/** In ms. A grant that outlives them dies of disuse, and the person can end it themselves. */
+const limits = {
+  giveUpMs: 7 * 24 * 60 * 60_000,
+  retry: { firstMs: 30_000, mostMs: 60 * 60_000 },
+  /** Outlives a call to a provider. */
+  leaseMs: 60_000,
+  pollMs: 30_000,
+};
 
-export function createRevocations(deps: {
+type Deps = {
   db: Db;
+  secretBox: SecretBox;
   clock: Clock;
   log: Log;
+  /** Null: not configured now. */
   oauthOf(provider: ProviderName): OAuthClient | null;
-}): Revocations {
+};
+
+/** Makes the revoker; nothing happens before `start`. */
+export function createRevoker(deps: Deps): Revoker {
+  const { db, clock, log } = deps;
+  const owner = randomUUID();
+  const waker = createWaker(clock);
   const stopping = new AbortController();
-  const running = new Set<Promise<void>>();
+  let looping: Promise<void> | undefined;
+  const loop = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      try {
+        const [id] = await claimWork(db, { table: 'revocations', owner, leaseMs: limits.leaseMs, limit: 1 });
+        if (id !== undefined) {
+          await take(deps, id, owner);
+          continue;
+        }
+      } catch (error) {
+        log.warn({ error: messageOf(error) }, 'grants could not be revoked; trying again');
+      }
+      await waker.wait(limits.pollMs);
+    }
+  };
   return {
-    add(grant) {
-      const done = revoke(deps, grant, stopping.signal).catch((error: unknown) => {
-        deps.log.error({ provider: grant.provider, ...codeOf(error) }, 'a grant was not revoked');
-      });
-      running.add(done);
-      void done.finally(() => running.delete(done));
+    start() {
+      looping ??= loop();
     },
+    wake: () => waker.wake(),
     async stop() {
       stopping.abort();
-      await Promise.all(running);
+      waker.wake();
+      await looping;
     },
   };
 }
 
-/**
- * Tries until it is done, or in vain too often. Google ends every token that the person gave this
- * application, so each try first looks whether they have connected again meanwhile.
- */
-async function revoke(
-  deps: Parameters<typeof createRevocations>[0],
-  grant: UnusedGrant,
-  stop: AbortSignal,
-): Promise<void> {
-  const client = deps.oauthOf(grant.provider);
-  if (client === null) return;
-  for (let tries = 1; ; tries += 1) {
-    if (await hasCredentialOf(deps.db, grant)) return;
-    try {
-      const outcome = await client.revoke(grant.refreshToken);
-      return deps.log.info({ provider: grant.provider, outcome, tries }, 'grant revoked');
-    } catch (error) {
-      const isPassing =
-        error instanceof Failure && (error.kind === 'temporary' || error.kind === 'throttled');
-      if (!isPassing || tries >= limits.triesMax || stop.aborted) throw error;
-      deps.log.warn({ provider: grant.provider, tries, ...codeOf(error) }, 'a grant is not revoked yet');
-      await deps.clock.sleep(Math.max(error.retryAfterMs ?? 0, backoffMs(tries, limits.retry)), stop);
+/** One try of one grant: it is over afterwards, or due again. */
+async function take(deps: Deps, id: string, owner: string): Promise<void> {
+  const { db, clock, log } = deps;
+  const grant = await readRevocation(db, id);
+  if (grant === null) return;
+  const { provider, attempts } = grant;
+  try {
+    const outcome = await revoke(deps, grant);
+    log.info({ provider, outcome, attempts }, 'grant revoked');
+  } catch (error) {
+    const code = error instanceof Failure ? error.code : 'unknown';
+    const pauseMs = pauseAfter(error, grant);
+    if (pauseMs !== null) {
+      log.warn({ provider, attempts, code }, 'a grant is not revoked yet');
+      const dueAt = new Date(clock.now() + pauseMs);
+      await postponeWork(db, { table: 'revocations', id, owner, dueAt });
+      return;
     }
+    log.error({ provider, attempts, code }, 'a grant was not revoked');
   }
+  await deleteRevocation(db, id);
 }
 
-function codeOf(error: unknown): { code: string } {
-  return { code: error instanceof Failure ? error.code : 'unknown' };
+/** How long until the next try; null: there is none. */
+function pauseAfter(error: unknown, { attempts, ageMs }: Revocation): number | null {
+  const isPassing = error instanceof Failure && (error.kind === 'temporary' || error.kind === 'throttled');
+  if (!isPassing || ageMs >= limits.giveUpMs) return null;
+  return Math.max(error.retryAfterMs ?? 0, backoffMs(attempts, limits.retry));
+}
+
+/**
+ * Google ends every token that the person gave this application, so each try first looks whether
+ * they have connected again meanwhile.
+ */
+async function revoke(deps: Deps, grant: Revocation): Promise<'revoked' | 'not_offered' | 'in_use'> {
+  if (await hasCredentialOf(deps.db, grant)) return 'in_use';
+  const client = deps.oauthOf(grant.provider);
+  if (client === null) throw new Failure('temporary', 'provider_not_configured', 'there is no client for it');
+  return client.revoke(deps.secretBox.open(grant.tokenSealed, grant.sealedFor));
 }

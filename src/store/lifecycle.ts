@@ -8,7 +8,9 @@ import { rows, run } from './database.ts';
 import type { Db } from './database.ts';
 import { recordEvents } from './events.ts';
 import type { NewEvent } from './events.ts';
+import { credentialContext } from './mailboxes.ts';
 import { readThreads } from './public-conversation.ts';
+import { addRevocation } from './revocations.ts';
 
 /** A user in a sub-account. */
 export type Member = { subAccountId: string; userId: string };
@@ -160,25 +162,16 @@ export async function openWaitingConnection(
   return id;
 }
 
-/** A mailbox that nobody is connected to any more: its credential as it was, erased here already. */
-export type Orphan = {
-  mailboxId: MailboxId;
-  provider: ProviderName;
-  identityKey: string | null;
-  credentialKind: 'oauth' | 'password' | null;
-  credentialSealed: string | null;
-};
-
 /**
- * Ends a connection (C6, C7) in one step: its threads are unlinked in its mailbox, and the credential
- * is erased when it was the mailbox's last. What is stored stays. The mailbox's row is locked before
+ * Ends a connection (C6, C7) in one step: its threads are unlinked in its mailbox, and when it was the
+ * mailbox's last, the credential is erased and its grant left to be revoked. What is stored stays. The mailbox's row is locked before
  * the connection's, so that no filing transaction of it is under way.
  */
 export async function endConnection(
   db: Db,
   connectionId: ConnectionId,
   as: 'disconnected' | 'superseded',
-): Promise<Orphan | null> {
+): Promise<void> {
   await run(
     db,
     'select from mailboxes where id = (select mailbox_id from connections where id = :connectionId) for update',
@@ -191,11 +184,11 @@ export async function endConnection(
      returning mailbox_id as "mailboxId", sub_account_id as "subAccountId"`,
     { connectionId, as },
   );
-  if (ended === undefined) return null;
+  if (ended === undefined) return;
   const { mailboxId, subAccountId } = ended;
   if (mailboxId !== null) await unlinkThreads(db, { mailboxId, subAccountId, reason: as });
   await tell(db, `connection.${as}`, [connectionId]);
-  return mailboxId === null ? null : eraseCredentialIfLast(db, mailboxId);
+  if (mailboxId !== null) await eraseCredentialIfLast(db, mailboxId);
 }
 
 /** Threads that one event statement tells of, at most: a mailbox may have tens of thousands. */
@@ -232,18 +225,33 @@ async function unlinkThreads(
   }
 }
 
-async function eraseCredentialIfLast(db: Db, mailboxId: MailboxId): Promise<Orphan | null> {
-  const [orphan] = await rows<Orphan>(
+/** The token goes on as it is sealed: nobody must be kept from leaving by a key that is lost. */
+async function eraseCredentialIfLast(db: Db, mailboxId: MailboxId): Promise<void> {
+  const [erased] = await rows<{
+    provider: ProviderName;
+    identityKey: string | null;
+    credentialKind: 'oauth' | 'password' | null;
+    credentialSealed: string | null;
+  }>(
     db,
     `update mailboxes m set credential_sealed = null, access_token_sealed = null, access_token_expires_at = null,
             token_version = m.token_version + 1, backlog = 0, next_try_at = null
        from mailboxes old
       where old.id = m.id and m.id = :mailboxId
         and not exists (select from connections c where c.mailbox_id = m.id and c.ended_at is null)
-     returning m.id as "mailboxId", m.provider, m.identity_key as "identityKey", old.credential_kind as "credentialKind", old.credential_sealed as "credentialSealed"`,
+     returning m.provider, m.identity_key as "identityKey", old.credential_kind as "credentialKind", old.credential_sealed as "credentialSealed"`,
     { mailboxId },
   );
-  return orphan ?? null;
+  if (erased?.credentialKind !== 'oauth') return;
+  const { provider, identityKey, credentialSealed } = erased;
+  if (identityKey === null || credentialSealed === null) return;
+  await addRevocation(db, {
+    id: newId('rvk'),
+    provider,
+    identityKey,
+    tokenSealed: credentialSealed,
+    sealedFor: credentialContext(mailboxId),
+  });
 }
 
 async function tell(db: Db, type: NewEvent['type'], ids: readonly ConnectionId[]): Promise<void> {

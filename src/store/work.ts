@@ -2,7 +2,7 @@ import { rows, run } from './database.ts';
 import type { Db } from './database.ts';
 
 /**
- * Claiming work. A table of work has the columns order_keys, ready, attempts, due_at, lease_owner,
+ * Claiming work. A table of work has the columns ready, attempts, due_at, lease_owner,
  * lease_until and seq; a row waits while `ready`, may be tried from `due_at` on, and belongs to
  * `lease_owner` until `lease_until`. Nodes share the work through SKIP LOCKED; what a crashed node
  * held is taken over when its lease is over. All times are the database's, so that nodes need not
@@ -15,10 +15,12 @@ import type { Db } from './database.ts';
  *   down, where a check of each candidate would go through the whole pile. There only the first of
  *   each key has a due_at that can come; the others have 'infinity', until the one before them is
  *   finished (see deliveries.ts).
+ * - `revocations` have none to keep.
  */
 const claimable = {
   sends: `not exists (select 1 from sends p where p.ready and p.seq < w.seq and p.order_keys && w.order_keys)`,
   deliveries: 'true',
+  revocations: 'true',
 } as const;
 
 type WorkTable = keyof typeof claimable;

@@ -5,6 +5,7 @@ import { createNetGuard } from '../../src/lib/net-guard.ts';
 import { createSecretBox } from '../../src/lib/secret-box.ts';
 import { createConnecting } from '../../src/mailbox/connect.ts';
 import type { ConnectDeps, Connecting, OfferedProvider } from '../../src/mailbox/connect.ts';
+import { createRevoker, type Revoker } from '../../src/mailbox/revocation.ts';
 import { proveSmtpLogin } from '../../src/outbound/prove.ts';
 import { createOAuthClient } from '../../src/provider/oauth-client.ts';
 import type { Grant } from '../../src/provider/oauth.ts';
@@ -20,6 +21,8 @@ import { endpointsAt } from '../support/identity.ts';
 export type ConnectingUnderTest = ConnectDeps & {
   db: Db;
   connecting: Connecting;
+  /** Ends grants that nobody uses. */
+  revoker: Revoker;
   /** Lines of the log, as JSON. */
   logged: string[];
   /** Mailboxes whose listeners were woken. */
@@ -54,20 +57,25 @@ export async function startConnecting(
   const deps: ConnectDeps = {
     db,
     secretBox: createSecretBox([Buffer.alloc(32, 9)]),
-    clock: options.clock ?? systemClock,
     log: logInto(logged),
     offered: offeredAt(options.identity, options.more ?? []),
     netGuard: createNetGuard({ allow: options.allowPrivate ?? ['127.0.0.1'] }),
     proveSmtpLogin,
     wakeMailbox: (id) => void woken.push(id),
     wakePublisher: () => undefined,
+    wakeRevoker: () => revoker.wake(),
   };
+  const clock = options.clock ?? systemClock;
+  const oauthOf = (name: ProviderName) => deps.offered.get(name)?.oauth ?? null;
+  const revoker = createRevoker({ ...deps, clock, oauthOf });
+  revoker.start();
   const connecting = createConnecting(deps);
   let seen = '0';
   return {
     ...deps,
     db,
     connecting,
+    revoker,
     logged,
     woken,
     async member(subAccountId, userId, email = `${userId}@crm.example`) {
@@ -89,7 +97,7 @@ export async function startConnecting(
     },
     sql: (statement) => rows(db, statement),
     async close() {
-      await connecting.stop();
+      await revoker.stop();
       await made?.drop();
     },
   };
@@ -107,6 +115,28 @@ export function grantOf(email: string, more: Partial<Grant> = {}): Grant {
     accessToken: `at-secret-of-${email}`,
     accessTokenExpiresAt: Date.UTC(2030, 0, 1),
     ...more,
+  };
+}
+
+/** A provider whose revocation answers what the test says, one after the other; then it succeeds. */
+export function revoking(): OfferedProvider & { revoked: string[]; answers: (Error | null)[] } {
+  const revoked: string[] = [];
+  const answers: (Error | null)[] = [];
+  const unused = () => Promise.reject(new Error('not in this test'));
+  return {
+    revoked,
+    answers,
+    provider: resolveProvider('gmail'),
+    oauth: {
+      authorisationUrl: unused,
+      exchange: unused,
+      refresh: unused,
+      revoke: (token) => {
+        revoked.push(token);
+        const answer = answers.shift() ?? null;
+        return answer === null ? Promise.resolve('revoked') : Promise.reject(answer);
+      },
+    },
   };
 }
 
