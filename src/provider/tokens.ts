@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { backoffMs } from '../lib/backoff.ts';
 import type { Clock } from '../lib/clock.ts';
 import { Failure, messageOf } from '../lib/failure.ts';
 import type { MailboxId } from '../lib/id.ts';
@@ -24,8 +25,8 @@ export type Credential = {
 export type TokenStore = {
   /** Null when the mailbox is unknown or its credential erased. */
   readCredential(mailboxId: MailboxId): Promise<Credential | null>;
-  /** Takes the lease of refreshing until `untilMs`, when nobody else holds one that has not run out. */
-  tryLockRefresh(mailboxId: MailboxId, owner: string, untilMs: number): Promise<boolean>;
+  /** Takes the lease of refreshing for `leaseMs` by the store's own time, when nobody else holds one that has not run out. */
+  tryLockRefresh(mailboxId: MailboxId, owner: string, leaseMs: number): Promise<boolean>;
   /** Writes the tokens and raises the version in one statement; false, and nothing written, when it is not `expectedVersion` any more. */
   saveTokens(mailboxId: MailboxId, expectedVersion: number, tokens: RefreshedTokens): Promise<boolean>;
   /** Gives the lease back, if `owner` still holds it. */
@@ -60,6 +61,9 @@ const leaseMs = 60_000;
 /** How long one waits for the token of another node: for a lease to run out, and for one refresh of one's own. */
 const waitMsMax = 90_000;
 const pollMs = 250;
+/** How long a refreshed token is kept in memory alone, while the store is away. */
+const saveMsMax = 5 * 60_000;
+const saveRetry = { firstMs: 250, mostMs: 15_000 };
 
 /**
  * Access tokens for all mailboxes: shared through the store, renewed by one at a time. Within the
@@ -114,7 +118,7 @@ async function refreshOrWait(
   const { store, clock, owner } = parts;
   const deadline = clock.now() + waitMsMax;
   for (;;) {
-    if (await store.tryLockRefresh(mailboxId, owner, clock.now() + leaseMs)) {
+    if (await store.tryLockRefresh(mailboxId, owner, leaseMs)) {
       const renewed = await refreshLocked(parts, mailboxId, refused);
       if (renewed !== null) return renewed;
     }
@@ -160,7 +164,7 @@ async function refresh(
   try {
     const tokens = await parts.oauthFor(provider).refresh({ refreshToken });
     const { accessToken, accessTokenExpiresAt } = tokens;
-    const saved = await store.saveTokens(mailboxId, version, {
+    const saved = await save(parts, mailboxId, version, {
       refreshToken: tokens.refreshToken ?? refreshToken,
       accessToken,
       accessTokenExpiresAt,
@@ -174,6 +178,28 @@ async function refresh(
     const denied = error instanceof Failure && error.kind === 'denied';
     if (denied && (await store.readCredential(mailboxId))?.version !== version) return null;
     throw error;
+  }
+}
+
+/**
+ * Stores what a refresh gave, however long the store is away: a rotated refresh token is nowhere else.
+ * False when a consent, or another node whose lease came after, was first.
+ */
+async function save(
+  { store, clock, log }: Parts,
+  mailboxId: MailboxId,
+  version: number,
+  tokens: RefreshedTokens,
+): Promise<boolean> {
+  const startedAt = clock.now();
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await store.saveTokens(mailboxId, version, tokens);
+    } catch (error) {
+      if (clock.now() - startedAt >= saveMsMax) throw error;
+      log.warn({ mailboxId, tries, error: messageOf(error) }, 'a refreshed token is not stored yet');
+      await clock.sleep(backoffMs(tries, saveRetry));
+    }
   }
 }
 

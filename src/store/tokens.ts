@@ -40,12 +40,12 @@ export function createTokenStore(db: Db, secretBox: SecretBox): TokenStore {
         version: Number(row.token_version),
       };
     },
-    async tryLockRefresh(mailboxId, owner, untilMs) {
+    async tryLockRefresh(mailboxId, owner, leaseMs) {
       const locked = await run(
         db,
-        `update mailboxes set refresh_lease_owner = :owner, refresh_lease_until = :until
+        `update mailboxes set refresh_lease_owner = :owner, refresh_lease_until = now() + :leaseMs * interval '1 ms'
           where id = :mailboxId and (refresh_lease_until is null or refresh_lease_until < now() or refresh_lease_owner = :owner)`,
-        { mailboxId, owner, until: new Date(untilMs) },
+        { mailboxId, owner, leaseMs },
       );
       return locked > 0;
     },

@@ -107,7 +107,10 @@ export function createStore(clock: Clock, row: Partial<Credential>) {
     leaseOwner: null as string | null,
     log: [] as string[],
     lockedForEver: false,
+    /** The process dies in a save, which then never ends. */
     crashOnSave: false,
+    /** Until then the store takes nothing. */
+    awayUntil: 0,
     crashOnUnlock: false,
     beforeLock: null as (() => Promise<void>) | null,
     expire: async () => {
@@ -124,13 +127,13 @@ export function createStore(clock: Clock, row: Partial<Credential>) {
       };
     },
     readCredential: async () => (store.row === null ? null : { ...store.row }),
-    tryLockRefresh: async (_: MailboxId, owner: string, untilMs: number) => {
+    tryLockRefresh: async (_: MailboxId, owner: string, leaseMs: number) => {
       await store.beforeLock?.();
       const taken = store.leaseOwner !== null && store.leaseOwner !== owner && leaseUntil > clock.now();
       if (taken || store.lockedForEver) return false;
       store.log.push('lock');
       store.leaseOwner = owner;
-      leaseUntil = untilMs;
+      leaseUntil = clock.now() + leaseMs;
       return true;
     },
     saveTokens: async (
@@ -138,10 +141,8 @@ export function createStore(clock: Clock, row: Partial<Credential>) {
       expectedVersion: number,
       tokens: { refreshToken: string; accessToken: string; accessTokenExpiresAt: number },
     ) => {
-      if (store.crashOnSave) {
-        store.crashOnUnlock = true;
-        throw new Error('the process died');
-      }
+      if (store.crashOnSave) return new Promise<never>(() => {});
+      if (clock.now() < store.awayUntil) throw new Error('the database is away');
       if (store.row?.version !== expectedVersion) return false;
       store.log.push('save');
       store.row = { ...store.row, ...tokens, version: expectedVersion + 1 };
