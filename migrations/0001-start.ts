@@ -83,8 +83,8 @@ create table never_log (
   as_written text not null,
   check (num_nonnulls(sub_account_id, user_id) = 1)
 );
-create unique index never_log_of_sub_account on never_log (sub_account_id, pattern) where user_id is null;
-create unique index never_log_of_user on never_log (user_id, pattern) where sub_account_id is null;
+create unique index never_log_of_sub_account on never_log (sub_account_id, pattern) where sub_account_id is not null;
+create unique index never_log_of_user on never_log (user_id, pattern) where user_id is not null;
 
 create table api_keys (
   id text collate "C" primary key,
@@ -95,6 +95,7 @@ create table api_keys (
   created_at timestamptz not null default now(),
   revoked_at timestamptz
 );
+create index api_keys_by_sub_account on api_keys (sub_account_id);
 
 create table idempotency_keys (
   sub_account_id text collate "C" not null references sub_accounts on delete cascade,
@@ -143,6 +144,8 @@ create table mailboxes (
   updated_at timestamptz not null default now(),
   unique (provider, account)
 );
+create index mailboxes_by_node on mailboxes (node_id) where node_id is not null;
+create index mailboxes_by_identity on mailboxes (identity_key) where identity_key is not null;
 
 -- The nodes that listen to mailboxes. A mailbox is leased to a node for as long as the node is seen:
 -- one row to prolong, however many mailboxes.
@@ -181,6 +184,8 @@ create table connections (
   created_at timestamptz not null default now()
 );
 create unique index connections_one_active on connections (sub_account_id, user_id) where ended_at is null;
+create index connections_by_member on connections (sub_account_id, user_id);
+create index connections_by_user on connections (user_id);
 create index connections_by_mailbox on connections (mailbox_id) where ended_at is null;
 create index connections_by_state on connections (state, id);
 
@@ -209,6 +214,7 @@ create table claims (
   claimed_at timestamptz not null default now(),
   primary key (mailbox_id, contact_canonical)   -- one claimer (S9)
 );
+create index claims_by_sub_account on claims (sub_account_id);
 
 -- One-use links to the hosted connect page.
 create table connect_links (
@@ -262,6 +268,7 @@ create table threads (
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now()
 );
+create index threads_by_sub_account on threads (sub_account_id);
 
 -- In which mailbox a thread lives. One message may reach two mailboxes of one sub-account: the
 -- thread is one, and each mailbox has its own link to it, which is live or unlinked by itself.
@@ -482,6 +489,7 @@ create table webhooks (
   failures integer not null default 0,          -- in a row
   created_at timestamptz not null default now()
 );
+create index webhooks_by_sub_account on webhooks (sub_account_id);
 
 create table deliveries (
   id text collate "C" primary key,

@@ -35,11 +35,9 @@ export async function putNeverLog(db: Db, owner: NeverLogOwner, entries: readonl
   );
 }
 
-/** In the words of the two partial indexes. */
+/** An entry has one owner. */
 function ofOwner(owner: NeverLogOwner): string {
-  return owner.userId === undefined
-    ? 'sub_account_id = :subAccountId and user_id is null'
-    : 'user_id = :userId and sub_account_id is null';
+  return owner.userId === undefined ? 'sub_account_id = :subAccountId' : 'user_id = :userId';
 }
 
 function ids(owner: NeverLogOwner): { subAccountId: string | null; userId: string | null } {
