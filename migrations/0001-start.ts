@@ -145,7 +145,6 @@ create table mailboxes (
   unique (provider, account)
 );
 create index mailboxes_by_node on mailboxes (node_id) where node_id is not null;
-create index mailboxes_by_identity on mailboxes (identity_key) where identity_key is not null;
 
 -- The nodes that listen to mailboxes. A mailbox is leased to a node for as long as the node is seen:
 -- one row to prolong, however many mailboxes.
