@@ -2,13 +2,22 @@
 export type Clock = {
   /** Milliseconds since 1970-01-01 UTC. */
   now(): number;
-  /** Resolves after `ms` milliseconds, or at once when `signal` is aborted; never rejects. */
+  /**
+   * Milliseconds since a moment of this process that never changes. For intervals: an administrator, or
+   * a time server, may set `now` back.
+   */
+  monotonic(): number;
+  /** Resolves after `ms` milliseconds, of 24 days at most, or at once when `signal` is aborted; never rejects. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 };
 
-/** The machine's own clock. Its timers do not keep a process alive that has nothing else to do. */
+/** What a timer of Node takes, 24 days; one for longer fires at once. */
+const timerMsMax = 2 ** 31 - 1;
+
+/** The machine's own clock. */
 export const systemClock: Clock = {
   now: () => Date.now(),
+  monotonic: () => performance.now(),
   sleep: (ms, signal) =>
     new Promise((resolve) => {
       if (signal?.aborted === true) return resolve();
@@ -17,7 +26,7 @@ export const systemClock: Clock = {
         signal?.removeEventListener('abort', done);
         resolve();
       };
-      const timer = setTimeout(done, ms);
+      const timer = setTimeout(done, Math.min(ms, timerMsMax));
       signal?.addEventListener('abort', done, { once: true });
     }),
 };

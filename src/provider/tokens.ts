@@ -116,13 +116,13 @@ async function refreshOrWait(
   refused: string | undefined,
 ): Promise<AccessToken> {
   const { store, clock, owner } = parts;
-  const deadline = clock.now() + waitMsMax;
+  const deadline = clock.monotonic() + waitMsMax;
   for (;;) {
     if (await store.tryLockRefresh(mailboxId, owner, leaseMs)) {
       const renewed = await refreshLocked(parts, mailboxId, refused);
       if (renewed !== null) return renewed;
     }
-    if (clock.now() >= deadline) {
+    if (clock.monotonic() >= deadline) {
       throw new Failure(
         'temporary',
         'token_refresh_busy',
@@ -159,7 +159,7 @@ async function refresh(
   credential: Credential,
 ): Promise<AccessToken | null> {
   const { store, clock, log } = parts;
-  const startedAt = clock.now();
+  const startedAt = clock.monotonic();
   const { provider, login, refreshToken, version } = credential;
   try {
     const tokens = await parts.oauthFor(provider).refresh({ refreshToken });
@@ -169,11 +169,11 @@ async function refresh(
       accessToken,
       accessTokenExpiresAt,
     });
-    log.info({ mailboxId, provider, saved, ms: clock.now() - startedAt }, 'access token refreshed');
+    log.info({ mailboxId, provider, saved, ms: clock.monotonic() - startedAt }, 'access token refreshed');
     return saved ? { token: accessToken, expiresAt: accessTokenExpiresAt, login } : null;
   } catch (error) {
     const code = error instanceof Failure ? error.code : 'unknown';
-    log.warn({ mailboxId, provider, code, ms: clock.now() - startedAt }, 'access token not refreshed');
+    log.warn({ mailboxId, provider, code, ms: clock.monotonic() - startedAt }, 'access token not refreshed');
     // A new consent may have ended the grant that was asked with; its own token has not been tried yet.
     const denied = error instanceof Failure && error.kind === 'denied';
     if (denied && (await store.readCredential(mailboxId))?.version !== version) return null;
@@ -191,12 +191,12 @@ async function save(
   version: number,
   tokens: RefreshedTokens,
 ): Promise<boolean> {
-  const startedAt = clock.now();
+  const startedAt = clock.monotonic();
   for (let tries = 1; ; tries += 1) {
     try {
       return await store.saveTokens(mailboxId, version, tokens);
     } catch (error) {
-      if (clock.now() - startedAt >= saveMsMax) throw error;
+      if (clock.monotonic() - startedAt >= saveMsMax) throw error;
       log.warn({ mailboxId, tries, error: messageOf(error) }, 'a refreshed token is not stored yet');
       await clock.sleep(backoffMs(tries, saveRetry));
     }

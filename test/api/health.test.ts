@@ -24,6 +24,7 @@ describe('health', () => {
     const slept: number[] = [];
     const clock = {
       now: () => 0,
+      monotonic: () => 0,
       sleep: (ms: number) => {
         slept.push(ms);
         return Promise.resolve();

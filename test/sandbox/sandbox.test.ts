@@ -57,7 +57,7 @@ describe('the sandbox', () => {
 
   test('an access token ends after an hour', async () => {
     let nowMs = Date.now();
-    const clock = { now: () => nowMs, sleep: () => Promise.resolve() };
+    const clock = { now: () => nowMs, monotonic: () => nowMs, sleep: () => Promise.resolve() };
     await withSandbox(
       async (sandbox) => {
         const { accessToken } = await connect(sandbox, ada);

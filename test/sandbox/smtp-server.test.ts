@@ -219,6 +219,7 @@ describe('customers of the sandbox', () => {
     const paused = Promise.withResolvers<void>();
     const clock: Clock = {
       now: () => Date.now(),
+      monotonic: () => performance.now(),
       sleep: () => {
         paused.resolve();
         return new Promise((resolve) => pauses.push(resolve));
@@ -239,6 +240,7 @@ describe('customers of the sandbox', () => {
     let waits = 0;
     const clock: Clock = {
       now: () => Date.now(),
+      monotonic: () => performance.now(),
       sleep: (_ms, signal) => {
         waits += 1;
         return new Promise((resolve) => signal?.addEventListener('abort', () => resolve()));

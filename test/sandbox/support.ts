@@ -18,7 +18,11 @@ export const silentLog: Log = {
 };
 
 /** Real time, but pauses end at once: what a customer does is done when the submission has been answered. */
-export const hastyClock: Clock = { now: () => Date.now(), sleep: () => Promise.resolve() };
+export const hastyClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  sleep: () => Promise.resolve(),
+};
 
 /** Runs `work` with a sandbox on free ports and stops it whatever happens. */
 export async function withSandbox(

@@ -6,13 +6,17 @@ export type ManualClock = Clock & {
   advance(ms: number): Promise<void>;
   /** How many sleep now. */
   sleeping(): number;
+  /** Sets the time of day, as an administrator does: no time passes. */
+  shift(ms: number): void;
 };
 
 export function createManualClock(startMs = Date.UTC(2026, 0, 1)): ManualClock {
   let now = startMs;
+  let shiftMs = 0;
   let sleepers: { at: number; wake: () => void }[] = [];
   return {
-    now: () => now,
+    now: () => now + shiftMs,
+    monotonic: () => now - startMs,
     sleep: (ms, signal) =>
       new Promise((resolve) => {
         if (signal?.aborted === true) return resolve();
@@ -40,6 +44,9 @@ export function createManualClock(startMs = Date.UTC(2026, 0, 1)): ManualClock {
       await settled();
     },
     sleeping: () => sleepers.length,
+    shift: (ms) => {
+      shiftMs += ms;
+    },
   };
 }
 

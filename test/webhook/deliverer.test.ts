@@ -29,6 +29,7 @@ import type { Arrival } from './support.ts';
 /** The machine's time with pauses ten times as short: polls, the grace of a stop, the time-out of a try. */
 const hurriedClock: Clock = {
   now: () => Date.now(),
+  monotonic: () => performance.now(),
   sleep: (ms, signal) => systemClock.sleep(ms / 10, signal),
 };
 
