@@ -135,7 +135,7 @@ async function listenForever(
     const session = await oneSession(deps, mailbox, refused, { ...kept, doubted });
     const { ending } = session;
     if (ending === 'stopped' || stop.aborted) return;
-    const proven = session.liveAt !== null && clock.now() - session.liveAt >= limits.provenMs;
+    const proven = session.liveAt !== null && clock.monotonic() - session.liveAt >= limits.provenMs;
     if (proven) {
       outage = null;
       doubted = false;
@@ -150,7 +150,7 @@ async function listenForever(
       { code: ending.code, kind: ending.kind, failures: outage.failures, pauseMs },
       'the session with the provider failed',
     );
-    const next = stateIn(outage, { credential, now: clock.now() });
+    const next = stateIn(outage, { credential, now: clock.monotonic() });
     const told = next === null ? null : await announce(deps, mailboxId, session, { ...next, pauseMs });
     doubted ||= told !== null && session.liveAt !== null && ending.kind === 'temporary';
     if (next?.state === 'reauth_required' && told !== 'outdated') return;
@@ -165,9 +165,9 @@ async function pause(
   pauseMs: number,
   cause: Failure,
 ): Promise<void> {
-  const until = clock.now() + pauseMs;
-  while (!stop.aborted && clock.now() < until) {
-    await bell.wait(until - clock.now());
+  const until = clock.monotonic() + pauseMs;
+  while (!stop.aborted && clock.monotonic() < until) {
+    await bell.wait(until - clock.monotonic());
     if (bell.takeAll() && cause.kind !== 'throttled') return;
   }
 }
@@ -190,7 +190,7 @@ async function announce(
   return change;
 }
 
-/** How a session went. Times are ms since the epoch. */
+/** How a session went. Times are ms of the monotonic clock. */
 type Session = {
   ending: Ending;
   startedAt: number;
@@ -213,14 +213,14 @@ async function oneSession(
   const { credentialVersion } = mailbox;
   const session: Session = {
     ending: 'stopped',
-    startedAt: deps.clock.now(),
+    startedAt: deps.clock.monotonic(),
     loggedIn: false,
     liveAt: null,
     login: null,
     credentialVersion,
   };
   const onLogin = () => void (session.loggedIn = true);
-  const onLive = () => void (session.liveAt = deps.clock.now());
+  const onLive = () => void (session.liveAt = deps.clock.monotonic());
   try {
     session.login = await unlessStopped(kept.stop, deps.loginOf(mailbox, refused));
     if (session.login === null) return session;

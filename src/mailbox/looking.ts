@@ -18,7 +18,7 @@ import type { Portion, Troubles } from './trouble.ts';
 
 /** A folder that the listener keeps in mind; `cursorUid` follows what filing commits. */
 export type Watched = SavedFolder & {
-  /** Since when its last messages are listed and cannot be fetched, ms since the epoch; null: they can. */
+  /** Since when its last messages are listed and cannot be fetched, by the monotonic clock; null: they can. */
   lateSince: number | null;
 };
 
@@ -81,7 +81,7 @@ const lateMsMax = 120_000;
 
 /**
  * Judges everything that is new in the folder which is open in `session`: to its end, or until after
- * the first batch whose end comes later than `until` (ms since the epoch).
+ * the first batch whose end comes later than `until` (by the monotonic clock).
  *
  * The cursor passes only over messages that have a decision. One that the server lists and does not
  * show is asked for again; where the ones behind it are shown, or it has had its time, it is kept as
@@ -198,7 +198,7 @@ async function readListed(look: Look, session: Session, folder: Watched, until: 
   const { clock } = look.filing;
   let stretch = { late: false, read: 0 };
   for (let at = 0; at < uids.length; at += stretch.read) {
-    if (at > 0 && clock.now() >= until) return { late: false, more: true };
+    if (at > 0 && clock.monotonic() >= until) return { late: false, more: true };
     if (uids.length > batchMax) await look.onBacklog(uids.length - at);
     const portion = look.troubles.portionAt(folder, uids[at] ?? 0);
     const listed = uids.slice(at, at + stretchMax[portion]);
@@ -236,7 +236,7 @@ async function readStretch(
     for (const [n, listed] of batches.entries()) {
       const shown = await coming;
       read += listed.length;
-      const next = look.filing.clock.now() < stretch.until ? batches[n + 1] : undefined;
+      const next = look.filing.clock.monotonic() < stretch.until ? batches[n + 1] : undefined;
       if (next !== undefined) {
         coming = headersOf(session, next);
         // Awaited in the next round, or when this one has failed.
@@ -286,7 +286,7 @@ async function takeBatch(
   batch: { listed: readonly number[]; shown: readonly Seen[]; isLast: boolean },
 ): Promise<boolean> {
   const { shown } = batch;
-  const now = look.filing.clock.now();
+  const now = look.filing.clock.monotonic();
   const waits = batch.isLast && now - (folder.lateSince ?? now) < lateMsMax;
   const lastShown = shown.at(-1)?.uid ?? 0;
   const listed = waits ? batch.listed.filter((uid) => uid <= lastShown) : batch.listed;

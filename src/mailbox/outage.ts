@@ -2,7 +2,7 @@ import { backoffMs } from '../lib/backoff.ts';
 import type { Failure } from '../lib/failure.ts';
 import type { MailboxState } from '../provider/connection-states.ts';
 
-/** A row of failures without a good session between them. Times are ms since the epoch. */
+/** A row of failures without a good session between them. Times are ms of the monotonic clock. */
 export type Outage = {
   failures: number;
   /** When the first one happened. */

@@ -30,11 +30,11 @@ export type Round = {
   folders: Map<string, Watched>;
   /** The first one also looks into the swept folders. */
   lines: [Line, ...Line[]];
-  /** Folders to look into once more: they announced messages that they did not show. Times are ms since the epoch. */
+  /** Folders to look into once more: they announced messages that they did not show. `at` is of the monotonic clock. */
   again: Map<string, { at: number; left: number }>;
   /** What the CRM has heard of this session. */
   told: 'nothing' | 'catching_up' | 'live';
-  /** When the CRM is to hear that the mailbox is live, ms since the epoch; null: it has. */
+  /** When the CRM is to hear that the mailbox is live, by the monotonic clock; null: it has. */
   liveAt: number | null;
   /** Paths of the folders that the look which is under way has read to their end. */
   read: Set<string>;
@@ -54,7 +54,7 @@ const turnMs = 2_000;
  */
 export async function lookWhereWoken(round: Round, lines: readonly Line[] = round.lines): Promise<void> {
   const { bell } = round.listening;
-  const now = round.deps.clock.now();
+  const now = round.deps.clock.monotonic();
   for (const [path, { at }] of round.again) {
     if (at <= now && !bell.notes().has(path)) bell.ring(path, 1);
   }
@@ -136,7 +136,7 @@ export async function sweep(round: Round, listed: readonly Listed[] | null): Pro
   let away = false;
   let until = 0;
   for (const path of swept(round)) {
-    if (away && clock.now() >= until) {
+    if (away && clock.monotonic() >= until) {
       await comeHome(round);
       away = false;
     }
@@ -158,11 +158,11 @@ export async function sweep(round: Round, listed: readonly Listed[] | null): Pro
       await visitAtLength(round, folder);
       continue;
     }
-    if (!away) until = clock.now() + turnMs;
+    if (!away) until = clock.monotonic() + turnMs;
     away = true;
     while (await visit(round, folder, { look: round.look, until })) {
       await comeHome(round);
-      until = clock.now() + turnMs;
+      until = clock.monotonic() + turnMs;
     }
   }
   if (away) await goHome(round, first);
@@ -175,7 +175,7 @@ async function visitAtLength(round: Round, folder: Watched): Promise<void> {
   for (let more = true; more;) {
     round.lines[0].session.idle();
     more = await round.look.gate(() =>
-      visit(round, folder, { look, until: round.deps.clock.now() + turnMs }),
+      visit(round, folder, { look, until: round.deps.clock.monotonic() + turnMs }),
     );
     await comeHome(round);
   }
@@ -237,7 +237,7 @@ async function lookAlong(
   if (occasion === 'to_be_sure') round.listening.bell.clear(line.path);
   const others = lines.filter((each) => each !== line);
   const turn = (why: Occasion) => {
-    const until = round.deps.clock.now() + turnMs;
+    const until = round.deps.clock.monotonic() + turnMs;
     return lookInto(round.look, line.session, folder, { occasion: why, until });
   };
   let looked = await turn(occasion);
@@ -252,7 +252,7 @@ async function lookAlong(
   const left = round.again.get(line.path)?.left ?? againMax;
   round.again.delete(line.path);
   if (late && left > 0) {
-    const at = round.deps.clock.now() + round.deps.limits.announcedMs;
+    const at = round.deps.clock.monotonic() + round.deps.limits.announcedMs;
     round.again.set(line.path, { at, left: left - 1 });
   }
 }

@@ -112,11 +112,11 @@ async function run(node: Node, waker: Waker, stop: AbortSignal): Promise<void> {
   const { leaseMs, beatMs } = node.limits;
   let entered = false;
   let more = true;
-  let keptAt = clock.now();
+  let keptAt = clock.monotonic();
   while (!stop.aborted) {
     await waker.wait(more ? 0 : beatMs);
     if (stop.aborted) return;
-    const startedAt = clock.now();
+    const startedAt = clock.monotonic();
     // Two beats are left for stopping.
     const lostAt = keptAt + leaseMs - 2 * beatMs;
     try {
@@ -130,7 +130,7 @@ async function run(node: Node, waker: Waker, stop: AbortSignal): Promise<void> {
       if (error instanceof Replaced) {
         Object.assign(node, { id: randomUUID(), instance: randomUUID() });
         entered = false;
-      } else if (clock.now() < lostAt) continue;
+      } else if (clock.monotonic() < lostAt) continue;
       for (const id of node.listeners.keys()) end(node, id);
     }
   }
@@ -187,7 +187,7 @@ function end(node: Node, id: MailboxId): void {
 /** Rejects when there is no answer by then; the answer, should it come, finds nobody. */
 async function answeredBy<T>(at: number, clock: Clock, answer: Promise<T>): Promise<T> {
   const done = new AbortController();
-  const late = clock.sleep(at - clock.now(), done.signal).then((): never => {
+  const late = clock.sleep(at - clock.monotonic(), done.signal).then((): never => {
     throw new Error('the database does not answer');
   });
   try {

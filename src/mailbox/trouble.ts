@@ -47,14 +47,14 @@ export function createTroubles(clock: Clock): Troubles {
       if (trouble === null || trouble.batches < batchTries) return 'many';
       const { alone } = trouble;
       const toBlame =
-        alone?.uid === nextUid && alone.times >= singleTries && clock.now() - alone.since >= blameMs;
+        alone?.uid === nextUid && alone.times >= singleTries && clock.monotonic() - alone.since >= blameMs;
       return toBlame ? 'none' : 'one';
     },
     failedAt(place, error, aloneUid) {
       // What is ours says nothing about a message (see isOfOneMessage), nor does a provider that asks for a pause.
       if (!(error instanceof Failure) || error.kind !== 'temporary') return;
       const { batches, alone } = at(place) ?? { batches: 0, alone: null };
-      const before = alone?.uid === aloneUid ? alone : { times: 0, since: clock.now() };
+      const before = alone?.uid === aloneUid ? alone : { times: 0, since: clock.monotonic() };
       troubles.set(place.id, {
         cursorUid: place.cursorUid,
         batches: aloneUid === null ? batches + 1 : batches,

@@ -71,8 +71,8 @@ async function connectLine(
       stop,
       onArrival: (announced) => {
         if (announced === 0) {
-          line.rests = deps.clock.now() - quietAt < restMs;
-          quietAt = deps.clock.now();
+          line.rests = deps.clock.monotonic() - quietAt < restMs;
+          quietAt = deps.clock.monotonic();
           if (line.rests) return;
         }
         bell.ring(line.path, announced);
@@ -114,11 +114,11 @@ async function begin(
     liveAt: null,
   };
   for (const path of watch.idle.slice(1)) await addLine(round, () => connect(path));
-  const lookedAt = deps.clock.now();
+  const [lookedAt, beganAt] = [deps.clock.monotonic(), deps.clock.now()];
   await catchUp(round, listed);
   await noteProgress(round, { lookedAt, backlog: 0 });
-  if (listening.doubted) round.liveAt = deps.clock.now() + deps.limits.provenMs;
-  else await goLive(round, endsOutage(round, lookedAt));
+  if (listening.doubted) round.liveAt = deps.clock.monotonic() + deps.limits.provenMs;
+  else await goLive(round, endsOutage(round, beganAt));
   listening.onLive();
   return { round, lookedAt };
 }
@@ -210,11 +210,13 @@ async function listen(round: Round, beganAt: number): Promise<Ending> {
     for (const line of round.lines) if (!line.rests) line.session.idle();
     const due = [...round.again.values()].map(({ at }) => at);
     if (round.liveAt !== null) due.push(round.liveAt);
-    await listening.bell.wait(Math.max(0, Math.min(lookedAt + limits.lookEveryMs, ...due) - clock.now()));
+    await listening.bell.wait(
+      Math.max(0, Math.min(lookedAt + limits.lookEveryMs, ...due) - clock.monotonic()),
+    );
     if (listening.stop.aborted) return 'stopped';
     const why = round.closed();
     if (why !== null) return why;
-    const now = clock.now();
+    const now = clock.monotonic();
     if (round.liveAt !== null && now >= round.liveAt) {
       await goLive(round, true);
     }
@@ -293,16 +295,17 @@ async function goLive(round: Round, afterOutage: boolean): Promise<void> {
   gained.clear();
 }
 
-/** `lookedAt` is when the look began that has just ended; null: it has not. */
+/** `lookedAt` is when the look began that has just ended, by the monotonic clock; null: it has not. */
 async function noteProgress(
   round: Round,
   { lookedAt, backlog }: { lookedAt: number | null; backlog: number },
 ): Promise<void> {
   const { deps, mailbox } = round;
   const seen = lookedAt === null ? { all: false, sent: false } : seenBy(round);
+  const msAgo = deps.clock.monotonic() - (lookedAt ?? 0);
   await saveProgress(deps.filing.db, mailbox.id, {
-    caughtUpTo: seen.all ? lookedAt : null,
-    sentLookedMsAgo: seen.sent && lookedAt !== null ? deps.clock.now() - lookedAt : null,
+    caughtUpTo: seen.all ? Math.round(deps.clock.now() - msAgo) : null,
+    sentLookedMsAgo: seen.sent ? msAgo : null,
     backlog,
   });
 }

@@ -79,7 +79,7 @@ export async function trySend(deps: AttemptDeps, claimed: Claimed): Promise<void
   deps.wakePublisher();
   if (begun === null) return;
   const { send, n } = begun;
-  const startedAt = deps.clock.now();
+  const startedAt = deps.clock.monotonic();
   const log = deps.log.child({ send_id: send.id, attempt: n, mailbox_id: send.mailbox?.id });
   const end = await handOver(deps, claimed, begun).then(
     (accepted): Ending => ({ accepted }),
@@ -87,7 +87,7 @@ export async function trySend(deps: AttemptDeps, claimed: Claimed): Promise<void
   );
   const outcome = 'accepted' in end ? 'accepted' : end.outcome;
   log.info(
-    { outcome, reason: 'accepted' in end ? null : end.word, ms: deps.clock.now() - startedAt },
+    { outcome, reason: 'accepted' in end ? null : end.word, ms: deps.clock.monotonic() - startedAt },
     'tried',
   );
   if ('fault' in end) log.error({ error: end.fault }, 'a try failed in a way that was not thought of');

@@ -88,6 +88,14 @@ describe('S14: every folder but Spam, Trash and Drafts', () => {
     });
   }
 
+  test('a clock that is set back keeps no look from being due', async () => {
+    const { peer, pass, decided, clock } = await playLive(able + folders);
+    clock.shift(-3_600_000);
+    peer.deliver('Projects', letter('project'));
+    await pass(40_000);
+    await decided('other 21 stored from_contact');
+  });
+
   test('a look at two hundred folders is one round trip where LIST tells all', async () => {
     const many = Array.from(
       { length: 200 },
