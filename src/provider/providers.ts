@@ -37,17 +37,7 @@ export type Provider = {
   imapConnectionsMax: number;
   /** SMTP sessions at once for one mailbox. */
   smtpSessionsMax: number;
-  /** IDLE is ended and begun again after this, in milliseconds; RFC 2177 wants under 29 minutes. */
-  idleRestartMs: number;
-  /** How long a session usually lasts, in milliseconds; its end is no incident. Null: no expectation. */
-  sessionMsUsual: number | null;
   limits: ProviderLimits;
-  remedies: {
-    /** What to do after the password of the account was changed. */
-    passwordChanged: string;
-    /** Where the person can take back the access they gave, in a browser. Null: nowhere to go. */
-    accessPageUrl: string | null;
-  };
 };
 
 /** Limits by default (L1-L3, C8); a mailbox's own settings override them (L4). Null: none. */
@@ -133,10 +123,6 @@ const gmail: Provider = {
   // 15 for the account, counted over all of the person's programs (phone, desktop); seen 2026-11.
   imapConnectionsMax: 3,
   smtpSessionsMax: 2,
-  // The watchdog of NATs and of our own: Gmail says "* OK Still here" every two minutes, seen 2026-11.
-  idleRestartMs: 9 * minuteMs,
-  // A session opened with OAuth ends with the token: `* BYE Session expired` (2026-11); reports vary.
-  sessionMsUsual: 60 * minuteMs,
   limits: {
     attachmentsBytesMax: 25 * mebibyte,
     attachmentBytesMax: null,
@@ -145,11 +131,6 @@ const gmail: Provider = {
     individualMessagesPerDayMax: 500,
     // "2500 MB" (support.google.com/a/answer/1071518, seen 2026-11), read the careful way, in millions.
     imapDownloadBytesPerDayMax: 2_500_000_000,
-  },
-  remedies: {
-    // Google ends refresh tokens that carry a Gmail scope when the password changes; seen 2026-04.
-    passwordChanged: 'Google ends the access of mail programs when the password changes. Connect again.',
-    accessPageUrl: 'https://myaccount.google.com/connections',
   },
 };
 
@@ -173,22 +154,12 @@ const outlook: Provider = {
   imapConnectionsMax: 2,
   // The limit is 3 at once and 30 messages a minute, then `432 4.3.2`; seen 2026-11.
   smtpSessionsMax: 2,
-  // IDLE can go silent without closing (angus-mail#176, node-imap#561); 10 minutes are safe.
-  idleRestartMs: 9 * minuteMs,
-  // Tokens live 60 to 90 minutes, at random; then `* BYE Session invalidated - AccessTokenExpired`.
-  sessionMsUsual: 60 * minuteMs,
   limits: {
     attachmentsBytesMax: null,
     attachmentBytesMax: 3 * mebibyte,
     attachmentExtensions: 'jpg jpeg png mp4 mpeg zip rar pdf doc docx txt'.split(' '),
     individualMessagesPerDayMax: null,
     imapDownloadBytesPerDayMax: null,
-  },
-  remedies: {
-    // The opposite of Google: only an administrator's reset or "sign out everywhere" ends a grant (Entra docs, 2026-11).
-    passwordChanged:
-      'Changing your own password does not end the access. If an administrator reset it or signed you out everywhere, connect again.',
-    accessPageUrl: 'https://myapps.microsoft.com',
   },
 };
 
@@ -205,10 +176,7 @@ const imap: Provider = {
   strategy: 'inbox_and_sent',
   imapConnectionsMax: 3,
   smtpSessionsMax: 2,
-  idleRestartMs: 9 * minuteMs,
-  sessionMsUsual: null,
   limits: { ...gmail.limits, imapDownloadBytesPerDayMax: null },
-  remedies: { passwordChanged: 'Connect again with the new password.', accessPageUrl: null },
 };
 
 /** The in-process provider of a first run. It speaks Google's OAuth, at addresses that only its start knows. */
@@ -222,7 +190,6 @@ const sandbox: Provider = {
   sentCopyMsMax: 5_000,
   strategy: 'inbox_and_sent',
   limits: { ...gmail.limits, imapDownloadBytesPerDayMax: null },
-  remedies: { passwordChanged: 'Connect again.', accessPageUrl: null },
 };
 
 /** Every provider, before configuration. */

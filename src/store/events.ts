@@ -136,8 +136,6 @@ export function publishBatch(db: Db): Promise<Publication> {
          where w.enabled and exists (select 1 from numbered e where ${wants})
          order by w.id for no key update of w)
        select (select count(*) from numbered)::int as published,
-              -- For other nodes: there is something for their webhooks and streams.
-              case when exists (select 1 from numbered) then pg_notify('twoway_events', '')::text end,
               (select min(sequence) from numbered) as first, (select max(sequence) from numbered) as last,
               (select coalesce(json_agg(json_build_object('id', id, 'failures', failures,
                  'paused', coalesce(paused_until > now(), false))), '[]') from locked) as webhooks`,
