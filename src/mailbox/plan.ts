@@ -55,10 +55,34 @@ const roles: Readonly<Record<string, FolderRole>> = {
 };
 
 /**
+ * Folders of what is not sent yet, or never will be: Outlook's Outbox, mail that goes out later, and
+ * templates. Neither Exchange nor Thunderbird marks them, so that their names must do; no library
+ * knows these. Lower case.
+ */
+const unsentNames: ReadonlySet<string> = new Set(
+  [
+    'outbox|postausgang|boîte d’envoi|bandeja de salida|posta in uscita|caixa de saída|a enviar|postvak uit',
+    'utkorgen|utboks|utboksen|udbakke|lähtevät|skrzynka nadawcza|pošta k odeslání|postázandó üzenetek|giden kutusu',
+    'исходящие|εξερχόμενα|送信トレイ|发件箱|寄件匣|보낼 편지함',
+    'templates|vorlagen|modèles|plantillas|modelli|modelos|sjablonen|mallar|maler|skabeloner|mallit|szablony|šablony',
+    'scheduled|geplant|planifiés|programados|programmati|agendados|gepland',
+  ].flatMap((names) => names.split('|')),
+);
+
+/** Whether the path is such a folder's: at the top or right below the inbox, where programs make them. */
+function isUnsent(path: string): boolean {
+  const name = path
+    .normalize('NFC')
+    .replace(/^INBOX[./]/i, '')
+    .replaceAll("'", '’');
+  return unsentNames.has(name.toLowerCase());
+}
+
+/**
  * What a listed folder is for; null for one that has no mail of its own: it cannot be opened, or
  * shows a selection of what lies elsewhere (RFC 6154 \Flagged, RFC 8457 \Important; so does \All,
  * which only Gmail's is used for). A *name* like "All" or "Starred" makes no such view: it may be
- * any folder.
+ * any folder. What is not sent yet counts as drafts.
  */
 export function roleOf(listed: Listed): FolderRole | null {
   const attributes = new Set([...listed.attributes].map((attribute) => attribute.toLowerCase()));
@@ -67,7 +91,9 @@ export function roleOf(listed: Listed): FolderRole | null {
   if (listed.path.toUpperCase() === 'INBOX') return 'inbox';
   if (has('\\all')) return 'all';
   if (has('\\flagged', '\\important')) return null;
-  return roles[listed.specialUse?.toLowerCase() ?? ''] ?? 'other';
+  const role = roles[listed.specialUse?.toLowerCase() ?? ''];
+  if (role !== undefined) return role;
+  return has('\\scheduled') || isUnsent(listed.path) ? 'drafts' : 'other';
 }
 
 /** Which folders are watched and how (S14). */

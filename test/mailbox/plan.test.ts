@@ -113,6 +113,18 @@ const roles: [name: string, folder: Listed, role: ReturnType<typeof roleOf>][] =
   ['a level without mail', listed('[Gmail]', '\\HasChildren \\Noselect'), null],
   ['a folder that is only subscribed', listed('Gone', '\\NonExistent'), null],
   ["a person's own folder", listed('Projects/2026'), 'other'],
+  ["Outlook's Outbox", listed('Outbox', '\\HasNoChildren', undefined), 'drafts'],
+  ["Outlook's Outbox, German", listed('Postausgang', '\\HasNoChildren', undefined), 'drafts'],
+  ["Outlook's Outbox, French", listed('Boîte d’envoi', '\\HasNoChildren', undefined), 'drafts'],
+  ["Outlook's Outbox, French, decomposed", listed("Boîte d'envoi".normalize('NFD')), 'drafts'],
+  ["Outlook's Outbox, Spanish", listed('Bandeja de salida'), 'drafts'],
+  ["Thunderbird's templates", listed('Templates'), 'drafts'],
+  ["Thunderbird's templates, German, below the inbox", listed('INBOX.Vorlagen'), 'drafts'],
+  ['what will be sent later', listed('Scheduled'), 'drafts'],
+  ['what will be sent later, by attribute', listed('Später', '\\HasNoChildren \\Scheduled'), 'drafts'],
+  ["a person's own folder of such a name", listed('Projects/Templates'), 'other'],
+  ["a person's own folder, whose name begins so", listed('Outbox 2025'), 'other'],
+  ['a folder of such a name that the server calls Sent', listed('Postausgang', '\\Sent'), 'sent'],
 ];
 
 describe('what a folder is for', () => {
@@ -135,7 +147,7 @@ const german = [
   { path: 'Gesendete Elemente', role: 'sent' },
   { path: 'INBOX', role: 'inbox' },
   { path: 'Junk-E-Mail', role: 'spam' },
-  { path: 'Postausgang', role: 'other' },
+  { path: 'Postausgang', role: 'drafts' },
 ] as const;
 const many = Array.from({ length: 200 }, (_, n) => ({ path: `Projects/${n}`, role: 'other' as const }));
 
@@ -158,12 +170,12 @@ const watches: { name: string; of: Parameters<typeof watchOf>; watch: ReturnType
   {
     name: 'a localised Outlook',
     of: [german, { gmailExtensions: false, connectionsMax: 2 }],
-    watch: { idle: ['INBOX', 'Gesendete Elemente'], sweep: ['Archiv', 'Postausgang'] },
+    watch: { idle: ['INBOX', 'Gesendete Elemente'], sweep: ['Archiv'] },
   },
   {
     name: 'one connection: Sent is swept',
     of: [german, { gmailExtensions: false, connectionsMax: 1 }],
-    watch: { idle: ['INBOX'], sweep: ['Archiv', 'Gesendete Elemente', 'Postausgang'] },
+    watch: { idle: ['INBOX'], sweep: ['Archiv', 'Gesendete Elemente'] },
   },
   {
     name: 'two Sent folders: the second is swept',
