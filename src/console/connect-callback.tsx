@@ -8,7 +8,7 @@ import type { Consent, ConnectLink } from '../store/connect-links.ts';
 import { consentIdOf, hashOf, isSigned, knownBrowser, linkOfAdminState, signAdminState } from './browser.ts';
 import { isSecureSite, redirectUriOf } from './connect-start.tsx';
 import type { ConnectPage, ConsentSecrets } from './connect-start.tsx';
-import { outcomePage, resultPage, returnUrlOf } from './outcome-pages.tsx';
+import { connectedAgainPage, outcomePage, resultPage, returnUrlOf } from './outcome-pages.tsx';
 import type { Around, OutcomeName } from './outcome-pages.tsx';
 import { hrefOf, sendPage } from './page.tsx';
 import type { Page } from './page.tsx';
@@ -57,8 +57,10 @@ async function answer(
   const one = page.offered.get(consent.provider) ?? null;
   if (link === null) return outcomePage('link_unknown', nowhere);
   const around = { link, provider: one?.provider.label ?? consent.provider, retryUrl: null };
-  if (consent.secretsSealed === null)
-    return outcomePage(link.status === 'used' ? 'link_used' : 'state_used', around);
+  if (consent.secretsSealed === null) {
+    const again = isSameBrowser(c, page, consent) ? connectedAgainPage(link) : null;
+    return again ?? outcomePage(link.status === 'used' ? 'link_used' : 'state_used', around);
+  }
   if (consent.ageMs > consentMsMax) return outcomePage('state_expired', around);
   if (one?.oauth == null) return outcomePage('operator', around);
   if (!isConfirmed && query.has('code') && !isSameBrowser(c, page, consent)) {

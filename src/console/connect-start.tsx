@@ -13,7 +13,7 @@ import type { ConnectLink } from '../store/connect-links.ts';
 import type { Db } from '../store/database.ts';
 import { browserOf, formToken, hashOf, isOwnForm, signState } from './browser.ts';
 import { emptyForm, imapPage, parseForm, typedIn } from './imap-form.tsx';
-import { outcomePage, resultPage } from './outcome-pages.tsx';
+import { connectedAgainPage, outcomePage, resultPage } from './outcome-pages.tsx';
 import type { Around, OutcomeName } from './outcome-pages.tsx';
 import { hrefOf, sendPage } from './page.tsx';
 import type { Page, Site } from './page.tsx';
@@ -77,13 +77,13 @@ async function withOpenLink(
   c: Context,
   page: ConnectPage,
   work: (link: ConnectLink) => Answer | Promise<Answer>,
+  closed: (link: ConnectLink) => Promise<Answer | null> = () => Promise.resolve(null),
 ): Promise<Response> {
   const token = c.req.param('token') ?? '';
   const link = await findConnectLink(page.db, { tokenHash: hashOf(token) });
-  const answer =
-    link === null || link.status !== 'open'
-      ? outcomePage(closedName(link), { link, retryUrl: null })
-      : await work(link);
+  const isOpen = link?.status === 'open';
+  const own = link === null ? null : await (isOpen ? work(link) : closed(link));
+  const answer = own ?? outcomePage(closedName(link), { link, retryUrl: null });
   return answer instanceof Response ? answer : sendPage(c, page.site, answer);
 }
 
@@ -97,16 +97,22 @@ function withOwnForm(
   page: ConnectPage,
   work: (link: ConnectLink, form: URLSearchParams) => Promise<Answer>,
 ): Promise<Response> {
-  return withOpenLink(c, page, async (link) => {
+  const ownForm = async (link: ConnectLink): Promise<URLSearchParams | null> => {
     const form = new URLSearchParams(await c.req.text());
-    const isSecure = isSecureSite(page.site);
-    if (!isOwnForm(c, page.secretBox, { linkId: link.id, token: form.get('form') ?? '', isSecure })) {
-      return outcomePage('not_same_origin', aroundOf(c, page, link));
-    }
+    const given = { linkId: link.id, token: form.get('form') ?? '', isSecure: isSecureSite(page.site) };
+    return isOwnForm(c, page.secretBox, given) ? form : null;
+  };
+  const open = async (link: ConnectLink): Promise<Answer> => {
+    const form = await ownForm(link);
+    if (form === null) return outcomePage('not_same_origin', aroundOf(c, page, link));
     if (!(await countTry(page.db, link.id, triesMax)))
       return outcomePage('too_many_tries', { link, retryUrl: null });
     return work(link, form);
-  });
+  };
+  // Loading the page of a success again sends its form again.
+  const closed = async (link: ConnectLink) =>
+    (await ownForm(link)) === null ? null : connectedAgainPage(link);
+  return withOpenLink(c, page, open, closed);
 }
 
 /** Sends the person to the provider's consent page (C1). */

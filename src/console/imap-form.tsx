@@ -2,6 +2,7 @@ import type { LoginProblem, PasswordLogin } from '../mailbox/prove.ts';
 import { validAddress } from '../message/addresses.ts';
 import type { ServerAddress } from '../provider/providers.ts';
 import type { ConnectLink } from '../store/connect-links.ts';
+import { WayBack } from './outcome-pages.tsx';
 import { Whom } from './start-pages.tsx';
 import { findText, words } from './texts.ts';
 import type { PlainKey } from './texts.ts';
@@ -140,13 +141,14 @@ export function imapPage(props: FormProps): Page {
             <small>{words('imap.wait')}</small>
           </p>
         </form>
-        {link.provider === null && (
-          <p class="actions">
+        <p class="actions">
+          {link.provider === null && (
             <a class="button quiet" href={url}>
               {words('imap.other')}
             </a>
-          </p>
-        )}
+          )}
+          <WayBack link={link} state="cancelled" />
+        </p>
       </>
     ),
   };
@@ -182,12 +184,20 @@ function Trouble({
       <ul>
         {fields.map(([name, text]) => (
           <li>
-            <a href={`#${name}`}>{words(text)}</a>
+            <a href={`#${name}`}>{`${labelOf(name)}: ${words(text)}`}</a>
           </li>
         ))}
       </ul>
     </div>
   );
+}
+
+/** A field as the summary calls it: both servers have fields of the same names. */
+function labelOf(name: string): string {
+  const [, server, part] = /^(imap|smtp)_(host|port|security)$/.exec(name) ?? [];
+  if (server === undefined || part === undefined) return words(`imap.${name}` as PlainKey);
+  const group = words(server === 'imap' ? 'imap.incoming' : 'imap.outgoing');
+  return `${group}, ${words(`imap.${part}` as PlainKey).toLowerCase()}`;
 }
 
 type FieldProps = {

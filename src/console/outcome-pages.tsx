@@ -117,11 +117,15 @@ export function resultPage(result: ConnectResult, around: Around): Page {
   }
 }
 
+/** For the browser that was first, when its page is loaded again; null where nothing is connected any more. */
+export function connectedAgainPage(link: ConnectLink): Page | null {
+  return link.status === 'used' && link.current !== null ? connectedPage(link.current, link) : null;
+}
+
+type Connected = Pick<Extract<ConnectResult, { outcome: 'connected' }>, 'connectionId' | 'address'>;
+
 /** It is done; the browser goes back to the CRM by itself, where that has named an address. */
-function connectedPage(
-  result: Extract<ConnectResult, { outcome: 'connected' }>,
-  link: ConnectLink | null,
-): Page {
+function connectedPage(result: Connected, link: ConnectLink | null): Page {
   const goesTo = returnUrlOf(result, link);
   const company = link?.subAccountName ?? '';
   return {
@@ -155,10 +159,7 @@ function connectedPage(
 }
 
 /** Where the browser goes after it is done; null: nowhere. */
-export function returnUrlOf(
-  result: Extract<ConnectResult, { outcome: 'connected' }>,
-  link: ConnectLink | null,
-): string | null {
+export function returnUrlOf(result: Connected, link: ConnectLink | null): string | null {
   const url = link?.returnUrl ?? null;
   return url === null ? null : withState(url, { connection: result.connectionId, state: 'connected' });
 }

@@ -110,11 +110,12 @@ const english = {
   'admin_consent_required.title': 'Your administrator must allow this first',
   'admin_consent_required.text':
     'Your organisation wants an administrator to allow this application before you can connect. Nothing is wrong with your account.',
-  'admin_consent_required.next': 'When the administrator has allowed it, come back and try again.',
+  'admin_consent_required.next':
+    'When the administrator has allowed it, begin again where you came from: this page works for half an hour only.',
   'admin.section': 'Did Microsoft say “Need admin approval”?',
   'admin.section_text': 'Then your administrator must allow this application first.',
   'admin.label': 'Send this link to your administrator',
-  'admin.hint': 'Click into the field and copy. It works for 30 days.',
+  'admin.hint': 'Click into the field and copy. The administrator can open it for 30 days.',
   'admin.mail': 'Write an e-mail with the link',
   'admin.open': 'I am the administrator: open it',
   'admin.mail_subject': 'Please allow an application for our mailboxes',

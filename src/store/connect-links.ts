@@ -1,4 +1,4 @@
-import type { LinkId } from '../lib/id.ts';
+import type { ConnectionId, LinkId } from '../lib/id.ts';
 import { newId } from '../lib/id.ts';
 import type { ProviderName } from '../provider/providers.ts';
 import { rows, run } from './database.ts';
@@ -22,7 +22,8 @@ export type ConnectLink = {
   replace: boolean;
   status: 'open' | 'expired' | 'used';
   /** The mailbox that the user has connected here now; null: none. */
-  current: Pick<Mailbox, 'provider' | 'address' | 'login' | 'servers'> | null;
+  current:
+    (Pick<Mailbox, 'provider' | 'address' | 'login' | 'servers'> & { connectionId: ConnectionId }) | null;
 };
 
 /** What the CRM asks for. */
@@ -144,7 +145,7 @@ select l.id, l.sub_account_id as "subAccountId", s.name as "subAccountName",
        l.user_id as "userId", u.name as "userName", u.email as "userEmail",
        l.provider, l.return_url as "returnUrl", l.replace,
        case when l.used_at is not null then 'used' when l.expires_at <= now() then 'expired' else 'open' end as status,
-       (select json_build_object('provider', m.provider, 'address', m.address, 'login', m.login, 'servers', m.servers)
+       (select json_build_object('connectionId', c.id, 'provider', m.provider, 'address', m.address, 'login', m.login, 'servers', m.servers)
           from connections c join mailboxes m on m.id = c.mailbox_id
          where c.sub_account_id = l.sub_account_id and c.user_id = l.user_id and c.ended_at is null) as current
   from connect_links l

@@ -56,12 +56,21 @@ describe('C3: another mail host, by page', () => {
     const browser = t.browser();
     const form = await browser.get(link);
     assert.equal(form.title, 'Connect another mail host');
+    const cancel = 'https://crm.example/mail?state=cancelled';
+    assert.match(form.html, new RegExp(`href="${cancel.replace('?', '\\?')}"`));
+    assert.match(form.text, /Cancel and go back to\s+crm\.example/);
     const page = await browser.submit(await host());
     assert.deepEqual([page.status, page.title], [200, 'Your mailbox is connected'], page.text);
     const connection = await findConnection(t.db, ann);
     const back = `https://crm.example/mail?connection=${connection?.id}&amp;state=connected`;
     assert(page.html.includes(`<meta http-equiv="refresh" content="2; url=${back}"`), page.html);
     assert(page.html.includes(`href="${back}"`));
+    const token = /name="form" value="([^"]*)"/.exec(form.html)?.[1] ?? '';
+    const again = { ...(await host()), form: token };
+    const reloaded = await browser.post(`${link}/imap`, again, { 'sec-fetch-site': 'same-origin' });
+    assert.deepEqual([reloaded.status, reloaded.title], [200, 'Your mailbox is connected']);
+    assert(reloaded.html.includes(`href="${back}"`));
+    assert.equal((await t.browser().get(link)).title, 'This link has been used');
     assert.deepEqual(await t.sql('select login, address, credential_kind from mailboxes'), [
       { login: 'ann@company.example', address: 'ann@company.example', credential_kind: 'password' },
     ]);
@@ -138,6 +147,17 @@ describe('C3: another mail host, by page', () => {
     assert.match(value(page, 'address'), /aria-invalid="true"/);
     assert.match(value(page, 'address'), /aria-describedby="address-wrong"/);
     assert(page.html.includes('<a href="#imap_host">'));
+    const summary = [...page.html.matchAll(/<li><a href="#\w+">([^<]+)<\/a>/g)].map(([, text]) => text);
+    assert.deepEqual(summary, [
+      'E-mail address: This is no e-mail address.',
+      'Password: The password is missing.',
+      'Incoming mail (IMAP), server: The name of the server is missing or is none.',
+      'Incoming mail (IMAP), port: A port is a number from 1 to 65535.',
+      'Incoming mail (IMAP), encryption: Choose one of the three.',
+      'Outgoing mail (SMTP), server: The name of the server is missing or is none.',
+      'Outgoing mail (SMTP), port: A port is a number from 1 to 65535.',
+      'Outgoing mail (SMTP), encryption: Choose one of the three.',
+    ]);
   });
 
   test('a reconnect finds its servers filled in', async () => {
