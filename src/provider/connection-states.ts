@@ -36,3 +36,67 @@ export const connectionStates = {
 
 export type MailboxState = keyof typeof mailboxStates;
 export type ConnectionState = keyof typeof connectionStates;
+
+const retried = 'It is tried again by itself, and nothing is lost meanwhile';
+
+/** Where the cause of a state tells a person more than the state does. The first that fits counts. */
+const remedies: readonly { state: ConnectionState; reason: RegExp; remedy: string }[] = [
+  {
+    state: 'degraded',
+    reason: /^imap_econnrefused$/,
+    remedy: `The mail server takes no connections. ${retried}; if it lasts, ask the mail host, or connect again with the right server and port.`,
+  },
+  {
+    state: 'degraded',
+    reason: /^imap_(?:etimedout|ehostunreach|enetunreach|econnreset|connect_timeout|greeting_timeout)$/,
+    remedy: `The mail server cannot be reached. ${retried}; if it lasts, ask the mail host, or connect again with the right server and port.`,
+  },
+  {
+    state: 'degraded',
+    reason: /^(?:unknown_host|invalid_host|imap_enotfound)$/,
+    remedy: `The name of the mail server cannot be found. ${retried}; if it lasts, connect again with the right server.`,
+  },
+  {
+    state: 'degraded',
+    reason: /^private_address$/,
+    remedy:
+      'The mail server is in a private network: whoever runs this gateway can allow it by TWOWAY_ALLOW_PRIVATE.',
+  },
+  {
+    state: 'degraded',
+    reason: /cert|issuer|self_signed|altname/,
+    remedy: `The certificate of the mail server is not trusted. ${retried}; if it lasts, ask the mail host to renew it, or connect again with the right server.`,
+  },
+  {
+    state: 'degraded',
+    reason: /^web_login_required$/,
+    remedy: 'The user must sign in at the provider with a browser once; it then goes on by itself.',
+  },
+  {
+    state: 'degraded',
+    reason: /^authenticated_not_connected$/,
+    remedy: `The provider opens no mailbox for this login. ${retried}; if it lasts, an administrator must see that the mailbox has a licence and that IMAP is switched on for it.`,
+  },
+  {
+    state: 'rate_limited',
+    reason: /^too_many_connections$/,
+    remedy: `The provider allows no more connections to this mailbox. ${retried}; if it lasts, close other programs that read the mailbox.`,
+  },
+  {
+    state: 'rate_limited',
+    reason: /^bandwidth_limit$/,
+    remedy: `The mailbox has used up what the provider lets programs download in a day. ${retried}.`,
+  },
+  {
+    state: 'reauth_required',
+    reason: /^login_refused$/,
+    remedy:
+      'The provider refuses the login: the user must connect the mailbox again, with the new password where it has one.',
+  },
+];
+
+/** What a person can do about a connection, by its state and the cause of that. Pure. */
+export function remedyOf(state: ConnectionState, reason: string | null): string {
+  const known = remedies.find((one) => one.state === state && one.reason.test(reason ?? ''));
+  return known?.remedy ?? connectionStates[state];
+}

@@ -1,4 +1,4 @@
-import { connectionStates } from '../provider/connection-states.ts';
+import { remedyOf } from '../provider/connection-states.ts';
 import type { ConnectionState, MailboxState } from '../provider/connection-states.ts';
 import type { ProviderName } from '../provider/providers.ts';
 import type { ConnectionId, MailboxId } from '../lib/id.ts';
@@ -91,7 +91,10 @@ export async function listConnections(
 }
 
 function shown(found: readonly { connection: ConnectionRow }[]): PublicConnection[] {
-  return found.map(({ connection }) => ({ ...connection, remedy: connectionStates[connection.state] }));
+  return found.map(({ connection }) => ({
+    ...connection,
+    remedy: remedyOf(connection.state, connection.reason),
+  }));
 }
 
 /** What setMailboxState came to. `outdated`: a newer credential came in between, and nothing was changed. */
