@@ -3,6 +3,8 @@ import type { LookupFunction } from 'node:net';
 import { callbackify } from 'node:util';
 import ipaddr from 'ipaddr.js';
 import { Agent, buildConnector } from 'undici';
+import { systemClock } from './clock.ts';
+import type { Clock } from './clock.ts';
 import { Failure, messageOf } from './failure.ts';
 
 /** An address that a host name stands for. */
@@ -40,9 +42,14 @@ const connectTimeoutMs = 10_000;
  * `allow` lists what is permitted though it is private: networks (`10.0.0.0/8`), addresses, and host
  * names, for a CRM in the same building. Throws at an entry that is none of them.
  */
-export function createNetGuard(options: { allow: readonly string[]; lookup?: Resolver }): NetGuard {
+export function createNetGuard(options: {
+  allow: readonly string[];
+  lookup?: Resolver;
+  clock?: Clock;
+}): NetGuard {
+  const { clock = systemClock } = options;
   const permits = permission(options.allow);
-  const find = once(options.lookup ?? lookupAll);
+  const find = inTime(once(fewAtOnce(options.lookup ?? lookupAll, clock)), clock);
 
   const resolveAll = async (given: string): Promise<ResolvedAddress[]> => {
     const host = hostOf(given);
@@ -164,10 +171,46 @@ function privateAddress(host: string): Failure {
   return new Failure('permanent', 'private_address', `${host} is in a private network that is not allowed`);
 }
 
-/**
- * One look-up at a time for each name. The system's resolver occupies one of few threads for as long
- * as a slow name server likes; a webhook must not take them all with its retries.
- */
+/** How long a look-up is waited for, ms: a name server that is well answers within one. */
+const lookupMsMax = 5_000;
+/** The system's resolver has four threads, which it shares with the file system and with compression. */
+const lookupsAtOnceMax = 2;
+
+/** A look-up that takes too long fails; its thread stays occupied until the system gives up. */
+function inTime(lookup: Resolver, clock: Clock): Resolver {
+  return async (host) => {
+    const done = new AbortController();
+    const late = clock.sleep(lookupMsMax, done.signal).then(() => null);
+    try {
+      const found = await Promise.race([lookup(host), late]);
+      if (found === null) throw new Error(`no answer within ${lookupMsMax} ms`);
+      return found;
+    } finally {
+      done.abort();
+    }
+  };
+}
+
+/** Name servers belong to strangers: slow ones must not take every thread. What waited too long is not looked up. */
+function fewAtOnce(lookup: Resolver, clock: Clock): Resolver {
+  const waiting: (() => void)[] = [];
+  let running = 0;
+  return async (host) => {
+    const askedAt = clock.now();
+    if (running < lookupsAtOnceMax) running += 1;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    try {
+      if (clock.now() - askedAt >= lookupMsMax) throw new Error('other look-ups took too long');
+      return await lookup(host);
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) running -= 1;
+      else next();
+    }
+  };
+}
+
+/** One look-up at a time for each name: a webhook must not take several threads with its retries. */
 function once(lookup: Resolver): Resolver {
   const running = new Map<string, Promise<ResolvedAddress[]>>();
   return (host) => {

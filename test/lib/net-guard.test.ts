@@ -7,6 +7,7 @@ import { request } from 'undici';
 import { Failure } from '../../src/lib/failure.ts';
 import { createNetGuard } from '../../src/lib/net-guard.ts';
 import type { Resolver } from '../../src/lib/net-guard.ts';
+import { createManualClock } from '../support/manual-clock.ts';
 
 const refuse: Resolver = (host) => Promise.reject(new Error(`nobody may look up ${host}`));
 const withCode = (code: string) => (error: unknown) => error instanceof Failure && error.code === code;
@@ -139,6 +140,57 @@ describe('the allow-list', () => {
   });
   test('an entry that is nothing stops the start', () => {
     assert.throws(() => createNetGuard({ allow: ['10.0.0.0/8', 'no host'] }), withCode('invalid_host'));
+  });
+});
+
+describe('name servers that are slow', () => {
+  /** A resolver whose answers for `slow…` come when the test says so. */
+  function slowly() {
+    const asked: string[] = [];
+    const answers = new Map<string, () => void>();
+    const lookup: Resolver = (host) => {
+      asked.push(host);
+      const found = [{ address: '93.184.216.34', family: 4 as const }];
+      if (!host.startsWith('slow')) return Promise.resolve(found);
+      return new Promise((resolve) => answers.set(host, () => resolve(found)));
+    };
+    return { asked, answers, lookup };
+  }
+
+  test('occupy two of the system’s few threads, and no more', async () => {
+    const clock = createManualClock();
+    const { asked, answers, lookup } = slowly();
+    const guard = createNetGuard({ allow: [], lookup, clock });
+    const slow = [1, 2, 3].map((n) => guard.resolve(`slow${n}.example`));
+    const quick = guard.resolve('quick.example');
+    await clock.advance(0);
+    assert.deepEqual(asked, ['slow1.example', 'slow2.example']);
+    answers.get('slow1.example')?.();
+    await slow[0];
+    await clock.advance(0);
+    answers.get('slow3.example')?.();
+    await slow[2];
+    await quick;
+    assert.deepEqual(asked, ['slow1.example', 'slow2.example', 'slow3.example', 'quick.example']);
+    answers.get('slow2.example')?.();
+    await slow[1];
+    assert.equal(clock.sleeping(), 0);
+  });
+
+  test('are waited for 5 s, and what has waited for them is not asked any more', async () => {
+    const clock = createManualClock();
+    const { asked, answers, lookup } = slowly();
+    const guard = createNetGuard({ allow: [], lookup, clock });
+    const refused = ['slow1.example', 'slow2.example', 'late.example'].map((host) =>
+      assert.rejects(guard.resolve(host), withCode('unknown_host')),
+    );
+    await clock.advance(5_000);
+    await Promise.all(refused);
+    for (const answer of answers.values()) answer();
+    await clock.advance(0);
+    assert.equal((await guard.resolve('quick.example')).address, '93.184.216.34');
+    assert.deepEqual(asked, ['slow1.example', 'slow2.example', 'quick.example']);
+    assert.equal(clock.sleeping(), 0);
   });
 });
 
