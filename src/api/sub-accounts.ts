@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { SecretBox } from '../lib/secret-box.ts';
 import {
   deleteSubAccount,
+  eraseContent,
   findSubAccount,
   providerPasswordContext,
   putSubAccount,
@@ -47,6 +48,9 @@ export function addSubAccounts(api: Api, deps: ApiDeps): void {
       if (c.var.key.subAccountId !== null) {
         throw new ApiError('sub_account_key', 'Only a key for all sub-accounts erases one.');
       }
+      if ((await findSubAccount(deps.db, sid)) === undefined) throw notFound('sub-account');
+      await deps.disconnect({ subAccountId: sid });
+      await eraseContent(deps.db, sid);
       if (!(await deps.disconnectBefore({ subAccountId: sid }, (tx) => deleteSubAccount(tx, sid))))
         throw notFound('sub-account');
       deps.wakeHousekeeping();

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { createSecretBox } from '../../src/lib/secret-box.ts';
+import { run } from '../../src/store/database.ts';
 import { findSubAccount, providerPasswordContext } from '../../src/store/sub-accounts.ts';
 import { startApi } from './support.ts';
 import type { ApiUnderTest } from './support.ts';
@@ -120,11 +121,22 @@ describe('sub-accounts', () => {
       });
       await t.call('PUT', `/v1/sub-accounts/${sid}/never-log`, { json: { entries: ['@bank.example'] } });
     }
+    await run(
+      t.db,
+      `insert into contacts (sub_account_id, id, name) select 's1', 'many-' || n, '' from generate_series(1, 4500) n`,
+    );
+    const portions: number[] = [];
+    const note = (response: { rowCount: number }, { sql }: { sql: string }) => {
+      if (sql.startsWith('delete from contacts')) portions.push(response.rowCount);
+    };
+    t.db.on('query-response', note);
     const key = await t.makeKey('s1', 'write');
     t.disconnected.length = 0;
     const before = erasures;
     assert.equal((await t.call('DELETE', path)).status, 204);
     assert.equal(erasures, before + 1, 'their blobs go soon');
+    t.db.off('query-response', note);
+    assert.deepEqual(portions, [1000, 1000, 1000, 1000, 501], 'nobody waits for one large statement');
     assert.deepEqual(t.disconnected, [{ subAccountId: 's1' }]);
     assert.equal((await t.call('GET', path)).status, 404);
     assert.equal((await t.call('DELETE', path)).status, 404);
