@@ -123,7 +123,7 @@ function threadMember(facts: Facts): Answer | null {
 }
 
 const named: Readonly<Record<ThreadFact['by'], string>> = {
-  message: 'it answers, or is answered by, a message of',
+  message: 'it answers, is answered by, or has the Message-ID of, a message of',
   referenced: 'it cites the same older message as',
   gmail: 'Gmail counts it to',
   thread_index: 'its Thread-Index has the root of',

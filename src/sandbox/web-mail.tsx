@@ -102,7 +102,7 @@ function mailboxPage(options: Options, fields: Map<string, string>): Promise<Res
     <>
       <p class="row">
         <a href={linkTo('/mail/new', { as: address, by: 'person' })}>Write a mail as this person</a>
-        <a href={linkTo('/mail/new', { as: address, by: 'customer' })}>A customer writes to this person</a>
+        <a href={linkTo('/mail/new', { as: address, by: 'customer' })}>Somebody else writes to this person</a>
         <a href="/mail">Other people</a>
       </p>
       {shown.map((name) => (
@@ -199,7 +199,7 @@ function formPage(options: Options, fields: Map<string, string>): Promise<Respon
   const [other] = parseAddresses((answered?.folder.name === 'Sent' ? summary?.to : answer?.to) ?? '');
   const example = byCustomer ? 'Eva Long <eva@customer.example>' : 'replies@sandbox.example';
   return page(
-    byCustomer ? `A customer writes to ${mailbox.address}` : `Write as ${mailbox.address}`,
+    byCustomer ? `Somebody else writes to ${mailbox.address}` : `Write as ${mailbox.address}`,
     <form method="post" action={byCustomer ? '/mail/deliver' : '/mail/send'}>
       <input type="hidden" name="mailbox" value={mailbox.address} />
       {answered && <input type="hidden" name="answers" value={fields.get('answers')} />}

@@ -52,7 +52,10 @@ describe("the README's tour", () => {
     assert.equal(sent.send.state, 'queued');
     await waitFor('the message and the answer', async () => {
       const told = await run(helper, conversations);
-      return (told.match(/message\.created/g) ?? []).length === 2;
+      const messages = /^\{"data":\[\{"id":"msg_.*$/m.exec(told)?.[0] ?? '';
+      return (
+        (told.match(/message\.created/g) ?? []).length === 2 && /Dear Rita.*Re: Our offer/.test(messages)
+      );
     });
     const explained = await gateway.must<{ story: string[] }>(
       'GET',
