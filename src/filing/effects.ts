@@ -10,7 +10,6 @@ import type { AttachmentRow, FilingWrites, MessageRow, Recognised } from '../sto
 import type { Facts } from './facts.ts';
 import type { Verdict } from './decide.ts';
 import type { Ground } from './gather.ts';
-import { messageKeysOf, peopleOf, threadKeysOf } from './sighting.ts';
 import type { Sighting, ThreadKey } from './sighting.ts';
 
 /** What a filing transaction will do, gathered over a batch. Plain data; store/ carries it out. */
@@ -80,8 +79,8 @@ function joinKnown(
   reason: string,
 ): void {
   addSighting(effects, ground, sighting, known.messageId);
-  addKeys(effects, ground, known, messageKeysOf(sighting), sighting.fingerprint, false);
-  addThreadKeys(effects, ground, known.threadId, threadKeysOf(sighting));
+  addKeys(effects, ground, known, sighting.messageKeys, sighting.fingerprint, false);
+  addThreadKeys(effects, ground, known.threadId, sighting.threadKeys);
   if (known.sendId !== null) confirm(ground, known.sendId);
   // Another mailbox's message that a rule of this mailbox asks for: its thread lives here now, too.
   if (reason !== 'duplicate' && reason !== 'sent_copy') addLink(effects, ground, known.threadId);
@@ -110,7 +109,7 @@ function storeSighting(
 ): MessageId {
   const { sighting, facts, verdict, body } = seen;
   const { header } = sighting;
-  const { author } = peopleOf(header);
+  const { author } = sighting.people;
   const date = new Date(header.date ?? sighting.internalDate).toISOString();
   const row: MessageDraft = {
     direction: facts.direction,
@@ -142,8 +141,8 @@ function storeSighting(
     threadId: verdict.threadId,
     openedBy: verdict.reason,
     contactIds: contacts,
-    messageKeys: messageKeysOf(sighting),
-    threadKeys: threadKeysOf(sighting),
+    messageKeys: sighting.messageKeys,
+    threadKeys: sighting.threadKeys,
     fingerprint: sighting.fingerprint,
     sendId: null,
   });

@@ -4,7 +4,7 @@ import { forwardCount, isForwardSubject } from '../message/subject.ts';
 import type { DeliveryReport } from '../message/delivery-report.ts';
 import type { MailKind } from '../message/kind.ts';
 import type { ConnectionId, MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
-import { directionOf, messageKeysOf, peopleOf, threadKeysOf } from './sighting.ts';
+import { directionOf } from './sighting.ts';
 import type { Direction, FolderRole, Sighting, ThreadKey } from './sighting.ts';
 
 /**
@@ -135,7 +135,7 @@ const clockToleranceMs = 5_000;
 export function factsOf(sighting: Sighting, base: FactBase, report: DeliveryReport | null): Facts {
   const { header, marks, place } = sighting;
   const direction = directionOf(sighting, base.ownAddresses);
-  const { author, recipients } = peopleOf(header);
+  const { author, recipients } = sighting.people;
   const authorOwn = author === null ? '' : canonicalOwnAddress(author.address);
   const isUser = (address: string) => base.userAddresses.has(canonicalOwnAddress(address));
   const contactsOf = (address: string) => base.contacts.get(canonicalAddress(address)) ?? [];
@@ -190,7 +190,7 @@ function reportedOn(report: DeliveryReport | null, base: FactBase): ReportFact |
  * it, where the provider may have rewritten From or Date (providers.md A.6, 2026-11).
  */
 function knownAs(sighting: Sighting, direction: Direction, base: FactBase): KnownFact | null {
-  const [nameKey, ...otherKeys] = messageKeysOf(sighting);
+  const [nameKey, ...otherKeys] = sighting.messageKeys;
   for (const key of [nameKey ?? '', ...otherKeys]) {
     // With the mailbox's id, which no sender knows: a Message-ID may begin with "gm:" too.
     const providerKey = key.startsWith(`gm:${sighting.mailboxId}:`);
@@ -215,10 +215,10 @@ function pick(message: StoredMessage): Omit<KnownFact, 'by'> {
 }
 
 function threadsOf(sighting: Sighting, base: FactBase): ThreadFact[] {
-  const { author, recipients } = peopleOf(sighting.header);
+  const { author, recipients } = sighting.people;
   const people = (author === null ? recipients : [author, ...recipients]).map(({ address }) => address);
   const facts = new Map<ThreadId, ThreadFact>();
-  for (const { key, kind } of threadKeysOf(sighting)) {
+  for (const { key, kind } of sighting.threadKeys) {
     for (const named of base.threadKeys.get(key) ?? []) {
       const thread = base.threads.get(named.threadId);
       if (thread === undefined || facts.has(named.threadId)) continue;

@@ -6,7 +6,6 @@ import type { ConnectionId, ConversationId, MailboxId, ThreadId } from '../lib/i
 import type { FactKeys, FactRows, FilingConnection } from '../store/filing-facts.ts';
 import { effectiveSettings } from '../store/sub-accounts.ts';
 import type { ContactFact, FactBase, StoredMessage, StoredThread } from './facts.ts';
-import { messageKeysOf, peopleOf, threadKeysOf } from './sighting.ts';
 import type { Sighting } from './sighting.ts';
 
 /** What must be looked up for a batch: each key once, however many messages name it. */
@@ -17,8 +16,8 @@ export function factKeysOf(
   reports: Iterable<DeliveryReport | null> = [],
 ): FactKeys {
   const people = new Set<string>();
-  for (const { header } of sightings) {
-    const { author, recipients } = peopleOf(header);
+  for (const sighting of sightings) {
+    const { author, recipients } = sighting.people;
     for (const { address } of author === null ? recipients : [author, ...recipients]) people.add(address);
   }
   const addresses = unique([...people].map(canonicalAddress));
@@ -30,10 +29,10 @@ export function factKeysOf(
     ownAddresses: unique([...people].map(canonicalOwnAddress)),
     neverLogPatterns: unique([...addresses, ...[...people].map((address) => `@${domainOf(address)}`)]),
     messageKeys: unique([
-      ...sightings.flatMap(messageKeysOf),
+      ...sightings.flatMap(({ messageKeys }) => messageKeys),
       ...[...reports].flatMap((report) => report?.cites.map(idKey) ?? []),
     ]),
-    threadKeys: unique(sightings.flatMap((sighting) => threadKeysOf(sighting).map(({ key }) => key))),
+    threadKeys: unique(sightings.flatMap(({ threadKeys }) => threadKeys.map(({ key }) => key))),
     threadIds: [],
     fingerprints: unique(sightings.map((sighting) => sighting.fingerprint)),
   };

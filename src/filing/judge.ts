@@ -11,7 +11,6 @@ import { factsOf } from './facts.ts';
 import type { Facts } from './facts.ts';
 import type { Ground } from './gather.ts';
 import { hashOfAddress, hashOfMessageKey } from './hashes.ts';
-import { messageKeysOf, peopleOf } from './sighting.ts';
 import type { Sighting } from './sighting.ts';
 
 /**
@@ -131,7 +130,7 @@ function decisionRow(secretBox: SecretBox, judged: Judged): DecisionRow {
       ? [...verdict.steps, { rule: 'T3', because: 'the provider gave no readable copy of it' }]
       : verdict.steps,
     facts,
-    id_hash: hashOfMessageKey(secretBox, messageKeysOf(sighting)[0] ?? ''),
+    id_hash: hashOfMessageKey(secretBox, sighting.messageKeys[0] ?? ''),
     address_hashes: counterparts(sighting, facts).map((address) => hashOfAddress(secretBox, address)),
     message_id: messageId,
     attempts: failed ? 1 : 0,
@@ -142,7 +141,7 @@ function decisionRow(secretBox: SecretBox, judged: Judged): DecisionRow {
 const counterpartsMax = 20;
 
 function counterparts(sighting: Sighting, facts: Facts): string[] {
-  const { author, recipients } = peopleOf(sighting.header);
+  const { author, recipients } = sighting.people;
   const people = facts.direction === 'outbound' || author === null ? recipients : [author];
   return people.slice(0, counterpartsMax).map(({ address }) => address);
 }

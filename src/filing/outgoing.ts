@@ -20,7 +20,7 @@ import type { Body, MessageDraft } from './effects.ts';
 import { tellEffects } from './events.ts';
 import { factKeysOf, groundsFor } from './gather.ts';
 import { hashOfAddress, hashOfMessageKey } from './hashes.ts';
-import { messageKeysOf, threadKeysOf } from './sighting.ts';
+import { sight } from './sighting.ts';
 import type { Sighting } from './sighting.ts';
 
 /** A message that the CRM hands over, composed: its bytes will go out exactly as they are. */
@@ -76,8 +76,8 @@ export async function fileOutgoing(
     threadId: outgoing.threadId,
     openedBy: 'crm_send',
     contactIds: [...outgoing.contactIds, ...named.map(({ id }) => id)],
-    messageKeys: messageKeysOf(sighting),
-    threadKeys: threadKeysOf(sighting),
+    messageKeys: sighting.messageKeys,
+    threadKeys: sighting.threadKeys,
     fingerprint: sighting.fingerprint,
     sendId: outgoing.sendId,
   });
@@ -93,7 +93,7 @@ export async function fileOutgoing(
     reason: 'crm_send',
     reasons: [{ rule: 'S1', because: `the CRM sent it through ${outgoing.mailboxId}` }],
     facts: null,
-    id_hash: hashOfMessageKey(secretBox, messageKeysOf(sighting)[0] ?? ''),
+    id_hash: hashOfMessageKey(secretBox, sighting.messageKeys[0] ?? ''),
     address_hashes: [...header.to, ...header.cc, ...outgoing.bcc].map(({ address }) =>
       hashOfAddress(secretBox, address),
     ),
@@ -136,7 +136,7 @@ function draftOf(outgoing: Outgoing): MessageDraft {
 /** The composed message as if it had been seen in Sent: the same keys, the same fingerprint. */
 function asSighting(outgoing: Outgoing): Sighting {
   const { header } = outgoing;
-  return {
+  return sight({
     mailboxId: outgoing.mailboxId,
     place: { folderId: 'fld_outgoing' satisfies FolderId, role: 'sent', uidValidity: 0, uid: 0 },
     header,
@@ -147,5 +147,5 @@ function asSighting(outgoing: Outgoing): Sighting {
     marks: new Set(),
     gmail: null,
     unreadable: false,
-  };
+  });
 }

@@ -18,7 +18,15 @@ export type Place = {
 };
 
 /** One message, seen once, in one place: all that is known of it before its body is fetched. */
-export type Sighting = {
+export type Sighting = Seen & {
+  /** Everybody named in it, once for each canonical (contact) form. */
+  people: { author: Address | null; recipients: Address[] };
+  messageKeys: string[];
+  threadKeys: ThreadKey[];
+};
+
+/** What the provider showed of it. */
+type Seen = {
   mailboxId: MailboxId;
   place: Place;
   header: MessageHeader;
@@ -37,6 +45,16 @@ export type Sighting = {
   unreadable: boolean;
 };
 
+/** A sighting, with what filing asks of it again and again. Pure. */
+export function sight(seen: Seen): Sighting {
+  return {
+    ...seen,
+    people: peopleOf(seen.header),
+    messageKeys: messageKeysOf(seen),
+    threadKeys: threadKeysOf(seen),
+  };
+}
+
 /** Sent by the mailbox's own person, or received by them. */
 export type Direction = 'inbound' | 'outbound';
 
@@ -47,7 +65,7 @@ export type Direction = 'inbound' | 'outbound';
  * filter or a person may have moved anywhere. What is left was put there by a mail program: a Sent copy
  * that was archived, an answer saved beside its question.
  */
-export function directionOf(sighting: Sighting, ownAddresses: ReadonlySet<string>): Direction {
+export function directionOf(sighting: Seen, ownAddresses: ReadonlySet<string>): Direction {
   const { role } = sighting.place;
   if (role === 'sent' || sighting.marks.has('\\sent')) return 'outbound';
   if (role === 'inbox' || role === 'all' || wasDelivered(sighting.header)) return 'inbound';
@@ -64,7 +82,7 @@ function wasDelivered({ fields }: MessageHeader): boolean {
  * The names that this message is known by (table message_keys), the best one first. One without an id has
  * its size for a name: devices send several in a second that are else alike.
  */
-export function messageKeysOf(sighting: Sighting): string[] {
+function messageKeysOf(sighting: Seen): string[] {
   const { messageId, originalMessageId } = sighting.header;
   return [
     messageId === null ? `none:${sighting.fingerprint}:${sighting.size}` : idKey(messageId),
@@ -86,7 +104,7 @@ export type ThreadKey = { key: string; kind: 'message' | 'referenced' | 'gmail' 
  * (In-Reply-To, then References from the newest back, RFC 5256 REFERENCES step 1), its own ids
  * (an answer may have come before it), Gmail's thread, the root of Outlook's Thread-Index.
  */
-export function threadKeysOf(sighting: Sighting): ThreadKey[] {
+function threadKeysOf(sighting: Seen): ThreadKey[] {
   const { inReplyTo, references, messageId, originalMessageId, threadIndexRoot } = sighting.header;
   const ids = [...inReplyTo, ...references.toReversed()];
   const keys = new Map<string, ThreadKey['kind']>();
@@ -99,8 +117,7 @@ export function threadKeysOf(sighting: Sighting): ThreadKey[] {
   return [...keys].map(([key, kind]) => ({ key, kind }));
 }
 
-/** Everybody named in the message, once for each canonical (contact) form. */
-export function peopleOf(header: MessageHeader): { author: Address | null; recipients: Address[] } {
+function peopleOf(header: MessageHeader): Sighting['people'] {
   return { author: author(header), recipients: distinct([...header.to, ...header.cc, ...header.bcc]) };
 }
 

@@ -1,6 +1,7 @@
 import { headerFingerprint } from '../message/fingerprint.ts';
 import { readHeader } from '../message/header.ts';
 import { mailKind } from '../message/kind.ts';
+import { sight } from '../filing/sighting.ts';
 import type { Place, Sighting } from '../filing/sighting.ts';
 import type { MailboxId } from '../lib/id.ts';
 
@@ -26,7 +27,7 @@ export function sightingOf(
   now: number,
 ): Sighting {
   const header = readHeader(seen.header);
-  return {
+  return sight({
     mailboxId,
     place: { ...place, uid: seen.uid },
     header,
@@ -37,7 +38,7 @@ export function sightingOf(
     marks: seen.marks,
     gmail: seen.gmail,
     unreadable: false,
-  };
+  });
 }
 
 /** A message that is there and cannot be shown, or not be filed as it is: all that is left to say of it (T3). Pure. */
