@@ -35,13 +35,24 @@ const postgresLimits: PostgresLimits = { connectMs: 10_000, statementMs: 60_000,
 /** An erasure may go through millions of rows, and a migration through all of them. */
 const longStatementMs = 6 * 3_600_000;
 
+/** The key of PostgreSQL's advisory lock for migrations: "twoway" in ASCII. */
+const migrationLock = 0x74776f776179;
+
 /** Opens the database and brings its schema up to date. Throws when it is newer than this program. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   if (options.kind === 'postgres') {
     const { limits = postgresLimits } = options;
-    const migrating = openPostgres({ ...options, limits: { ...limits, statementMs: longStatementMs } });
+    const migrating = openPostgres({
+      ...options,
+      connectionsMax: 2,
+      limits: { ...limits, statementMs: longStatementMs },
+    });
     try {
-      await migrate(migrating.db);
+      // Nodes that start together migrate one after the other; a lock of the session ends with the node.
+      await migrating.db.transaction(async (tx) => {
+        await run(tx, 'select pg_advisory_xact_lock(:migrationLock)', { migrationLock });
+        await migrate(migrating.db);
+      });
     } finally {
       await migrating.close();
     }
@@ -130,6 +141,7 @@ async function openPglite(options: { directory: string | null; pglite?: PGlite }
   };
 }
 
+/** For whoever has the database to itself. */
 async function migrate(db: Db): Promise<void> {
   const known = new Set(migrations.map((migration) => migration.name));
   if (await db.schema.hasTable('knex_migrations')) {
@@ -138,6 +150,10 @@ async function migrate(db: Db): Promise<void> {
     if (foreign.length > 0) {
       throw new Error(`the database was used by a newer version of Twoway (it has ${foreign.join(', ')})`);
     }
+  }
+  // Knex's own lock is a row that a process which was killed leaves locked for ever.
+  if (await db.schema.hasTable('knex_migrations_lock')) {
+    await db.migrate.forceFreeMigrationsLock({ migrationSource });
   }
   await db.migrate.latest({ migrationSource });
 }

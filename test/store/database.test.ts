@@ -100,3 +100,30 @@ describe('PostgreSQL that says nothing', () => {
     assert.deepEqual(await rows(db, 'select id from sub_accounts'), [{ id: 'acme' }]);
   });
 });
+
+describe('the schema', () => {
+  let url: string;
+
+  before(async () => {
+    url = await createPostgresDatabase('empty');
+  });
+  after(() => dropPostgresDatabase(url));
+
+  const open = () => openDatabase({ kind: 'postgres', url, connectionsMax: 3 });
+
+  test('nodes that start together on an empty database all start', async () => {
+    const opened = await Promise.all([open(), open(), open()]);
+    try {
+      assert.deepEqual(await rows(opened[2].db, 'select count(*)::int as n from mailboxes'), [{ n: 0 }]);
+    } finally {
+      await Promise.all(opened.map((database) => database.close()));
+    }
+  });
+
+  test('a node that was killed while it migrated keeps none from starting', async () => {
+    const killed = await open();
+    await run(killed.db, 'update knex_migrations_lock set is_locked = 1');
+    await killed.close();
+    await (await open()).close();
+  });
+});
