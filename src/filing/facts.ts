@@ -219,7 +219,11 @@ function threadsOf(sighting: Sighting, base: FactBase): ThreadFact[] {
   const people = (author === null ? recipients : [author, ...recipients]).map(({ address }) => address);
   const facts = new Map<ThreadId, ThreadFact>();
   for (const { key, kind } of sighting.threadKeys) {
-    for (const named of base.threadKeys.get(key) ?? []) {
+    // The thread that holds the message is nearer than those that only cite it, in whatever order they come.
+    const known = (base.threadKeys.get(key) ?? []).toSorted(
+      (one, other) => Number(other.kind === 'message') - Number(one.kind === 'message'),
+    );
+    for (const named of known) {
       const thread = base.threads.get(named.threadId);
       if (thread === undefined || facts.has(named.threadId)) continue;
       facts.set(named.threadId, {
