@@ -181,7 +181,7 @@ function attachment(file: File, n: number, shown: ReadonlySet<string>): ParsedAt
   const { stream, content } = file;
   const written = stream.contentType.trim().toLowerCase();
   const type = /^[\w.+-]{1,100}\/[\w.+-]{1,100}$/.test(written) ? written : 'application/octet-stream';
-  const contentId = (stream.cid ?? '').replace(/[<>\s\0]/g, '').toWellFormed() || null;
+  const contentId = (stream.cid ?? '').replace(/[<>\s\0]/g, '') || null;
   const subject = type === 'message/rfc822' ? readHeader(content).subject : null;
   return {
     n,

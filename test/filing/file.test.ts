@@ -165,6 +165,90 @@ for (const kind of databaseKinds)
       });
     }
 
+    test('S3: an answer belongs to the thread of the nearest message that it cites', async () => {
+      const mailbox = await world.connect('ann22@mail.example', [['north', 'ann']]);
+      const carla = { from: 'carla@customer.example', to: 'ann22@mail.example' };
+      await mailbox.see(
+        'inbox',
+        { ...carla, id: 'near-a@x.example', subject: 'Near A' },
+        { ...carla, id: 'near-b@x.example', subject: 'Near B' },
+      );
+      const [a, b] = (await messagesOf('Near A')).concat(await messagesOf('Near B'));
+      const cases: [subject: string, cites: { inReplyTo?: string; references: string }, thread: unknown][] = [
+        ['newest reference B', { references: '<near-a@x.example> <near-b@x.example>' }, b?.thread_id],
+        ['newest reference A', { references: '<near-b@x.example> <near-a@x.example>' }, a?.thread_id],
+        [
+          'answers A',
+          { inReplyTo: 'near-a@x.example', references: '<near-a@x.example> <near-b@x.example>' },
+          a?.thread_id,
+        ],
+      ];
+      for (const [subject, cites, thread] of cases) {
+        await mailbox.see('inbox', { ...carla, subject, ...cites });
+        assert.deepEqual(
+          (await messagesOf(subject)).map((message) => message.thread_id),
+          [thread],
+          subject,
+        );
+      }
+    });
+
+    test('S3: an id that was only cited names the thread as well once its message has come', async () => {
+      const mailbox = await world.connect('ann23@mail.example', [['north', 'ann']]);
+      const letter = (n: number, from: string, inReplyTo?: string) => ({
+        id: `raise-${n}@x.example`,
+        from,
+        to: 'ann23@mail.example',
+        subject: 'Raise',
+        ...(inReplyTo === undefined ? {} : { inReplyTo }),
+      });
+      const answer = letter(2, 'carla@customer.example', 'raise-1@x.example');
+      const cited = letter(1, 'carla@customer.example');
+      const stranger = (n: number) => letter(n, 'stan@stranger.example', 'raise-1@x.example');
+      assert.deepEqual(await mailbox.see('inbox', answer, stranger(3)), [
+        'north:from_contact',
+        'north:no_match',
+      ]);
+      assert.deepEqual(await mailbox.see('inbox', cited, stranger(4)), [
+        'north:thread_member',
+        'north:thread_member',
+      ]);
+      assert.deepEqual(await mailbox.see('inbox', stranger(5)), ['north:thread_member']);
+    });
+
+    test('S3, S12: an id that Outlook replaced still names the message and its thread', async () => {
+      const mailbox = await world.connect('ann24@mail.example', [['north', 'ann']]);
+      const original = { 'X-Microsoft-Original-Message-ID': '<before@x.example>' };
+      const carla = {
+        from: 'carla@customer.example',
+        to: 'ann24@mail.example',
+        subject: 'Replaced',
+        date: 'Fri, 20 Nov 2026 10:00:00 +0000',
+      };
+      assert.deepEqual(
+        await mailbox.see(
+          'inbox',
+          { ...carla, id: 'after@outlook.example', headers: original },
+          { ...carla, id: 'before@x.example' },
+          { ...carla, from: 'stan@stranger.example', subject: 'Re: Replaced', inReplyTo: 'before@x.example' },
+        ),
+        ['north:from_contact', 'north:duplicate', 'north:thread_member'],
+      );
+    });
+
+    test("S12: Gmail's own id names a message of this mailbox, whatever else a copy says", async () => {
+      const mailbox = await world.connect('ann25@mail.example', [['north', 'ann']]);
+      const bob = await world.connect('bob25@mail.example', [['north', 'bob']]);
+      const copy = (n: number) => ({
+        from: 'carla@customer.example',
+        id: `copy-${n}@x.example`,
+        subject: `Copy ${n}`,
+        gmail: { messageId: '77', threadId: `${n}` },
+      });
+      assert.deepEqual(await mailbox.see('all', copy(1), copy(2)), ['north:from_contact', 'north:duplicate']);
+      assert.deepEqual(await bob.see('all', copy(3)), ['north:from_contact'], 'the same number elsewhere');
+    });
+
     test('S3: Gmail threads and Thread-Index belong; a shared root alone, a subject alone, an empty id do not', async () => {
       const mailbox = await world.connect('ann4@mail.example', [['north', 'ann']]);
       const index = (tail: string) => Buffer.from(`01${'ab'.repeat(20)}cd${tail}`, 'hex').toString('base64');
@@ -444,6 +528,17 @@ for (const kind of databaseKinds)
         `select automatic from messages where subject like 'Out of office%'`,
       );
       assert.equal(message?.automatic, 'auto_reply');
+      const report = (type: string) => ({
+        from: type === 'delivery-status' ? 'mailer-daemon@customer.example' : from,
+        to: 'ann10@mail.example, carla@customer.example',
+        inReplyTo: 'auto1@x.example',
+        headers: { 'Content-Type': `multipart/report; report-type=${type}; boundary=b` },
+      });
+      assert.deepEqual(
+        await mailbox.see('inbox', report('delivery-status'), report('disposition-notification')),
+        ['north:automatic', 'north:automatic'],
+        'a report is no message of the live thread that it cites',
+      );
     });
 
     test('S12: the same message in two folders and again after a UIDVALIDITY change is one message, told once', async () => {
@@ -567,6 +662,10 @@ for (const kind of databaseKinds)
         await mailbox.see('all', { from, gmail: { messageId: '1', threadId: '1', labels: ['\\draft'] } }),
         ['north:draft'],
       );
+      for (const label of ['\\spam', '\\junk', '\\trash']) {
+        const gmail = { messageId: label, threadId: label, labels: [label] };
+        assert.deepEqual(await mailbox.see('all', { from, gmail }), ['north:spam_or_trash'], label);
+      }
       assert.deepEqual(world.fetched, []);
     });
 
@@ -578,6 +677,37 @@ for (const kind of databaseKinds)
         `insert into never_log (sub_account_id, pattern, as_written) values ('north', '@secret.example', '@secret.example') returning 1`,
       );
       assert.deepEqual(await mailbox.see('inbox', { from: 'x@secret.example' }), ['north:never_log']);
+    });
+
+    test("S15: a user's own list counts in each of their sub-accounts, and for nobody else", async () => {
+      await world.addUser('nell', 'nell@crm.example', ['north', 'south']);
+      const nell = await world.connect('nell20@mail.example', [
+        ['north', 'nell'],
+        ['south', 'nell'],
+      ]);
+      const ann = await world.connect('ann20@mail.example', [['north', 'ann']]);
+      await rows(
+        database.db,
+        `insert into never_log (user_id, pattern, as_written) values ('nell', 'carla@customer.example', 'carla@customer.example') returning 1`,
+      );
+      const from = 'carla@customer.example';
+      assert.deepEqual(await nell.see('inbox', { from }), ['north:never_log', 'south:never_log']);
+      assert.deepEqual(await ann.see('inbox', { from }), ['north:from_contact']);
+    });
+
+    test('C5: a connection that is paused gets nothing, the others of the mailbox go on', async () => {
+      const mailbox = await world.connect('ann21@mail.example', [
+        ['north', 'ann'],
+        ['south', 'ann'],
+      ]);
+      await rows(
+        database.db,
+        `update connections set state = 'paused' where mailbox_id = :id and sub_account_id = 'north' returning 1`,
+        { id: mailbox.id },
+      );
+      assert.deepEqual(await mailbox.see('inbox', { from: 'carla@customer.example' }), [
+        'south:from_contact',
+      ]);
     });
 
     test('C8: mail from before the connection is not logged, mail of today is', async () => {

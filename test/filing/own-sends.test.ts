@@ -160,7 +160,7 @@ for (const kind of databaseKinds)
     }
 
     test('T1: the decision about a mail of the CRM is found by each of its recipients', async () => {
-      await world.connect('ann6@mail.example', [['north', 'ann']]);
+      await world.connect('ann8@mail.example', [['north', 'ann']]);
       await sent('Found', ['bcc@other.example']);
       const [decision] = await rows<{ hashes: number }>(
         database.db,
@@ -177,6 +177,39 @@ for (const kind of databaseKinds)
           'Return-Path: <>\r\nReceived: from a.example by b.example; Fri, 20 Nov 2026 10:00:00 +0000\r\n';
         const delivered = Buffer.concat([Buffer.from(delivery), raw]);
         assert.deepEqual(await mailbox.see(role, delivered), ['north:sent_copy'], role);
+      }
+    });
+
+    test('S12: a copy whose From, Date or Message-ID the provider rewrote is ours, and not where it was received', async () => {
+      const mailbox = await world.connect('ann6@mail.example', [['north', 'ann']]);
+      const rewritten = (raw: Buffer, changes: [RegExp, string][]) =>
+        Buffer.from(
+          changes.reduce((text, [from, to]) => text.replace(from, to), raw.toString('latin1')),
+          'latin1',
+        );
+      const date: [RegExp, string] = [/^Date: .*$/m, 'Date: Fri, 20 Nov 2026 10:00:00 +0000'];
+      const from: [RegExp, string] = [/^From: .*$/m, 'From: ann.alias@mail.example'];
+      const id: [RegExp, string] = [
+        /^Message-ID: (.*)$/im,
+        'Message-ID: <new-id@outlook.example>\r\nX-Microsoft-Original-Message-ID: $1',
+      ];
+      const cases: [name: string, role: 'inbox' | 'sent', changes: [RegExp, string][], reason: string][] = [
+        ['Date', 'sent', [date], 'sent_copy'],
+        ['From', 'sent', [from], 'sent_copy'],
+        ['Message-ID, told', 'sent', [id, date], 'sent_copy'],
+        [
+          'Message-ID, not told',
+          'sent',
+          [[/^Message-ID: .*$/im, 'Message-ID: <other@outlook.example>']],
+          'sent_copy',
+        ],
+        ['forged in the inbox', 'inbox', [date], 'counterpart_is_user'],
+      ];
+      for (const [name, role, changes, reason] of cases) {
+        const { raw } = await sent(`Rewritten: ${name}`);
+        const copy = rewritten(raw, changes);
+        assert.notDeepEqual(copy, raw, name);
+        assert.deepEqual(await mailbox.see(role, copy), [`north:${reason}`], name);
       }
     });
 

@@ -5,7 +5,12 @@ import type { Direction, FolderRole, Sighting } from '../../src/filing/sighting.
 import { sightingOf } from '../../src/mailbox/seen.ts';
 
 /** A message as FETCH shows it, of these header lines. */
-function seen(role: FolderRole, lines: readonly string[], marks: readonly string[] = []): Sighting {
+function seen(
+  role: FolderRole,
+  lines: readonly string[],
+  marks: readonly string[] = [],
+  gmail: Sighting['gmail'] = null,
+): Sighting {
   return sightingOf(
     'mbx_1',
     { folderId: 'fld_1', role, uidValidity: 1 },
@@ -15,7 +20,7 @@ function seen(role: FolderRole, lines: readonly string[], marks: readonly string
       internalDate: 0,
       size: 100,
       marks: new Set(marks),
-      gmail: null,
+      gmail,
     },
     0,
   );
@@ -56,4 +61,39 @@ describe('the direction of a message', () => {
   for (const [name, role, lines, marks, direction] of cases) {
     test(name, () => assert.equal(directionOf(seen(role, lines, marks), own), direction));
   }
+});
+
+describe('the names of a message', () => {
+  const ids = ['Message-ID: <m@x.example>', 'X-Microsoft-Original-Message-ID: <o@x.example>'];
+  const thread = [
+    'References: <a@x.example> <b@x.example> <c@x.example>',
+    'In-Reply-To: <b@x.example>',
+    'Thread-Index: AdqwCgEBAQEBAgMEBQYHCAkKCwwNDg==',
+  ];
+  const gmail = { messageId: '12', threadId: '11' };
+
+  test('its own id, the one that it had before Outlook gave it another, and that of Gmail in this mailbox', () => {
+    assert.deepEqual(seen('all', ids, [], gmail).messageKeys, ['m@x.example', 'o@x.example', 'gm:mbx_1:12']);
+  });
+
+  test('of one without an id, its fingerprint and its size', () => {
+    const { messageKeys, fingerprint } = seen('inbox', ['Subject: x']);
+    assert.deepEqual(messageKeys, [`none:${fingerprint}:100`]);
+  });
+
+  test('S3: what it answers, its ancestors from the newest back, its own, and what providers call its thread', () => {
+    const { threadKeys } = seen('all', [...ids, ...thread], [], gmail);
+    assert.deepEqual(
+      threadKeys.map(({ key, kind }) => `${kind} ${key}`),
+      [
+        'referenced b@x.example',
+        'referenced c@x.example',
+        'referenced a@x.example',
+        'message m@x.example',
+        'message o@x.example',
+        'gmail gm:mbx_1:11',
+        'thread_index ti:01dab00a010101010102030405060708090a0b0c0d0e',
+      ],
+    );
+  });
 });

@@ -43,6 +43,16 @@ const cases: { name: string; fields: string; expected: unknown }[] = [
     ],
   },
   {
+    name: 'the original recipient where a mailbox forwards, the final one where there is no other',
+    fields:
+      'R: x\n\nFinal-Recipient: rfc822; elsewhere@x.example\nOriginal-Recipient: rfc822; a@x.example\nAction: failed\n\n' +
+      'Original-Recipient: rfc822;\nFinal-Recipient: rfc822; b@x.example\nAction: failed\n',
+    expected: [
+      { address: 'a@x.example', action: 'failed', status: null, words: null },
+      { address: 'b@x.example', action: 'failed', status: null, words: null },
+    ],
+  },
+  {
     name: 'NUL and control characters, and a character at the cut',
     fields:
       'R: x\n\nFinal-Recipient: rfc822; a\0@x.example\nAction: failed\nStatus: 5.1.1\0\n' +
