@@ -41,7 +41,12 @@ for (const kind of databaseKinds)
       );
       if ('refused' in result) throw new Error(JSON.stringify(result.refused));
       const { id, internet_message_id: messageId } = result.answer.message;
-      await run(database.db, `update sends set state = 'sent', ready = false where message_id = :id`, { id });
+      await run(
+        database.db,
+        `with s as (update sends set state = 'sent', ready = false where message_id = :id returning id)
+         insert into send_attempts (send_id, n, started_at) select id, 1, now() from s`,
+        { id },
+      );
       const [message] = await rows<{ raw_sha256: string }>(
         database.db,
         'select raw_sha256 from messages where id = :id',
@@ -93,12 +98,11 @@ for (const kind of databaseKinds)
     /** The bytes of a copy whose Message-ID the provider has replaced. */
     const renamed = (raw: Buffer, id: string) =>
       Buffer.from(raw.toString('latin1').replace(/^Message-ID: .*$/im, `Message-ID: <${id}>`), 'latin1');
-    /** A try of the send, whose row stands as it is. */
-    const tried = (messageId: string, state: string) =>
+    /** What became of the send after its try. */
+    const becomes = (messageId: string, state: string) =>
       run(
         database.db,
-        `with s as (update sends set state = :state, ready = true where internet_message_id = :messageId returning id)
-         insert into send_attempts (send_id, n, started_at) select id, 1, now() from s`,
+        `update sends set state = :state, ready = true where internet_message_id = :messageId`,
         { messageId, state },
       );
     const countOf = async (subject: string) =>
@@ -108,7 +112,7 @@ for (const kind of databaseKinds)
       test(`U1, D5: the late copy of a send that is ${state} by now, with another Message-ID, is its copy`, async () => {
         const mailbox = await world.connect(`ann-${state}@mail.example`, [['north', 'ann']]);
         const { messageId, raw } = await sent(`Late, ${state}`);
-        await tried(messageId, state);
+        await becomes(messageId, state);
         const copy = renamed(raw, `late-${state}@outlook.example`);
         assert.deepEqual(await mailbox.see('sent', copy), ['north:sent_copy']);
         assert.equal(await countOf(`Late, ${state}`), 1);
@@ -118,9 +122,8 @@ for (const kind of databaseKinds)
     test('U1: what was never tried has no copy: the same words by hand are a message of their own', async () => {
       const mailbox = await world.connect('ann7@mail.example', [['north', 'ann']]);
       const { messageId, raw } = await sent('By hand');
-      await run(database.db, `update sends set state = 'queued' where internet_message_id = :messageId`, {
-        messageId,
-      });
+      await becomes(messageId, 'queued');
+      await run(database.db, 'delete from send_attempts');
       assert.deepEqual(await mailbox.see('sent', renamed(raw, 'by-hand@mail.example')), ['north:to_contact']);
       assert.equal(await countOf('By hand'), 2);
     });
@@ -142,8 +145,8 @@ for (const kind of databaseKinds)
             where key = :second`,
           { first: first.messageId, second: second.messageId },
         );
-        await tried(first.messageId, 'uncertain');
-        await tried(second.messageId, 'uncertain');
+        await becomes(first.messageId, 'uncertain');
+        await becomes(second.messageId, 'uncertain');
         const copies = [
           renamed(first.raw, `one${batches.length}@o.example`),
           renamed(alike, `two${batches.length}@o.example`),
