@@ -193,13 +193,13 @@ export function isSignatureDelimiter(text: string): boolean {
 const devices = [
   'iphone|ipad|ipod|android|samsung|galaxy|huawei|xiaomi|redmi|pixel|oneplus|oppo|sony|xperia|motorola|blackberry|nokia',
   'mobile|mobil|mobilgerät|mobiltelefon|handy|smartphone|phone|tablet|cell|t[ée]l[ée]phone|telefon|tel[ée]fono|telefoon',
-  'mac|windows|outlook|yahoo|gmx|web\\.de|proton|protonmail|aol|icloud|thunderbird|spark',
+  'mac|windows|outlook|gmail|yahoo|gmx|web\\.de|proton|protonmail|aol|icloud|thunderbird|spark',
 ].join('|');
-/** The words between them; `\S*\d\S*` is a model or a version. */
+/** The words between them; what has a digit is a model or a version. No two match the same, so that no time is lost in trying. */
 const betweenDevices = [
   'my|meine[mr]|mon|ma|mi|mio|mia|mijn|meu|minha|the|der|dem|la|le|el|il|o|un',
-  'for|für|pour|para|per|voor|on|auf|sur|en|su|op|from|von|de|da|do|with|mit|using|via|t',
-  'mail|email|e|app|gerät|appareil|dispositivo|ios|courrier|correo|posta|correio|secure|5g|telekom|vodafone|orange|\\S*\\d\\S*',
+  'for|für|pour|para|per|voor|on|auf|sur|en|su|op|from|von|de|da|do|no|with|mit|using|via|t',
+  'mail|email|e|app|device|lte|gerät|appareil|dispositivo|ios|courrier|correo|posta|correio|secure|telekom|vodafone|orange|[^\\s\\d-]*\\d[^\\s-]*',
 ].join('|');
 /** Nothing but such words, and at least one device: with any other word it may be a sentence of somebody's own. */
 const written = `(?=.*(?:${devices}))(?:(?:${devices}|${betweenDevices})[\\s-]{1,3}){0,10}(?:${devices}|${betweenDevices})`;

@@ -84,6 +84,7 @@ describe('the reply text', () => {
   plain.push(
     `${'-'.repeat(199)}\n`,
     `sent from ${'iphone '.repeat(20)}x\n`,
+    `sent from iphone ${'1234567890 '.repeat(14)} x\n`,
     '2024-01-01 a <a>:\n',
     'De : a\nDe : b\n',
   );
