@@ -1,7 +1,7 @@
 import { Failure } from '../lib/failure.ts';
 import type { Sighting } from '../filing/sighting.ts';
 import { commandRefused } from './imap-errors.ts';
-import type { Seen } from './seen.ts';
+import type { Seen, Unread } from './seen.ts';
 import type { Session } from './session.ts';
 
 /*
@@ -33,15 +33,12 @@ async function partwise<T>(
   return [...(await partwise(session, front, ask)), ...(await partwise(session, back, ask))];
 }
 
-/** An unreadable message; it needs no header to be judged. */
-export type Unread = Pick<Seen, 'uid'> & Partial<Seen> & { unreadable: true };
-
 /** What is listed and was not shown: asked for once more, then taken as unreadable. What is gone is left out. */
 export async function missedOnes(
   session: Session,
-  { listed, shown }: { listed: readonly number[]; shown: readonly Seen[] },
+  { listed, shown }: { listed: readonly number[]; shown: readonly number[] },
 ): Promise<(Seen | Unread)[]> {
-  const has = new Set(shown.map((seen) => seen.uid));
+  const has = new Set(shown);
   const missing = listed.filter((uid) => !has.has(uid));
   if (missing.length === 0) return [];
   const again = await headersOf(session, missing);

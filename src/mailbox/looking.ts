@@ -7,11 +7,10 @@ import type { MailboxId } from '../lib/id.ts';
 import { startFolder } from '../store/folders.ts';
 import type { SavedFolder } from '../store/folders.ts';
 import { bodiesOf, halves, headersOf, missedOnes, unlessRefused } from './fetching.ts';
-import type { Unread } from './fetching.ts';
 import { planFolder } from './plan.ts';
 import type { Observed } from './plan.ts';
-import { sightingOf, unreadableSighting } from './seen.ts';
-import type { Seen } from './seen.ts';
+import { sightingsOf, unreadableSighting } from './seen.ts';
+import type { Seen, Unread } from './seen.ts';
 import type { Session } from './session.ts';
 import { isOfOneMessage, placeOfError } from './trouble.ts';
 import type { Portion, Troubles } from './trouble.ts';
@@ -182,8 +181,9 @@ async function readAnnounced(look: Look, session: Session, folder: Watched, unti
     // Where UIDs are left out, most often a draft was replaced; but it may be one that cannot be shown.
     const listed = uids.length === last - folder.cursorUid ? uids : await session.uids(`${from}:${last}`);
     await blamed(look, folder, null, async () => {
-      const passed = await missedOf(look, session, folder, { listed, shown: fresh });
-      await fileAll(look, session, folder, { seen: [...fresh, ...passed], upToUid: last, listen: true });
+      const sightings = seenAs(look, folder, fresh);
+      const passed = await missedOf(look, session, folder, { listed, shown: uids });
+      await fileAll(look, session, folder, { sightings, passed, upToUid: last, listen: true });
     });
     folder.lateSince = null;
   }
@@ -231,14 +231,16 @@ async function readStretch(
   );
   let late = false;
   let read = 0;
-  let coming = headersOf(session, batches[0] ?? []);
+  // Made sightings as soon as they are there: the batch before waits for the database meanwhile.
+  const show = async (uids: readonly number[]) => seenAs(look, folder, await headersOf(session, uids));
+  let coming = show(batches[0] ?? []);
   try {
     for (const [n, listed] of batches.entries()) {
       const shown = await coming;
       read += listed.length;
       const next = look.filing.clock.monotonic() < stretch.until ? batches[n + 1] : undefined;
       if (next !== undefined) {
-        coming = headersOf(session, next);
+        coming = show(next);
         // Awaited in the next round, or when this one has failed.
         coming.catch(() => undefined);
       }
@@ -273,8 +275,9 @@ async function giveUp(
   uids: readonly number[],
 ): Promise<Stretch> {
   look.log.warn({ folder: folder.id }, 'a message fails again and again and is kept as failed');
-  const seen = uids.map((uid): Unread => ({ uid, unreadable: true }));
-  await fileAll(look, session, folder, { seen, upToUid: uids.at(-1) ?? folder.cursorUid, listen: false });
+  const passed = uids.map((uid): Unread => ({ uid, unreadable: true }));
+  const upToUid = uids.at(-1) ?? folder.cursorUid;
+  await fileAll(look, session, folder, { sightings: [], passed, upToUid, listen: false });
   return { late: false, read: uids.length };
 }
 
@@ -283,19 +286,19 @@ async function takeBatch(
   look: Look,
   session: Session,
   folder: Watched,
-  batch: { listed: readonly number[]; shown: readonly Seen[]; isLast: boolean },
+  batch: { listed: readonly number[]; shown: readonly Sighting[]; isLast: boolean },
 ): Promise<boolean> {
-  const { shown } = batch;
+  const shown = batch.shown.map(({ place }) => place.uid);
   const now = look.filing.clock.monotonic();
   const waits = batch.isLast && now - (folder.lateSince ?? now) < lateMsMax;
-  const lastShown = shown.at(-1)?.uid ?? 0;
+  const lastShown = shown.at(-1) ?? 0;
   const listed = waits ? batch.listed.filter((uid) => uid <= lastShown) : batch.listed;
   const late = listed.length < batch.listed.length;
   if (late) folder.lateSince ??= now;
   const upToUid = listed.at(-1);
   if (upToUid === undefined) return late;
   const passed = await missedOf(look, session, folder, { listed, shown });
-  await fileAll(look, session, folder, { seen: [...shown, ...passed], upToUid, listen: false });
+  await fileAll(look, session, folder, { sightings: batch.shown, passed, upToUid, listen: false });
   return late;
 }
 
@@ -303,7 +306,7 @@ async function missedOf(
   look: Look,
   session: Session,
   folder: Watched,
-  batch: { listed: readonly number[]; shown: readonly Seen[] },
+  batch: { listed: readonly number[]; shown: readonly number[] },
 ): Promise<(Seen | Unread)[]> {
   const missed = await missedOnes(session, batch);
   const messages = missed.filter((seen) => 'unreadable' in seen).length;
@@ -318,20 +321,30 @@ async function fileAll(
   look: Look,
   session: Session,
   folder: Watched,
-  part: { seen: readonly (Seen | Unread)[]; upToUid: number; listen: boolean },
+  part: {
+    sightings: readonly Sighting[];
+    /** What was shown late, or not at all. */
+    passed: readonly (Seen | Unread)[];
+    upToUid: number;
+    listen: boolean;
+  },
 ): Promise<void> {
-  const { uidValidity } = folder;
-  if (uidValidity === null) throw new Error(`${folder.id} has no UIDVALIDITY yet`);
-  const place = { folderId: folder.id, role: folder.role, uidValidity };
-  const now = look.filing.clock.now();
-  const sightings = part.seen
-    .map((seen) =>
-      'unreadable' in seen
-        ? unreadableSighting(look.mailboxId, place, seen, now)
-        : sightingOf(look.mailboxId, place, seen, now),
-    )
-    .sort((a, b) => a.place.uid - b.place.uid);
-  await fileSightings(look, session, folder, { ...part, sightings });
+  const { passed, upToUid, listen } = part;
+  const sightings =
+    passed.length === 0
+      ? part.sightings
+      : [...part.sightings, ...seenAs(look, folder, passed)].sort((a, b) => a.place.uid - b.place.uid);
+  await fileSightings(look, session, folder, { sightings, upToUid, listen });
+}
+
+function seenAs(look: Look, folder: Watched, seen: readonly (Seen | Unread)[]): Sighting[] {
+  const { mailboxId, log, filing } = look;
+  const { id: folderId, role, uidValidity } = folder;
+  if (uidValidity === null) throw new Error(`${folderId} has no UIDVALIDITY yet`);
+  return sightingsOf(
+    { mailboxId, place: { folderId, role, uidValidity }, now: filing.clock.now(), log },
+    seen,
+  );
 }
 
 async function fileSightings(

@@ -4,6 +4,8 @@ import { mailKind } from '../message/kind.ts';
 import { sight } from '../filing/sighting.ts';
 import type { Place, Sighting } from '../filing/sighting.ts';
 import type { MailboxId } from '../lib/id.ts';
+import type { Log } from '../lib/log.ts';
+import { placeOfError } from './trouble.ts';
 
 /** One message as FETCH shows it, before its body is asked for. */
 export type Seen = {
@@ -18,6 +20,9 @@ export type Seen = {
   marks: ReadonlySet<string>;
   gmail: { messageId: string; threadId: string } | null;
 };
+
+/** An unreadable message; it needs no header to be judged. */
+export type Unread = Pick<Seen, 'uid'> & Partial<Seen> & { unreadable: true };
 
 /** What FETCH showed, as filing knows it. Pure. */
 export function sightingOf(
@@ -51,4 +56,27 @@ export function unreadableSighting(
   const { uid, internalDate = now, size = 0, marks = new Set<string>(), gmail = null } = known;
   const bare = { uid, header: Buffer.alloc(0), internalDate, size, marks, gmail };
   return { ...sightingOf(mailboxId, place, bare, now), unreadable: true };
+}
+
+/**
+ * What was shown of several messages, as filing knows it, ascending by UID. One whose header we fail to
+ * read ourselves is kept as one that cannot be shown (T3).
+ */
+export function sightingsOf(
+  of: { mailboxId: MailboxId; place: Omit<Place, 'uid'>; now: number; log: Log },
+  seen: readonly (Seen | Unread)[],
+): Sighting[] {
+  const { mailboxId, place, now, log } = of;
+  return seen
+    .map((each) => {
+      if ('unreadable' in each) return unreadableSighting(mailboxId, place, each, now);
+      try {
+        return sightingOf(mailboxId, place, each, now);
+      } catch (error) {
+        const { uid } = each;
+        log.error({ folder: place.folderId, uid, ...placeOfError(error) }, 'a header could not be read');
+        return unreadableSighting(mailboxId, place, each, now);
+      }
+    })
+    .sort((a, b) => a.place.uid - b.place.uid);
 }
