@@ -18,7 +18,7 @@ import { noEffects } from './effects.ts';
 import { tellEffects } from './events.ts';
 import { factKeysOf, groundsFor } from './gather.ts';
 import { judge, nothingFetched } from './judge.ts';
-import type { Fetched, Wanted } from './judge.ts';
+import type { Fetched, Settled, Wanted } from './judge.ts';
 import type { Sighting } from './sighting.ts';
 
 export type FilingDeps = {
@@ -59,12 +59,12 @@ const roundsMax = 10;
 
 /**
  * The one door (S, T): judges each sighting for each active connection of the mailbox, from headers
- * alone, fetches the bodies of those to be stored, and writes messages, decisions, events and the
- * cursor in one transaction for each portion. A crash before the commit repeats the portion; the
+ * alone, fetches the bodies of those to be stored, judges these again on the facts of then, and writes
+ * messages, decisions, events and the cursor in one transaction for each portion. A crash before the commit repeats the portion; the
  * cursor and the unique index on message_keys make the repeat harmless.
  */
 export async function fileBatch(deps: FilingDeps, batch: Batch): Promise<{ judged: number; stored: number }> {
-  const planned = await attempt(deps, batch, batch, nothingFetched);
+  const planned = await attempt(deps, batch, batch, { fetched: nothingFetched, before: null });
   if (planned.done) return { judged: batch.sightings.length, stored: planned.storedIn.length };
   const wanted = new Set(planned.wanted.map(({ uid }) => uid));
   let rest = batch.sightings;
@@ -73,7 +73,7 @@ export async function fileBatch(deps: FilingDeps, batch: Batch): Promise<{ judge
   while (rest.length > 0) {
     const portion = firstPortion(rest, wanted);
     const upToUid = portion.length === rest.length ? batch.upToUid : (portion.at(-1)?.place.uid ?? cursorUid);
-    stored += await filePortion(deps, batch, { cursorUid, sightings: portion, upToUid }, planned.wanted);
+    stored += await filePortion(deps, batch, { cursorUid, sightings: portion, upToUid }, planned);
     rest = rest.slice(portion.length);
     cursorUid = upToUid;
   }
@@ -95,20 +95,16 @@ function firstPortion(sightings: readonly Sighting[], wanted: ReadonlySet<number
   return end === -1 ? sightings : sightings.slice(0, end);
 }
 
-async function filePortion(
-  deps: FilingDeps,
-  batch: Batch,
-  portion: Portion,
-  wantedAtFirst: readonly Wanted[],
-): Promise<number> {
+async function filePortion(deps: FilingDeps, batch: Batch, portion: Portion, planned: Plan): Promise<number> {
   const fetched: Fetched = { bodies: new Map(), reports: new Map() };
   const mine = new Set(portion.sightings.map((sighting) => sighting.place.uid));
-  let wanted = wantedAtFirst.filter(({ uid }) => mine.has(uid));
+  let before = planned;
   for (let round = 0; round < roundsMax; round += 1) {
+    const wanted = before.wanted.filter(({ uid }) => mine.has(uid));
     await fetch(deps, batch, wanted, fetched);
-    const result = await attempt(deps, batch, portion, fetched);
+    const result = await attempt(deps, batch, portion, { fetched, before });
     if (result.done) return result.storedIn.length;
-    wanted = result.wanted;
+    before = result;
   }
   throw new Error(`the facts about ${batch.folderId} did not come to rest in ${roundsMax} rounds`);
 }
@@ -130,13 +126,19 @@ async function fetch(
   );
 }
 
-type Attempt = { done: true; storedIn: string[] } | { done: false; wanted: Wanted[] };
+/** What must be fetched before a portion can be written, and what is settled, for whom. */
+type Plan = { done: false; wanted: Wanted[]; settled: Settled; connections: string };
 
-/** One transaction: all of the portion, or the UIDs whose bodies it still wants. */
-async function attempt(deps: FilingDeps, batch: Batch, portion: Portion, fetched: Fetched): Promise<Attempt> {
+type Attempt = { done: true; storedIn: string[] } | Plan;
+
+/** What is known from before the transaction. */
+type Given = { fetched: Fetched; before: Plan | null };
+
+/** One transaction: all of the portion, or what it still wants. */
+async function attempt(deps: FilingDeps, batch: Batch, portion: Portion, given: Given): Promise<Attempt> {
   for (let round = 1; ; round += 1) {
     try {
-      const result = await deps.db.transaction((tx) => judgeAndWrite(deps, tx, batch, portion, fetched));
+      const result = await deps.db.transaction((tx) => judgeAndWrite(deps, tx, batch, portion, given));
       if (result.done) {
         if (result.events > 0) deps.wakePublisher();
         batch.onFiled?.({ upToUid: portion.upToUid, storedIn: result.storedIn });
@@ -154,8 +156,8 @@ async function judgeAndWrite(
   tx: Db,
   batch: Batch,
   portion: Portion,
-  fetched: Fetched,
-): Promise<{ done: true; storedIn: string[]; events: number } | { done: false; wanted: Wanted[] }> {
+  { fetched, before }: Given,
+): Promise<{ done: true; storedIn: string[]; events: number } | Plan> {
   const position = await lockPosition(tx, batch.folderId);
   const known = position?.uidValidity ?? batch.uidValidity;
   if (position === null || position.cursorUid !== portion.cursorUid || known !== batch.uidValidity) {
@@ -164,13 +166,16 @@ async function judgeAndWrite(
   const { connections } = position;
   const effects = noEffects();
   if (connections.length > 0 && portion.sightings.length > 0) {
-    const keys = factKeysOf(batch.mailboxId, portion.sightings, connections, fetched.reports.values());
+    const { sightings } = portion;
+    // Whoever has connected, or changed a setting, meanwhile has no decision yet.
+    const whose = JSON.stringify(connections);
+    const settled: Settled = before?.connections === whose ? before.settled : new Map();
+    const open = sightings.filter(({ place }) => !settled.has(place.uid));
+    const keys = factKeysOf(batch.mailboxId, open, connections, fetched.reports.values());
     const grounds = groundsFor(batch.mailboxId, connections, await readFactRows(tx, keys));
-    const wanted = judge(
-      { sightings: portion.sightings, grounds, fetched, secretBox: deps.secretBox },
-      effects,
-    );
-    if (wanted.length > 0) return { done: false, wanted };
+    const given = { sightings, grounds, fetched, settled, secretBox: deps.secretBox };
+    const judged = judge(given, effects);
+    if (judged.wanted.length > 0) return { done: false, ...judged, connections: whose };
   }
   await writeFiling(tx, effects.writes);
   const recognised = await recogniseMessages(tx, effects.recognised);

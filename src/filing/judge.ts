@@ -28,25 +28,37 @@ export type Wanted = { uid: number; as: 'body' | 'report' };
 
 export const nothingFetched: Fetched = { bodies: new Map(), reports: new Map() };
 
+/** Sightings, by UID, that no rule stores for anybody: nothing has to be fetched for them or looked up again. */
+export type Settled = ReadonlyMap<number, readonly Judged[]>;
+
 /**
- * Judges every sighting for every connection and adds what follows to `effects`. Answers what must be
- * fetched first; the effects are good for nothing then, since they rest on bodies that are not there.
+ * Judges every sighting for every connection and adds what follows to `effects`; the settled ones have
+ * been judged already. Answers what must be fetched first, and what is settled by now; the effects are
+ * good for nothing then, since they rest on bodies that are not there.
  */
 export function judge(
   given: {
     sightings: readonly Sighting[];
     grounds: ReadonlyMap<ConnectionId, Ground>;
     fetched: Fetched;
+    settled: Settled;
     secretBox: SecretBox;
   },
   effects: Effects,
-): Wanted[] {
+): { wanted: Wanted[]; settled: Settled } {
   const { bodies, reports } = given.fetched;
   const wanted = new Map<string, Wanted>();
   const judged: Judged[] = [];
+  const settled = new Map(given.settled);
   const want = (uid: number, as: Wanted['as']) => wanted.set(`${as} ${uid}`, { uid, as });
   for (const sighting of given.sightings) {
     const { uid } = sighting.place;
+    const before = given.settled.get(uid);
+    if (before !== undefined) {
+      judged.push(...before);
+      continue;
+    }
+    const [first, wantedSoFar] = [judged.length, wanted.size];
     for (const ground of given.grounds.values()) {
       const report = reports.get(uid) ?? null;
       const facts = factsOf(sighting, ground, report);
@@ -62,11 +74,14 @@ export function judge(
         : addEffects(effects, ground, { sighting, facts, verdict, body, report });
       judged.push({ sighting, connection: ground.connection, facts, verdict, failed, messageId });
     }
+    const mine = judged.slice(first);
+    const isSkip = mine.every(({ verdict, failed }) => verdict.verdict === 'skip' && !failed);
+    if (isSkip && wanted.size === wantedSoFar) settled.set(uid, mine);
   }
   // Rows with their keyed hashes are made only where they will be written.
   if (wanted.size === 0)
     for (const each of judged) effects.writes.decisions.push(decisionRow(given.secretBox, each));
-  return [...wanted.values()];
+  return { wanted: [...wanted.values()], settled };
 }
 
 /**
@@ -104,7 +119,7 @@ const outcomes: Readonly<Record<Verdict['verdict'], DecisionRow['outcome']>> = {
 };
 
 /** What came of one sighting for one connection. */
-type Judged = {
+export type Judged = {
   sighting: Sighting;
   connection: { id: ConnectionId; subAccountId: string };
   facts: Facts;

@@ -1,3 +1,4 @@
+import type { Clock } from '../lib/clock.ts';
 import { Failure } from '../lib/failure.ts';
 import type { Sighting } from '../filing/sighting.ts';
 import { commandRefused } from './imap-errors.ts';
@@ -74,6 +75,26 @@ export async function bodiesOf(
   // Exchange leaves one out now and then that it gives when it is asked again (providers.md B.4).
   const missing = wanted.filter((uid) => !given.has(uid));
   return missing.length === 0 ? given : new Map([...given, ...(await ask(missing))]);
+}
+
+/**
+ * What the cheapest of commands brings. A router that forgot the connection lets nothing through, not even
+ * its end: after `withinMs` we close it ourselves, and the answer rejects.
+ */
+export async function answered<T>(
+  answer: Promise<T>,
+  session: Session,
+  { clock, withinMs }: { clock: Clock; withinMs: number },
+): Promise<T> {
+  const done = new AbortController();
+  void clock.sleep(withinMs, done.signal).then(() => {
+    if (!done.signal.aborted) session.close();
+  });
+  try {
+    return await answer;
+  } finally {
+    done.abort();
+  }
 }
 
 /** Null where the server answered with NO or BAD: a matter of what was asked for, not of the connection. */

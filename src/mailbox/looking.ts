@@ -6,7 +6,7 @@ import type { Sighting } from '../filing/sighting.ts';
 import type { MailboxId } from '../lib/id.ts';
 import { startFolder } from '../store/folders.ts';
 import type { SavedFolder } from '../store/folders.ts';
-import { bodiesOf, halves, headersOf, missedOnes, unlessRefused } from './fetching.ts';
+import { answered, bodiesOf, halves, headersOf, missedOnes, unlessRefused } from './fetching.ts';
 import { planFolder } from './plan.ts';
 import type { Observed } from './plan.ts';
 import { sightingsOf, unreadableSighting } from './seen.ts';
@@ -64,8 +64,8 @@ export type Looked = {
 const batchMax = 500;
 
 /**
- * How many are read before other mailboxes have their turn; of them the headers of two batches are in
- * memory, since one is fetched while the one before is filed.
+ * How many are read before other mailboxes have their turn; of them the headers of three batches are in
+ * memory at most, since the next ones are fetched while one is filed.
  */
 const stretchMax: Readonly<Record<Portion, number>> = { many: 4 * batchMax, one: 1, none: 1 };
 
@@ -183,7 +183,9 @@ async function readAnnounced(look: Look, session: Session, folder: Watched, unti
     await blamed(look, folder, null, async () => {
       const sightings = seenAs(look, folder, fresh);
       const passed = await missedOf(look, session, folder, { listed, shown: uids });
-      await fileAll(look, session, folder, { sightings, passed, upToUid: last, listen: true });
+      // Nothing more is to be read, most likely: listen while all of it is written.
+      const onBodies = () => session.idle();
+      await fileAll(look, session, folder, { sightings, passed, upToUid: last, onBodies });
     });
     folder.lateSince = null;
   }
@@ -194,7 +196,9 @@ async function readAnnounced(look: Look, session: Session, folder: Watched, unti
 async function readListed(look: Look, session: Session, folder: Watched, until: number): Promise<Looked> {
   const from = folder.cursorUid + 1;
   // `n:*` names the last message even when its UID is below n (RFC 9051 §6.4.9).
-  const uids = (await answered(look, session, session.uids(`${from}:*`))).filter((uid) => uid >= from);
+  const uids = (
+    await answered(session.uids(`${from}:*`), session, { clock: look.filing.clock, withinMs: look.answerMs })
+  ).filter((uid) => uid >= from);
   const { clock } = look.filing;
   let stretch = { late: false, read: 0 };
   for (let at = 0; at < uids.length; at += stretch.read) {
@@ -231,41 +235,35 @@ async function readStretch(
   );
   let late = false;
   let read = 0;
-  // Made sightings as soon as they are there: the batch before waits for the database meanwhile.
+  const coming: Promise<Sighting[]>[] = [];
+  // Read as soon as they are there: the batches before wait for the database meanwhile.
   const show = async (uids: readonly number[]) => seenAs(look, folder, await headersOf(session, uids));
-  let coming = show(batches[0] ?? []);
+  const askOn = (n: number) => {
+    const next = batches[coming.length];
+    const isTime = n === 0 || look.filing.clock.monotonic() < stretch.until;
+    if (coming.length > n || next === undefined || !isTime) return;
+    const shown = show(next);
+    // Awaited in its turn, or at the end.
+    shown.catch(() => undefined);
+    coming.push(shown);
+  };
   try {
+    askOn(0);
     for (const [n, listed] of batches.entries()) {
-      const shown = await coming;
+      const shown = await coming[n];
+      if (shown === undefined) break;
       read += listed.length;
-      const next = look.filing.clock.monotonic() < stretch.until ? batches[n + 1] : undefined;
-      if (next !== undefined) {
-        coming = show(next);
-        // Awaited in the next round, or when this one has failed.
-        coming.catch(() => undefined);
-      }
+      askOn(n + 1);
       const isLast = stretch.isLast && read === stretch.listed.length;
-      late = await takeBatch(look, session, folder, { listed, shown, isLast });
-      if (next === undefined) break;
+      // The bodies must not wait for the headers of later batches; while they are written, these come.
+      const onBodies = () => askOn(n + 2);
+      late = await takeBatch(look, session, folder, { listed, shown, isLast, onBodies });
     }
   } finally {
     // Nobody else shall use the connection before it is done.
-    await coming.catch(() => undefined);
+    await Promise.allSettled(coming);
   }
   return { late, read };
-}
-
-/** What the cheapest of commands brings; a router that forgot the connection lets nothing through, not even its end. */
-async function answered<T>(look: Look, session: Session, answer: Promise<T>): Promise<T> {
-  const done = new AbortController();
-  void look.filing.clock.sleep(look.answerMs, done.signal).then(() => {
-    if (!done.signal.aborted) session.close();
-  });
-  try {
-    return await answer;
-  } finally {
-    done.abort();
-  }
 }
 
 async function giveUp(
@@ -277,7 +275,7 @@ async function giveUp(
   look.log.warn({ folder: folder.id }, 'a message fails again and again and is kept as failed');
   const passed = uids.map((uid): Unread => ({ uid, unreadable: true }));
   const upToUid = uids.at(-1) ?? folder.cursorUid;
-  await fileAll(look, session, folder, { sightings: [], passed, upToUid, listen: false });
+  await fileAll(look, session, folder, { sightings: [], passed, upToUid });
   return { late: false, read: uids.length };
 }
 
@@ -286,7 +284,7 @@ async function takeBatch(
   look: Look,
   session: Session,
   folder: Watched,
-  batch: { listed: readonly number[]; shown: readonly Sighting[]; isLast: boolean },
+  batch: { listed: readonly number[]; shown: readonly Sighting[]; isLast: boolean; onBodies(): void },
 ): Promise<boolean> {
   const shown = batch.shown.map(({ place }) => place.uid);
   const now = look.filing.clock.monotonic();
@@ -298,7 +296,8 @@ async function takeBatch(
   const upToUid = listed.at(-1);
   if (upToUid === undefined) return late;
   const passed = await missedOf(look, session, folder, { listed, shown });
-  await fileAll(look, session, folder, { sightings: batch.shown, passed, upToUid, listen: false });
+  const { shown: sightings, onBodies } = batch;
+  await fileAll(look, session, folder, { sightings, passed, upToUid, onBodies });
   return late;
 }
 
@@ -326,15 +325,16 @@ async function fileAll(
     /** What was shown late, or not at all. */
     passed: readonly (Seen | Unread)[];
     upToUid: number;
-    listen: boolean;
+    /** Told when the bodies are there and nothing is left to do but write. */
+    onBodies?(): void;
   },
 ): Promise<void> {
-  const { passed, upToUid, listen } = part;
+  const { passed, ...rest } = part;
   const sightings =
     passed.length === 0
       ? part.sightings
       : [...part.sightings, ...seenAs(look, folder, passed)].sort((a, b) => a.place.uid - b.place.uid);
-  await fileSightings(look, session, folder, { sightings, upToUid, listen });
+  await fileSightings(look, session, folder, { ...rest, sightings });
 }
 
 function seenAs(look: Look, folder: Watched, seen: readonly (Seen | Unread)[]): Sighting[] {
@@ -351,7 +351,7 @@ async function fileSightings(
   look: Look,
   session: Session,
   folder: Watched,
-  part: { sightings: readonly Sighting[]; upToUid: number; listen: boolean },
+  part: { sightings: readonly Sighting[]; upToUid: number; onBodies?(): void },
 ): Promise<void> {
   const { sightings, upToUid } = part;
   try {
@@ -364,8 +364,7 @@ async function fileSightings(
       sightings,
       fetchBodies: async (uids) => {
         const bodies = await bodiesOf(session, sightings, uids);
-        // Nothing more is to be read, most likely: listen while all of it is written.
-        if (part.listen) session.idle();
+        part.onBodies?.();
         return bodies;
       },
       onFiled: (filed) => {

