@@ -146,6 +146,10 @@ create table mailboxes (
 );
 create index mailboxes_by_node on mailboxes (node_id) where node_id is not null;
 
+-- One row, which tells this database from every other: see src/store/blob-owner.ts.
+create table installation (id text collate "C" primary key);
+insert into installation (id) values (gen_random_uuid()::text);
+
 -- The nodes that listen to mailboxes. A mailbox is leased to a node for as long as the node is seen:
 -- one row to prolong, however many mailboxes.
 create table nodes (

@@ -35,6 +35,7 @@ import { createSender } from './outbound/sender.ts';
 import type { ProviderName } from './provider/providers.ts';
 import { createTokenService } from './provider/tokens.ts';
 import type { TokenService } from './provider/tokens.ts';
+import { claimBlobs } from './store/blob-owner.ts';
 import { createDiskBlobs } from './store/blobs.ts';
 import type { SweptBlobStore } from './store/blobs.ts';
 import { openDatabase } from './store/database.ts';
@@ -108,7 +109,9 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
   const telling = createTelling({ db, clock, log, secretBox, netGuard });
   const { publisher, dispatcher, eventSignal } = telling;
   defer(() => dispatcher.close());
-  const blobs = createDiskBlobs(join(config.DATA_DIR, 'blobs'));
+  const blobsDirectory = join(config.DATA_DIR, 'blobs');
+  await claimBlobs(db, blobsDirectory);
+  const blobs = createDiskBlobs(blobsDirectory);
   const filing: FilingDeps = {
     db,
     blobs,
