@@ -196,11 +196,11 @@ function fewAtOnce(lookup: Resolver, clock: Clock): Resolver {
   const waiting: (() => void)[] = [];
   let running = 0;
   return async (host) => {
-    const askedAt = clock.now();
+    const askedAt = clock.monotonic();
     if (running < lookupsAtOnceMax) running += 1;
     else await new Promise<void>((resolve) => waiting.push(resolve));
     try {
-      if (clock.now() - askedAt >= lookupMsMax) throw new Error('other look-ups took too long');
+      if (clock.monotonic() - askedAt >= lookupMsMax) throw new Error('other look-ups took too long');
       return await lookup(host);
     } finally {
       const next = waiting.shift();

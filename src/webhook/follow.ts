@@ -51,7 +51,7 @@ export async function* followEvents(
   const unsubscribe = deps.eventSignal.subscribe(wake);
   stop.addEventListener('abort', wake);
   let { after } = query;
-  let spokenAtMs = clock.now();
+  let spokenAtMs = clock.monotonic();
   try {
     while (!stop.aborted) {
       const known = await lastSequence(db);
@@ -59,9 +59,9 @@ export async function* followEvents(
       const last = events.at(-1)?.sequence ?? after;
       // What is not on a page that has room was not asked for: no reason to look through it again.
       after = events.length < pageMax && BigInt(known) > BigInt(last) ? known : last;
-      if (events.length > 0 || clock.now() >= spokenAtMs + quietMsMax) {
+      if (events.length > 0 || clock.monotonic() >= spokenAtMs + quietMsMax) {
         yield { events, after };
-        spokenAtMs = clock.now();
+        spokenAtMs = clock.monotonic();
       }
       if (events.length < pageMax) await waker.wait(pollMs);
     }
