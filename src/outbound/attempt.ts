@@ -87,7 +87,11 @@ export async function trySend(deps: AttemptDeps, claimed: Claimed): Promise<void
   );
   const outcome = 'accepted' in end ? 'accepted' : end.outcome;
   log.info(
-    { outcome, reason: 'accepted' in end ? null : end.word, ms: Math.round(deps.clock.monotonic() - startedAt) },
+    {
+      outcome,
+      reason: 'accepted' in end ? null : end.word,
+      ms: Math.round(deps.clock.monotonic() - startedAt),
+    },
     'tried',
   );
   if ('fault' in end) log.error({ error: end.fault }, 'a try failed in a way that was not thought of');
