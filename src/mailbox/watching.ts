@@ -95,6 +95,8 @@ async function begin(
   const { deps, mailbox, listening } = parts;
   const first = await connect('');
   listening.onLogin();
+  // Before the listing, which tells where the swept folders stand.
+  const [lookedAt, beganAt] = [deps.clock.monotonic(), deps.clock.now()];
   const listed = await first.session.list();
   const { watch, folders } = await adopt(deps, mailbox, first.session, { listed, known: new Map() });
   if (watch.idle[0] === undefined) throw new Failure('temporary', 'no_inbox', 'the provider lists no inbox');
@@ -114,7 +116,6 @@ async function begin(
     liveAt: null,
   };
   for (const path of watch.idle.slice(1)) await addLine(round, () => connect(path));
-  const [lookedAt, beganAt] = [deps.clock.monotonic(), deps.clock.now()];
   await catchUp(round, listed);
   await noteProgress(round, { lookedAt, backlog: 0 });
   if (listening.doubted) round.liveAt = deps.clock.monotonic() + deps.limits.provenMs;

@@ -362,6 +362,25 @@ describe('D5: what an uncertain send goes by: that Sent was looked at, to its en
     await decided('sent 3 skipped counterpart_is_user');
   });
 
+  test('a look begins before the listing, which tells where folders stand', async () => {
+    stage = await openStage(
+      scene,
+      `${able}${folders}on LIST "" "*" *, once:
+  S: * LIST () "/" INBOX
+  S: * LIST (\\Sent) "/" Sent
+  S: * LIST () "/" Projects
+  S: * STATUS Projects (UIDNEXT 21 UIDVALIDITY 9)
+  @ advance 5s
+  S: $tag OK done
+`,
+    );
+    const { clock, mailboxId } = stage;
+    const began = clock.now();
+    await stage.told('live');
+    assert.ok(clock.now() >= began + 5_000);
+    assert.equal(await caughtUpTo(mailboxId), began);
+  });
+
   test('not where the server lists no Sent folder', async () => {
     stage = await openStage(scene, plain + folders.replace(/^folder: Sent.*\n/m, ''));
     await stage.told('live');
