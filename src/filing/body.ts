@@ -1,21 +1,28 @@
 import { readDeliveryReport } from '../message/delivery-report.ts';
 import type { DeliveryReport } from '../message/delivery-report.ts';
 import { parseMessage } from '../message/parse.ts';
+import { blobName } from '../store/blobs.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import type { Body } from './effects.ts';
 
 /**
- * A raw message, read: its blob and those of its attachments are durable when this resolves. The
- * raw bytes are stored first, so that a parser's failure never loses them (T3).
+ * A raw message, read. Its blob and those of its attachments are durable when `kept` resolves, which must be
+ * awaited before anything that names them is committed; what the disk takes is time for the database.
  */
-export async function readBody(blobs: BlobStore, raw: Buffer): Promise<Body> {
-  const [[rawSha256], { attachments, text, html, replyText, partial }] = await Promise.all([
-    blobs.put([raw]),
-    parseMessage(raw),
-  ]);
-  if (rawSha256 === undefined) throw new Error('a stored blob has no name');
-  const names = await blobs.put(attachments.map(({ content }) => content));
-  return {
+export async function readBody(
+  blobs: BlobStore,
+  raw: Buffer,
+): Promise<{ body: Body; kept: Promise<unknown> }> {
+  const rawSha256 = blobName(raw);
+  const rawKept = blobs.put([raw], [rawSha256]);
+  // A failure shows where it is awaited, in `kept`.
+  rawKept.catch(() => undefined);
+  const { attachments, text, html, replyText, partial } = await parseMessage(raw);
+  const contents = attachments.map(({ content }) => content);
+  const names = contents.map(blobName);
+  const kept = Promise.all([rawKept, blobs.put(contents, names)]);
+  kept.catch(() => undefined);
+  const body: Body = {
     rawSha256,
     rawSizeBytes: raw.length,
     parsed: { text, html, replyText, partial },
@@ -30,6 +37,7 @@ export async function readBody(blobs: BlobStore, raw: Buffer): Promise<Body> {
       omitted: null,
     })),
   };
+  return { body, kept };
 }
 
 /** What a delivery report says, read in memory alone: it may be about a mail that is nobody's business. */

@@ -1,23 +1,20 @@
 import type { Clock } from '../lib/clock.ts';
-import type { FolderId, MailboxId } from '../lib/id.ts';
+import type { ConnectionId, FolderId, MailboxId } from '../lib/id.ts';
 import type { Log } from '../lib/log.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { BlobStore } from '../store/blobs.ts';
-import { wasOvertaken } from '../store/database.ts';
+import { refersToNothing, wasOvertaken } from '../store/database.ts';
 import type { Db } from '../store/database.ts';
-import { lockPosition, readFactRows } from '../store/filing-facts.ts';
-import {
-  FiledMeanwhile,
-  markBounced,
-  moveCursor,
-  recogniseMessages,
-  writeFiling,
-} from '../store/filing-writes.ts';
+import { lockPosition, readFactRows, readPosition } from '../store/filing-facts.ts';
+import type { FactRows, FilingConnection, FilingPosition } from '../store/filing-facts.ts';
+import { FiledMeanwhile, markBounced, recogniseMessages, writeFiling } from '../store/filing-writes.ts';
 import { readBody, readReport } from './body.ts';
 import { noEffects } from './effects.ts';
+import type { Effects } from './effects.ts';
 import { tellEffects } from './events.ts';
 import { factKeysOf, groundsFor } from './gather.ts';
-import { judge, nothingFetched } from './judge.ts';
+import type { Ground } from './gather.ts';
+import { judge } from './judge.ts';
 import type { Fetched, Settled, Wanted } from './judge.ts';
 import type { Sighting } from './sighting.ts';
 
@@ -50,6 +47,9 @@ export type Batch = {
 /** The folder's cursor is not where the caller believed: it must read it again. */
 export class CursorMoved extends Error {}
 
+/** A connection, or one of its settings, is not what it was when the facts were looked up. */
+class ConnectionsChanged extends Error {}
+
 /** Bodies are fetched and filed in portions, so that memory stays bounded and progress is kept. */
 const portionMessagesMax = 100;
 const portionBytesMax = 16 * 1024 * 1024;
@@ -58,29 +58,76 @@ const portionBytesMax = 16 * 1024 * 1024;
 const roundsMax = 10;
 
 /**
- * The one door (S, T): judges each sighting for each active connection of the mailbox, from headers
- * alone, fetches the bodies of those to be stored, judges these again on the facts of then, and writes
- * messages, decisions, events and the cursor in one transaction for each portion. A crash before the commit repeats the portion; the
- * cursor and the unique index on message_keys make the repeat harmless.
+ * How long what was looked up holds, while bodies are fetched, in milliseconds. All of it is from after
+ * the messages were seen; what may not be missed (the same message filed by another mailbox, a connection
+ * that ended, a row that is gone) is found out by the transaction that writes.
+ */
+const knownMsMax = 5_000;
+
+/**
+ * The one door (S, T): looks up what the database knows of all sightings, judges each for each active
+ * connection of the mailbox from headers alone, fetches the bodies of those to be stored, and writes
+ * messages, decisions, events and the cursor in one transaction for each portion. A crash before the commit repeats the
+ * portion; the cursor and the unique index on message_keys make the repeat harmless.
  */
 export async function fileBatch(deps: FilingDeps, batch: Batch): Promise<{ judged: number; stored: number }> {
-  const planned = await attempt(deps, batch, batch, { fetched: nothingFetched, before: null });
-  if (planned.done) return { judged: batch.sightings.length, stored: planned.storedIn.length };
+  const course: Course = {
+    fetched: { bodies: new Map(), reports: new Map() },
+    keeping: [],
+    known: null,
+    settled: null,
+  };
+  const all = { cursorUid: batch.cursorUid, sightings: batch.sightings, upToUid: batch.upToUid };
+  const planned = await attempt(deps, batch, all, course);
+  if (planned.done) return { judged: batch.sightings.length, stored: planned.stored };
   const wanted = new Set(planned.wanted.map(({ uid }) => uid));
   let rest = batch.sightings;
   let cursorUid = batch.cursorUid;
   let stored = 0;
   while (rest.length > 0) {
-    const portion = firstPortion(rest, wanted);
-    const upToUid = portion.length === rest.length ? batch.upToUid : (portion.at(-1)?.place.uid ?? cursorUid);
-    stored += await filePortion(deps, batch, { cursorUid, sightings: portion, upToUid }, planned);
-    rest = rest.slice(portion.length);
+    const sightings = firstPortion(rest, wanted);
+    const upToUid =
+      sightings.length === rest.length ? batch.upToUid : (sightings.at(-1)?.place.uid ?? cursorUid);
+    const mine = new Set(sightings.map(({ place }) => place.uid));
+    await fetch(
+      deps,
+      batch,
+      planned.wanted.filter(({ uid }) => mine.has(uid)),
+      course,
+    );
+    stored += await filePortion(deps, batch, { cursorUid, sightings, upToUid }, course);
+    rest = rest.slice(sightings.length);
     cursorUid = upToUid;
   }
   return { judged: batch.sightings.length, stored };
 }
 
 type Portion = { cursorUid: number; sightings: readonly Sighting[]; upToUid: number };
+
+/** What has been found out so far in the course of a batch. */
+type Course = {
+  fetched: Fetched;
+  /** Blobs on their way to the disk. */
+  keeping: Promise<unknown>[];
+  /** Null: it must be looked up. */
+  known: Known | null;
+  /** What no rule stores for these connections. */
+  settled: { whose: string; sightings: Settled } | null;
+};
+
+/** What the database held about the rest of the batch. */
+type Known = {
+  connections: readonly FilingConnection[];
+  /** The connections with their settings, to be compared. */
+  whose: string;
+  rows: FactRows | null;
+  /** Of the rows, and what was filed since. */
+  grounds: Map<ConnectionId, Ground>;
+  /** Nothing was filed since. */
+  isFresh: boolean;
+  /** By the monotonic clock. */
+  at: number;
+};
 
 /** As many of the sightings as fit into one portion with the bodies that they want; at least one. */
 function firstPortion(sightings: readonly Sighting[], wanted: ReadonlySet<number>): readonly Sighting[] {
@@ -95,16 +142,16 @@ function firstPortion(sightings: readonly Sighting[], wanted: ReadonlySet<number
   return end === -1 ? sightings : sightings.slice(0, end);
 }
 
-async function filePortion(deps: FilingDeps, batch: Batch, portion: Portion, planned: Plan): Promise<number> {
-  const fetched: Fetched = { bodies: new Map(), reports: new Map() };
-  const mine = new Set(portion.sightings.map((sighting) => sighting.place.uid));
-  let before = planned;
+async function filePortion(
+  deps: FilingDeps,
+  batch: Batch,
+  portion: Portion,
+  course: Course,
+): Promise<number> {
   for (let round = 0; round < roundsMax; round += 1) {
-    const wanted = before.wanted.filter(({ uid }) => mine.has(uid));
-    await fetch(deps, batch, wanted, fetched);
-    const result = await attempt(deps, batch, portion, { fetched, before });
-    if (result.done) return result.storedIn.length;
-    before = result;
+    const result = await attempt(deps, batch, portion, course);
+    if (result.done) return result.stored;
+    await fetch(deps, batch, result.wanted, course);
   }
   throw new Error(`the facts about ${batch.folderId} did not come to rest in ${roundsMax} rounds`);
 }
@@ -113,77 +160,143 @@ async function fetch(
   deps: FilingDeps,
   batch: Batch,
   wanted: readonly Wanted[],
-  into: Fetched,
+  course: Course,
 ): Promise<void> {
   const raw = await batch.fetchBodies([...new Set(wanted.map(({ uid }) => uid))]);
+  const { bodies, reports } = course.fetched;
   await Promise.all(
     wanted.map(async ({ uid, as }) => {
       const content = raw.get(uid);
-      if (as === 'body')
-        into.bodies.set(uid, content === undefined ? null : await readBody(deps.blobs, content));
-      else into.reports.set(uid, content === undefined ? null : await readReport(content));
+      if (as === 'body') {
+        const read = content === undefined ? null : await readBody(deps.blobs, content);
+        bodies.set(uid, read?.body ?? null);
+        if (read !== null) course.keeping.push(read.kept);
+      } else reports.set(uid, content === undefined ? null : await readReport(content));
     }),
   );
+  // A report cites messages that nobody has looked up yet.
+  if (wanted.some(({ as }) => as === 'report')) course.known = null;
 }
 
-/** What must be fetched before a portion can be written, and what is settled, for whom. */
-type Plan = { done: false; wanted: Wanted[]; settled: Settled; connections: string };
+/** All of a portion is written, or what it still wants. */
+type Attempt = { done: true; stored: number } | { done: false; wanted: Wanted[] };
 
-type Attempt = { done: true; storedIn: string[] } | Plan;
-
-/** What is known from before the transaction. */
-type Given = { fetched: Fetched; before: Plan | null };
-
-/** One transaction: all of the portion, or what it still wants. */
-async function attempt(deps: FilingDeps, batch: Batch, portion: Portion, given: Given): Promise<Attempt> {
+async function attempt(deps: FilingDeps, batch: Batch, portion: Portion, course: Course): Promise<Attempt> {
   for (let round = 1; ; round += 1) {
+    const known = await knownOf(deps, batch, portion, course);
+    const { effects, wanted } = judgeOn(deps, batch, portion, { course, known });
+    if (wanted.length > 0) return { done: false, wanted };
     try {
-      const result = await deps.db.transaction((tx) => judgeAndWrite(deps, tx, batch, portion, given));
-      if (result.done) {
-        if (result.events > 0) deps.wakePublisher();
-        batch.onFiled?.({ upToUid: portion.upToUid, storedIn: result.storedIn });
-      }
-      return result;
+      return { done: true, stored: await write(deps, batch, portion, { course, known, effects }) };
     } catch (error) {
-      const again = error instanceof FiledMeanwhile || wasOvertaken(error);
-      if (!again || round === roundsMax) throw error;
+      course.known = null;
+      if (!isOutdated(error) || round === roundsMax) throw error;
     }
   }
 }
 
-async function judgeAndWrite(
+/** Whether the same again may succeed, on the facts of then. */
+function isOutdated(error: unknown): boolean {
+  return (
+    error instanceof FiledMeanwhile ||
+    error instanceof ConnectionsChanged ||
+    wasOvertaken(error) ||
+    refersToNothing(error)
+  );
+}
+
+async function knownOf(deps: FilingDeps, batch: Batch, portion: Portion, course: Course): Promise<Known> {
+  const { clock } = deps;
+  if (course.known !== null && clock.monotonic() - course.known.at < knownMsMax) return course.known;
+  const at = clock.monotonic();
+  const position = checked(await readPosition(deps.db, batch.folderId), batch, portion);
+  const { connections } = position;
+  const whose = JSON.stringify(connections);
+  const settled = course.settled?.whose === whose ? course.settled.sightings : null;
+  // Everything that is not filed yet: the portions after this one go by the same facts.
+  const open = batch.sightings.filter(
+    ({ place }) => place.uid > portion.cursorUid && !settled?.has(place.uid),
+  );
+  const keys = factKeysOf(batch.mailboxId, open, connections, course.fetched.reports.values());
+  const rows = connections.length > 0 && open.length > 0 ? await readFactRows(deps.db, keys) : null;
+  const grounds = groundsOf(batch, connections, rows);
+  course.known = { connections, whose, rows, grounds, isFresh: true, at };
+  return course.known;
+}
+
+function groundsOf(
+  batch: Batch,
+  connections: readonly FilingConnection[],
+  rows: FactRows | null,
+): Map<ConnectionId, Ground> {
+  return rows === null ? new Map() : groundsFor(batch.mailboxId, connections, rows);
+}
+
+function judgeOn(
   deps: FilingDeps,
+  batch: Batch,
+  portion: Portion,
+  { course, known }: { course: Course; known: Known },
+): { effects: Effects; wanted: Wanted[] } {
+  const { whose, grounds } = known;
+  const effects = noEffects();
+  const settled: Settled = course.settled?.whose === whose ? course.settled.sightings : new Map();
+  const given = { sightings: portion.sightings, grounds, fetched: course.fetched, settled };
+  const judged = judge({ ...given, secretBox: deps.secretBox }, effects);
+  if (judged.wanted.length > 0) {
+    course.settled = { whose, sightings: judged.settled };
+    // These grounds know messages now whose bodies are not there.
+    const isGood = known.isFresh && course.known === known;
+    course.known = isGood ? { ...known, grounds: groundsOf(batch, known.connections, known.rows) } : null;
+  }
+  return { effects, wanted: judged.wanted };
+}
+
+/** One transaction: all of the portion, or nothing. Answers how many messages are new. */
+async function write(
+  deps: FilingDeps,
+  batch: Batch,
+  portion: Portion,
+  { course, known, effects }: { course: Course; known: Known; effects: Effects },
+): Promise<number> {
+  const events = await deps.db.transaction(async (tx) => {
+    const position = checked(await lockPosition(tx, batch.folderId), batch, portion);
+    // Whoever has connected meanwhile has no decision yet; whoever has disconnected shall get nothing.
+    if (JSON.stringify(position.connections) !== known.whose) throw new ConnectionsChanged();
+    return writeEffects(tx, batch, portion, { effects, keeping: course.keeping });
+  });
+  known.isFresh = false;
+  course.keeping = [];
+  if (events > 0) deps.wakePublisher();
+  const storedIn = effects.created.map(({ subAccountId }) => subAccountId);
+  batch.onFiled?.({ upToUid: portion.upToUid, storedIn });
+  return storedIn.length;
+}
+
+async function writeEffects(
   tx: Db,
   batch: Batch,
   portion: Portion,
-  { fetched, before }: Given,
-): Promise<{ done: true; storedIn: string[]; events: number } | Plan> {
-  const position = await lockPosition(tx, batch.folderId);
-  const known = position?.uidValidity ?? batch.uidValidity;
-  if (position === null || position.cursorUid !== portion.cursorUid || known !== batch.uidValidity) {
-    throw new CursorMoved(`${batch.folderId} is not at UID ${portion.cursorUid} of ${batch.uidValidity}`);
-  }
-  const { connections } = position;
-  const effects = noEffects();
-  if (connections.length > 0 && portion.sightings.length > 0) {
-    const { sightings } = portion;
-    // Whoever has connected, or changed a setting, meanwhile has no decision yet.
-    const whose = JSON.stringify(connections);
-    const settled: Settled = before?.connections === whose ? before.settled : new Map();
-    const open = sightings.filter(({ place }) => !settled.has(place.uid));
-    const keys = factKeysOf(batch.mailboxId, open, connections, fetched.reports.values());
-    const grounds = groundsFor(batch.mailboxId, connections, await readFactRows(tx, keys));
-    const given = { sightings, grounds, fetched, settled, secretBox: deps.secretBox };
-    const judged = judge(given, effects);
-    if (judged.wanted.length > 0) return { done: false, ...judged, connections: whose };
-  }
-  await writeFiling(tx, effects.writes);
+  { effects, keeping }: { effects: Effects; keeping: readonly Promise<unknown>[] },
+): Promise<number> {
+  const { folderId, uidValidity } = batch;
+  await writeFiling(tx, effects.writes, { folderId, uidValidity, uid: portion.upToUid });
+  // Before conversations are locked, for which others wait.
+  await Promise.all(keeping);
   const recognised = await recogniseMessages(tx, effects.recognised);
   const bounced = await markBounced(tx, effects.reports);
-  const events = await tellEffects(tx, effects, {
+  return tellEffects(tx, effects, {
     messages: [...recognised.messages, ...bounced.messages],
     sends: [...recognised.sends, ...bounced.sends],
   });
-  await moveCursor(tx, batch.folderId, { uidValidity: batch.uidValidity, uid: portion.upToUid });
-  return { done: true, storedIn: effects.created.map(({ subAccountId }) => subAccountId), events };
+}
+
+/** Where the folder stands, if that is where the portion begins. */
+function checked(position: FilingPosition | null, batch: Batch, portion: Portion): FilingPosition {
+  const { folderId, uidValidity } = batch;
+  const isThere = position?.cursorUid === portion.cursorUid;
+  if (position === null || !isThere || (position.uidValidity ?? uidValidity) !== uidValidity) {
+    throw new CursorMoved(`${folderId} is not at UID ${portion.cursorUid} of ${uidValidity}`);
+  }
+  return position;
 }

@@ -26,8 +26,6 @@ export type Fetched = {
 /** A message whose content a verdict asks for. */
 export type Wanted = { uid: number; as: 'body' | 'report' };
 
-export const nothingFetched: Fetched = { bodies: new Map(), reports: new Map() };
-
 /** Sightings, by UID, that no rule stores for anybody: nothing has to be fetched for them or looked up again. */
 export type Settled = ReadonlyMap<number, readonly Judged[]>;
 

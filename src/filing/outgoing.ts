@@ -100,7 +100,7 @@ export async function fileOutgoing(
     message_id: filed.messageId,
     attempts: 0,
   });
-  await writeFiling(tx, effects.writes);
+  await writeFiling(tx, effects.writes, null);
   const conversationIds = [...(ground.threadConversations.get(filed.threadId)?.values() ?? [])];
   // Told when the caller has written the send, since message.created shows it.
   return { ...filed, conversationIds, tell: () => tellEffects(tx, effects, { messages: [], sends: [] }) };

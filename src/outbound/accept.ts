@@ -154,7 +154,8 @@ async function write(deps: AcceptDeps, request: SendRequest, plan: MessagePlan):
     // A message that is sent later is dated then: programs sort by it, and old dates look like spam.
     date: Math.max(deps.clock.now(), request.sendAt ?? 0),
   });
-  const body = await readBody(deps.blobs, raw);
+  const { body, kept } = await readBody(deps.blobs, raw);
+  await kept;
   // Shown as it was given; what was read back has the line ends of mail.
   const text = request.text ?? body.parsed.text;
   return { header: readHeader(raw), body: { ...body, parsed: { ...body.parsed, text } } };

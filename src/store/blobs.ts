@@ -6,13 +6,21 @@ import type { Readable } from 'node:stream';
 
 /** Raw messages and attachments, each named by the SHA-256 of its bytes, stored once. */
 export type BlobStore = {
-  /** Stores each content durably and answers their names, in order. What is there already is not written again. */
-  put(contents: readonly Buffer[]): Promise<string[]>;
+  /**
+   * Stores each content durably and answers their names, in order; whoever has these at hand saves that
+   * they are made again. What is there already is not written again.
+   */
+  put(contents: readonly Buffer[], names?: readonly string[]): Promise<readonly string[]>;
   /** A stream of the bytes from `start` to `end` (both included), or of all. Errors with ENOENT where there is none. */
   get(sha256: string, range?: { start: number; end: number }): Readable;
   /** Size in bytes, or null where there is none. */
   size(sha256: string): Promise<number | null>;
 };
+
+/** SHA-256 of its bytes in hexadecimal. */
+export function blobName(content: Buffer): string {
+  return createHash('sha256').update(content).digest('hex');
+}
 
 /** A store from which what nothing refers to is removed. */
 export type SweptBlobStore = BlobStore & {
@@ -47,8 +55,7 @@ export function createDiskBlobs(directory: string): SweptBlobStore {
     return join(directory, sha256.slice(0, 2), sha256.slice(2));
   };
   return {
-    async put(contents) {
-      const names = contents.map((content) => createHash('sha256').update(content).digest('hex'));
+    async put(contents, names = contents.map(blobName)) {
       const missing = new Map<string, Buffer>();
       await inParallel(names, async (name, position) => {
         const content = contents[position];

@@ -42,15 +42,32 @@ export async function lockPosition(db: Db, folderId: FolderId): Promise<FilingPo
   );
   if (row === undefined) return null;
   // A statement of its own: one that waited for a lock still sees what was true before it waited.
-  const connections = await rows<{ connection: FilingConnection }>(
+  const [found] = await rows<{ connections: FilingConnection[] }>(
     db,
-    `${selectConnection} where c.mailbox_id = :mailboxId and c.ended_at is null and c.state <> 'paused' order by c.id`,
+    `select ${connectionsOf(':mailboxId')} as connections`,
     { mailboxId: row.mailbox_id },
   );
+  return positionOf({ ...row, connections: found?.connections ?? [] });
+}
+
+/** Where a folder stands at this moment; null when it is gone. */
+export async function readPosition(db: Db, folderId: FolderId): Promise<FilingPosition | null> {
+  const [row] = await rows<PositionRow>(
+    db,
+    `select f.uid_validity, f.cursor_uid, ${connectionsOf('f.mailbox_id')} as connections
+       from folders f where f.id = :folderId`,
+    { folderId },
+  );
+  return row === undefined ? null : positionOf(row);
+}
+
+type PositionRow = { uid_validity: string | null; cursor_uid: string; connections: FilingConnection[] };
+
+function positionOf(row: PositionRow): FilingPosition {
   return {
     uidValidity: row.uid_validity === null ? null : Number(row.uid_validity),
     cursorUid: Number(row.cursor_uid),
-    connections: connections.map(({ connection }) => connection),
+    connections: row.connections,
   };
 }
 
@@ -69,12 +86,18 @@ export async function lockConnection(db: Db, connectionId: ConnectionId): Promis
   return row?.connection ?? null;
 }
 
+/** The active connections of a mailbox as a JSON list, each time in the same order. */
+const connectionsOf = (mailboxId: string) => `
+(select coalesce(json_agg(l.connection order by l.id), '[]') from (
+   ${selectConnection} where c.mailbox_id = ${mailboxId} and c.ended_at is null and c.state <> 'paused') l)`;
+
 const selectConnection = `
 select json_build_object(
     'id', c.id, 'subAccountId', c.sub_account_id, 'userId', c.user_id,
     'startedAt', floor(extract(epoch from c.started_at) * 1000), 'settings', s.settings,
     'ownAddresses', array(select m.canonical union
-                          select canonical from user_addresses u where u.user_id = c.user_id)) as connection
+                          select canonical from user_addresses u where u.user_id = c.user_id
+                          order by 1)) as connection, c.id
   from connections c
   join sub_accounts s on s.id = c.sub_account_id
   join mailboxes m on m.id = c.mailbox_id`;

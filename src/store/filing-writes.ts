@@ -103,6 +103,9 @@ export type DecisionRow = {
   attempts: number;
 };
 
+/** Up to which UID, of a UIDVALIDITY, every message of a folder has its decision. */
+export type Cursor = { folderId: FolderId; uidValidity: number; uid: number };
+
 /** Another transaction stored the same message, or made the same conversation, a moment ago: look again. */
 export class FiledMeanwhile extends Error {}
 
@@ -127,10 +130,12 @@ export function noWrites(): FilingWrites {
  * Writes all of it in two statements. Foreign keys are checked when a statement ends, so the order
  * of the parts does not matter; of the rows that two filers may both want, one does, lest each wait for
  * the other. Throws FiledMeanwhile, with nothing kept once the caller's
- * transaction rolls back, when a unique index shows that this work was done by somebody else.
+ * transaction rolls back, when a unique index shows that this work was done by somebody else. `cursor` is
+ * where the folder stands then; null: it is no folder's mail.
  */
-export async function writeFiling(db: Db, writes: FilingWrites): Promise<void> {
-  if (writes.decisions.length > 0) await run(db, decisionsSql, { decisions: json(writes.decisions) });
+export async function writeFiling(db: Db, writes: FilingWrites, cursor: Cursor | null): Promise<void> {
+  const { folderId, uidValidity, uid } = cursor ?? { folderId: null, uidValidity: null, uid: null };
+  await run(db, decisionsSql, { decisions: json(writes.decisions), folderId, uidValidity, uid });
   if (writes.messages.length + writes.sightings.length + writes.links.length === 0) return;
   const [made] = await rows<{ keys: string; conversations: string }>(db, messagesSql, {
     threads: json(writes.threads),
@@ -151,6 +156,9 @@ export async function writeFiling(db: Db, writes: FilingWrites): Promise<void> {
 }
 
 const decisionsSql = `
+with folder as (
+  update folders set uid_validity = :uidValidity, cursor_uid = :uid, looked_at = now() where id = :folderId
+)
 insert into decisions (id, sub_account_id, connection_id, mailbox_id, folder_id, uid_validity, uid, outcome,
                        reason, reasons, facts, id_hash, address_hashes, message_id, attempts)
 select d.id, d.sub_account_id, d.connection_id, d.mailbox_id, d.folder_id, d.uid_validity, d.uid, d.outcome,
@@ -363,18 +371,5 @@ export async function subAccountsOf(
     `select 'message' as kind, id, sub_account_id from messages where id = any(:messages)
      union all select 'send', id, sub_account_id from sends where id = any(:sends)`,
     of,
-  );
-}
-
-/** Moves a folder's cursor to `uid`, of a UIDVALIDITY; the last act of a filing transaction. */
-export async function moveCursor(
-  db: Db,
-  folderId: FolderId,
-  cursor: { uidValidity: number; uid: number },
-): Promise<void> {
-  await run(
-    db,
-    `update folders set uid_validity = :uidValidity, cursor_uid = :uid, looked_at = now() where id = :folderId`,
-    { folderId, ...cursor },
   );
 }
