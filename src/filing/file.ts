@@ -73,31 +73,38 @@ const knownMsMax = 5_000;
 export async function fileBatch(deps: FilingDeps, batch: Batch): Promise<{ judged: number; stored: number }> {
   const course: Course = {
     fetched: { bodies: new Map(), reports: new Map() },
-    keeping: [],
+    keeping: new Map(),
     known: null,
     settled: null,
   };
   const all = { cursorUid: batch.cursorUid, sightings: batch.sightings, upToUid: batch.upToUid };
   const planned = await attempt(deps, batch, all, course);
   if (planned.done) return { judged: batch.sightings.length, stored: planned.stored };
-  const wanted = new Set(planned.wanted.map(({ uid }) => uid));
-  let rest = batch.sightings;
-  let cursorUid = batch.cursorUid;
+  const portions = portionsOf(batch, new Set(planned.wanted.map(({ uid }) => uid)));
+  const fetchFor = (portion: Portion | undefined) => {
+    const mine = new Set(portion?.sightings.map(({ place }) => place.uid));
+    const wanted = planned.wanted.filter(({ uid }) => mine.has(uid));
+    const fetched = wanted.length === 0 ? Promise.resolve() : fetch(deps, batch, wanted, course);
+    // Awaited in its turn, or at the end.
+    fetched.catch(() => undefined);
+    return fetched;
+  };
+  let coming = fetchFor(portions[0]);
   let stored = 0;
-  while (rest.length > 0) {
-    const sightings = firstPortion(rest, wanted);
-    const upToUid =
-      sightings.length === rest.length ? batch.upToUid : (sightings.at(-1)?.place.uid ?? cursorUid);
-    const mine = new Set(sightings.map(({ place }) => place.uid));
-    await fetch(
-      deps,
-      batch,
-      planned.wanted.filter(({ uid }) => mine.has(uid)),
-      course,
-    );
-    stored += await filePortion(deps, batch, { cursorUid, sightings, upToUid }, course);
-    rest = rest.slice(sightings.length);
-    cursorUid = upToUid;
+  try {
+    for (const [n, portion] of portions.entries()) {
+      await coming;
+      // They come and are read while these are written.
+      coming = fetchFor(portions[n + 1]);
+      stored += await filePortion(deps, batch, portion, course);
+      for (const { place } of portion.sightings) {
+        course.fetched.bodies.delete(place.uid);
+        course.keeping.delete(place.uid);
+      }
+    }
+  } finally {
+    // Nobody else shall use the connection before it is done.
+    await Promise.allSettled([coming]);
   }
   return { judged: batch.sightings.length, stored };
 }
@@ -107,8 +114,8 @@ type Portion = { cursorUid: number; sightings: readonly Sighting[]; upToUid: num
 /** What has been found out so far in the course of a batch. */
 type Course = {
   fetched: Fetched;
-  /** Blobs on their way to the disk. */
-  keeping: Promise<unknown>[];
+  /** Blobs on their way to the disk, by UID. */
+  keeping: Map<number, Promise<unknown>>;
   /** Null: it must be looked up. */
   known: Known | null;
   /** What no rule stores for these connections. */
@@ -129,17 +136,27 @@ type Known = {
   at: number;
 };
 
-/** As many of the sightings as fit into one portion with the bodies that they want; at least one. */
-function firstPortion(sightings: readonly Sighting[], wanted: ReadonlySet<number>): readonly Sighting[] {
-  let messages = 0;
-  let bytes = 0;
-  const end = sightings.findIndex((sighting, position) => {
-    if (!wanted.has(sighting.place.uid)) return false;
-    messages += 1;
-    bytes += sighting.size;
-    return position > 0 && (messages > portionMessagesMax || bytes > portionBytesMax);
-  });
-  return end === -1 ? sightings : sightings.slice(0, end);
+/** As many sightings as fit into each portion with the bodies that they want; at least one. */
+function portionsOf(batch: Batch, wanted: ReadonlySet<number>): Portion[] {
+  const portions: Portion[] = [];
+  let rest = batch.sightings;
+  let { cursorUid } = batch;
+  while (rest.length > 0) {
+    let messages = 0;
+    let bytes = 0;
+    const end = rest.findIndex((sighting, position) => {
+      if (!wanted.has(sighting.place.uid)) return false;
+      messages += 1;
+      bytes += sighting.size;
+      return position > 0 && (messages > portionMessagesMax || bytes > portionBytesMax);
+    });
+    const sightings = end === -1 ? rest : rest.slice(0, end);
+    rest = rest.slice(sightings.length);
+    const upToUid = rest.length === 0 ? batch.upToUid : (sightings.at(-1)?.place.uid ?? cursorUid);
+    portions.push({ cursorUid, sightings, upToUid });
+    cursorUid = upToUid;
+  }
+  return portions;
 }
 
 async function filePortion(
@@ -170,7 +187,7 @@ async function fetch(
       if (as === 'body') {
         const read = content === undefined ? null : await readBody(deps.blobs, content);
         bodies.set(uid, read?.body ?? null);
-        if (read !== null) course.keeping.push(read.kept);
+        if (read !== null) course.keeping.set(uid, read.kept);
       } else reports.set(uid, content === undefined ? null : await readReport(content));
     }),
   );
@@ -259,14 +276,14 @@ async function write(
   portion: Portion,
   { course, known, effects }: { course: Course; known: Known; effects: Effects },
 ): Promise<number> {
+  const keeping = portion.sightings.map(({ place }) => course.keeping.get(place.uid));
   const events = await deps.db.transaction(async (tx) => {
     const position = checked(await lockPosition(tx, batch.folderId), batch, portion);
     // Whoever has connected meanwhile has no decision yet; whoever has disconnected shall get nothing.
     if (JSON.stringify(position.connections) !== known.whose) throw new ConnectionsChanged();
-    return writeEffects(tx, batch, portion, { effects, keeping: course.keeping });
+    return writeEffects(tx, batch, portion, { effects, keeping });
   });
   known.isFresh = false;
-  course.keeping = [];
   if (events > 0) deps.wakePublisher();
   const storedIn = effects.created.map(({ subAccountId }) => subAccountId);
   batch.onFiled?.({ upToUid: portion.upToUid, storedIn });
@@ -277,7 +294,7 @@ async function writeEffects(
   tx: Db,
   batch: Batch,
   portion: Portion,
-  { effects, keeping }: { effects: Effects; keeping: readonly Promise<unknown>[] },
+  { effects, keeping }: { effects: Effects; keeping: readonly unknown[] },
 ): Promise<number> {
   const { folderId, uidValidity } = batch;
   await writeFiling(tx, effects.writes, { folderId, uidValidity, uid: portion.upToUid });
