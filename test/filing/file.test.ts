@@ -168,25 +168,13 @@ for (const kind of databaseKinds)
 
     test('S5: whoever connects while bodies are fetched has a decision for every message of the batch too', async () => {
       const mailbox = await world.connect('ann33@mail.example', [['north', 'ann']]);
-      const { blobs } = world.filing;
-      let joined = false;
-      const join = async () => {
-        if (joined) return;
-        joined = true;
-        await run(
+      world.meanwhile = async () =>
+        void (await run(
           database.db,
           `insert into connections (id, sub_account_id, user_id, mailbox_id, provider, state, started_at)
            values (:id, 'south', 'ann', :mailboxId, 'imap', 'live', now() - interval '1 minute')`,
           { id: newId('con'), mailboxId: mailbox.id },
-        );
-      };
-      world.filing.blobs = {
-        ...blobs,
-        put: async (contents) => {
-          await join();
-          return blobs.put(contents);
-        },
-      };
+        ));
       try {
         const made = await mailbox.see(
           'inbox',
@@ -203,12 +191,47 @@ for (const kind of databaseKinds)
           'south:no_match',
         ]);
       } finally {
-        world.filing.blobs = blobs;
         await run(database.db, `update connections set ended_at = now() where mailbox_id = :id`, {
           id: mailbox.id,
         });
       }
     });
+
+    test('S2: a contact that is gone when its body has come has no conversation; it is judged again', async () => {
+      const mailbox = await world.connect('ann34@mail.example', [['north', 'ann']]);
+      await world.addContact('north', 'gone', ['gone@customer.example']);
+      world.meanwhile = async () => void (await run(database.db, `delete from contacts where id = 'gone'`));
+      const letter = { from: 'gone@customer.example', to: 'ann34@mail.example', subject: 'Gone' };
+      assert.deepEqual(await mailbox.see('inbox', letter), ['north:no_match']);
+      assert.deepEqual(await messagesOf('Gone'), []);
+    });
+
+    for (const [passed, reason] of [
+      [4_000, 'from_contact'],
+      [6_000, 'never_log'],
+    ] as const) {
+      test(`T1: facts of ${passed} ms ago, while bodies came: ${reason}`, async () => {
+        const mailbox = await world.connect(`ann${passed}@mail.example`, [['north', 'ann']]);
+        const from = `c${passed}@customer.example`;
+        await world.addContact('north', `c${passed}`, [from]);
+        const { clock } = world.filing;
+        world.meanwhile = async () => {
+          world.filing.clock = { ...clock, monotonic: () => clock.monotonic() + passed };
+          const values = { pattern: from };
+          await run(
+            database.db,
+            `insert into never_log (sub_account_id, pattern, as_written) values ('north', :pattern, :pattern)`,
+            values,
+          );
+        };
+        try {
+          const letter = { from, to: `ann${passed}@mail.example` };
+          assert.deepEqual(await mailbox.see('inbox', letter), [`north:${reason}`]);
+        } finally {
+          world.filing.clock = clock;
+        }
+      });
+    }
 
     test('S3: an answer belongs to the thread of the nearest message that it cites', async () => {
       const mailbox = await world.connect('ann22@mail.example', [['north', 'ann']]);

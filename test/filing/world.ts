@@ -85,6 +85,8 @@ export type World = {
   db: Db;
   filing: FilingDeps;
   blobs: ReturnType<typeof memoryBlobs>;
+  /** Happens once, while the next bodies are fetched. */
+  meanwhile: (() => Promise<void>) | null;
   /** Bodies that were asked for, by UID: what was never asked for was never seen. */
   fetched: number[];
   addSubAccount(id: string): Promise<void>;
@@ -130,10 +132,11 @@ export async function createWorld(db: Db): Promise<World> {
     ).map((row) => row.line);
   const lastDecision = async () =>
     (await rows<{ id: string }>(db, 'select id from decisions order by id desc limit 1'))[0]?.id ?? '';
-  return {
+  const world: World = {
     db,
     filing,
     blobs,
+    meanwhile: null,
     fetched,
     addSubAccount: async (id) =>
       void (await run(db, `insert into sub_accounts (id, name) values (:id, :id)`, { id })),
@@ -173,7 +176,7 @@ export async function createWorld(db: Db): Promise<World> {
       }
     },
     connect: (address, for_, startedAt = Date.now() - 60_000) =>
-      connect({ db, filing, fetched, decisions, lastDecision }, address, for_, startedAt),
+      connect({ world, decisions, lastDecision }, address, for_, startedAt),
     decisions: () => decisions(''),
     messages: (sub) =>
       rows(
@@ -184,13 +187,12 @@ export async function createWorld(db: Db): Promise<World> {
     eventTypes: async () =>
       (await rows<{ type: string }>(db, 'select type from events order by ord')).map((row) => row.type),
   };
+  return world;
 }
 
 async function connect(
   parts: {
-    db: Db;
-    filing: FilingDeps;
-    fetched: number[];
+    world: World;
     decisions(after: string): Promise<string[]>;
     lastDecision(): Promise<string>;
   },
@@ -198,7 +200,8 @@ async function connect(
   for_: [sub: string, user: string][],
   startedAt: number,
 ): Promise<TestMailbox> {
-  const { db } = parts;
+  const { world } = parts;
+  const { db } = world;
   const id = newId('mbx');
   await run(
     db,
@@ -267,22 +270,20 @@ async function connect(
       });
       const first = place.cursorUid + 1;
       const upToUid = place.cursorUid + raws.length;
-      await fileBatch(parts.filing, {
+      await fileBatch(world.filing, {
         mailboxId: id,
         folderId: place.id,
         uidValidity: place.uidValidity,
         cursorUid: place.cursorUid,
         upToUid,
         sightings,
-        fetchBodies: (uids) => {
-          parts.fetched.push(...uids);
-          return Promise.resolve(
-            new Map(
-              uids
-                .filter((uid) => !unreadable.has(uid))
-                .map((uid) => [uid, raws[uid - first] ?? Buffer.alloc(0)]),
-            ),
-          );
+        fetchBodies: async (uids) => {
+          world.fetched.push(...uids);
+          const { meanwhile } = world;
+          world.meanwhile = null;
+          await meanwhile?.();
+          const given = uids.filter((uid) => !unreadable.has(uid));
+          return new Map(given.map((uid) => [uid, raws[uid - first] ?? Buffer.alloc(0)]));
         },
       });
       place.cursorUid = upToUid;
