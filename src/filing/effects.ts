@@ -211,6 +211,7 @@ function openThread(effects: Effects, ground: Ground, subject: string, openedBy:
     link: null,
     unlinkedReason: null,
     forwards: forwardCount(subject),
+    crmSent: false,
     participants: new Set(),
   });
   ground.threadConversations.set(id, new Map());

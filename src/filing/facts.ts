@@ -4,6 +4,7 @@ import { forwardCount, isForwardSubject } from '../message/subject.ts';
 import type { DeliveryReport } from '../message/delivery-report.ts';
 import type { MailKind } from '../message/kind.ts';
 import type { ConnectionId, MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
+import type { Settings } from '../store/sub-accounts.ts';
 import { directionOf } from './sighting.ts';
 import type { Direction, FolderRole, Sighting, ThreadKey } from './sighting.ts';
 
@@ -46,6 +47,12 @@ export type Facts = {
   reportsOn: ReportFact | null;
   /** The sub-account wants mail that the user writes to a contact elsewhere (S6). */
   syncSentToContacts: boolean;
+  /** The mailbox is connected in several sub-accounts (S8). */
+  shared: boolean;
+  /** Where mail of a contact syncs only if the contact is assigned to the connected user (S8). */
+  assignedContactsOnly: Settings['assigned_contacts_only'];
+  /** It is an Outlook mailbox, and the sub-account has turned `outlook_two_way_sync` off (S10). */
+  twoWaySyncOff: boolean;
 };
 
 export type ReportFact = {
@@ -55,7 +62,15 @@ export type ReportFact = {
   failed: boolean;
 };
 
-export type ContactFact = { id: string; assignedUserId: string | null };
+export type ContactFact = {
+  id: string;
+  /** To whom it is assigned here: the connected user, another one, nobody. */
+  assigned: 'user' | 'other' | 'nobody';
+  /** Of the sub-accounts in which the mailbox is connected, one has it assigned to somebody. */
+  assignedAnywhere: boolean;
+  /** Which sub-account has claimed it for this mailbox (S9). */
+  claimed: 'here' | 'elsewhere' | null;
+};
 
 export type KnownFact = {
   messageId: MessageId;
@@ -78,6 +93,8 @@ export type ThreadFact = {
   shares: 'outside' | 'own' | 'nobody';
   /** As of the message, by the subject that opened the thread. */
   forwards: number;
+  /** The CRM has sent a message of it through this mailbox (S1). */
+  crmSent: boolean;
 };
 
 /** What the database holds about a batch of sightings, in one sub-account, for one connection. */
@@ -91,6 +108,9 @@ export type FactBase = {
     startedAt: number;
   };
   syncSentToContacts: boolean;
+  shared: boolean;
+  assignedContactsOnly: Settings['assigned_contacts_only'];
+  twoWaySyncOff: boolean;
   /** Own form: the mailbox's address and all addresses of the connected user. */
   ownAddresses: ReadonlySet<string>;
   /** Own form: addresses of users of the sub-account, as far as the batch names them. */
@@ -121,6 +141,7 @@ export type StoredThread = {
   link: 'live' | 'unlinked' | null;
   unlinkedReason: string | null;
   forwards: number;
+  crmSent: boolean;
   /** Contact's form. */
   participants: Set<string>;
 };
@@ -169,6 +190,9 @@ export function factsOf(sighting: Sighting, base: FactBase, report: DeliveryRepo
     threads: threadsOf(sighting, base),
     reportsOn: reportedOn(report, base),
     syncSentToContacts: base.syncSentToContacts,
+    shared: base.shared,
+    assignedContactsOnly: base.assignedContactsOnly,
+    twoWaySyncOff: base.twoWaySyncOff,
   };
 }
 
@@ -233,6 +257,7 @@ function threadsOf(sighting: Sighting, base: FactBase): ThreadFact[] {
         unlinkedReason: thread.unlinkedReason,
         shares: sharedWith(people, thread, base.ownAddresses),
         forwards: thread.forwards,
+        crmSent: thread.crmSent,
       });
     }
   }

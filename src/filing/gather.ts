@@ -60,6 +60,12 @@ export function groundsFor(
   found: FactRows,
 ): Map<ConnectionId, Ground> {
   const shared = new Map<string, Shared>();
+  const assigned = new Set(found.contacts.filter((row) => row.assigned !== null).map((row) => row.canonical));
+  const claimers = new Map(found.claims.map((row) => [row.canonical, row.sub]));
+  const claimedBy = (canonical: string, sub: string): ContactFact['claimed'] => {
+    const claimer = claimers.get(canonical);
+    return claimer === undefined ? null : claimer === sub ? 'here' : 'elsewhere';
+  };
   return new Map(
     connections.map((connection): [ConnectionId, Ground] => {
       const sub = connection.subAccountId;
@@ -67,16 +73,26 @@ export function groundsFor(
       shared.set(sub, common);
       const users = found.users.filter((row) => row.sub === sub).map((row) => row.canonical);
       const neverLog = found.neverLog.filter((row) => row.sub === sub || row.usr === connection.userId);
+      const settings = effectiveSettings(connection.settings);
       const ground: Ground = {
         ...common,
         connection: { ...connection, mailboxId },
-        syncSentToContacts: effectiveSettings(connection.settings).sync_sent_to_contacts,
+        syncSentToContacts: settings.sync_sent_to_contacts,
+        shared: connections.some((other) => other.subAccountId !== sub),
+        assignedContactsOnly: settings.assigned_contacts_only,
+        twoWaySyncOff: connection.provider === 'outlook' && !settings.outlook_two_way_sync,
         ownAddresses: new Set(connection.ownAddresses),
         userAddresses: new Set([...users, ...connection.ownAddresses]),
         contacts: grouped(
           found.contacts.filter((row) => row.sub === sub),
           'canonical',
-          ({ id, assigned }): ContactFact => ({ id, assignedUserId: assigned }),
+          (row): ContactFact => ({
+            id: row.id,
+            assigned:
+              row.assigned === null ? 'nobody' : row.assigned === connection.userId ? 'user' : 'other',
+            assignedAnywhere: assigned.has(row.canonical),
+            claimed: claimedBy(row.canonical, sub),
+          }),
         ),
         neverLog: new Set(neverLog.map((row) => row.pattern)),
         unconfirmedSends: grouped(
@@ -104,6 +120,7 @@ function sharedOf(sub: string, found: FactRows): Shared {
           link: row.link,
           unlinkedReason: row.reason,
           forwards: forwardCount(row.subject),
+          crmSent: row.crm_sent,
           participants: new Set(row.participants ?? []),
         },
       ]),

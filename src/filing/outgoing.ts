@@ -15,6 +15,7 @@ import type { SecretBox } from '../lib/secret-box.ts';
 import type { Db } from '../store/database.ts';
 import { lockConnection, readFactRows } from '../store/filing-facts.ts';
 import { writeFiling } from '../store/filing-writes.ts';
+import { claim } from './claim.ts';
 import { noEffects, storeMessage } from './effects.ts';
 import type { Body, MessageDraft } from './effects.ts';
 import { tellEffects } from './events.ts';
@@ -44,7 +45,7 @@ export type Outgoing = {
 /**
  * S1 `crm_send`: files what the CRM sends through a mailbox, within the caller's transaction, so that
  * message, send and events are there together or not at all. The thread is live in that mailbox from
- * now on. The send's own row is the caller's; it must be written in the same transaction.
+ * now on, and its contacts are claimed (S9). The send's own row is the caller's; it must be written in the same transaction.
  */
 export async function fileOutgoing(
   tx: Db,
@@ -70,12 +71,13 @@ export async function fileOutgoing(
   const named = [...header.to, ...header.cc].flatMap(
     ({ address }) => ground.contacts.get(canonicalAddress(address)) ?? [],
   );
+  const contactIds = [...outgoing.contactIds, ...named.map(({ id }) => id)];
   const filed = storeMessage(effects, ground, {
     row: draftOf(outgoing),
     attachments: outgoing.body.attachments,
     threadId: outgoing.threadId,
     openedBy: 'crm_send',
-    contactIds: [...outgoing.contactIds, ...named.map(({ id }) => id)],
+    contactIds,
     messageKeys: sighting.messageKeys,
     threadKeys: sighting.threadKeys,
     fingerprint: sighting.fingerprint,
@@ -101,6 +103,7 @@ export async function fileOutgoing(
     attempts: 0,
   });
   await writeFiling(tx, effects.writes, null);
+  await claim(tx, { ...outgoing, contactIds: [...new Set(contactIds)] });
   const conversationIds = [...(ground.threadConversations.get(filed.threadId)?.values() ?? [])];
   // Told when the caller has written the send, since message.created shows it.
   return { ...filed, conversationIds, tell: () => tellEffects(tx, effects, { messages: [], sends: [] }) };

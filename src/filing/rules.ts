@@ -1,5 +1,5 @@
 import type { ThreadId } from '../lib/id.ts';
-import type { Facts, KnownFact, ReportFact, ThreadFact } from './facts.ts';
+import type { ContactFact, Facts, KnownFact, ReportFact, ThreadFact } from './facts.ts';
 
 /**
  * Why a sighting was stored or left out: the identifiers of RULES.md, and for rules that need none
@@ -14,6 +14,9 @@ export const reasonCodes = {
   thread_unlinked: 'S4: it belongs to a thread that no longer syncs',
   no_match: 'S5: no rule asks for it; it stays private',
   to_contact: 'S6: the user wrote it to a contact',
+  not_assigned: 'S8: the contact is assigned to somebody else, or in another sub-account',
+  claimed_elsewhere: 'S9: another sub-account has claimed the contact for this mailbox',
+  feature_off: 'S10: outlook_two_way_sync is off; only threads in which the CRM sends sync',
   counterpart_is_user: 'S7: only users of the sub-account are on the other side',
   delivery_report: 'S11, D6: a report about a mail that the CRM sent; it updates that mail',
   automatic: 'S11: an automatic, list or bulk mail opens no thread',
@@ -48,8 +51,11 @@ export const rules: readonly Rule[] = [
   { id: 'C8', ask: beforeConnection },
   { id: 'S15', ask: neverLog },
   { id: 'S7', ask: counterpartIsUser },
+  { id: 'S10', ask: featureOff },
   { id: 'S3', ask: threadMember },
   { id: 'S11', ask: automatic },
+  { id: 'S9', ask: claimedElsewhere },
+  { id: 'S8', ask: notAssigned },
   { id: 'S2', ask: fromContact },
   { id: 'S6', ask: toContact },
   { id: 'S5', ask: noMatch },
@@ -100,9 +106,25 @@ function counterpartIsUser(facts: Facts): Answer | null {
   return null;
 }
 
+function featureOff(facts: Facts): Answer | null {
+  if (!facts.twoWaySyncOff) return null;
+  const thread = ownThread(facts);
+  if (thread?.link === 'live' && !thread.crmSent) {
+    return skip('feature_off', `outlook_two_way_sync is off, and the CRM never sent in ${thread.threadId}`);
+  }
+  const contact = facts.kind === 'person' && thread === undefined ? counterparts(facts)[0] : undefined;
+  if (contact === undefined) return null;
+  return skip('feature_off', `outlook_two_way_sync is off, so that contact ${contact.id} opens no thread`);
+}
+
+/** The nearest thread of this mailbox that it belongs to. */
+function ownThread(facts: Facts): ThreadFact | undefined {
+  return facts.threads.find((thread) => thread.link !== null && belongs(facts, thread));
+}
+
 /** S3 and S4: the nearest thread that it belongs to, where that thread has a link to this mailbox. */
 function threadMember(facts: Facts): Answer | null {
-  const thread = facts.threads.find((candidate) => candidate.link !== null && belongs(facts, candidate));
+  const thread = ownThread(facts);
   if (thread === undefined) return null;
   if (thread.link === 'unlinked') {
     return skip(
@@ -145,17 +167,51 @@ function automatic(facts: Facts): Answer | null {
   return facts.kind === 'person' ? null : skip('automatic', `it is no person's letter but ${facts.kind}`);
 }
 
+/** The contacts for whose sake a message opens a thread: who wrote it (S2), or to whom the user did (S6). */
+function counterparts(facts: Facts): readonly ContactFact[] {
+  if (facts.direction === 'inbound') return facts.author.contacts;
+  return facts.syncSentToContacts ? facts.recipientContacts : [];
+}
+
+function claimedElsewhere(facts: Facts): Answer | null {
+  const contacts = counterparts(facts);
+  const [first] = contacts;
+  if (first === undefined || contacts.some(({ claimed }) => claimed !== 'elsewhere')) return null;
+  return skip('claimed_elsewhere', `another sub-account has claimed contact ${first.id} for this mailbox`);
+}
+
+function notAssigned(facts: Facts): Answer | null {
+  const contacts = counterparts(facts);
+  const [first] = contacts;
+  if (first === undefined || contacts.some((contact) => opensThread(facts, contact))) return null;
+  const whose = first.assigned === 'other' ? 'to somebody else' : 'in another sub-account only';
+  return skip('not_assigned', `contact ${first.id} is assigned ${whose}`);
+}
+
+/** S8 and S9: whether a contact's mail opens a thread here. Whoever has claimed it gets it. Pure. */
+export function opensThread(
+  { assignedContactsOnly, shared }: Pick<Facts, 'assignedContactsOnly' | 'shared'>,
+  contact: ContactFact,
+): boolean {
+  if (contact.claimed !== null) return contact.claimed === 'here';
+  const all = assignedContactsOnly === 'never' || (assignedContactsOnly === 'when_shared' && !shared);
+  return all || contact.assigned === 'user' || !contact.assignedAnywhere;
+}
+
 function fromContact(facts: Facts): Answer | null {
-  const contact = facts.direction === 'inbound' ? facts.author.contacts[0] : undefined;
+  if (facts.direction !== 'inbound') return null;
+  const contact = counterparts(facts).find((each) => opensThread(facts, each));
   return contact === undefined
     ? null
     : storeOrJoin(facts, 'from_contact', `its author is contact ${contact.id}`, null);
 }
 
 function toContact(facts: Facts): Answer | null {
-  const contact = facts.direction === 'outbound' ? facts.recipientContacts[0] : undefined;
-  if (contact === undefined || !facts.syncSentToContacts) return null;
-  return storeOrJoin(facts, 'to_contact', `the user wrote it to contact ${contact.id}`, null);
+  if (facts.direction !== 'outbound') return null;
+  const contact = counterparts(facts).find((each) => opensThread(facts, each));
+  return contact === undefined
+    ? null
+    : storeOrJoin(facts, 'to_contact', `the user wrote it to contact ${contact.id}`, null);
 }
 
 function noMatch(): Answer {

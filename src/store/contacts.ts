@@ -14,6 +14,18 @@ export type Contact = {
   updatedAt: string;
 };
 
+/** A contact as events show it. */
+export type PublicContact = {
+  /** The gateway's own (`cct_…`) until the CRM gives one. */
+  id: string;
+  sub_account_id: string;
+  name: string;
+  emails: string[];
+  /** Null: nobody. */
+  assigned_user_id: string | null;
+  created_by: 'crm' | 'logging_address';
+};
+
 /** A contact as the CRM wants it to be. */
 export type ContactInput = Pick<Contact, 'id' | 'name' | 'emails' | 'assignedUserId'>;
 
@@ -26,6 +38,20 @@ export async function findContact(db: Db, subAccountId: string, id: string): Pro
     { subAccountId, id },
   );
   return row;
+}
+
+/** Contacts as events show them. */
+export function readPublicContacts(
+  db: Db,
+  subAccountId: string,
+  ids: readonly string[],
+): Promise<PublicContact[]> {
+  return rows<PublicContact>(
+    db,
+    `select c.id, c.sub_account_id, c.name, ${emailsOf} as emails, c.assigned_user_id, c.created_by
+       from contacts c where c.sub_account_id = :subAccountId and c.id = any(:ids) order by c.id`,
+    { subAccountId, ids },
+  );
 }
 
 /** Contacts by id, after `after`; with an address, those that have it in its canonical form. */
@@ -110,9 +136,11 @@ export async function putContacts(
   });
 }
 
+const emailsOf = `array(select a.address from contact_addresses a
+    where a.sub_account_id = c.sub_account_id and a.contact_id = c.id order by a.position)`;
+
 const columns = `c.id, c.name, c.assigned_user_id as "assignedUserId", c.created_by as "createdBy",
-  array(select a.address from contact_addresses a
-    where a.sub_account_id = c.sub_account_id and a.contact_id = c.id order by a.position) as emails,
+  ${emailsOf} as emails,
   ${timestamp('c.created_at')} as "createdAt", ${timestamp('c.updated_at')} as "updatedAt"`;
 
 /** An input, its addresses without repetitions (in the canonical form) and beside that form. */

@@ -7,6 +7,7 @@ import type {
   SendId,
   ThreadId,
 } from '../lib/id.ts';
+import type { ProviderName } from '../provider/providers.ts';
 import { rows, run } from './database.ts';
 import type { Db } from './database.ts';
 
@@ -15,6 +16,7 @@ export type FilingConnection = {
   id: ConnectionId;
   subAccountId: string;
   userId: string;
+  provider: ProviderName;
   /** ms since the epoch. */
   startedAt: number;
   settings: unknown;
@@ -42,12 +44,7 @@ export async function lockPosition(db: Db, folderId: FolderId): Promise<FilingPo
   );
   if (row === undefined) return null;
   // A statement of its own: one that waited for a lock still sees what was true before it waited.
-  const [found] = await rows<{ connections: FilingConnection[] }>(
-    db,
-    `select ${connectionsOf(':mailboxId')} as connections`,
-    { mailboxId: row.mailbox_id },
-  );
-  return positionOf({ ...row, connections: found?.connections ?? [] });
+  return positionOf({ ...row, connections: await readFilingConnections(db, row.mailbox_id) });
 }
 
 /** Where a folder stands at this moment; null when it is gone. */
@@ -69,6 +66,16 @@ function positionOf(row: PositionRow): FilingPosition {
     cursorUid: Number(row.cursor_uid),
     connections: row.connections,
   };
+}
+
+/** The active connections of a mailbox. */
+export async function readFilingConnections(db: Db, mailboxId: MailboxId): Promise<FilingConnection[]> {
+  const [found] = await rows<{ connections: FilingConnection[] }>(
+    db,
+    `select ${connectionsOf(':mailboxId')} as connections`,
+    { mailboxId },
+  );
+  return found?.connections ?? [];
 }
 
 /** One active connection, its mailbox's row locked as lockPosition does; null when it has ended. */
@@ -93,7 +100,7 @@ const connectionsOf = (mailboxId: string) => `
 
 const selectConnection = `
 select json_build_object(
-    'id', c.id, 'subAccountId', c.sub_account_id, 'userId', c.user_id,
+    'id', c.id, 'subAccountId', c.sub_account_id, 'userId', c.user_id, 'provider', c.provider,
     'startedAt', floor(extract(epoch from c.started_at) * 1000), 'settings', s.settings,
     'ownAddresses', array(select m.canonical union
                           select canonical from user_addresses u where u.user_id = c.user_id
@@ -132,6 +139,8 @@ export type FactRows = {
     assigned: string | null;
     conversation: ConversationId | null;
   }[];
+  /** Who has claimed a contact for the mailbox (S9), among the sub-accounts. */
+  claims: { sub: string; canonical: string }[];
   neverLog: { sub: string | null; usr: string | null; pattern: string }[];
   messages: {
     sub: string;
@@ -150,6 +159,7 @@ export type FactRows = {
     subject: string;
     link: 'live' | 'unlinked' | null;
     reason: string | null;
+    crm_sent: boolean;
     participants: string[] | null;
     conversations: { id: ConversationId; contact: string }[] | null;
   }[];
@@ -184,6 +194,10 @@ ${list(`
    where a.sub_account_id = any(:subAccountIds) and a.canonical = any(:addresses)
    order by c.id`)} as contacts,
 ${list(`
+  select sub_account_id as sub, contact_canonical as canonical from claims
+   where mailbox_id = :mailboxId and contact_canonical = any(:addresses)
+     and sub_account_id = any(:subAccountIds)`)} as claims,
+${list(`
   select sub_account_id as sub, user_id as usr, pattern from never_log
    where pattern = any(:neverLogPatterns)
      and (sub_account_id = any(:subAccountIds) or user_id = any(:userIds))`)} as "neverLog",
@@ -202,6 +216,8 @@ ${list(`
 ${list(`select sub_account_id as sub, key, kind, thread_id as thread from named order by thread_id`)} as "threadKeys",
 ${list(`
   select t.sub_account_id as sub, t.id as thread, t.subject, l.state as link, l.reason,
+         exists (select from sends s join messages m on m.id = s.message_id
+                  where m.thread_id = t.id and s.mailbox_id = :mailboxId) as crm_sent,
          (select json_agg(p.canonical) from thread_participants p where p.thread_id = t.id) as participants,
          (select json_agg(json_build_object('id', v.id, 'contact', v.contact_id))
             from conversation_threads ct join conversations v on v.id = ct.conversation_id

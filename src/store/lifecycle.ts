@@ -2,6 +2,7 @@ import type { ConnectionState } from '../provider/connection-states.ts';
 import type { ProviderName } from '../provider/providers.ts';
 import { newId } from '../lib/id.ts';
 import type { ConnectionId, MailboxId, ThreadId } from '../lib/id.ts';
+import { endClaims } from './claims.ts';
 import { readConnections } from './connections.ts';
 import type { PublicConnection } from './connections.ts';
 import { rows, run } from './database.ts';
@@ -9,8 +10,8 @@ import type { Db } from './database.ts';
 import { recordEvents } from './events.ts';
 import type { NewEvent } from './events.ts';
 import { credentialContext } from './mailboxes.ts';
-import { readThreads } from './public-conversation.ts';
 import { addRevocation } from './revocations.ts';
+import { tellUnlinked } from './unlinked.ts';
 
 /** A user in a sub-account. */
 export type Member = { subAccountId: string; userId: string };
@@ -186,13 +187,13 @@ export async function endConnection(
   );
   if (ended === undefined) return;
   const { mailboxId, subAccountId } = ended;
-  if (mailboxId !== null) await unlinkThreads(db, { mailboxId, subAccountId, reason: as });
+  if (mailboxId !== null) {
+    await unlinkThreads(db, { mailboxId, subAccountId, reason: as });
+    await endClaims(db, { mailboxId, subAccountId });
+  }
   await tell(db, `connection.${as}`, [connectionId]);
   if (mailboxId !== null) await eraseCredentialIfLast(db, mailboxId);
 }
-
-/** Threads that one event statement tells of, at most: a mailbox may have tens of thousands. */
-const unlinkedBatch = 500;
 
 async function unlinkThreads(
   db: Db,
@@ -210,19 +211,11 @@ async function unlinkThreads(
      update threads set updated_at = now() where id in (select thread_id from unlinked) returning id as thread_id`,
     of,
   );
-  for (let from = 0; from < unlinked.length; from += unlinkedBatch) {
-    const batch = unlinked.slice(from, from + unlinkedBatch).map((row) => row.thread_id);
-    const threads = await readThreads(db, of.subAccountId, batch);
-    await recordEvents(
-      db,
-      threads.map((thread) => ({
-        type: 'thread.unlinked',
-        sub_account_id: of.subAccountId,
-        order_keys: thread.conversation_ids.length > 0 ? thread.conversation_ids : [thread.id],
-        data: thread,
-      })),
-    );
-  }
+  await tellUnlinked(
+    db,
+    of.subAccountId,
+    unlinked.map((row) => row.thread_id),
+  );
 }
 
 /** The token goes on as it is sealed: nobody must be kept from leaving by a key that is lost. */

@@ -18,14 +18,12 @@ export const settingsSchema = z.object({
     .default('when_shared')
     .describe(
       'S8: whether mail of a contact syncs only where the contact is assigned to the connected user: ' +
-        'when the mailbox is connected in several sub-accounts, always, or never. Kept, and not in force yet.',
+        'when the mailbox is connected in several sub-accounts, always, or never.',
     ),
   outlook_two_way_sync: z
     .boolean()
     .default(true)
-    .describe(
-      'S10: off means that for Outlook mailboxes only threads that the CRM opened sync. Kept, and not in force yet.',
-    ),
+    .describe('S10: off means that for Outlook mailboxes only threads in which the CRM sent sync.'),
   fetch_thread_head: z
     .boolean()
     .default(true)

@@ -2,6 +2,7 @@ import type { EventId } from '../lib/id.ts';
 import type { PublicConnection } from '../store/connections.ts';
 import type { PublishedEvent } from '../store/deliveries.ts';
 import type { EventType } from '../store/events.ts';
+import type { PublicContact } from '../store/contacts.ts';
 import type { PublicConversation, PublicThread } from '../store/public-conversation.ts';
 import type { PublicMessage } from '../store/public-message.ts';
 import type { PublicSend } from '../store/public-send.ts';
@@ -36,9 +37,9 @@ type EventData = {
   /** It has a newer message, or one of its messages changed. */
   'conversation.updated': PublicConversation;
   /** The logging address made a contact (B2). */
-  'contact.created': EventContact;
+  'contact.created': PublicContact;
   /** A reply from one of several sub-accounts claimed the contact for a mailbox (S9). */
-  'contact.claimed': EventContact;
+  'contact.claimed': PublicContact;
   /** The later messages of a thread do not sync any more; `reason` says why. */
   'thread.unlinked': PublicThread;
   /** The states of what the CRM sends (D6): the name of the event is the state after the change. */
@@ -80,17 +81,6 @@ type EventMessage = PublicMessage & {
 };
 
 /** A contact as the API shows it. */
-type EventContact = {
-  /** The gateway's own (`cct_…`) until the CRM gives one. */
-  id: string;
-  sub_account_id: string;
-  name: string;
-  emails: string[];
-  /** Null: nobody. */
-  assigned_user_id: string | null;
-  created_by: 'crm' | 'logging_address';
-};
-
 /** The event in its public form. What `data` holds was fixed when the event was recorded. */
 export function publicEvent(event: PublishedEvent): PublicEvent {
   return {

@@ -11,6 +11,7 @@ function thread(threadId: StoredThread['threadId']): StoredThread {
     link: 'live',
     unlinkedReason: null,
     forwards: 0,
+    crmSent: false,
     participants: new Set(['carla@customer.example']),
   };
 }
@@ -18,6 +19,9 @@ function thread(threadId: StoredThread['threadId']): StoredThread {
 const base: FactBase = {
   connection: { id: 'con_1', subAccountId: 'north', userId: 'ann', mailboxId: 'mbx_1', startedAt: 0 },
   syncSentToContacts: true,
+  shared: false,
+  assignedContactsOnly: 'when_shared',
+  twoWaySyncOff: false,
   ownAddresses: new Set(['ann@mail.example']),
   userAddresses: new Set(['ann@mail.example']),
   contacts: new Map(),

@@ -1,0 +1,108 @@
+import type { MailboxId, ThreadId } from '../lib/id.ts';
+import { readPublicContacts } from './contacts.ts';
+import { rows, run } from './database.ts';
+import type { Db } from './database.ts';
+import { recordEvents } from './events.ts';
+import { tellUnlinked } from './unlinked.ts';
+
+/**
+ * Lets one at a time claim contacts of a mailbox: what is read from now on knows who was quicker. A contact
+ * with two addresses could else be claimed by half.
+ */
+export async function lockClaims(db: Db, mailboxId: MailboxId): Promise<void> {
+  await run(db, 'select from mailboxes where id = :mailboxId for no key update', { mailboxId });
+}
+
+/** Contacts of a sub-account, with every address of theirs in contact's form. */
+export async function readContactAddresses(
+  db: Db,
+  subAccountId: string,
+  contactIds: readonly string[],
+): Promise<{ id: string; canonical: string }[]> {
+  return rows(
+    db,
+    `select contact_id as id, canonical from contact_addresses
+      where sub_account_id = :subAccountId and contact_id = any(:contactIds)`,
+    { subAccountId, contactIds },
+  );
+}
+
+/**
+ * S9: contacts of a sub-account are its own for a mailbox from now on. The threads that other sub-accounts have with them in
+ * this mailbox are unlinked. Each is told. Within the caller's transaction.
+ */
+export async function claimContacts(
+  db: Db,
+  claim: { mailboxId: MailboxId; subAccountId: string; contactIds: readonly string[] },
+): Promise<void> {
+  const { subAccountId } = claim;
+  const claimed = await rows<{ contact: string; canonical: string }>(
+    db,
+    `with wanted as materialized (
+       select contact_id, canonical from contact_addresses
+        where sub_account_id = :subAccountId and contact_id = any(:contactIds)
+     ), made as (
+       insert into claims (sub_account_id, contact_canonical, mailbox_id)
+       select distinct :subAccountId, canonical, :mailboxId from wanted order by 2
+       on conflict (mailbox_id, contact_canonical) do nothing
+       returning contact_canonical
+     )
+     select w.contact_id as contact, w.canonical from wanted w join made on made.contact_canonical = w.canonical`,
+    claim,
+  );
+  if (claimed.length === 0) return;
+  const contacts = await readPublicContacts(db, subAccountId, [
+    ...new Set(claimed.map(({ contact }) => contact)),
+  ]);
+  await recordEvents(
+    db,
+    contacts.map((contact) => ({
+      type: 'contact.claimed',
+      sub_account_id: subAccountId,
+      order_keys: [contact.id],
+      data: contact,
+    })),
+  );
+  await unlinkElsewhere(db, { ...claim, canonicals: claimed.map(({ canonical }) => canonical) });
+}
+
+async function unlinkElsewhere(
+  db: Db,
+  of: { mailboxId: MailboxId; subAccountId: string; canonicals: readonly string[] },
+): Promise<void> {
+  const unlinked = await rows<{ thread: ThreadId; sub: string }>(
+    db,
+    `with theirs as materialized (
+       select l.thread_id from thread_links l
+        where l.mailbox_id = :mailboxId and l.sub_account_id <> :subAccountId and l.state = 'live'
+          and exists (select from thread_participants p
+                       where p.thread_id = l.thread_id and p.canonical = any(:canonicals))
+        order by l.thread_id for no key update of l
+     ), unlinked as (
+       update thread_links l set state = 'unlinked', reason = 'claimed_elsewhere', since = now()
+         from theirs where l.thread_id = theirs.thread_id and l.mailbox_id = :mailboxId
+       returning l.thread_id, l.sub_account_id
+     )
+     update threads t set updated_at = now() from unlinked u where t.id = u.thread_id
+     returning t.id as thread, t.sub_account_id as sub`,
+    of,
+  );
+  for (const sub of new Set(unlinked.map((row) => row.sub))) {
+    await tellUnlinked(
+      db,
+      sub,
+      unlinked.filter((row) => row.sub === sub).map((row) => row.thread),
+    );
+  }
+}
+
+/** A sub-account that is no longer connected to a mailbox has no claims on it. */
+export async function endClaims(db: Db, of: { mailboxId: MailboxId; subAccountId: string }): Promise<void> {
+  await run(
+    db,
+    `delete from claims where mailbox_id = :mailboxId and sub_account_id = :subAccountId
+        and not exists (select from connections c where c.mailbox_id = :mailboxId
+                          and c.sub_account_id = :subAccountId and c.ended_at is null)`,
+    of,
+  );
+}

@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { decide } from '../../src/filing/decide.ts';
+import type { ContactFact, Facts, ThreadFact } from '../../src/filing/facts.ts';
+
+/** A letter of a stranger, received in the inbox of a mailbox that one sub-account has connected. */
+const plain: Facts = {
+  role: 'inbox',
+  draft: false,
+  discarded: false,
+  direction: 'inbound',
+  kind: 'person',
+  forward: false,
+  forwards: 0,
+  beforeConnection: false,
+  author: { own: false, user: false, contacts: [] },
+  outsideRecipients: 0,
+  recipientContacts: [],
+  neverLog: false,
+  known: null,
+  threads: [],
+  reportsOn: null,
+  syncSentToContacts: true,
+  shared: false,
+  assignedContactsOnly: 'when_shared',
+  twoWaySyncOff: false,
+};
+
+const contact = (of: Partial<ContactFact> = {}): ContactFact => ({
+  id: 'carla',
+  assigned: 'nobody',
+  assignedAnywhere: false,
+  claimed: null,
+  ...of,
+});
+const mine = contact({ assigned: 'user', assignedAnywhere: true });
+const others = contact({ assigned: 'other', assignedAnywhere: true });
+const assignedElsewhere = contact({ assignedAnywhere: true });
+const from = (...contacts: ContactFact[]): Partial<Facts> => ({
+  author: { own: false, user: false, contacts },
+});
+const to = (...recipientContacts: ContactFact[]): Partial<Facts> => ({
+  direction: 'outbound',
+  role: 'sent',
+  outsideRecipients: 1,
+  recipientContacts,
+});
+const thread = (of: Partial<ThreadFact> = {}): Partial<Facts> => ({
+  threads: [
+    {
+      threadId: 'thr_1',
+      by: 'message',
+      link: 'live',
+      unlinkedReason: null,
+      shares: 'outside',
+      forwards: 0,
+      crmSent: false,
+      ...of,
+    },
+  ],
+});
+const shared = { shared: true };
+const always = { assignedContactsOnly: 'always' } as const;
+const never = { assignedContactsOnly: 'never' } as const;
+const off = { twoWaySyncOff: true };
+
+const tables: Record<string, [what: string, facts: Partial<Facts>[], expected: string][]> = {
+  'S8: the filter by assigned user': [
+    ['one sub-account, assigned to somebody else', [from(others)], 'S2 from_contact'],
+    ['several, assigned to the user', [shared, from(mine)], 'S2 from_contact'],
+    ['several, assigned to somebody else', [shared, from(others)], 'S8 not_assigned'],
+    ['several, assigned in another one', [shared, from(assignedElsewhere)], 'S8 not_assigned'],
+    ['several, assigned to nobody in any', [shared, from(contact())], 'S2 from_contact'],
+    [
+      'several, two contacts of that address, one of them the user’s',
+      [shared, from(others, mine)],
+      'S2 from_contact',
+    ],
+    ['several, written to somebody else’s', [shared, to(others)], 'S8 not_assigned'],
+    ['several, written to the user’s', [shared, to(mine)], 'S6 to_contact'],
+    ['several, written to both', [shared, to(others, mine)], 'S6 to_contact'],
+    [
+      'several, written to one, but that is turned off',
+      [shared, to(others), { syncSentToContacts: false }],
+      'S5 no_match',
+    ],
+    ['always, one sub-account, somebody else’s', [always, from(others)], 'S8 not_assigned'],
+    ['always, nobody’s', [always, from(contact())], 'S2 from_contact'],
+    ['never, several, somebody else’s', [never, shared, from(others)], 'S2 from_contact'],
+    ['in a live thread it does not matter', [shared, from(others), thread()], 'S3 thread_member'],
+    ['an automatic mail is that first', [shared, from(others), { kind: 'list' }], 'S11 automatic'],
+  ],
+  'S9: a claimed contact': [
+    ['claimed elsewhere', [shared, from(contact({ claimed: 'elsewhere' }))], 'S9 claimed_elsewhere'],
+    [
+      'claimed elsewhere, though it is the user’s, and whatever the filter is',
+      [shared, never, from({ ...mine, claimed: 'elsewhere' })],
+      'S9 claimed_elsewhere',
+    ],
+    ['claimed here, whoever has it', [shared, from({ ...others, claimed: 'here' })], 'S2 from_contact'],
+    [
+      'written to one claimed elsewhere',
+      [shared, to(contact({ claimed: 'elsewhere' }))],
+      'S9 claimed_elsewhere',
+    ],
+    [
+      'written to one claimed elsewhere and to one of ours',
+      [shared, to(contact({ claimed: 'elsewhere' }), mine)],
+      'S6 to_contact',
+    ],
+    [
+      'in a thread that lives here all the same',
+      [shared, from(contact({ claimed: 'elsewhere' })), thread({ crmSent: true })],
+      'S3 thread_member',
+    ],
+    [
+      'in a thread that was unlinked for it',
+      [
+        shared,
+        from(contact({ claimed: 'elsewhere' })),
+        thread({ link: 'unlinked', unlinkedReason: 'claimed_elsewhere' }),
+      ],
+      'S3 thread_unlinked',
+    ],
+  ],
+  'S10: outlook_two_way_sync is off': [
+    ['a contact writes', [off, from(contact())], 'S10 feature_off'],
+    ['the user writes to a contact', [off, to(contact())], 'S10 feature_off'],
+    ['a contact in a thread that the CRM never sent in', [off, from(contact()), thread()], 'S10 feature_off'],
+    ['a thread that the CRM sent in', [off, thread({ crmSent: true })], 'S3 thread_member'],
+    [
+      'a thread that was unlinked',
+      [off, from(contact()), thread({ link: 'unlinked' })],
+      'S3 thread_unlinked',
+    ],
+    ['a stranger stays private for the usual reason', [off], 'S5 no_match'],
+    ['so does a newsletter of a contact', [off, from(contact()), { kind: 'list' }], 'S11 automatic'],
+    [
+      'a user on the other side',
+      [off, { author: { own: false, user: true, contacts: [contact()] } }],
+      'S7 counterpart_is_user',
+    ],
+  ],
+};
+
+for (const [name, cases] of Object.entries(tables)) {
+  describe(name, () => {
+    for (const [what, facts, expected] of cases) {
+      test(`${what}: ${expected}`, () => {
+        const verdict = decide(facts.reduce<Facts>((all, part) => ({ ...all, ...part }), plain));
+        assert.equal(`${verdict.rule} ${verdict.reason}`, expected);
+      });
+    }
+  });
+}
