@@ -82,6 +82,12 @@ const settings = {
     default: '20',
     explain: 'Most connections to PostgreSQL that this process opens.',
   }),
+  KEEP_FACTS_DAYS: setting({
+    schema: z.coerce.number().int().min(1).max(36_500),
+    default: '90',
+    explain:
+      'How many days the facts behind each decision are kept, for replay. The decision with its rule and reason stays.',
+  }),
   DATA_DIR: setting({
     schema: z.string().min(1),
     default: 'data',

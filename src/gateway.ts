@@ -194,7 +194,13 @@ function startWorkers(
     wakeMailbox: (id) => supervisor.wake(id),
     wakeRevoker: () => revoker.wake(),
   });
-  const housekeeping = createHousekeeping({ database, blobs, clock, log });
+  const housekeeping = createHousekeeping({
+    database,
+    blobs,
+    clock,
+    log,
+    factsKeptDays: config.KEEP_FACTS_DAYS,
+  });
   for (const worker of [publisher, deliverer, sender, supervisor, revoker, housekeeping]) {
     worker.start();
     defer(() => worker.stop());

@@ -6,6 +6,7 @@ import { findUnreferencedBlobs } from './store/blob-references.ts';
 import type { SweptBlobStore } from './store/blobs.ts';
 import { vacuum } from './store/database.ts';
 import type { Database } from './store/database.ts';
+import { forgetFacts } from './store/decisions.ts';
 import { forgetAnswers } from './store/idempotency.ts';
 
 /** How often it comes round. */
@@ -20,26 +21,33 @@ const blobsUntouchedMs = 3_600_000;
 /** D3: how long a repeat of a call gets the first answer. */
 const answersKeptHours = 7 * 24;
 
+const dayMs = 24 * 3_600_000;
+
 /** Removes what has served its time. Any node may do it; doing it twice harms nothing. */
 export function createHousekeeping(deps: {
   database: Database;
   blobs: SweptBlobStore;
   clock: Clock;
   log: Log;
+  /** T4: how long the facts of decisions are kept. */
+  factsKeptDays: number;
 }): {
   start(): void;
   stop(): Promise<void>;
   /** To be called after a commit that erased messages: their blobs go soon, not in an hour. */
   wake(): void;
 } {
-  const { database, blobs, clock, log } = deps;
+  const { database, blobs, clock, log, factsKeptDays } = deps;
   const stopping = new AbortController();
   const waker = createWaker(clock);
   let running: Promise<void> = Promise.resolve();
+  let forgottenTo = '';
   const run = async () => {
     while (!stopping.signal.aborted) {
       try {
         await forgetAnswers(database.db, answersKeptHours);
+        const before = clock.now() - factsKeptDays * dayMs;
+        forgottenTo = await forgetFacts(database.db, { before, after: forgottenTo }, stopping.signal);
         const removed = await blobs.sweep({
           before: new Date(clock.now() - blobsUntouchedMs),
           findUnreferenced: (names) => findUnreferencedBlobs(database.db, names),

@@ -6,6 +6,7 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 import { createHousekeeping } from '../src/housekeeping.ts';
 import { createDiskBlobs } from '../src/store/blobs.ts';
 import type { SweptBlobStore } from '../src/store/blobs.ts';
+import { idFrom } from '../src/lib/id.ts';
 import { rows, run } from '../src/store/database.ts';
 import { testDatabase } from './support/database.ts';
 import type { TestDatabase } from './support/database.ts';
@@ -37,6 +38,7 @@ describe('housekeeping', () => {
       blobs,
       clock,
       log: silent,
+      factsKeptDays: 90,
     });
     housekeeping.start();
     return { housekeeping, clock, round: () => waitFor('the end of a round', () => clock.sleeping() === 1) };
@@ -64,6 +66,27 @@ describe('housekeeping', () => {
     );
     assert.equal(row?.vacuumed, true);
     assert.deepEqual(await rows(db, 'select key from idempotency_keys'), [{ key: 'new' }]);
+    await housekeeping.stop();
+  });
+
+  test('T4: the facts of a decision go after their time, its reason stays', async () => {
+    const { db } = database;
+    await run(db, `insert into sub_accounts (id, name) values ('acme', 'Acme')`);
+    const days = (count: number) => idFrom('dec', Date.now() - count * 86_400_000);
+    for (const id of [days(200), days(91), days(89)]) {
+      await run(
+        db,
+        `insert into decisions (id, sub_account_id, outcome, reason, reasons, facts)
+         values (:id, 'acme', 'skipped', 'no_match', '[{"rule":"S5"}]', '{"role":"inbox"}')`,
+        { id },
+      );
+    }
+    const { housekeeping, round } = start();
+    await round();
+    assert.deepEqual(
+      await rows(db, `select facts is not null as facts, reason, reasons from decisions order by id`),
+      [false, false, true].map((facts) => ({ facts, reason: 'no_match', reasons: [{ rule: 'S5' }] })),
+    );
     await housekeeping.stop();
   });
 

@@ -51,8 +51,13 @@ export function newId<P extends IdPrefix>(prefix: P): Id<P> {
     lastMs += 1;
     counter = 0;
   }
-  const time = lastMs.toString(16).padStart(12, '0');
   const count = counter.toString(16).padStart(3, '0');
   // The end of a random UUID: its variant and 62 random bits, from a pool that Node keeps filled.
-  return `${prefix}_${time.slice(0, 8)}-${time.slice(8)}-7${count}${randomUUID().slice(18)}`;
+  return `${idFrom(prefix, lastMs)}-7${count}${randomUUID().slice(18)}`;
+}
+
+/** What every id made at `ms` (since the epoch) begins with: it sorts behind all older ids, before all later ones. */
+export function idFrom<P extends IdPrefix>(prefix: P, ms: number): Id<P> {
+  const time = ms.toString(16).padStart(12, '0');
+  return `${prefix}_${time.slice(0, 8)}-${time.slice(8)}`;
 }

@@ -1,3 +1,4 @@
+import { idFrom } from '../lib/id.ts';
 import type {
   ConnectionId,
   DecisionId,
@@ -68,6 +69,63 @@ export async function listDecisions(
     { ...filter, ...page },
   );
   return found.map((row) => row.decision);
+}
+
+/** A decision with what the rules looked at, for replay (T4). */
+export type DecisionWithFacts = Pick<
+  PublicDecision,
+  'id' | 'sub_account_id' | 'outcome' | 'reason' | 'message_id' | 'decided_at'
+> & {
+  /** Null: of what the CRM sent, or no longer kept. As the version of then wrote them. */
+  facts: object | null;
+};
+
+/** Decisions of all sub-accounts after the id `after`, the oldest first: of a message, or of all. */
+export async function listDecisionsWithFacts(
+  db: Db,
+  messageId: MessageId | null,
+  page: { after: string; limit: number },
+): Promise<DecisionWithFacts[]> {
+  return rows<DecisionWithFacts>(
+    db,
+    `select d.id, d.sub_account_id, d.outcome, d.reason, d.message_id, d.facts,
+            ${timestamp('d.decided_at')} as decided_at
+       from decisions d where ${messageId === null ? '' : 'd.message_id = :messageId and'} d.id > :after
+      order by d.id limit :limit`,
+    { messageId, ...page },
+  );
+}
+
+/** How many decisions are looked at in one transaction. */
+const forgottenAtOnce = 5_000;
+
+/**
+ * T4: removes the facts of decisions from before a time, in portions, the oldest first, until there are no more
+ * or `stop` says so. The decisions themselves stay, with rule and reason. `after` is the last one that an earlier call
+ * came to; answers the last one of this call.
+ */
+export async function forgetFacts(
+  db: Db,
+  of: { before: number; after: string },
+  stop: AbortSignal,
+): Promise<string> {
+  let { after } = of;
+  while (!stop.aborted) {
+    const [seen] = await rows<{ last: string | null }>(
+      db,
+      `with old as materialized (
+         select id from decisions where id > :after and id < :before order by id limit :forgottenAtOnce
+       ), forgotten as (
+         update decisions set facts = null
+          where id = any(array(select id from old)) and facts is not null
+       )
+       select max(id) as last from old`,
+      { after, before: idFrom('dec', of.before), forgottenAtOnce },
+    );
+    if (seen?.last == null) break;
+    after = seen.last;
+  }
+  return after;
 }
 
 /** All that is stored about how a message came to be where it is. */

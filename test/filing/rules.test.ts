@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { decide } from '../../src/filing/decide.ts';
+import { replay } from '../../src/filing/replay.ts';
+import type { Replayed } from '../../src/filing/replay.ts';
+import type { DecisionWithFacts } from '../../src/store/decisions.ts';
 import type { ContactFact, Facts, ThreadFact } from '../../src/filing/facts.ts';
 
 /** A letter of a stranger, received in the inbox of a mailbox that one sub-account has connected. */
@@ -142,6 +145,43 @@ const tables: Record<string, [what: string, facts: Partial<Facts>[], expected: s
     ],
   ],
 };
+
+describe('T4: replay of a decision by today’s rules', () => {
+  const facts = { ...plain, ...from(contact()) };
+  const decision = {
+    id: 'dec_1',
+    sub_account_id: 'north',
+    outcome: 'stored',
+    reason: 'from_contact',
+    message_id: 'msg_1',
+    decided_at: '2026-11-20T09:00:00Z',
+    facts,
+  } as const;
+  const { shared: _, ...older } = facts;
+  const cases: [what: string, decision: DecisionWithFacts, expected: Replayed][] = [
+    ['the same rules', decision, { what: 'same' }],
+    [
+      'a rule that answers otherwise today',
+      { ...decision, facts: { ...facts, neverLog: true } },
+      {
+        what: 'different',
+        was: 'stored from_contact',
+        now: 'skipped never_log',
+        because: 'somebody on it is on a never-log list',
+      },
+    ],
+    [
+      'a mail that could not be read',
+      { ...decision, outcome: 'failed' },
+      { what: 'left_out', why: 'failed' },
+    ],
+    ['facts that are gone', { ...decision, facts: null }, { what: 'left_out', why: 'no_facts' }],
+    ['facts of an older version', { ...decision, facts: older }, { what: 'left_out', why: 'other_facts' }],
+  ];
+  for (const [what, given, expected] of cases) {
+    test(what, () => assert.deepEqual(replay(given), expected));
+  }
+});
 
 for (const [name, cases] of Object.entries(tables)) {
   describe(name, () => {
