@@ -49,7 +49,7 @@ export function createNetGuard(options: {
 }): NetGuard {
   const { clock = systemClock } = options;
   const permits = permission(options.allow);
-  const find = inTime(once(fewAtOnce(options.lookup ?? lookupAll, clock)), clock);
+  const find = inTime(once(fairly(options.lookup ?? lookupAll, clock)), clock);
 
   const resolveAll = async (given: string): Promise<ResolvedAddress[]> => {
     const host = hostOf(given);
@@ -171,10 +171,18 @@ function privateAddress(host: string): Failure {
   return new Failure('permanent', 'private_address', `${host} is in a private network that is not allowed`);
 }
 
-/** How long a look-up is waited for, ms: a name server that is well answers within one. */
+/** How long a look-up is waited for, ms. */
 const lookupMsMax = 5_000;
+/** A name server that is well answers within this time. */
+const quickLookupMs = 1_000;
 /** The system's resolver has four threads, which it shares with the file system and with compression. */
-const lookupsAtOnceMax = 2;
+const lookupsAtOnceMax = 3;
+/** Of these, what is left to names that have not yet shown that they are quick. */
+const unprovenAtOnceMax = 2;
+/** How long a name is not looked up after it was too slow. */
+const slowRestMs = 60_000;
+/** Names of which is known how they did; of more, the one longest unused is forgotten. */
+const rememberedMax = 10_000;
 
 /** A look-up that takes too long fails; its thread stays occupied until the system gives up. */
 function inTime(lookup: Resolver, clock: Clock): Resolver {
@@ -191,21 +199,52 @@ function inTime(lookup: Resolver, clock: Clock): Resolver {
   };
 }
 
-/** Name servers belong to strangers: slow ones must not take every thread. What waited too long is not looked up. */
-function fewAtOnce(lookup: Resolver, clock: Clock): Resolver {
-  const waiting: (() => void)[] = [];
-  let running = 0;
+/**
+ * Name servers belong to strangers: slow ones must neither take every thread nor keep other names out.
+ * So one place is kept for names that were quick the last time, and a name that was too slow rests: it
+ * fails at once. What waited too long is not looked up.
+ */
+function fairly(lookup: Resolver, clock: Clock): Resolver {
+  /** How the last look-up of a name went; the names used last come last. */
+  const remembered = new Map<string, { tookMs: number; endedAt: number }>();
+  const waiting: { unproven: boolean; start: () => void }[] = [];
+  const running = { all: 0, unproven: 0 };
+
+  const startWaiting = (): void => {
+    while (running.all < lookupsAtOnceMax) {
+      const next = waiting.findIndex(({ unproven }) => !unproven || running.unproven < unprovenAtOnceMax);
+      if (next === -1) return;
+      const [started] = waiting.splice(next, 1);
+      running.all += 1;
+      if (started?.unproven === true) running.unproven += 1;
+      started?.start();
+    }
+  };
+  const remember = (host: string, tookMs: number): void => {
+    remembered.delete(host);
+    remembered.set(host, { tookMs, endedAt: clock.monotonic() });
+    const [oldest] = remembered.keys();
+    if (oldest !== undefined && remembered.size > rememberedMax) remembered.delete(oldest);
+  };
+
   return async (host) => {
+    const last = remembered.get(host);
     const askedAt = clock.monotonic();
-    if (running < lookupsAtOnceMax) running += 1;
-    else await new Promise<void>((resolve) => waiting.push(resolve));
+    if (last !== undefined && last.tookMs >= lookupMsMax && askedAt < last.endedAt + slowRestMs)
+      throw new Error(`no answer within ${lookupMsMax} ms a moment ago`);
+    const unproven = last === undefined || last.tookMs > quickLookupMs;
+    await new Promise<void>((start) => {
+      waiting.push({ unproven, start });
+      startWaiting();
+    });
+    const startedAt = clock.monotonic();
     try {
-      if (clock.monotonic() - askedAt >= lookupMsMax) throw new Error('other look-ups took too long');
-      return await lookup(host);
+      if (startedAt - askedAt >= lookupMsMax) throw new Error('other look-ups took too long');
+      return await lookup(host).finally(() => remember(host, clock.monotonic() - startedAt));
     } finally {
-      const next = waiting.shift();
-      if (next === undefined) running -= 1;
-      else next();
+      running.all -= 1;
+      if (unproven) running.unproven -= 1;
+      startWaiting();
     }
   };
 }

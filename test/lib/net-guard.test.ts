@@ -177,6 +177,71 @@ describe('name servers that are slow', () => {
     assert.equal(clock.sleeping(), 0);
   });
 
+  test('keep out no name that was quick before', async () => {
+    const clock = createManualClock();
+    const { asked, answers, lookup } = slowly();
+    const guard = createNetGuard({ allow: [], lookup, clock });
+    await guard.resolve('quick.example');
+    const refused = [1, 2, 3, 4].map((n) =>
+      assert.rejects(guard.resolve(`slow${n}.example`), withCode('unknown_host')),
+    );
+    await clock.advance(0);
+    const quick = guard.resolve('quick.example');
+    await clock.advance(0);
+    assert.deepEqual(asked, ['quick.example', 'slow1.example', 'slow2.example', 'quick.example']);
+    assert.equal((await quick).address, '93.184.216.34');
+    await clock.advance(5_000);
+    await Promise.all(refused);
+    for (const answer of answers.values()) answer();
+    await clock.advance(0);
+  });
+
+  test('are left alone for a minute: the name fails at once, and takes no place from others', async () => {
+    const clock = createManualClock();
+    const { asked, answers, lookup } = slowly();
+    const guard = createNetGuard({ allow: [], lookup, clock });
+    const failing = () => assert.rejects(guard.resolve('slow.example'), withCode('unknown_host'));
+    const first = failing();
+    await clock.advance(20_000);
+    await first;
+    answers.get('slow.example')?.();
+    await clock.advance(0);
+    const soon = failing();
+    await clock.advance(59_999);
+    const later = failing();
+    await clock.advance(0);
+    assert.deepEqual(asked.splice(0), ['slow.example'], 'looked up once');
+    await Promise.all([soon, later]);
+    await clock.advance(1);
+    const again = guard.resolve('slow.example');
+    await clock.advance(0);
+    answers.get('slow.example')?.();
+    assert.equal((await again).address, '93.184.216.34');
+    assert.deepEqual(asked, ['slow.example'], 'a minute later it is asked again');
+  });
+
+  test('that answer, but not within a second, have no claim to the place of the quick', async () => {
+    const clock = createManualClock();
+    const { asked, answers, lookup } = slowly();
+    const guard = createNetGuard({ allow: [], lookup, clock });
+    const late = [1, 2, 3].map((n) => `slow${n}.example`);
+    for (const host of late) {
+      const found = guard.resolve(host);
+      await clock.advance(1_001);
+      answers.get(host)?.();
+      await found;
+    }
+    asked.splice(0);
+    const found = late.map((host) => guard.resolve(host));
+    await clock.advance(0);
+    assert.deepEqual(asked, late.slice(0, 2), 'the third place stays free');
+    for (const host of late) {
+      answers.get(host)?.();
+      await clock.advance(0);
+    }
+    await Promise.all(found);
+  });
+
   test('are waited for 5 s, and what has waited for them is not asked any more', async () => {
     const clock = createManualClock();
     const { asked, answers, lookup } = slowly();
