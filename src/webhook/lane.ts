@@ -91,7 +91,7 @@ type LaneState = {
   /** Tries that have ended and are not settled yet. */
   ended: EndedTry[];
   endpoint: EndpointState;
-  /** When the endpoint was last found failing, ms of our clock; its pause counts from here. */
+  /** When the endpoint was last found failing, by the clock that only goes forward; its pause counts from here. */
   pausedAtMs: number;
   /** False after a claim that found less than it asked for. */
   mayBeDue: boolean;
@@ -133,7 +133,7 @@ async function restAfterError(deps: LaneDeps, lane: LaneState): Promise<void> {
 function inFlightNow(deps: LaneDeps, lane: LaneState): number {
   const { endpoint } = lane;
   if (lane.stopping || !endpoint.enabled) return 0;
-  if (deps.clock.now() < lane.pausedAtMs + endpoint.pausedMs) return 0;
+  if (deps.clock.monotonic() < lane.pausedAtMs + endpoint.pausedMs) return 0;
   return endpoint.failures > 0 ? 1 : inFlightMax;
 }
 
@@ -150,7 +150,7 @@ function wanted(deps: LaneDeps, lane: LaneState): number {
 async function claim(deps: LaneDeps, lane: LaneState, limit: number): Promise<void> {
   // Set before, so that whoever wakes the lane during the claim is not forgotten.
   lane.mayBeDue = false;
-  const atMs = deps.clock.now();
+  const atMs = deps.clock.monotonic();
   const claimed = await claimDeliveries(deps.db, {
     webhookId: lane.webhook.id,
     owner: deps.owner,
@@ -165,7 +165,7 @@ async function claim(deps: LaneDeps, lane: LaneState, limit: number): Promise<vo
 /** Starts what may be under way, and gives back what should not wait here. */
 function startClaimed(deps: LaneDeps, lane: LaneState): void {
   const most = inFlightNow(deps, lane);
-  const tooOld = deps.clock.now() - aheadWaitMsMax;
+  const tooOld = deps.clock.monotonic() - aheadWaitMsMax;
   while (lane.claimed.length > 0) {
     const next = lane.claimed[0];
     const giveBack =
@@ -178,23 +178,23 @@ function startClaimed(deps: LaneDeps, lane: LaneState): void {
 }
 
 async function attempt(deps: LaneDeps, lane: LaneState, delivery: ClaimedDelivery): Promise<void> {
-  const startedAtMs = deps.clock.now();
+  const startedAtMs = deps.clock.monotonic();
   lane.inFlight += 1;
-  const answer = await post(deps, delivery, startedAtMs);
+  const answer = await post(deps, delivery);
   lane.inFlight -= 1;
   lane.ended.push({ delivery, answer, attempts: delivery.attempts, startedAtMs });
-  const tookMs = Math.max(1, deps.clock.now() - startedAtMs);
+  const tookMs = Math.max(1, deps.clock.monotonic() - startedAtMs);
   lane.paceMs = lane.paceMs === Infinity ? tookMs : (lane.paceMs * 7 + tookMs) / 8;
   startClaimed(deps, lane);
   lane.waker.wake();
 }
 
-function post(deps: LaneDeps, delivery: ClaimedDelivery, nowMs: number): Promise<Answer> {
+function post(deps: LaneDeps, delivery: ClaimedDelivery): Promise<Answer> {
   const { event, webhook } = delivery;
   const body = JSON.stringify(publicEvent(event));
   let secrets: string[];
   try {
-    secrets = openSecrets(deps.secretBox, webhook, nowMs);
+    secrets = openSecrets(deps.secretBox, webhook, deps.clock.now());
   } catch (error) {
     // The key with which it was sealed is not configured any more.
     return Promise.resolve({ status: null, error: messageOf(error), stopped: false });
@@ -227,7 +227,7 @@ async function settle(deps: LaneDeps, lane: LaneState): Promise<void> {
   lane.mayBeDue = true;
   const before = lane.endpoint;
   lane.endpoint = after ?? { ...before, enabled: false };
-  if (lane.endpoint.pausedMs > 0) lane.pausedAtMs = deps.clock.now();
+  if (lane.endpoint.pausedMs > 0) lane.pausedAtMs = deps.clock.monotonic();
   report(deps.log, lane, before, settled);
 }
 

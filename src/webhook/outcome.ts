@@ -11,6 +11,7 @@ export type Try = {
   answer: Answer;
   /** Tries of this delivery so far, this one included. */
   attempts: number;
+  /** By the clock that only goes forward. */
   startedAtMs: number;
 };
 

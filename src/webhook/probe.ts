@@ -25,19 +25,21 @@ export async function probeWebhook(
   deps: { dispatcher: Dispatcher; clock: Clock; secretBox: SecretBox },
   webhook: { id: WebhookId; url: string; subAccountId: string | null; secretSealed: string },
 ): Promise<ProbeResult> {
-  const startedAtMs = deps.clock.now();
+  const nowMs = deps.clock.now();
+  const startedAtMs = deps.clock.monotonic();
   const id = newId('evt');
   const body = JSON.stringify({
     id,
     type: 'webhook.test',
-    created_at: new Date(startedAtMs).toISOString(),
+    created_at: new Date(nowMs).toISOString(),
     sub_account_id: webhook.subAccountId,
     sequence: null,
     data: { webhook_id: webhook.id },
   });
-  const secrets = openSecrets(deps.secretBox, webhook, startedAtMs);
+  const secrets = openSecrets(deps.secretBox, webhook, nowMs);
   const never = new AbortController().signal;
   const answer = await postEvent(deps, { url: webhook.url, id, body, secrets }, never);
   const { state, status, error } = outcomeOf({ answer, attempts: 1, startedAtMs });
-  return { delivered: state === 'delivered', status, error, tookMs: deps.clock.now() - startedAtMs };
+  const tookMs = Math.round(deps.clock.monotonic() - startedAtMs);
+  return { delivered: state === 'delivered', status, error, tookMs };
 }

@@ -221,6 +221,33 @@ for (const kind of databaseKinds) {
       assertOrdered(crm.arrivals.slice(first + 2));
     });
 
+    test('eight that fail together are one failure, though the clock is set back meanwhile', async () => {
+      await node.stop();
+      let shiftMs = 0;
+      node = startNode(db, { ...systemClock, now: () => Date.now() + shiftMs });
+      const answers: (() => void)[] = [];
+      const crm = await endpoint((_arrival, response) => {
+        answers.push(() => response.writeHead(503).end());
+        return undefined;
+      });
+      const { id } = await addWebhook(db, { url: crm.url });
+      await tell(...Array.from({ length: 8 }, (_, n) => event(n, `c${n}`)));
+      await waitFor('all to be under way', () => answers.length === 8);
+      for (const [n, answer] of answers.entries()) {
+        answer();
+        await waitFor(`failure ${n + 1} to be written down`, async () => {
+          const [row] = await rows<{ n: number }>(
+            db,
+            'select count(*)::int as n from deliveries where lease_owner is null and last_status = 503',
+          );
+          return row?.n === n + 1;
+        });
+        shiftMs -= 3_600_000;
+      }
+      const found = await rows(db, 'select failures from webhooks where id = :id', { id });
+      assert.deepEqual(found, [{ failures: 1 }]);
+    });
+
     test('410 ends it', async () => {
       const crm = await endpoint(() => 410);
       const { id } = await addWebhook(db, { url: crm.url });

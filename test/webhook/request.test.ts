@@ -4,12 +4,15 @@ import type { AddressInfo, Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import type { Agent } from 'undici';
 import { systemClock } from '../../src/lib/clock.ts';
+import { newId } from '../../src/lib/id.ts';
 import { createNetGuard } from '../../src/lib/net-guard.ts';
 import type { Answer } from '../../src/webhook/outcome.ts';
+import { probeWebhook } from '../../src/webhook/probe.ts';
 import { createWebhookAgent, postEvent } from '../../src/webhook/request.ts';
+import { newSecret } from '../../src/webhook/sign.ts';
 import { createManualClock } from '../support/manual-clock.ts';
 import { waitFor } from '../support/wait.ts';
-import { loopbackGuard } from './support.ts';
+import { loopbackGuard, secretBox } from './support.ts';
 
 /** A server of raw answers: `respond` gets each request as text, and its number on its connection. */
 async function startRaw(respond: (socket: Socket, text: string, nth: number) => void) {
@@ -156,6 +159,22 @@ describe('one try', () => {
     await clock.advance(15_000);
     assert.deepEqual(await answer, { status: null, error: 'no answer within 15 s', stopped: false });
     assert.equal(clock.sleeping(), 0, 'no timer is left');
+    await server.stop();
+  });
+
+  test('a test event takes as long as it takes, though the clock is set back meanwhile', async () => {
+    let shiftMs = 0;
+    const clock = { ...systemClock, now: () => Date.now() + shiftMs };
+    const server = await startRaw((socket) => {
+      shiftMs = -3_600_000;
+      socket.write(ok);
+    });
+    const id = newId('whk');
+    const { sealed: secretSealed } = newSecret(secretBox, id);
+    const webhook = { id, url: server.url, subAccountId: null, secretSealed };
+    const { delivered, tookMs } = await probeWebhook({ dispatcher: agent, clock, secretBox }, webhook);
+    assert.ok(delivered);
+    assert.ok(Number.isInteger(tookMs) && tookMs >= 0, `${tookMs} ms`);
     await server.stop();
   });
 
