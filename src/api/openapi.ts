@@ -18,6 +18,7 @@ export function addOpenApi(api: Api): void {
   });
   api.get('/', (c) => c.html(frontPage, 200, { 'Content-Security-Policy': contentSecurityPolicy }));
   api.get('/docs', (c) => c.html(page, 200, { 'Content-Security-Policy': contentSecurityPolicy }));
+  api.get('/docs/', (c) => c.redirect('/docs', 301));
   api.get('/docs/init.js', (c) => c.body(script, 200, headersOf('text/javascript; charset=utf-8')));
   api.get('/docs/:file', async (c) => {
     const file = files.get(c.req.param('file'));

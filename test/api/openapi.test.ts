@@ -121,13 +121,12 @@ describe('the OpenAPI document', () => {
     assert.match(await (await t.api.request('/docs/init.js')).text(), /validatorUrl: null/);
   });
 
-  for (const name of [
-    'package.json',
-    '..%2fpackage.json',
-    '%2e%2e%2fpackage.json',
-    'swagger-ui.js.map',
-    '',
-  ]) {
+  test('/docs/ leads to /docs', async () => {
+    const answer = await t.api.request('/docs/');
+    assert.deepEqual([answer.status, answer.headers.get('location')], [301, '/docs']);
+  });
+
+  for (const name of ['package.json', '..%2fpackage.json', '%2e%2e%2fpackage.json', 'swagger-ui.js.map']) {
     test(`/docs has no file ${JSON.stringify(name)}`, async () => {
       assert.equal((await t.api.request(`/docs/${name}`)).status, 404);
     });
