@@ -125,17 +125,15 @@ export function createConnecting(deps: ConnectDeps): Connecting {
 
   return {
     async connectWithGrant(request) {
-      const { provider, grant } = request;
-      const result = await takeGrant(deps, connect, request);
-      // Nobody is going to use it: a consent that came to nothing must not live on at the provider.
-      if (result.outcome !== 'connected') {
-        const id = newId('rvk');
-        const sealedFor = `revocations.token ${id}`;
-        const tokenSealed = deps.secretBox.seal(grant.refreshToken, sealedFor);
-        await addRevocation(db, { id, provider, identityKey: grant.identityKey, tokenSealed, sealedFor });
-        deps.wakeRevoker();
+      let result: ConnectResult | undefined;
+      try {
+        result = await takeGrant(deps, connect, request);
+        return result;
+      } finally {
+        // Nobody is going to use it: a consent that came to nothing, or could not be stored, must not live
+        // on at the provider. Where a commit succeeded without a word, the revoker finds the grant in use.
+        if (result?.outcome !== 'connected') await leaveToRevoke(deps, request);
       }
-      return result;
     },
     async connectWithPassword(request) {
       await proveLogin(deps, request.login);
@@ -155,6 +153,18 @@ export function createConnecting(deps: ConnectDeps): Connecting {
       return result;
     },
   };
+}
+
+async function leaveToRevoke(
+  deps: ConnectDeps,
+  { provider, grant }: { provider: ProviderName; grant: Grant },
+): Promise<void> {
+  const id = newId('rvk');
+  const sealedFor = `revocations.token ${id}`;
+  const tokenSealed = deps.secretBox.seal(grant.refreshToken, sealedFor);
+  const { identityKey } = grant;
+  await addRevocation(deps.db, { id, provider, identityKey, tokenSealed, sealedFor });
+  deps.wakeRevoker();
 }
 
 /** A grant that lacks a scope makes the connection wait (C1); any other connects, or is refused. */

@@ -324,6 +324,19 @@ for (const kind of databaseKinds) {
       });
     }
 
+    test('C1 a grant that could not be stored is ended, and not when the account is in use here', async () => {
+      // A text of PostgreSQL holds no zero character.
+      const begin = () => assert.rejects(connect(ann, 'eve@home.example', { login: 'eve\0' }));
+      await begin();
+      await waitFor('the grant to be ended', () => gmail.revoked.length === 1);
+      assert.deepEqual(gmail.revoked, ['rt-secret-of-eve@home.example']);
+      await over();
+      await connect(ben2, 'eve@home.example');
+      await begin();
+      await over();
+      assert.equal(gmail.revoked.length, 1, 'it would end what ben uses');
+    });
+
     test('C1 nobody but a member is connected', async () => {
       const request = { ...ann, userId: 'ben' };
       assert.deepEqual(await connect(request, 'ben@company.example'), { outcome: 'not_a_member' });
