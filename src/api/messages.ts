@@ -4,17 +4,19 @@ import type { MessageId } from '../lib/id.ts';
 import { acceptMessage } from '../outbound/accept.ts';
 import type { Refusal } from '../outbound/accept.ts';
 import { findAttachmentContent, findRawContent, readMessages } from '../store/public-message.ts';
+import { findMember } from '../store/users.ts';
 import { sendContent } from './content.ts';
 import { ApiError, invalidField, notFound } from './errors.ts';
-import { gatewayId, plainText, subAccountParam } from './fields.ts';
+import { crmId, gatewayId, plainText, subAccountParam } from './fields.ts';
 import { readMessageBody } from './message-body.ts';
 import { messageInputSchema, sendRequestOf } from './message-input.ts';
 import { messageSchema, sendAnswerSchema } from './message-shapes.ts';
-import { addRoute, defineRoute, jsonResponse } from './route.ts';
-import type { Api, ApiDeps } from './route.ts';
+import { addRoute, defineRoute, fieldCheck, jsonResponse } from './route.ts';
+import type { Api, ApiDeps, FieldCheck } from './route.ts';
 
 /** `/v1/sub-accounts/{sid}/messages`: reading messages, their attachments and bytes, and sending. */
 export function addMessages(api: Api, deps: ApiDeps): void {
+  const checks = [userCheck(deps), parentCheck(deps)];
   addRoute(
     api,
     postRoute,
@@ -24,11 +26,19 @@ export function addMessages(api: Api, deps: ApiDeps): void {
       const { message, files } = await readMessageBody(c);
       // 25 MB take a tenth of a second to read as JSON, and as much to check: others get their turn between.
       await setImmediate();
-      const request = sendRequestOf(sid, message, files);
-      await setImmediate();
-      const result = await acceptMessage(deps, request, key);
-      if ('refused' in result) throw refusalError(result.refused);
-      return c.json(result.answer, 202);
+      try {
+        const request = sendRequestOf(sid, message, files);
+        await setImmediate();
+        const result = await acceptMessage(deps, request, key);
+        if ('refused' in result) throw refusalError(result.refused);
+        return c.json(result.answer, 202);
+      } catch (error) {
+        if (!(error instanceof ApiError) || error.code !== 'invalid_request') throw error;
+        // Only where the call fails anyway: one that is repeated has its first answer, whoever has left since.
+        const found = await Promise.all(checks.map((check) => check(message, c)));
+        const unsaid = found.flat().filter(({ path }) => !error.fields.some((field) => field.path === path));
+        throw new ApiError(error.code, error.message, { fields: [...error.fields, ...unsaid] });
+      }
     },
     [
       'malformed_multipart',
@@ -73,6 +83,26 @@ export function addMessages(api: Api, deps: ApiDeps): void {
     },
     ['range_not_satisfiable', 'content_omitted'],
   );
+}
+
+const unknownUser = { code: 'unknown_user', detail: 'The user is no member of this sub-account.' };
+const unknownMessage = {
+  code: 'unknown_message',
+  detail: 'There is no such message to answer in this sub-account.',
+};
+
+function userCheck(deps: ApiDeps): FieldCheck {
+  return fieldCheck('user_id', crmId, async (userId, c) => {
+    const subAccountId = c.req.param('sid') ?? '';
+    return (await findMember(deps.db, { subAccountId, userId })) === undefined ? unknownUser : null;
+  });
+}
+
+function parentCheck(deps: ApiDeps): FieldCheck {
+  return fieldCheck('reply_to_message_id', gatewayId, async (id, c) => {
+    const [parent] = await readMessages(deps.db, c.req.param('sid') ?? '', [id as MessageId]);
+    return parent === undefined ? unknownMessage : null;
+  });
 }
 
 /** A refusal in the API's words: a field that names nobody is that field's error. */

@@ -207,6 +207,16 @@ describe('D3: POST …/messages', () => {
     });
   });
 
+  test('a user and a message that are not there are named with whatever else is wrong', async () => {
+    const nobody = { ...write, user_id: 'nobody', reply_to_message_id: 'msg_none' };
+    const unknown = { user_id: 'unknown_user', reply_to_message_id: 'unknown_message' };
+    assert.deepEqual(fieldCodes(await post(nobody)), unknown);
+    assert.deepEqual(fieldCodes(await post({ ...nobody, kind: 'letter' })), {
+      ...unknown,
+      kind: 'invalid_value',
+    });
+  });
+
   test('a message that says nothing is refused; a subject or a file is something', async () => {
     const nothing = { kind: 'individual', user_id: 'anna', contact_id: 'carla' };
     for (const blank of [{}, { subject: '', text: ' \n', html: null }])
