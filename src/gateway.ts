@@ -132,6 +132,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     netGuard,
   });
   const doors = await openDoors(config, defer, {
+    databaseKind: database.kind,
     ...filing,
     ...connecting,
     wakeSender: () => sender.wake(),

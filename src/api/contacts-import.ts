@@ -26,7 +26,7 @@ export function addContactsImport(api: Api, deps: ApiDeps): void {
           `The content type must be ${contentTypes.join(' or ')}.`,
         );
       }
-      return c.json(await importContacts(deps.db, sid, bodyChunks(c)), 200);
+      return c.json(await importContacts(deps, sid, bodyChunks(c)), 200);
     },
     ['unsupported_media_type', 'incomplete_body'],
   );
@@ -34,8 +34,11 @@ export function addContactsImport(api: Api, deps: ApiDeps): void {
 
 /** A contact of 50 addresses at their longest is far below. */
 const lineBytesMax = 65_536;
-/** A transaction each: large enough that a round trip costs nothing, small enough that nobody waits for its locks. */
-const batchLines = 500;
+/**
+ * A transaction each: large enough that a round trip costs nothing, small enough that nobody waits for its
+ * locks. The embedded database has one session, for which everybody waits.
+ */
+const batchLinesOf = { postgres: 500, pglite: 100 };
 /** More are counted and not listed. */
 const errorsListedMax = 10_000;
 
@@ -89,11 +92,12 @@ type ImportResult = z.output<typeof resultSchema>;
 type Row = { line: number; contact: ContactInput };
 
 async function importContacts(
-  db: Db,
+  { db, databaseKind }: Pick<ApiDeps, 'db' | 'databaseKind'>,
   subAccountId: string,
   body: AsyncIterable<Uint8Array>,
 ): Promise<ImportResult> {
   const result: ImportResult = { created: 0, updated: 0, unchanged: 0, error_count: 0, errors: [] };
+  const batchLines = batchLinesOf[databaseKind];
   let batch: Row[] = [];
   for await (const lines of readLines(body, lineBytesMax)) {
     for (const line of lines) {

@@ -11,7 +11,7 @@ import type { NetGuard } from '../lib/net-guard.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { ConnectDeps, Connecting } from '../mailbox/connect.ts';
 import type { BlobStore } from '../store/blobs.ts';
-import type { Db } from '../store/database.ts';
+import type { Database, Db } from '../store/database.ts';
 import type { KeyAccess } from '../store/keys.ts';
 import type { EventSignal } from '../webhook/follow.ts';
 import { ApiError, problemSchema, problems } from './errors.ts';
@@ -21,6 +21,7 @@ import type { FieldError, ProblemCode } from './errors.ts';
 /** What the API needs from the rest of the gateway. It grows with the nouns. */
 export type ApiDeps = {
   db: Db;
+  databaseKind: Database['kind'];
   blobs: BlobStore;
   secretBox: SecretBox;
   clock: Clock;

@@ -154,7 +154,7 @@ for (const kind of databaseKinds)
       }
     });
 
-    test('when the body breaks off, what was stored stays', async () => {
+    test('when the body breaks off, what was stored stays: in batches, small ones where everybody waits', async () => {
       let sent = 0;
       const body = new ReadableStream({
         pull(controller) {
@@ -171,7 +171,7 @@ for (const kind of databaseKinds)
         [],
       );
       const [row] = await t.db('contacts').where('id', 'like', 'e-%').count<{ count: string }[]>();
-      assert.equal(Number(row?.count), 2500);
+      assert.equal(Number(row?.count), kind === 'postgres' ? 2500 : 2600);
     });
 
     // The embedded database keeps its rows in this process's memory, which would be measured with the rest.

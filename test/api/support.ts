@@ -56,6 +56,7 @@ export async function startApi(
   const disconnected: { subAccountId?: string; userId?: string }[] = [];
   const api = createApi({
     db: database.db,
+    databaseKind: kind,
     blobs,
     secretBox: createSecretBox([Buffer.alloc(32, 7)]),
     clock: systemClock,
