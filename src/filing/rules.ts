@@ -52,6 +52,7 @@ export const rules: readonly Rule[] = [
   { id: 'S15', ask: neverLog },
   { id: 'S7', ask: counterpartIsUser },
   { id: 'S10', ask: featureOff },
+  { id: 'S4', ask: threadUnlinked },
   { id: 'S3', ask: threadMember },
   { id: 'S11', ask: automatic },
   { id: 'S9', ask: claimedElsewhere },
@@ -122,16 +123,16 @@ function ownThread(facts: Facts): ThreadFact | undefined {
   return facts.threads.find((thread) => thread.link !== null && belongs(facts, thread));
 }
 
-/** S3 and S4: the nearest thread that it belongs to, where that thread has a link to this mailbox. */
+function threadUnlinked(facts: Facts): Answer | null {
+  const thread = ownThread(facts);
+  if (thread?.link !== 'unlinked') return null;
+  const because = `${thread.threadId} was unlinked: ${thread.unlinkedReason ?? 'no reason kept'}`;
+  return skip('thread_unlinked', because);
+}
+
 function threadMember(facts: Facts): Answer | null {
   const thread = ownThread(facts);
-  if (thread === undefined) return null;
-  if (thread.link === 'unlinked') {
-    return skip(
-      'thread_unlinked',
-      `${thread.threadId} was unlinked: ${thread.unlinkedReason ?? 'no reason kept'}`,
-    );
-  }
+  if (thread?.link !== 'live') return null;
   // A delivery report tells about a message, it is none (S11, D6).
   if (facts.kind === 'delivery_report' || facts.kind === 'read_receipt') {
     return skip('automatic', `a ${facts.kind} in ${thread.threadId}`);

@@ -123,7 +123,7 @@ const tables: Record<string, [what: string, facts: Partial<Facts>[], expected: s
         from(contact({ claimed: 'elsewhere' })),
         thread({ link: 'unlinked', unlinkedReason: 'claimed_elsewhere' }),
       ],
-      'S3 thread_unlinked',
+      'S4 thread_unlinked',
     ],
   ],
   'S10: outlook_two_way_sync is off': [
@@ -134,7 +134,7 @@ const tables: Record<string, [what: string, facts: Partial<Facts>[], expected: s
     [
       'a thread that was unlinked',
       [off, from(contact()), thread({ link: 'unlinked' })],
-      'S3 thread_unlinked',
+      'S4 thread_unlinked',
     ],
     ['a stranger stays private for the usual reason', [off], 'S5 no_match'],
     ['so does a newsletter of a contact', [off, from(contact()), { kind: 'list' }], 'S11 automatic'],
