@@ -3,7 +3,13 @@ import { startGateway } from './gateway.ts';
 import type { Gateway } from './gateway.ts';
 import { messageOf } from './lib/failure.ts';
 
-/** `npm start`: runs the gateway until SIGINT or SIGTERM. */
+/**
+ * `npm start`: runs the gateway until SIGINT or SIGTERM.
+ *
+ * Its --max-semi-space-size keeps what V8 takes for young objects at 32 MB. Node (24.21) would let it grow to
+ * 128 MB, and keep them, which saves no time: with 1,000 idle mailboxes the process took 390 MB in place
+ * of 280, and after a long catch-up 950 MB in place of 365. With half as much, storing takes a quarter longer.
+ */
 async function main(): Promise<void> {
   const config = readConfig(process.env);
   const gateway = await startGateway(config);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -8,9 +8,11 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { promisify } from 'node:util';
 import { readConfig } from '../src/config.ts';
 import { endAll, startGateway } from '../src/gateway.ts';
 import { freePort } from './support/processes.ts';
+import { nodeArguments } from './support/start-command.ts';
 import { waitFor } from './support/wait.ts';
 
 test('a first start that fails at a port leaves the first key to the next start, which shows it once', async () => {
@@ -81,7 +83,7 @@ test('Ctrl-C says that it stops, and that it has', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'twoway-ctrl-c-'));
   try {
     const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('TWOWAY_'));
-    const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts'], {
+    const child = spawn(process.execPath, nodeArguments('start'), {
       env: { ...Object.fromEntries(inherited), ...quietly(directory) },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -98,6 +100,18 @@ test('Ctrl-C says that it stops, and that it has', async () => {
   } finally {
     await rm(directory, { recursive: true });
   }
+});
+
+test('the young objects of a gateway take 32 MB at most, and the bench measures it so', async () => {
+  const options = nodeArguments('start').slice(0, -1);
+  assert.deepEqual(nodeArguments('bench').slice(0, -1), options);
+  const script = `
+    const held = [];
+    for (let n = 0; n < 3e6; n += 1) held[n % 4e5] = [n, n];
+    const spaces = require('node:v8').getHeapSpaceStatistics();
+    console.log(spaces.find((space) => space.space_name === 'new_space').space_size);`;
+  const { stdout } = await promisify(execFile)(process.execPath, [...options, '-e', script]);
+  assert.ok(Number(stdout) > 0 && Number(stdout) <= 32 * 1024 * 1024, stdout);
 });
 
 /** Settings of a gateway that takes free ports and keeps to itself. */

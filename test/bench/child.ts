@@ -10,14 +10,14 @@ export type Child = {
   stop(): Promise<void>;
 };
 
-/** Starts a module. It answers every question with one message, and ends when disconnected. */
+/** Starts a module, with the options of this process. It answers every question with one message, and ends when disconnected. */
 export function startChild(
   file: URL,
   given: readonly string[] = [],
   nodeOptions: readonly string[] = [],
 ): Child {
   const child = fork(file, given, {
-    execArgv: ['--import', 'tsx', ...nodeOptions],
+    execArgv: [...process.execArgv, ...nodeOptions],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   const ended = once(child, 'exit').then(() => {

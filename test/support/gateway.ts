@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { createPostgresDatabase, dropPostgresDatabase } from './database.ts';
 import { clientId, clientSecret, endpointsAt, followConsent } from './identity.ts';
 import type { UsedServers } from './shared-servers.ts';
+import { nodeArguments } from './start-command.ts';
 import { waitFor } from './wait.ts';
 
 /** What an API call came to. */
@@ -53,7 +54,7 @@ export async function startTestGateway(
   const start = async () => {
     // The port that the first start found is kept, so that webhooks and links stay valid.
     const port = running.url === '' ? '0' : new URL(running.url).port;
-    const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts'], {
+    const child = spawn(process.execPath, nodeArguments('start'), {
       env: { ...environment, TWOWAY_HTTP_PORT: port },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

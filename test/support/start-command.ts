@@ -1,0 +1,12 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+
+/** What a script of package.json gives to Node: options, and last the program. */
+export function nodeArguments(script: 'start' | 'bench'): string[] {
+  const { scripts } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    scripts: Record<typeof script, string>;
+  };
+  const [node, ...given] = scripts[script].split(' ');
+  assert.equal(node, 'node');
+  return given;
+}
