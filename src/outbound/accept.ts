@@ -9,7 +9,7 @@ import { canonicalAddress } from '../message/addresses.ts';
 import { readHeader } from '../message/header.ts';
 import type { MessageHeader } from '../message/header.ts';
 import type { BlobStore } from '../store/blobs.ts';
-import { wasOvertaken } from '../store/database.ts';
+import { refersToNothing, wasOvertaken } from '../store/database.ts';
 import type { Db } from '../store/database.ts';
 import { lockConnection } from '../store/filing-facts.ts';
 import { FiledMeanwhile } from '../store/filing-writes.ts';
@@ -73,7 +73,10 @@ export async function acceptMessage(
       return result;
     } catch (error) {
       const moved =
-        error instanceof FiledMeanwhile || error instanceof ConnectionEnded || wasOvertaken(error);
+        error instanceof FiledMeanwhile ||
+        error instanceof ConnectionEnded ||
+        wasOvertaken(error) ||
+        refersToNothing(error);
       if (!moved || round === roundsMax) throw error;
     }
   }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { newId } from '../../src/lib/id.ts';
+import { deleteContact } from '../../src/store/contacts.ts';
 import { rows, run } from '../../src/store/database.ts';
 import { createWorld } from './world.ts';
 import type { World } from './world.ts';
@@ -204,6 +205,17 @@ for (const kind of databaseKinds)
       const letter = { from: 'gone@customer.example', to: 'ann34@mail.example', subject: 'Gone' };
       assert.deepEqual(await mailbox.see('inbox', letter), ['north:no_match']);
       assert.deepEqual(await messagesOf('Gone'), []);
+    });
+
+    test('S2: a contact with a conversation, gone when the body of the next mail has come: judged again', async () => {
+      const mailbox = await world.connect('ann35@mail.example', [['north', 'ann']]);
+      await world.addContact('north', 'left', ['left@customer.example']);
+      const letter = { from: 'left@customer.example', to: 'ann35@mail.example' };
+      assert.deepEqual(await mailbox.see('inbox', letter), ['north:from_contact']);
+      world.meanwhile = async () =>
+        void (await database.db.transaction((tx) => deleteContact(tx, 'north', 'left')));
+      assert.deepEqual(await mailbox.see('inbox', { ...letter, subject: 'Left' }), ['north:no_match']);
+      assert.deepEqual(await messagesOf('Left'), []);
     });
 
     for (const [passed, reason] of [
