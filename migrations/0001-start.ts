@@ -129,6 +129,7 @@ create table mailboxes (
   access_token_expires_at timestamptz,
   scopes text[] not null default '{}',
   token_version bigint not null default 0,      -- raised by each consent and each rotation
+  claims_version bigint not null default 0,     -- raised whenever contacts are claimed for it (S9)
   refresh_lease_owner text,
   refresh_lease_until timestamptz,
   state text not null,                          -- C5, the part that is the mailbox's own

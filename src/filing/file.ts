@@ -47,7 +47,7 @@ export type Batch = {
 /** The folder's cursor is not where the caller believed: it must read it again. */
 export class CursorMoved extends Error {}
 
-/** A connection, or one of its settings, is not what it was when the facts were looked up. */
+/** A connection, one of its settings, or who claims contacts, is not what it was when the facts were looked up. */
 class ConnectionsChanged extends Error {}
 
 /** Bodies are fetched and filed in portions, so that memory stays bounded and progress is kept. */
@@ -60,7 +60,7 @@ const roundsMax = 10;
 /**
  * How long what was looked up holds, while bodies are fetched, in milliseconds. All of it is from after
  * the messages were seen; what may not be missed (the same message filed by another mailbox, a connection
- * that ended, a row that is gone) is found out by the transaction that writes.
+ * that ended, a claim, a row that is gone) is found out by the transaction that writes.
  */
 const knownMsMax = 5_000;
 
@@ -279,7 +279,8 @@ async function write(
   const keeping = portion.sightings.map(({ place }) => course.keeping.get(place.uid));
   const events = await deps.db.transaction(async (tx) => {
     const position = checked(await lockPosition(tx, batch.folderId), batch, portion);
-    // Whoever has connected meanwhile has no decision yet; whoever has disconnected shall get nothing.
+    // Whoever has connected meanwhile has no decision yet; whoever has disconnected, or has lost a contact
+    // to a claim, shall get nothing.
     if (JSON.stringify(position.connections) !== known.whose) throw new ConnectionsChanged();
     return writeEffects(tx, batch, portion, { effects, keeping });
   });

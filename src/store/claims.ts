@@ -51,6 +51,7 @@ export async function claimContacts(
     claim,
   );
   if (claimed.length === 0) return;
+  await holdOffFiling(db, claim.mailboxId);
   const contacts = await readPublicContacts(db, subAccountId, [
     ...new Set(claimed.map(({ contact }) => contact)),
   ]);
@@ -64,6 +65,19 @@ export async function claimContacts(
     })),
   );
   await unlinkElsewhere(db, { ...claim, canonicals: claimed.map(({ canonical }) => canonical) });
+}
+
+/**
+ * Whoever files mail of the mailbox either has committed, so that the threads it opened are found now, or waits, and finds
+ * then that it must look again.
+ */
+async function holdOffFiling(db: Db, mailboxId: MailboxId): Promise<void> {
+  await run(db, 'select from folders where mailbox_id = :mailboxId order by id for no key update', {
+    mailboxId,
+  });
+  await run(db, 'update mailboxes set claims_version = claims_version + 1 where id = :mailboxId', {
+    mailboxId,
+  });
 }
 
 async function unlinkElsewhere(

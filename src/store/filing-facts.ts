@@ -20,6 +20,8 @@ export type FilingConnection = {
   /** ms since the epoch. */
   startedAt: number;
   settings: unknown;
+  /** Of the mailbox: another one when contacts were claimed for it meanwhile (S9). */
+  claimsVersion: number;
   /** Own form: the mailbox's address and every address of the user. */
   ownAddresses: string[];
 };
@@ -102,6 +104,7 @@ const selectConnection = `
 select json_build_object(
     'id', c.id, 'subAccountId', c.sub_account_id, 'userId', c.user_id, 'provider', c.provider,
     'startedAt', floor(extract(epoch from c.started_at) * 1000), 'settings', s.settings,
+    'claimsVersion', m.claims_version,
     'ownAddresses', array(select m.canonical union
                           select canonical from user_addresses u where u.user_id = c.user_id
                           order by 1)) as connection, c.id

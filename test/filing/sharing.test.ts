@@ -8,6 +8,7 @@ import { rows, run } from '../../src/store/database.ts';
 import { blankRequest } from '../outbound/support.ts';
 import { databaseKinds, testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
+import { waitFor } from '../support/wait.ts';
 import { createWorld } from './world.ts';
 import type { TestMailbox, World } from './world.ts';
 
@@ -172,6 +173,71 @@ for (const kind of databaseKinds)
         );
       }
     });
+
+    for (const [what, isAnswer] of [
+      ['opens no thread', false],
+      ['joins no thread', true],
+    ] as const) {
+      test(`S9: mail of a contact who is claimed while its body comes ${what} elsewhere`, async () => {
+        const name = isAnswer ? 'mia' : 'max';
+        const letter = await addShared(name);
+        await mailbox.see('inbox', { ...letter, id: `${name}@customer.example` });
+        world.meanwhile = () => send('north', { contactId: `n-${name}` });
+        const next = isAnswer ? { ...letter, inReplyTo: `${name}@customer.example` } : letter;
+        const [sent, ...made] = await mailbox.see('inbox', next);
+        assert.equal(sent, 'north:crm_send');
+        assert.deepEqual(
+          made,
+          isAnswer
+            ? ['north:thread_member', 'south:thread_unlinked']
+            : ['north:from_contact', 'south:claimed_elsewhere'],
+        );
+        const south = (await threadsWith(letter.from)).filter(({ sub }) => sub === 'south');
+        assert.deepEqual([...new Set(south.map(({ state }) => state))], ['unlinked']);
+      });
+    }
+
+    if (kind === 'postgres')
+      test('S9: mail of a contact who is claimed while it is being written opens no live thread elsewhere', async () => {
+        const letter = await addShared('pia');
+        await mailbox.see('inbox', letter);
+        const { db, blobs } = world.filing;
+        let claiming: Promise<void> | undefined;
+        const onQuery = ({ sql }: { sql: string }) => {
+          if (sql.startsWith('\nwith thread as (')) claiming ??= send('north', { contactId: 'n-pia' });
+        };
+        // The blob is on disk when the claim is made, or waits for a lock.
+        const waits = () =>
+          rows(
+            db,
+            `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+          );
+        let isFirst = true;
+        world.filing.blobs = {
+          ...blobs,
+          put: async (contents, names) => {
+            const kept = await blobs.put(contents, names);
+            if (isFirst) {
+              isFirst = false;
+              await waitFor('the claim', () => claiming !== undefined);
+              let isMade = false;
+              void claiming?.finally(() => (isMade = true));
+              await waitFor('the claim, made or waiting', async () => isMade || (await waits()).length > 0);
+            }
+            return kept;
+          },
+        };
+        db.on('query', onQuery);
+        try {
+          await mailbox.see('inbox', letter);
+        } finally {
+          world.filing.blobs = blobs;
+          db.removeListener('query', onQuery);
+        }
+        await claiming;
+        const live = (await threadsWith(letter.from)).filter(({ state }) => state === 'live');
+        assert.deepEqual([...new Set(live.map(({ sub }) => sub))], ['north']);
+      });
 
     test('S10: while outlook_two_way_sync is off, only what the CRM began syncs', async () => {
       const outlook = await world.connect('bob@mail.example', [['north', 'bob']]);
