@@ -1,27 +1,59 @@
-import { exampleEnvironment } from './config.ts';
+import { check } from './check.ts';
+import { ConfigError, exampleEnvironment, readConfig } from './config.ts';
+import { messageOf } from './lib/failure.ts';
 
-/** One command: what it does, in a line, and what it prints. */
-type Command = { explain: string; run(words: readonly string[]): string };
+/** What a command says, and the exit code of the process. */
+type Said = { text: string; exitCode: 0 | 1 };
+
+/** One command: what it does, in a line; `words` are what was written behind its name. */
+type Command = { explain: string; run(words: readonly string[]): Said | Promise<Said> };
 
 /** Every command of `npm run twoway -- <command>`. */
 const commands: Readonly<Record<string, Command>> = {
   'example-env': {
     explain: 'Print every setting with its meaning: the text of config/example.env.',
-    run: exampleEnvironment,
+    run: () => say(exampleEnvironment()),
   },
-  help: { explain: 'Print this list.', run: help },
+  check: {
+    explain:
+      'Look for data that contradicts itself; `check blobs` also for mail that is missing on disk. Changes nothing.',
+    run: runCheck,
+  },
+  help: { explain: 'Print this list.', run: () => say(help()) },
 };
+
+function say(text: string): Said {
+  return { text, exitCode: 0 };
+}
+
+async function runCheck(words: readonly string[]): Promise<Said> {
+  const unknown = words.find((word) => word !== 'blobs');
+  if (unknown !== undefined) throw new Error(`check knows no '${unknown}', only 'blobs'`);
+  const { text, isSound } = await check(readConfig(process.env), { blobs: words.includes('blobs') });
+  return { text, exitCode: isSound ? 0 : 1 };
+}
 
 function help(): string {
   const lines = Object.entries(commands).map(([name, { explain }]) => `  ${name.padEnd(14)}${explain}`);
   return `Usage: npm run twoway -- <command>\n\n${lines.join('\n')}\n`;
 }
 
-const [name = 'help', ...words] = process.argv.slice(2);
-const command = commands[name];
-if (command === undefined) {
-  process.stderr.write(`There is no command '${name}'.\n${help()}`);
-  process.exitCode = 2;
-} else {
-  process.stdout.write(command.run(words));
+async function main(): Promise<void> {
+  const [name = 'help', ...words] = process.argv.slice(2);
+  const command = commands[name];
+  if (command === undefined) {
+    process.stderr.write(`There is no command '${name}'.\n${help()}`);
+    process.exitCode = 2;
+    return;
+  }
+  const { text, exitCode } = await command.run(words);
+  process.stdout.write(text);
+  process.exitCode = exitCode;
 }
+
+main().catch((error: unknown) => {
+  process.stderr.write(
+    `${error instanceof ConfigError ? error.message : `The command could not be run: ${messageOf(error)}`}\n`,
+  );
+  process.exitCode = 2;
+});

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -9,6 +9,7 @@ import { startHttpServer } from './api/server.ts';
 import type { Config } from './config.ts';
 import { createConsole } from './console/app.tsx';
 import type { ConsoleDeps } from './console/connect-start.tsx';
+import { blobsDirectory, openData } from './data.ts';
 import type { FilingDeps } from './filing/file.ts';
 import { createHousekeeping } from './housekeeping.ts';
 import { startIntake } from './intake/server.ts';
@@ -38,9 +39,7 @@ import type { TokenService } from './provider/tokens.ts';
 import { claimBlobs } from './store/blob-owner.ts';
 import { createDiskBlobs } from './store/blobs.ts';
 import type { SweptBlobStore } from './store/blobs.ts';
-import { openDatabase } from './store/database.ts';
 import type { Database, Db } from './store/database.ts';
-import { lockDirectory } from './store/directory-lock.ts';
 import { readPassword } from './store/mailboxes.ts';
 import type { Mailbox } from './store/mailboxes.ts';
 import { createTokenStore } from './store/tokens.ts';
@@ -102,16 +101,17 @@ type Defer = (end: End) => void;
 
 async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gateway, 'stop'>> {
   const clock = systemClock;
-  const database = await openData(config, defer);
+  const database = await openData(config);
+  defer(() => database.close());
+  defer(() => stopParsing());
   const { db } = database;
   const secretBox = createSecretBox(secretKeys(config));
   const netGuard = createNetGuard({ allow: config.ALLOW_PRIVATE });
   const telling = createTelling({ db, clock, log, secretBox, netGuard });
   const { publisher, dispatcher, eventSignal } = telling;
   defer(() => dispatcher.close());
-  const blobsDirectory = join(config.DATA_DIR, 'blobs');
-  await claimBlobs(db, blobsDirectory);
-  const blobs = createDiskBlobs(blobsDirectory);
+  await claimBlobs(db, blobsDirectory(config));
+  const blobs = createDiskBlobs(blobsDirectory(config));
   const filing: FilingDeps = {
     db,
     blobs,
@@ -236,20 +236,6 @@ async function openDoors(
   defer(() => http.stop());
   if (publicUrl === '') publicUrl = http.url;
   return { url: http.url, smtpPort: intake.port };
-}
-
-/** The database, behind a lock where it is embedded. */
-async function openData(config: Config, defer: Defer): Promise<Database> {
-  mkdirSync(config.DATA_DIR, { recursive: true });
-  if (config.DATABASE_URL === null) defer(lockDirectory(config.DATA_DIR));
-  const database = await openDatabase(
-    config.DATABASE_URL === null
-      ? { kind: 'pglite', directory: join(config.DATA_DIR, 'database') }
-      : { kind: 'postgres', url: config.DATABASE_URL, connectionsMax: config.DATABASE_CONNECTIONS },
-  );
-  defer(() => database.close());
-  defer(() => stopParsing());
-  return database;
 }
 
 /** The configured keys, or the one that the first start generated. */

@@ -117,9 +117,12 @@ export async function putSubAccount(
 /** Rows of one statement: a sub-account has millions, and the embedded database does nothing else meanwhile. */
 const erasedAtOnce = 1_000;
 
-/** Erases most of what is in a sub-account, portion by portion, before it goes itself. Not in a transaction. */
+/**
+ * Erases most of what is in a sub-account, portion by portion, before it goes itself. Not in a transaction:
+ * messages go before what tells of them, so that what is left is sound at each commit (see check/).
+ */
 export async function eraseContent(db: Db, id: string): Promise<void> {
-  for (const table of ['decisions', 'events', 'messages', 'contacts']) {
+  for (const table of ['messages', 'contacts', 'decisions', 'events']) {
     for (;;) {
       const erased = await run(
         db,

@@ -261,13 +261,14 @@ describe('a failure of the gateway', () => {
     assert.equal(line?.['request_id'], answer.body['request_id']);
     assert.match(String(line?.['error']), /no route to the mail host/);
     assert.match(String(line?.['at']), /route\.test/);
-    await failing.db.raw('drop table contact_addresses');
+    await failing.db.raw('alter table contact_addresses rename to lost');
     const contact = { json: { emails: ['secret@customer.example'] } };
     expectProblem(await failing.call('PUT', `${path}/contacts/c1`, contact), 500, 'internal');
     const database = failing.logged.filter((entry) => entry['level'] === 'error')[1];
     assert.equal(database?.['error'], 'database');
     assert.equal(database['code'], '42P01');
     assert.doesNotMatch(JSON.stringify(failing.logged), /secret/);
+    await failing.db.raw('alter table lost rename to contact_addresses');
     await failing.close();
   });
 });

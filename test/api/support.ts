@@ -44,12 +44,12 @@ type CallOptions = {
 /** `body` is the parsed JSON, null when there is none. */
 export type Answer = { status: number; headers: Headers; body: Record<string, unknown> };
 
-/** `kind` is the database below it, a PostgreSQL unless said. */
+/** `kind` is the database below it, a PostgreSQL unless said; `breaks` are invariants that do not hold in it. */
 export async function startApi(
-  options: Partial<ApiDeps> & { kind?: (typeof databaseKinds)[number] } = {},
+  options: Partial<ApiDeps> & { kind?: (typeof databaseKinds)[number]; breaks?: readonly string[] } = {},
 ): Promise<ApiUnderTest> {
-  const { kind = 'postgres', ...more } = options;
-  const database = await testDatabase(kind);
+  const { kind = 'postgres', breaks = [], ...more } = options;
+  const database = await testDatabase(kind, { breaks });
   const directory = await mkdtemp(join(tmpdir(), 'twoway-api-'));
   const blobs = createDiskBlobs(directory);
   const logged: Record<string, unknown>[] = [];

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { newId } from '../../src/lib/id.ts';
 import { deleteContact } from '../../src/store/contacts.ts';
 import { rows, run } from '../../src/store/database.ts';
+import { endConnection, findActiveConnection, openConnection } from '../../src/store/lifecycle.ts';
 import { createWorld } from './world.ts';
 import type { World } from './world.ts';
 
@@ -169,13 +169,15 @@ for (const kind of databaseKinds)
 
     test('S5: whoever connects while bodies are fetched has a decision for every message of the batch too', async () => {
       const mailbox = await world.connect('ann33@mail.example', [['north', 'ann']]);
-      world.meanwhile = async () =>
-        void (await run(
+      world.meanwhile = async () => {
+        const south = { subAccountId: 'south', userId: 'ann', mailboxId: mailbox.id };
+        const id = await openConnection(database.db, { ...south, provider: 'imap', waiting: null });
+        await run(
           database.db,
-          `insert into connections (id, sub_account_id, user_id, mailbox_id, provider, state, started_at)
-           values (:id, 'south', 'ann', :mailboxId, 'imap', 'live', now() - interval '1 minute')`,
-          { id: newId('con'), mailboxId: mailbox.id },
-        ));
+          `update connections set started_at = now() - interval '1 minute' where id = :id`,
+          { id },
+        );
+      };
       try {
         const made = await mailbox.see(
           'inbox',
@@ -192,9 +194,10 @@ for (const kind of databaseKinds)
           'south:no_match',
         ]);
       } finally {
-        await run(database.db, `update connections set ended_at = now() where mailbox_id = :id`, {
-          id: mailbox.id,
-        });
+        for (const subAccountId of ['north', 'south']) {
+          const active = await findActiveConnection(database.db, { subAccountId, userId: 'ann' });
+          if (active !== null) await endConnection(database.db, active.id, 'disconnected');
+        }
       }
     });
 

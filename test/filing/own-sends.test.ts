@@ -15,7 +15,8 @@ for (const kind of databaseKinds)
     let world: World;
 
     before(async () => {
-      database = await testDatabase(kind);
+      // Sends are put into their states by hand, untold.
+      database = await testDatabase(kind, { breaks: ['send_is_told', 'send_is_ready_or_over'] });
       world = await createWorld(database.db);
       await world.addSubAccount('north');
       await world.addUser('ann', 'ann@crm.example', ['north']);

@@ -11,6 +11,7 @@ import { sightingOf } from '../../src/mailbox/seen.ts';
 import type { BlobStore } from '../../src/store/blobs.ts';
 import { rows, run } from '../../src/store/database.ts';
 import type { Db } from '../../src/store/database.ts';
+import { endConnection, findActiveConnection, openConnection } from '../../src/store/lifecycle.ts';
 import { Readable } from 'node:stream';
 
 /** Blobs in memory, for tests of what files them. */
@@ -209,22 +210,19 @@ async function connect(
     { id, address, canonical: canonicalOwnAddress(address) },
   );
   for (const [sub, user] of for_) {
-    await run(
-      db,
-      `update connections set ended_at = now() where sub_account_id = :sub and user_id = :user and ended_at is null`,
-      { sub, user },
-    );
-    await run(
-      db,
-      `insert into connections (id, sub_account_id, user_id, mailbox_id, provider, state, started_at)
-       values (:connection, :sub, :user, :id, 'imap', 'live', :startedAt)`,
-      { connection: newId('con'), sub, user, id, startedAt: new Date(startedAt) },
-    );
-    await run(
-      db,
-      `insert into user_addresses (user_id, kind, canonical) values (:user, 'mailbox', :canonical) on conflict do nothing`,
-      { user, canonical: canonicalOwnAddress(address) },
-    );
+    const member = { subAccountId: sub, userId: user };
+    const active = await findActiveConnection(db, member);
+    if (active !== null) await endConnection(db, active.id, 'superseded');
+    const connection = await openConnection(db, {
+      ...member,
+      mailboxId: id,
+      provider: 'imap',
+      waiting: null,
+    });
+    await run(db, 'update connections set started_at = :startedAt where id = :connection', {
+      connection,
+      startedAt: new Date(startedAt),
+    });
   }
   const folders = new Map<FolderRole, { id: FolderId; cursorUid: number; uidValidity: number }>();
   for (const role of ['inbox', 'sent', 'all', 'archive', 'other', 'spam', 'trash', 'drafts'] as const) {

@@ -6,7 +6,7 @@ import { rows, run } from '../../src/store/database.ts';
 import { testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { waitFor } from '../support/wait.ts';
-import { connect, countsOf, createScene, openStage, toldOf } from './listening.ts';
+import { connect, countsOf, createScene, disconnect, openStage, toldOf } from './listening.ts';
 import type { Scene, Stage, StageOptions } from './listening.ts';
 
 const head = 'capabilities: IMAP4rev1 SASL-IR AUTH=PLAIN AUTH=XOAUTH2 IDLE NAMESPACE SPECIAL-USE UIDPLUS\n';
@@ -302,9 +302,7 @@ describe('one serial loop', () => {
 
   test('nobody connected, nothing to listen to: it ends by itself', async () => {
     const person = await scene.person();
-    await run(database.db, 'update connections set ended_at = now() where mailbox_id = :id', {
-      id: person.mailboxId,
-    });
+    await disconnect(database.db, person.mailboxId);
     const { listener, peer } = await play(folders, { person });
     await listener.done;
     assert.deepEqual(peer.sent('*'), []);

@@ -6,11 +6,12 @@ import { resolveProvider } from '../../src/provider/providers.ts';
 import type { Provider, ProviderName, ServerAddress } from '../../src/provider/providers.ts';
 import type { Clock } from '../../src/lib/clock.ts';
 import { newId } from '../../src/lib/id.ts';
-import type { MailboxId } from '../../src/lib/id.ts';
+import type { ConnectionId, MailboxId } from '../../src/lib/id.ts';
 import type { Log, LogFields } from '../../src/lib/log.ts';
 import { canonicalOwnAddress } from '../../src/message/addresses.ts';
 import { rows, run } from '../../src/store/database.ts';
 import type { Db } from '../../src/store/database.ts';
+import { endConnection, openConnection } from '../../src/store/lifecycle.ts';
 import { createWorld } from '../filing/world.ts';
 import type { World } from '../filing/world.ts';
 import { createManualClock } from '../support/manual-clock.ts';
@@ -77,12 +78,19 @@ export async function connect(
   db: Db,
   of: { sub: string; user: string; mailboxId: MailboxId; provider: ProviderName },
 ): Promise<void> {
-  await run(
+  const { sub: subAccountId, user: userId, mailboxId, provider } = of;
+  const id = await openConnection(db, { subAccountId, userId, mailboxId, provider, waiting: null });
+  await run(db, `update connections set started_at = now() - interval '1 minute' where id = :id`, { id });
+}
+
+/** Ends the connections of a mailbox; of all where none is named. */
+export async function disconnect(db: Db, mailboxId: MailboxId | null): Promise<void> {
+  const active = await rows<{ id: ConnectionId }>(
     db,
-    `insert into connections (id, sub_account_id, user_id, mailbox_id, provider, state, started_at)
-     values (:id, :sub, :user, :mailboxId, :provider, 'connecting', now() - interval '1 minute')`,
-    { id: newId('con'), ...of },
+    'select id from connections where ended_at is null and (:mailboxId::text is null or mailbox_id = :mailboxId)',
+    { mailboxId },
   );
+  for (const { id } of active) await endConnection(db, id, 'disconnected');
 }
 
 /** A listener and its server. */
@@ -209,7 +217,7 @@ export async function toldOf(db: Db, mailboxId: MailboxId): Promise<string[]> {
   }>(
     db,
     `select e.type, e.data from events e join connections c on c.id = e.object_id
-      where c.mailbox_id = :mailboxId order by e.ord`,
+      where c.mailbox_id = :mailboxId and e.type in ('connection.state_changed', 'connection.recovered') order by e.ord`,
     { mailboxId },
   );
   return found.map(({ type, data }) =>

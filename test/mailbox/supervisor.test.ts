@@ -12,7 +12,7 @@ import type { TestDatabase } from '../support/database.ts';
 import { startScriptPeer } from '../support/script-peer.ts';
 import type { ScriptPeer } from '../support/script-peer.ts';
 import { waitFor } from '../support/wait.ts';
-import { createScene, depsFor, keptLog } from './listening.ts';
+import { createScene, depsFor, disconnect, keptLog } from './listening.ts';
 import type { Scene } from './listening.ts';
 
 const script =
@@ -38,7 +38,7 @@ for (const kind of databaseKinds) {
     after(() => database.drop());
     beforeEach(async () => {
       await run(database.db, 'delete from nodes');
-      await run(database.db, `update connections set ended_at = now() where ended_at is null`);
+      await disconnect(database.db, null);
       peer = await startScriptPeer(script);
     });
     afterEach(async () => {
@@ -160,8 +160,8 @@ for (const kind of databaseKinds) {
       const [id, other] = await people(2);
       const { supervisor } = startNode('a', { beatMs: 60_000 });
       await until('both', () => supervisor.size() === 2 && openConnections(peer) === 2);
-      await run(database.db, 'update connections set ended_at = now() where mailbox_id = :id', { id });
       assert.ok(id !== undefined && other !== undefined);
+      await disconnect(database.db, id);
       supervisor.wake(id);
       await until('the end of one', () => supervisor.size() === 1 && openConnections(peer) === 1);
     });

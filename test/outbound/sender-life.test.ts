@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { SendId } from '../../src/lib/id.ts';
+import type { ConnectionId, SendId } from '../../src/lib/id.ts';
 import { cancelSend } from '../../src/outbound/cancel.ts';
 import { SmtpFailure } from '../../src/outbound/smtp.ts';
 import type { Accepted, Submission } from '../../src/outbound/smtp.ts';
 import { run } from '../../src/store/database.ts';
+import { endConnection } from '../../src/store/lifecycle.ts';
 import { waitFor } from '../support/wait.ts';
 import { openOffice } from './support.ts';
 import type { Office } from './support.ts';
@@ -64,7 +65,7 @@ async function withAnna(
     office: Office;
     post: ReturnType<typeof createPost>;
     mailboxId: string;
-    connectionId: string;
+    connectionId: ConnectionId;
     write(contactId: string, more?: { replyTo?: string; sendAt?: number }): ReturnType<Office['accept']>;
   }) => Promise<void>,
 ): Promise<void> {
@@ -179,11 +180,11 @@ describe('D1: held, never on another way', () => {
   });
 
   test('a connection that ended sends nothing more: failed, whether held or queued', async () => {
-    await withAnna(async ({ office, post, write }) => {
+    await withAnna(async ({ office, post, connectionId, write }) => {
       const queued = await write('carla', { sendAt: Date.now() + 3_600_000 });
       await setState(office, 'reauth_required');
       const held = await write('carlo');
-      await run(office.db, 'update connections set ended_at = now()');
+      await endConnection(office.db, connectionId, 'disconnected');
       office.sender({ submit: post.submit });
       assert.equal((await office.waitForState(held.send.id, 'failed')).reason, 'mailbox_disconnected');
       await office.hurry(queued.send.id);

@@ -62,8 +62,12 @@ export type Office = {
   close(): Promise<void>;
 };
 
-export async function openOffice(kind: Database['kind'] = 'postgres'): Promise<Office> {
-  const database = await testDatabase(kind);
+/** `breaks`: invariants that a test breaks on purpose, besides that connections come into their states untold. */
+export async function openOffice(
+  kind: Database['kind'] = 'postgres',
+  { breaks = [] }: { breaks?: readonly string[] } = {},
+): Promise<Office> {
+  const database = await testDatabase(kind, { breaks: ['connection_state_is_told', ...breaks] });
   const { db } = database;
   const directory = await mkdtemp(join(tmpdir(), 'twoway-outbound-'));
   const blobs = createDiskBlobs(directory);
@@ -198,7 +202,8 @@ export async function connectMailbox(
     db,
     `with u as (insert into users (id, name, email) values (:userId, :name, :address) on conflict do nothing),
       m as (insert into memberships (sub_account_id, user_id) values ('acme', :userId) on conflict do nothing),
-      a as (insert into user_addresses (user_id, kind, canonical) values (:userId, 'mailbox', :canonical)),
+      a as (insert into user_addresses (user_id, kind, canonical)
+            values (:userId, 'login', :canonical), (:userId, 'mailbox', :canonical) on conflict do nothing),
       b as (insert into mailboxes (id, provider, address, canonical, login, servers, credential_kind, credential_sealed, state)
             values (:mailboxId, :provider, :address, :canonical, :login, :servers::jsonb, :kind, :sealed, :state))
      insert into connections (id, sub_account_id, user_id, mailbox_id, provider, state)

@@ -9,7 +9,21 @@ for (const kind of databaseKinds) {
   describe(`what refers to a blob, ${kind}`, () => {
     let database: TestDatabase;
     before(async () => {
-      database = await testDatabase(kind);
+      // Rows by hand, of which only their blobs count.
+      database = await testDatabase(kind, {
+        breaks: [
+          'message_has_source',
+          'message_has_key',
+          'message_has_bytes',
+          'message_is_shown',
+          'attachment_has_content',
+          'send_has_decision',
+          'send_is_ready_or_over',
+          'send_is_known',
+          'send_is_told',
+          'message_is_told_once',
+        ],
+      });
     });
     after(() => database.drop());
 

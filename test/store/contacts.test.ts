@@ -16,7 +16,17 @@ for (const kind of databaseKinds)
     let db: Db;
 
     before(async () => {
-      database = await testDatabase(kind);
+      // Messages and conversations by hand, of which only what they belong to counts.
+      database = await testDatabase(kind, {
+        breaks: [
+          'message_has_source',
+          'message_has_key',
+          'message_has_bytes',
+          'conversation_is_dated',
+          'message_is_told_once',
+          'conversation_is_told_once',
+        ],
+      });
       db = database.db;
     });
     after(() => database.drop());
@@ -61,7 +71,7 @@ for (const kind of databaseKinds)
       );
       await run(
         db,
-        `insert into contact_addresses select :sid, :id, n, address, address
+        `insert into contact_addresses select :sid, :id, n - 1, address, address
        from unnest(:emails::text[]) with ordinality as e(address, n)`,
         { sid, id, emails },
       );

@@ -1,12 +1,14 @@
+import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { access, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import { Client } from 'pg';
+import { checkInvariants } from '../../src/store/check/check.ts';
 import { type Database, openDatabase } from '../../src/store/database.ts';
 import { announcedServers, useServers } from './shared-servers.ts';
 
-/** A database of a test's own, migrated and empty. `drop` it in `after`. */
+/** A database of a test's own, migrated and empty. `drop` it in `after`, which fails when its data is unsound. */
 export type TestDatabase = {
   db: Database['db'];
   kind: Database['kind'];
@@ -18,9 +20,36 @@ export type TestDatabase = {
 /** For tests that must hold on both: `for (const kind of databaseKinds) describe(kind, ...)`. */
 export const databaseKinds = ['pglite', 'postgres'] as const;
 
-/** Makes a database in a tenth of a second (PostgreSQL) or about half a second (embedded, in memory). */
-export async function testDatabase(kind: Database['kind']): Promise<TestDatabase> {
-  return kind === 'postgres' ? testPostgres() : testPglite();
+/**
+ * Makes a database in a tenth of a second (PostgreSQL) or about half a second (embedded, in memory).
+ * `breaks` names the invariants (src/store/check/) that the test breaks on purpose, or by rows that it
+ * writes by hand and leaves incomplete.
+ */
+export async function testDatabase(
+  kind: Database['kind'],
+  { breaks = [] }: { breaks?: readonly string[] } = {},
+): Promise<TestDatabase> {
+  const { url, database, remove } = kind === 'postgres' ? await testPostgres() : await testPglite();
+  const drop = async (): Promise<void> => {
+    try {
+      await assertSound(database.db, breaks);
+    } finally {
+      await database.close();
+      await remove();
+    }
+  };
+  return { db: database.db, kind, url, drop };
+}
+
+/** Fails when something is not true of the data that must be at every commit, whatever a test did. */
+export async function assertSound(db: Database['db'], breaks: readonly string[] = []): Promise<void> {
+  const wrong = (await checkInvariants(db))
+    .filter(({ name, count }) => count > 0 && !breaks.includes(name))
+    .map(
+      ({ name, holds, count, examples }) =>
+        `${name}: ${holds} Broken by ${count}: ${JSON.stringify(examples)}`,
+    );
+  assert.equal(wrong.join('\n'), '', 'the data that the tests left behind breaks invariants');
 }
 
 /** The URL of a new PostgreSQL database, `migrated` already or wholly `empty`. */
@@ -43,14 +72,13 @@ export async function dropPostgresDatabase(url: string): Promise<void> {
   });
 }
 
-async function testPostgres(): Promise<TestDatabase> {
+/** A database that is open, and how it is removed when it is closed. */
+type Opened = { url: string | null; database: Database; remove(): Promise<void> };
+
+async function testPostgres(): Promise<Opened> {
   const url = await createPostgresDatabase('migrated');
   const database = await openDatabase({ kind: 'postgres', url, connectionsMax: 10 });
-  const drop = async (): Promise<void> => {
-    await database.close();
-    await dropPostgresDatabase(url);
-  };
-  return { db: database.db, kind: 'postgres', url, drop };
+  return { url, database, remove: () => dropPostgresDatabase(url) };
 }
 
 let migratedTemplate: Promise<string> | undefined;
@@ -85,10 +113,10 @@ function databaseUrl(adminUrl: string, name: string): string {
   return Object.assign(new URL(adminUrl), { pathname: `/${name}` }).href;
 }
 
-async function testPglite(): Promise<TestDatabase> {
+async function testPglite(): Promise<Opened> {
   const pglite = await PGlite.create({ loadDataDir: await (migratedFiles ??= findMigratedFiles()) });
   const database = await openDatabase({ kind: 'pglite', directory: null, pglite });
-  return { db: database.db, kind: 'pglite', url: null, drop: () => database.close() };
+  return { url: null, database, remove: () => Promise.resolve() };
 }
 
 let migratedFiles: Promise<Blob> | undefined;

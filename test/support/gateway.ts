@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createPostgresDatabase, dropPostgresDatabase } from './database.ts';
+import { openData } from '../../src/data.ts';
+import { assertSound, createPostgresDatabase, dropPostgresDatabase } from './database.ts';
 import { clientId, clientSecret, endpointsAt, followConsent } from './identity.ts';
 import type { UsedServers } from './shared-servers.ts';
 import { nodeArguments } from './start-command.ts';
@@ -28,7 +29,7 @@ export type TestGateway = {
   kill(): Promise<void>;
   /** Starts it again on the same data, at the same address. */
   start(): Promise<void>;
-  /** Ends it and removes its data. */
+  /** Ends it and removes its data; fails when that is unsound. */
   remove(): Promise<void>;
 };
 
@@ -103,10 +104,24 @@ export async function startTestGateway(
     start,
     remove: async () => {
       await end('SIGTERM');
-      if (databaseUrl !== null) await dropPostgresDatabase(databaseUrl);
-      await rm(dataDir, { recursive: true, force: true });
+      try {
+        await assertSoundAfter(dataDir, databaseUrl);
+      } finally {
+        if (databaseUrl !== null) await dropPostgresDatabase(databaseUrl);
+        await rm(dataDir, { recursive: true, force: true });
+      }
     },
   };
+}
+
+/** What a gateway has left behind is sound, also where it was killed. */
+async function assertSoundAfter(dataDir: string, databaseUrl: string | null): Promise<void> {
+  const left = await openData({ DATA_DIR: dataDir, DATABASE_URL: databaseUrl, DATABASE_CONNECTIONS: 2 });
+  try {
+    await assertSound(left.db);
+  } finally {
+    await left.close();
+  }
 }
 
 /** Settings of a gateway that has the tests' servers as its Gmail and Outlook. */

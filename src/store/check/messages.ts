@@ -1,0 +1,137 @@
+import type { Invariant } from './invariant.ts';
+
+/** Of messages, their threads and conversations. */
+export const messageInvariants: readonly Invariant[] = [
+  {
+    name: 'message_has_source',
+    rules: ['S12', 'T1'],
+    holds: 'A message was seen in a mailbox, or sent from the CRM, and its `via` says which.',
+    broken: `
+      select m.id as message
+        from messages m
+        left join sends on sends.message_id = m.id
+        left join (select distinct message_id from sightings) seen on seen.message_id = m.id
+       where m.via = '{}'
+          or array(select way from unnest(m.via) way order by way) <>
+             array_remove(array[case when sends.id is not null then 'crm' end,
+                                case when seen.message_id is not null then 'mailbox' end], null)`,
+  },
+  {
+    name: 'message_has_key',
+    rules: ['S12'],
+    holds: 'A message is known by a name at least, or it would be stored again when it is seen again.',
+    broken: `
+      select m.id as message from messages m
+       where not exists (select from message_keys k where k.message_id = m.id)`,
+  },
+  {
+    name: 'message_has_bytes',
+    rules: ['T3', 'D3'],
+    holds: 'The raw bytes of a message are kept, and those of a send are the ones that its message shows.',
+    broken: `
+      select m.id as message from messages m left join sends s on s.message_id = m.id
+       where m.raw_sha256 is null
+          or (s.id is not null and (s.raw_sha256, s.raw_size) is distinct from (m.raw_sha256, m.raw_size))`,
+  },
+  {
+    name: 'message_is_shown',
+    rules: ['Words'],
+    holds: 'The thread of a message shows in the conversation of a contact.',
+    broken: `
+      select m.id as message, m.thread_id as thread from messages m
+       where not exists (select from conversation_threads c where c.thread_id = m.thread_id)`,
+  },
+  {
+    name: 'attachment_has_content',
+    rules: ['L1', 'L2'],
+    holds: 'An attachment has content, or the reason why it has none.',
+    broken: `
+      select a.message_id as message, a.n from attachments a where num_nonnulls(a.sha256, a.omitted) <> 1`,
+  },
+  {
+    name: 'attachments_are_numbered',
+    rules: ['Words'],
+    holds: 'The attachments of a message are numbered from 1, and none is missing.',
+    broken: `
+      select a.message_id as message from attachments a
+       group by a.message_id having min(a.n) <> 1 or max(a.n) <> count(*)`,
+  },
+  {
+    name: 'thread_knows_its_messages',
+    rules: ['S3'],
+    holds: 'A thread is found by each Message-ID of its messages, so that an answer to one of them joins it.',
+    // Keys that are made here begin so; that a Message-ID may do so too is no harm.
+    broken: `
+      select k.message_id as message, m.thread_id as thread
+        from message_keys k join messages m on m.id = k.message_id
+       where k.key not like 'none:%' and k.key not like 'gm:%'
+         and not exists (select from thread_keys t where t.sub_account_id = k.sub_account_id and t.key = k.key
+                            and t.thread_id = m.thread_id and t.kind = 'message')`,
+  },
+  {
+    name: 'thread_knows_its_people',
+    rules: ['S3'],
+    holds: 'Everybody on a message is a participant of its thread.',
+    // Of plain addresses alone, whose canonical form is the address in lower case (message/addresses.ts).
+    broken: String.raw`
+      select distinct m.id as message, m.thread_id as thread
+        from messages m
+       cross join lateral jsonb_array_elements(m.sender || m.recipients_to || m.recipients_cc) person
+       cross join lateral (select lower(person ->> 'address') as address) as written
+       where written.address ~ '^[a-z0-9._+-]+@([a-z0-9-]+[.])*[a-z0-9-]+$'
+         and written.address !~ '@(gmail|googlemail)[.]com$'
+         and not exists (select from thread_participants p
+                          where p.thread_id = m.thread_id and p.canonical = written.address)`,
+  },
+  {
+    name: 'thread_has_links',
+    rules: ['S3', 'C6'],
+    holds:
+      'A thread has a link to each mailbox in which its messages were seen or through which they were sent.',
+    broken: `
+      select distinct m.thread_id as thread, place.mailbox_id as mailbox
+        from (select message_id, mailbox_id from sightings
+              union select message_id, mailbox_id from sends where mailbox_id is not null) place
+        join messages m on m.id = place.message_id
+       where not exists (select from thread_links l where l.thread_id = m.thread_id and l.mailbox_id = place.mailbox_id)`,
+  },
+  {
+    name: 'live_thread_has_connection',
+    rules: ['C6', 'C7'],
+    holds: 'A thread is live in a mailbox only while somebody of the sub-account is connected to it.',
+    broken: `
+      select l.thread_id as thread, l.mailbox_id as mailbox from thread_links l
+       where l.state = 'live'
+         and not exists (select from connections c where c.mailbox_id = l.mailbox_id
+                            and c.sub_account_id = l.sub_account_id and c.ended_at is null)`,
+  },
+  {
+    name: 'unlinked_thread_has_reason',
+    rules: ['S4'],
+    holds: 'A thread that is unlinked says why, and a live one has no reason to.',
+    broken: `
+      select l.thread_id as thread, l.mailbox_id as mailbox from thread_links l
+       where (l.state = 'unlinked') <> (l.reason is not null)`,
+  },
+  {
+    name: 'conversation_has_thread',
+    rules: ['Words'],
+    holds: 'A conversation shows a thread at least.',
+    broken: `
+      select v.id as conversation from conversations v
+       where not exists (select from conversation_threads t where t.conversation_id = v.id)`,
+  },
+  {
+    name: 'conversation_is_dated',
+    rules: ['W2'],
+    holds: 'A conversation is as new as the message that came last into any of its threads.',
+    // A message of tomorrow counts as one of the day on which it was filed.
+    broken: `
+      select distinct v.id as conversation
+        from conversations v
+        join conversation_threads t on t.conversation_id = v.id
+        join (select distinct on (m.thread_id) m.thread_id, m.date, m.created_at from messages m
+               order by m.thread_id, m.created_at desc, m.date desc) last on last.thread_id = t.thread_id
+       where v.last_message_at is null or v.last_message_at < least(last.date, last.created_at)`,
+  },
+];

@@ -1,0 +1,110 @@
+import type { Invariant } from './invariant.ts';
+
+/** Of what the CRM sends. */
+export const sendInvariants: readonly Invariant[] = [
+  {
+    name: 'send_is_ready_or_over',
+    rules: ['D5', 'D6'],
+    holds: 'A send that is not over waits for its next step, and one that is over never gets one.',
+    // Where nobody can tell what became of an uncertain one, it is left to people.
+    broken: `
+      select s.id as send, s.state from sends s
+       where s.state <> 'uncertain' and s.ready <> (s.state in ('queued', 'held', 'sending'))`,
+  },
+  {
+    name: 'send_comes_due',
+    rules: ['D5'],
+    holds: 'Only a held send may wait for a person; any other has a time at which it goes on.',
+    broken: `
+      select s.id as send, s.state from sends s
+       where s.ready and s.state <> 'held' and s.due_at = 'infinity'`,
+  },
+  {
+    name: 'sending_is_leased',
+    rules: ['D5'],
+    holds: 'What is being sent is in the hands of a node, or was in those of one that is gone.',
+    broken: `select s.id as send from sends s where s.state = 'sending' and s.lease_owner is null`,
+  },
+  {
+    name: 'send_was_tried',
+    rules: ['D5'],
+    holds: 'A send that is on its way, or may have been, has a try.',
+    broken: `
+      select s.id as send, s.state from sends s
+       where s.state in ('sending', 'uncertain')
+         and not exists (select from send_attempts a where a.send_id = s.id)`,
+  },
+  {
+    name: 'tries_are_numbered',
+    rules: ['D5'],
+    holds: 'The tries of a send are numbered from 1, and none is missing.',
+    broken: `
+      select a.send_id as send from send_attempts a
+       group by a.send_id having min(a.n) <> 1 or max(a.n) <> count(*)`,
+  },
+  {
+    name: 'try_has_outcome',
+    rules: ['D5'],
+    holds: 'A try that has ended says how.',
+    broken: `
+      select a.send_id as send, a.n from send_attempts a
+       where (a.ended_at is not null and a.outcome is null)
+          or a.outcome not in ('accepted', 'temporary', 'permanent', 'denied', 'uncertain')`,
+  },
+  {
+    name: 'uncertain_has_time',
+    rules: ['D5'],
+    holds: 'A send that is uncertain says since when, or the Sent folder could never tell.',
+    broken: `select s.id as send from sends s where s.state = 'uncertain' and s.uncertain_at is null`,
+  },
+  {
+    name: 'confirmed_is_sent',
+    rules: ['U1', 'D5'],
+    holds: 'A send whose copy was seen in its mailbox was sent, and its message was sighted there.',
+    broken: `
+      select s.id as send, s.message_id as message from sends s
+       where s.copy_seen_at is not null
+         and (s.state not in ('sent', 'bounced')
+              or not exists (select from sightings i where i.message_id = s.message_id and i.mailbox_id = s.mailbox_id))`,
+  },
+  {
+    name: 'send_is_known',
+    rules: ['S12', 'D4'],
+    holds:
+      'A send is known by the Message-IDs that it went out under, so that its copy is no second message.',
+    // A Message-ID that is long or not ASCII is kept as a hash of it (message/message-id.ts).
+    broken: `
+      select s.id as send, s.message_id as message
+        from sends s cross join lateral unnest(array[s.internet_message_id, s.server_message_id]) as given (id)
+       where given.id is not null
+         and not exists (select from message_keys k where k.message_id = s.message_id
+                            and (k.key = given.id or k.key like 'sha256:%'))`,
+  },
+  {
+    name: 'envelope_has_recipients',
+    rules: ['D0', 'D3'],
+    holds: 'A send goes to those whom its message names, to all of them and to nobody else.',
+    // Addresses that are not plain may be written in two ways.
+    broken: `
+      with named as (
+        select s.id, lower(person ->> 'address') as address
+          from sends s join messages m on m.id = s.message_id
+         cross join lateral jsonb_array_elements(m.recipients_to || m.recipients_cc || m.recipients_bcc) person),
+      enveloped as (
+        select s.id, lower(address) as address
+          from sends s cross join lateral jsonb_array_elements_text(s.envelope -> 'to') address)
+      select distinct id as send
+        from (select * from named full join enveloped using (id, address)
+               where named.id is null or enveloped.id is null) one_sided
+       where address ~ '^[a-z0-9._+-]+@[a-z0-9.-]+$'`,
+  },
+  {
+    name: 'send_is_told',
+    rules: ['D6', 'W2'],
+    holds: 'The state of a send was told by an event, where it has one.',
+    broken: `
+      select s.id as send, s.state from sends s
+       where s.state not in ('sending', 'uncertain')
+         and not exists (select from events e where e.object_id = s.id and e.type = 'send.' || s.state)`,
+  },
+];

@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { check } from '../src/check.ts';
+import { readConfig } from '../src/config.ts';
+import { openData } from '../src/data.ts';
+import { run } from '../src/store/database.ts';
+import { testDatabase } from './support/database.ts';
+
+/** What `npm run twoway -- …` says, and its exit code. */
+function twoway(
+  words: string[],
+  settings: Record<string, string>,
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('TWOWAY_'));
+  const env = { ...Object.fromEntries(inherited), ...settings };
+  return new Promise((resolve) => {
+    const args = ['--import', 'tsx', 'src/cli.ts', ...words];
+    const child = execFile(process.execPath, args, { env }, (_error, stdout, stderr) =>
+      resolve({ code: child.exitCode ?? -1, stdout, stderr }),
+    );
+  });
+}
+
+describe('twoway check', () => {
+  let directory: string;
+  before(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'twoway-check-'));
+  });
+  after(() => rm(directory, { recursive: true }));
+
+  test('a folder without a database is no sound one, and gets none', async () => {
+    const settings = { TWOWAY_DATA_DIR: join(directory, 'nothing') };
+    await assert.rejects(check(readConfig(settings), { blobs: false }), /there is no database in .*nothing/);
+    const { code, stdout, stderr } = await twoway(['check'], settings);
+    assert.deepEqual([code, stdout], [2, '']);
+    assert.match(stderr, /there is no database in .*nothing: set TWOWAY_DATA_DIR or TWOWAY_DATABASE_URL/);
+  });
+
+  test('the embedded database: not beside a gateway, and then what holds, with 0', async () => {
+    const settings = { TWOWAY_DATA_DIR: join(directory, 'embedded') };
+    const config = readConfig(settings);
+    const gateway = await openData(config);
+    const beside = await twoway(['check'], settings);
+    assert.deepEqual([beside.code, beside.stdout], [2, '']);
+    assert.match(beside.stderr, /another Twoway \(process \d+\) is using .*embedded; stop it first/);
+    await gateway.close();
+    const { code, stdout } = await twoway(['check', 'blobs'], settings);
+    assert.equal(code, 0);
+    assert.match(stdout, /^ok {6}message_has_key \(S12\)$/m);
+    assert.match(stdout, /^ok {6}blob_is_kept \(T3\)$/m);
+    assert.match(stdout, /\n\nAll \d+ invariants hold\.\n$/);
+    assert.doesNotMatch((await check(config, { blobs: false })).text, /blob_is_kept/);
+  });
+
+  test('PostgreSQL: what is broken, by which rows, with 1', async () => {
+    const database = await testDatabase('postgres', { breaks: ['user_has_login_address'] });
+    try {
+      await run(
+        database.db,
+        `insert into users (id, name, email) select 'u' || n, 'Somebody', 'u@crm.example' from generate_series(1, 22) n`,
+      );
+      const { code, stdout } = await twoway(['check'], {
+        TWOWAY_DATA_DIR: join(directory, 'blobs'),
+        TWOWAY_DATABASE_URL: database.url ?? '',
+        TWOWAY_SECRET_KEYS: Buffer.alloc(32, 1).toString('base64'),
+      });
+      assert.equal(code, 1);
+      assert.match(
+        stdout,
+        /^BROKEN {2}user_has_login_address \(S7\): 22 rows\n {8}The login address of a user counts as theirs\.\n( {8}user u\d+\n){20} {8}… and 2 more$/m,
+      );
+      assert.match(stdout, /\n\n1 of \d+ invariants is broken\.\n$/);
+      assert.doesNotMatch(stdout, /Somebody|crm\.example/);
+    } finally {
+      await database.drop();
+    }
+  });
+
+  test('words that it does not know', async () => {
+    const { code, stderr } = await twoway(['check', 'bolbs'], {});
+    assert.equal(code, 2);
+    assert.match(stderr, /check knows no 'bolbs', only 'blobs'/);
+    const wrong = await twoway(['check'], { TWOWAY_HTTP_PORT: 'http' });
+    assert.deepEqual([wrong.code, /TWOWAY_HTTP_PORT/.test(wrong.stderr)], [2, true]);
+  });
+});
