@@ -72,14 +72,19 @@ export async function putUser(
   return { user: stored, created };
 }
 
-/** Takes a user out of everything. Their connections must have been ended before. */
+/** Takes a user out of everything; in a transaction. Their connections must have been ended before. */
 export async function deleteUser(db: Db, id: string): Promise<boolean> {
+  // First: whoever assigns a contact to them at this moment holds on to the membership, and is waited for.
+  const left = await rows<{ id: string }>(
+    db,
+    'delete from memberships where user_id = :id returning sub_account_id as id',
+    { id },
+  );
   await runLong(
     db,
     `update contacts set assigned_user_id = null, updated_at = now()
-     where assigned_user_id = :id
-       and sub_account_id in (select sub_account_id from memberships where user_id = :id)`,
-    { id },
+     where assigned_user_id = :id and sub_account_id = any(:left)`,
+    { id, left: left.map((membership) => membership.id) },
   );
   return (await runLong(db, 'delete from users where id = :id', { id })) > 0;
 }

@@ -5,8 +5,10 @@ import type { ContactInput, PutOutcome } from '../../src/store/contacts.ts';
 import { rows, run } from '../../src/store/database.ts';
 import type { Db } from '../../src/store/database.ts';
 import { putSubAccount, effectiveSettings } from '../../src/store/sub-accounts.ts';
+import { deleteUser, joinSubAccount, putUser } from '../../src/store/users.ts';
 import { databaseKinds, testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
+import { waitFor } from '../support/wait.ts';
 
 const sid = 's1';
 
@@ -228,3 +230,27 @@ for (const kind of databaseKinds)
       assert.deepEqual(await db('messages').pluck('id'), ['msg_2']);
     });
   });
+
+test('a contact that is assigned while its user is deleted ends with nobody, on postgres', async () => {
+  const database = await testDatabase('postgres');
+  const { db } = database;
+  try {
+    await run(db, `insert into sub_accounts (id, name) values ('s1', '')`);
+    await db.transaction((tx) => putUser(tx, { id: 'u1', name: '', email: 'u1@crm.example', aliases: [] }));
+    await joinSubAccount(db, { subAccountId: sid, userId: 'u1' });
+    const contact = { id: 'c1', name: '', emails: [], assignedUserId: 'u1' };
+    let deleting: Promise<boolean> | undefined;
+    await db.transaction(async (tx) => {
+      assert.deepEqual(await putContacts(tx, sid, [contact]), ['created']);
+      deleting = db.transaction((other) => deleteUser(other, 'u1'));
+      await waitFor('it waits', async () => {
+        const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+        return (await rows(db, waiting)).length > 0;
+      });
+    });
+    assert.equal(await deleting, true);
+    assert.equal((await findContact(db, sid, 'c1'))?.assignedUserId, null);
+  } finally {
+    await database.drop();
+  }
+});
