@@ -1,6 +1,5 @@
-import { existsSync } from 'node:fs';
 import type { Config } from './config.ts';
-import { blobsDirectory, embeddedDirectory, openData } from './data.ts';
+import { blobsDirectory, openExistingData } from './data.ts';
 import { createDiskBlobs } from './store/blobs.ts';
 import { checkBlobs } from './store/check/blobs.ts';
 import { checkInvariants } from './store/check/check.ts';
@@ -14,13 +13,7 @@ export type CheckReport = { text: string; isSound: boolean };
  * there. Changes nothing, and may run beside a gateway on PostgreSQL.
  */
 export async function check(config: Config, { blobs }: { blobs: boolean }): Promise<CheckReport> {
-  // Opening would make an empty one, of which everything is true.
-  if (config.DATABASE_URL === null && !existsSync(embeddedDirectory(config))) {
-    throw new Error(
-      `there is no database in ${config.DATA_DIR}: set TWOWAY_DATA_DIR or TWOWAY_DATABASE_URL as the gateway has them`,
-    );
-  }
-  const database = await openData(config);
+  const database = await openExistingData(config);
   try {
     const checked = await checkInvariants(database.db);
     if (blobs) checked.push(await checkBlobs(database.db, createDiskBlobs(blobsDirectory(config))));

@@ -1,6 +1,8 @@
 import { check } from './check.ts';
 import { ConfigError, exampleEnvironment, readConfig } from './config.ts';
 import { messageOf } from './lib/failure.ts';
+import type { MessageId } from './lib/id.ts';
+import { replayDecisions } from './replay.ts';
 
 /** What a command says, and the exit code of the process. */
 type Said = { text: string; exitCode: 0 | 1 };
@@ -19,6 +21,11 @@ const commands: Readonly<Record<string, Command>> = {
       'Look for data that contradicts itself; `check blobs` also for mail that is missing on disk. Changes nothing.',
     run: runCheck,
   },
+  replay: {
+    explain:
+      "Ask today's rules about earlier decisions: `replay msg_…`, or `replay 2026-11-01` for all since then. Changes nothing.",
+    run: runReplay,
+  },
   help: { explain: 'Print this list.', run: () => say(help()) },
 };
 
@@ -31,6 +38,17 @@ async function runCheck(words: readonly string[]): Promise<Said> {
   if (unknown !== undefined) throw new Error(`check knows no '${unknown}', only 'blobs'`);
   const { text, isSound } = await check(readConfig(process.env), { blobs: words.includes('blobs') });
   return { text, exitCode: isSound ? 0 : 1 };
+}
+
+async function runReplay([what, ...more]: readonly string[]): Promise<Said> {
+  const since = Date.parse(what ?? '');
+  const isMessage = what?.startsWith('msg_') === true;
+  if (what === undefined || more.length > 0 || (!isMessage && Number.isNaN(since))) {
+    throw new Error('replay wants the id of a message (msg_…) or a time since which (2026-11-01T08:00:00Z)');
+  }
+  const of = isMessage ? { messageId: what as MessageId } : { since };
+  const { text, differences } = await replayDecisions(readConfig(process.env), of);
+  return { text, exitCode: differences === 0 ? 0 : 1 };
 }
 
 function help(): string {

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from './config.ts';
 import { openDatabase } from './store/database.ts';
@@ -6,7 +6,7 @@ import type { Database } from './store/database.ts';
 import { lockDirectory } from './store/directory-lock.ts';
 
 /** Where the embedded database is. */
-export function embeddedDirectory(config: Pick<Config, 'DATA_DIR'>): string {
+function embeddedDirectory(config: Pick<Config, 'DATA_DIR'>): string {
   return join(config.DATA_DIR, 'database');
 }
 
@@ -39,4 +39,14 @@ export async function openData(
     unlock();
     throw error;
   }
+}
+
+/** As `openData`, for commands that look: an empty database would tell them nothing. Throws where there is none. */
+export async function openExistingData(config: Parameters<typeof openData>[0]): Promise<Database> {
+  if (config.DATABASE_URL === null && !existsSync(embeddedDirectory(config))) {
+    throw new Error(
+      `there is no database in ${config.DATA_DIR}: set TWOWAY_DATA_DIR or TWOWAY_DATABASE_URL as the gateway has them`,
+    );
+  }
+  return openData(config);
 }

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,22 +7,8 @@ import { check } from '../src/check.ts';
 import { readConfig } from '../src/config.ts';
 import { openData } from '../src/data.ts';
 import { run } from '../src/store/database.ts';
+import { twoway } from './support/cli.ts';
 import { testDatabase } from './support/database.ts';
-
-/** What `npm run twoway -- …` says, and its exit code. */
-function twoway(
-  words: string[],
-  settings: Record<string, string>,
-): Promise<{ code: number; stdout: string; stderr: string }> {
-  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('TWOWAY_'));
-  const env = { ...Object.fromEntries(inherited), ...settings };
-  return new Promise((resolve) => {
-    const args = ['--import', 'tsx', 'src/cli.ts', ...words];
-    const child = execFile(process.execPath, args, { env }, (_error, stdout, stderr) =>
-      resolve({ code: child.exitCode ?? -1, stdout, stderr }),
-    );
-  });
-}
 
 describe('twoway check', () => {
   let directory: string;

@@ -364,12 +364,14 @@ for (const kind of databaseKinds)
       await endConnection(db, active.id, 'disconnected');
       const commits: string[] = [];
       const watched = {
-        raw: async (sql: string, bindings: Record<string, string>) => {
-          const result: unknown = await db.raw(sql, bindings);
-          const broken = (await checkInvariants(db)).filter(({ count }) => count > 0);
-          commits.push(broken.map(({ name }) => name).join(', '));
-          return result;
-        },
+        raw: (sql: string, bindings: Record<string, string>) => ({
+          options: async (options: Record<string, unknown>) => {
+            const result: unknown = await db.raw(sql, bindings).options(options);
+            const broken = (await checkInvariants(db)).filter(({ count }) => count > 0);
+            commits.push(broken.map(({ name }) => name).join(', '));
+            return result;
+          },
+        }),
       };
       await eraseContent(watched as unknown as Db, 'north');
       assert.deepEqual(commits, ['', '', '', '']);

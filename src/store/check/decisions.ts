@@ -7,7 +7,8 @@ import type { Invariant } from './invariant.ts';
 const factNames = `
   role draft discarded direction kind forward forwards beforeConnection author own user contacts
   outsideRecipients recipientContacts neverLog known threads reportsOn syncSentToContacts messageId
-  sendId failed id assignedUserId threadId here by link unlinkedReason shares`
+  sendId failed id assigned assignedAnywhere claimed shared assignedContactsOnly twoWaySyncOff threadId here
+  by link unlinkedReason shares crmSent`
   .trim()
   .split(/\s+/);
 
@@ -106,7 +107,7 @@ export const decisionInvariants: readonly Invariant[] = [
           or exists (
             select from jsonb_path_query(d.facts, '$.** \\? (@.type() == "object")') o, jsonb_each(o) f
              where f.key not in (${factNames.map((name) => `'${name}'`).join(', ')})
-                or (f.key not in ('id', 'assignedUserId') and exists (
+                or (f.key <> 'id' and exists (
                      select from jsonb_path_query(f.value, '$[*] \\? (@.type() == "string")') word
                       where word #>> '{}' !~ '^[a-z0-9_-]{1,64}$')))`,
   },
