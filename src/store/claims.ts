@@ -3,6 +3,7 @@ import { readPublicContacts } from './contacts.ts';
 import { rows, run } from './database.ts';
 import type { Db } from './database.ts';
 import { recordEvents } from './events.ts';
+import { hasItsContact } from './filing-facts.ts';
 import { tellUnlinked } from './unlinked.ts';
 
 /**
@@ -42,9 +43,10 @@ export async function claimContacts(
        select contact_id, canonical from contact_addresses
         where sub_account_id = :subAccountId and contact_id = any(:contactIds)
      ), made as (
-       insert into claims (sub_account_id, contact_canonical, mailbox_id)
+       insert into claims as c (sub_account_id, contact_canonical, mailbox_id)
        select distinct :subAccountId, canonical, :mailboxId from wanted order by 2
-       on conflict (mailbox_id, contact_canonical) do nothing
+       on conflict (mailbox_id, contact_canonical) do update
+         set sub_account_id = excluded.sub_account_id, claimed_at = now() where not ${hasItsContact}
        returning contact_canonical
      )
      select w.contact_id as contact, w.canonical from wanted w join made on made.contact_canonical = w.canonical`,

@@ -175,6 +175,10 @@ export async function readFactRows(db: Db, keys: FactKeys): Promise<FactRows> {
   return row;
 }
 
+/** Whether whoever has made claim c still has a contact of that address; otherwise nobody would get its mail. */
+export const hasItsContact = `exists (
+  select from contact_addresses a where a.sub_account_id = c.sub_account_id and a.canonical = c.contact_canonical)`;
+
 const list = (select: string) => `(select coalesce(json_agg(l), '[]') from (${select}) l)`;
 
 const factsSql = `
@@ -197,9 +201,9 @@ ${list(`
    where a.sub_account_id = any(:subAccountIds) and a.canonical = any(:addresses)
    order by c.id`)} as contacts,
 ${list(`
-  select sub_account_id as sub, contact_canonical as canonical from claims
-   where mailbox_id = :mailboxId and contact_canonical = any(:addresses)
-     and sub_account_id = any(:subAccountIds)`)} as claims,
+  select c.sub_account_id as sub, c.contact_canonical as canonical from claims c
+   where c.mailbox_id = :mailboxId and c.contact_canonical = any(:addresses)
+     and c.sub_account_id = any(:subAccountIds) and ${hasItsContact}`)} as claims,
 ${list(`
   select sub_account_id as sub, user_id as usr, pattern from never_log
    where pattern = any(:neverLogPatterns)

@@ -3,6 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import { systemClock } from '../../src/lib/clock.ts';
 import { acceptMessage } from '../../src/outbound/accept.ts';
 import type { SendRequest } from '../../src/outbound/plan.ts';
+import { deleteContact } from '../../src/store/contacts.ts';
 import { endConnection, inLifecycle } from '../../src/store/lifecycle.ts';
 import { rows, run } from '../../src/store/database.ts';
 import { blankRequest } from '../outbound/support.ts';
@@ -280,5 +281,27 @@ for (const kind of databaseKinds)
       await inLifecycle(database.db, (tx) => endConnection(tx, connection.id, 'disconnected'));
       assert.deepEqual(await claimers('lea'), []);
       assert.deepEqual(await mailbox.see('inbox', letter), ['south:from_contact']);
+    });
+
+    test('S9: a claim by who has the contact no more keeps its mail from nobody, and another may claim it', async () => {
+      await world.addSubAccount('west');
+      await run(database.db, `insert into memberships (sub_account_id, user_id) values ('west', 'ann')`);
+      mailbox = await world.connect('ann3@mail.example', [
+        ['north', 'ann'],
+        ['south', 'ann'],
+        ['west', 'ann'],
+      ]);
+      const letter = { ...(await addShared('ida')), to: 'ann3@mail.example' };
+      await world.addContact('west', 'w-ida', [letter.from]);
+      await send('north', { contactId: 'n-ida' });
+      const claimed = ['north:from_contact', 'south:claimed_elsewhere', 'west:claimed_elsewhere'];
+      assert.deepEqual(await mailbox.see('inbox', letter), claimed);
+      await database.db.transaction((tx) => deleteContact(tx, 'north', 'n-ida'));
+      const free = ['north:no_match', 'south:from_contact', 'west:from_contact'];
+      assert.deepEqual(await mailbox.see('inbox', letter), free);
+      await send('south', { contactId: 's-ida' });
+      await world.addContact('north', 'n-ida', [letter.from]);
+      const again = ['north:claimed_elsewhere', 'south:from_contact', 'west:claimed_elsewhere'];
+      assert.deepEqual(await mailbox.see('inbox', letter), again);
     });
   });
