@@ -181,24 +181,28 @@ export const hasItsContact = `exists (
 
 const list = (select: string) => `(select coalesce(json_agg(l), '[]') from (${select}) l)`;
 
+/** The rows of a table for each sub-account and key, looked up pair by pair: see `rowsById`. */
+const lookUp = (table: string, column: string, keys: string) => `
+  unnest(:subAccountIds::text[]) as of_sub (id) cross join unnest(${keys}::text[]) as asked (key)
+  cross join lateral (select * from ${table} r where r.sub_account_id = of_sub.id and r.${column} = asked.key offset 0)`;
+
 const factsSql = `
 with named as materialized (
-  select k.sub_account_id, k.key, k.kind, k.thread_id from thread_keys k
-   where k.sub_account_id = any(:subAccountIds) and k.key = any(:threadKeys)
+  select k.sub_account_id, k.key, k.kind, k.thread_id from ${lookUp('thread_keys', 'key', ':threadKeys')} k
 ), found as materialized (
   select k.sub_account_id, k.key, k.fingerprint, k.message_id, m.thread_id, s.id as send_id, s.mailbox_id
-    from message_keys k join messages m on m.id = k.message_id left join sends s on s.message_id = m.id
-   where k.sub_account_id = any(:subAccountIds) and k.key = any(:messageKeys)
+    from ${lookUp('message_keys', 'key', ':messageKeys')} k
+    join messages m on m.id = k.message_id
+    left join lateral (select * from sends where message_id = m.id offset 0) s on true
 )
 select ${list(`
   select m.sub_account_id as sub, u.canonical from user_addresses u join memberships m on m.user_id = u.user_id
    where u.canonical = any(:ownAddresses) and m.sub_account_id = any(:subAccountIds)`)} as users,
 ${list(`
   select a.sub_account_id as sub, a.canonical, c.id, c.assigned_user_id as assigned, v.id as conversation
-    from contact_addresses a
+    from ${lookUp('contact_addresses', 'canonical', ':addresses')} a
     join contacts c on c.sub_account_id = a.sub_account_id and c.id = a.contact_id
     left join conversations v on v.sub_account_id = c.sub_account_id and v.contact_id = c.id
-   where a.sub_account_id = any(:subAccountIds) and a.canonical = any(:addresses)
    order by c.id`)} as contacts,
 ${list(`
   select c.sub_account_id as sub, c.contact_canonical as canonical from claims c
@@ -229,8 +233,10 @@ ${list(`
          (select json_agg(json_build_object('id', v.id, 'contact', v.contact_id))
             from conversation_threads ct join conversations v on v.id = ct.conversation_id
            where ct.thread_id = t.id) as conversations
-    from threads t left join thread_links l on l.thread_id = t.id and l.mailbox_id = :mailboxId
-   where t.id in (select unnest(:threadIds::text[]) union select thread_id from named union select thread_id from found
-                  union select m.thread_id from sends s join message_keys k on k.message_id = s.message_id
-                    join messages m on m.id = s.message_id
-                   where s.mailbox_id = :mailboxId and s.copy_seen_at is null and k.fingerprint = any(:fingerprints))`)} as threads`;
+    from (select unnest(:threadIds::text[]) as id union select thread_id from named union select thread_id from found
+          union select m.thread_id from sends s join message_keys k on k.message_id = s.message_id
+            join messages m on m.id = s.message_id
+           where s.mailbox_id = :mailboxId and s.copy_seen_at is null and k.fingerprint = any(:fingerprints)) asked
+    cross join lateral (select * from threads where id = asked.id offset 0) t
+    left join lateral (
+      select * from thread_links where thread_id = t.id and mailbox_id = :mailboxId offset 0) l on true`)} as threads`;

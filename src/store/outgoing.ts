@@ -81,11 +81,12 @@ select
           'canonical', (select coalesce(json_agg(a.canonical order by a.position), '[]') from contact_addresses a
                          where a.sub_account_id = c.sub_account_id and a.contact_id = c.id))
      from contacts c where c.sub_account_id = :subAccountId and c.id = :contactId) as contact,
-  array(select distinct canonical from contact_addresses
-         where sub_account_id = :subAccountId and canonical = any(:addresses)) as "contactAddresses",
+  array(select distinct asked from unnest(:addresses::text[]) asked
+         where (select true from contact_addresses a
+                 where a.sub_account_id = :subAccountId and a.canonical = asked limit 1)) as "contactAddresses",
   (select json_build_object('id', m.id, 'threadId', m.thread_id, 'direction', m.direction, 'sender', m.sender,
           'to', m.recipients_to, 'subject', m.subject, 'internetMessageId', m.internet_message_id,
           'sentAs', s.internet_message_id, 'inReplyTo', m.in_reply_to, 'references', m.reference_ids,
           'rawSha256', m.raw_sha256)
-     from messages m left join sends s on s.message_id = m.id
+     from messages m left join lateral (select * from sends where message_id = m.id offset 0) s on true
     where m.sub_account_id = :subAccountId and m.id = :parentId) as parent`;

@@ -1,5 +1,5 @@
 import type { ConversationId, MailboxId, ThreadId } from '../lib/id.ts';
-import { rows } from './database.ts';
+import { rows, rowsById } from './database.ts';
 import type { Db } from './database.ts';
 import { timestamp } from './timestamp.ts';
 
@@ -46,8 +46,8 @@ export async function readConversations(
 ): Promise<PublicConversation[]> {
   const found = await rows<{ conversation: PublicConversation }>(
     db,
-    `select ${conversationObject} as conversation from conversations c
-      where c.sub_account_id = :subAccountId and c.id = any(:ids)`,
+    `select ${conversationObject} as conversation from ${rowsById('conversations')} c
+      where c.sub_account_id = :subAccountId`,
     { subAccountId, ids },
   );
   return found.map((row) => row.conversation);
@@ -101,11 +101,11 @@ export async function readThreads(
           // The messages' own: a column of the thread would have two filers lock threads in opposite orders.
           'greatest(t.updated_at, (select max(m.updated_at) from messages m where m.thread_id = t.id))',
         )}) as thread
-       from threads t
+       from ${rowsById('threads')} t
        left join lateral (
          select k.state, k.reason, k.mailbox_id, m.address from thread_links k join mailboxes m on m.id = k.mailbox_id
           where k.thread_id = t.id order by (k.state = 'live') desc, k.since desc limit 1) l on true
-      where t.sub_account_id = :subAccountId and t.id = any(:ids)`,
+      where t.sub_account_id = :subAccountId`,
     { subAccountId, ids },
   );
   return found.map((row) => row.thread);

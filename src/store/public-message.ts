@@ -1,5 +1,5 @@
 import type { ConversationId, MessageId, SendId, ThreadId } from '../lib/id.ts';
-import { rows } from './database.ts';
+import { rows, rowsById } from './database.ts';
 import type { Db } from './database.ts';
 import { timestamp } from './timestamp.ts';
 
@@ -98,8 +98,8 @@ export async function readMessages(
   const found = await rows<{ message: PublicMessage }>(
     db,
     `select ${messageObject} as message
-       from unnest(:ids::text[]) with ordinality as wanted(id, position)
-       join messages m on m.id = wanted.id and m.sub_account_id = :subAccountId
+       from ${rowsById('messages')} m
+      where m.sub_account_id = :subAccountId
       order by wanted.position`,
     { ids, subAccountId },
   );

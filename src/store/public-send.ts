@@ -1,5 +1,5 @@
 import type { MessageId, SendId, ThreadId } from '../lib/id.ts';
-import { rows } from './database.ts';
+import { rows, rowsById } from './database.ts';
 import type { Db } from './database.ts';
 import { timestamp } from './timestamp.ts';
 
@@ -58,8 +58,9 @@ export async function readSends(db: Db, subAccountId: string, ids: readonly Send
             'outcome', a.outcome, 'reply', a.reply) order by a.n), '[]')
           from send_attempts a where a.send_id = s.id),
         'created_at', ${timestamp('s.created_at')}) as send
-       from sends s join messages m on m.id = s.message_id
-      where s.sub_account_id = :subAccountId and s.id = any(:ids)`,
+       from ${rowsById('sends')} s
+       join messages m on m.id = s.message_id
+      where s.sub_account_id = :subAccountId`,
     { subAccountId, ids },
   );
   return found.map((row) => row.send);

@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { rows } from '../../src/store/database.ts';
+import { factKeysOf } from '../../src/filing/gather.ts';
+import { readContactAddresses } from '../../src/store/claims.ts';
+import { listContacts, readPublicContacts } from '../../src/store/contacts.ts';
+import { openDatabase, rows } from '../../src/store/database.ts';
+import { readFactRows } from '../../src/store/filing-facts.ts';
+import { readOutgoingFacts } from '../../src/store/outgoing.ts';
+import { readConversations, readThreads } from '../../src/store/public-conversation.ts';
+import { readMessages } from '../../src/store/public-message.ts';
+import { readSends } from '../../src/store/public-send.ts';
 import { testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 
@@ -56,4 +64,40 @@ describe('indexes', () => {
       );
     });
   }
+
+  test('what is looked up by many keys goes by them, also with a plan made while nothing is stored', async () => {
+    const { url } = database;
+    assert.ok(url !== null);
+    const { db, close } = await openDatabase({ kind: 'postgres', url, connectionsMax: 1 });
+    try {
+      const keys = factKeysOf('mbx_1', [], []);
+      await readFactRows(db, keys);
+      await readConversations(db, 's', ['cnv_1']);
+      await readThreads(db, 's', ['thr_1']);
+      await readMessages(db, 's', ['msg_1']);
+      await readSends(db, 's', ['snd_1']);
+      await readPublicContacts(db, 's', ['c1']);
+      await readContactAddresses(db, 's', ['c1']);
+      await listContacts(db, { subAccountId: 's', email: 'carla@customer.example', after: '', limit: 9 });
+      const ask = { subAccountId: 's', userId: 'u', contactId: null, addresses: [], parentId: null };
+      await readOutgoingFacts(db, ask);
+      const prepared = await db.raw<{ rows: { name: string; statement: string; count: number }[] }>(
+        `select name, statement, cardinality(parameter_types) as count from pg_prepared_statements
+          where name like 'twoway%'`,
+      );
+      assert.ok(prepared.rows.length >= 9);
+      for (const { name, statement, count } of prepared.rows) {
+        const values = count === 0 ? '' : `(${Array.from({ length: count }, () => 'null').join()})`;
+        const plan = await db.raw<{ rows: { 'QUERY PLAN': string }[] }>(`explain execute ${name}${values}`);
+        // It reads all that a sub-account has, and compares each row with each key.
+        const comparing = plan.rows
+          .map((row) => row['QUERY PLAN'].trim())
+          .filter((line) => /^(Join Filter|Hash Cond|Merge Cond|Filter): .*\b(id|key|canonical)\b/.test(line))
+          .filter((line) => line.includes('= ANY') || !line.includes('$'));
+        assert.deepEqual(comparing, [], statement);
+      }
+    } finally {
+      await close();
+    }
+  });
 });
