@@ -130,6 +130,8 @@ type Known = {
   rows: FactRows | null;
   /** Of the rows, and what was filed since. */
   grounds: Map<ConnectionId, Ground>;
+  /** How many reports were read by then: what later ones cite was not looked up. */
+  reports: number;
   /** Nothing was filed since. */
   isFresh: boolean;
   /** By the monotonic clock. */
@@ -191,8 +193,6 @@ async function fetch(
       } else reports.set(uid, content === undefined ? null : await readReport(content));
     }),
   );
-  // A report cites messages that nobody has looked up yet.
-  if (wanted.some(({ as }) => as === 'report')) course.known = null;
 }
 
 /** All of a portion is written, or what it still wants. */
@@ -224,7 +224,9 @@ function isOutdated(error: unknown): boolean {
 
 async function knownOf(deps: FilingDeps, batch: Batch, portion: Portion, course: Course): Promise<Known> {
   const { clock } = deps;
-  if (course.known !== null && clock.monotonic() - course.known.at < knownMsMax) return course.known;
+  const { known, fetched } = course;
+  const hasAll = known?.reports === fetched.reports.size;
+  if (known !== null && hasAll && clock.monotonic() - known.at < knownMsMax) return known;
   const at = clock.monotonic();
   const position = checked(await readPosition(deps.db, batch.folderId), batch, portion);
   const { connections } = position;
@@ -234,10 +236,12 @@ async function knownOf(deps: FilingDeps, batch: Batch, portion: Portion, course:
   const open = batch.sightings.filter(
     ({ place }) => place.uid > portion.cursorUid && !settled?.has(place.uid),
   );
-  const keys = factKeysOf(batch.mailboxId, open, connections, course.fetched.reports.values());
+  // The next portion's may come while this is looked up.
+  const reports = fetched.reports.size;
+  const keys = factKeysOf(batch.mailboxId, open, connections, fetched.reports.values());
   const rows = connections.length > 0 && open.length > 0 ? await readFactRows(deps.db, keys) : null;
   const grounds = groundsOf(batch, connections, rows);
-  course.known = { connections, whose, rows, grounds, isFresh: true, at };
+  course.known = { connections, whose, rows, grounds, reports, isFresh: true, at };
   return course.known;
 }
 

@@ -6,6 +6,7 @@ import { rows, run } from '../../src/store/database.ts';
 import { blankRequest } from '../outbound/support.ts';
 import { databaseKinds, testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
+import { waitFor } from '../support/wait.ts';
 import { createWorld } from './world.ts';
 import type { World } from './world.ts';
 
@@ -242,6 +243,31 @@ for (const kind of databaseKinds)
           '',
         ].join('\r\n'),
       );
+
+    test('D6: a report of the next portion, read while the facts of this one are looked up anew, counts', async () => {
+      const mailbox = await world.connect('ann19@mail.example', [['north', 'ann']]);
+      const { messageId } = await sent('Of the next portion');
+      const { clock } = world.filing;
+      let asks = 0;
+      const onQuery = ({ sql }: { sql: string }) => (asks += Number(sql.includes('named as materialized')));
+      world.meanwhile = () => {
+        const asked = asks;
+        world.filing.clock = { ...clock, monotonic: () => clock.monotonic() + 6_000 };
+        world.meanwhile = () =>
+          waitFor('the facts to be asked for', () => asks > asked, { everyMs: 0 }).then(() => undefined);
+        return Promise.resolve();
+      };
+      database.db.on('query', onQuery);
+      try {
+        const letter = { from: 'carla@customer.example', to: 'ann19@mail.example' };
+        const letters = Array.from({ length: 100 }, () => letter);
+        const made = await mailbox.see('inbox', ...letters, bounce(messageId));
+        assert.equal(made.at(-1), 'north:delivery_report');
+      } finally {
+        world.filing.clock = clock;
+        database.db.removeListener('query', onQuery);
+      }
+    });
 
     test('D6, S11: a report makes the send bounced and is no message, whatever became of its thread', async () => {
       const mailbox = await world.connect('ann4@mail.example', [['north', 'ann']]);
