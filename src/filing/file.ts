@@ -67,8 +67,8 @@ const knownMsMax = 5_000;
 /**
  * The one door (S, T): looks up what the database knows of all sightings, judges each for each active
  * connection of the mailbox from headers alone, fetches the bodies of those to be stored, and writes
- * messages, decisions, events and the cursor in one transaction for each portion. A crash before the commit repeats the
- * portion; the cursor and the unique index on message_keys make the repeat harmless.
+ * messages, decisions, events and the cursor in one transaction for each portion. A crash before the commit
+ * repeats the portion; the cursor and the unique index on message_keys make the repeat harmless.
  */
 export async function fileBatch(deps: FilingDeps, batch: Batch): Promise<{ judged: number; stored: number }> {
   const course: Course = {

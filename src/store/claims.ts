@@ -29,8 +29,8 @@ export async function readContactAddresses(
 }
 
 /**
- * S9: contacts of a sub-account are its own for a mailbox from now on. The threads that other sub-accounts have with them in
- * this mailbox are unlinked. Each is told. Within the caller's transaction.
+ * S9: contacts of a sub-account are its own for a mailbox from now on. The threads that other sub-accounts
+ * have with them in this mailbox are unlinked. Each is told. Within the caller's transaction.
  */
 export async function claimContacts(
   db: Db,
@@ -70,8 +70,8 @@ export async function claimContacts(
 }
 
 /**
- * Whoever files mail of the mailbox either has committed, so that the threads it opened are found now, or waits, and finds
- * then that it must look again.
+ * Whoever files mail of the mailbox either has committed, so that the threads it opened are found now, or
+ * waits, and finds then that it must look again.
  */
 async function holdOffFiling(db: Db, mailboxId: MailboxId): Promise<void> {
   await run(db, 'select from folders where mailbox_id = :mailboxId order by id for no key update', {
