@@ -201,6 +201,36 @@ for (const kind of databaseKinds)
       }
     });
 
+    for (const fails of ['the message', 'its attachment']) {
+      test(`T3: nothing is filed while ${fails} is not on disk, and everything once it is`, async () => {
+        const address = fails === 'the message' ? 'ann36@mail.example' : 'ann37@mail.example';
+        const mailbox = await world.connect(address, [['north', 'ann']]);
+        const { blobs } = world.filing;
+        const file = 'Content-Type: text/csv; name=a.csv\r\nContent-Disposition: attachment\r\n\r\n1,2';
+        const raw = Buffer.from(
+          `From: carla@customer.example\r\nTo: ${address}\r\nSubject: Full disk of ${fails}\r\n` +
+            `Message-ID: <${address}>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n` +
+            `--b\r\nContent-Type: text/plain\r\n\r\nDear Ann\r\n--b\r\n${file}\r\n--b--\r\n`,
+        );
+        world.filing.blobs = {
+          ...blobs,
+          put: async (contents) => {
+            if (contents.some((content) => content.equals(raw) === (fails === 'the message')))
+              throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+            return blobs.put(contents);
+          },
+        };
+        try {
+          await assert.rejects(mailbox.see('inbox', raw), { code: 'ENOSPC' });
+        } finally {
+          world.filing.blobs = blobs;
+        }
+        assert.deepEqual(await messagesOf(`Full disk of ${fails}`), []);
+        assert.deepEqual(await mailbox.see('inbox', raw), ['north:from_contact']);
+        assert.equal((await messagesOf(`Full disk of ${fails}`)).length, 1);
+      });
+    }
+
     test('S2: a contact that is gone when its body has come has no conversation; it is judged again', async () => {
       const mailbox = await world.connect('ann34@mail.example', [['north', 'ann']]);
       await world.addContact('north', 'gone', ['gone@customer.example']);
