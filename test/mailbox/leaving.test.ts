@@ -62,18 +62,17 @@ describe('C7 who leaves while a consent comes back', () => {
     });
 
     test(`${name}: a consent that comes later connects nobody`, async () => {
-      let go = (): void => undefined;
-      const gate = new Promise<void>((resolve) => (go = resolve));
+      const reached = Promise.withResolvers<void>();
+      const gate = Promise.withResolvers<void>();
       const removed = t.connecting.disconnectBefore(which, async (tx) => {
-        await gate;
+        reached.resolve();
+        await gate.promise;
         return remove(tx);
       });
-      await waitFor('the removal', async () => {
-        const open = `select from pg_stat_activity where datname = current_database() and state = 'idle in transaction'`;
-        return (await rows(t.db, open)).length === 1;
-      });
+      // It holds its locks from here on; a transaction that is merely open may not have them yet.
+      await Promise.race([reached.promise, removed]);
       const connected = connect(ann);
-      await waiting(1).finally(go);
+      await waiting(1).finally(gate.resolve);
       assert.equal(await removed, true);
       assert.deepEqual(await connected, { outcome: 'not_a_member' });
       assert.deepEqual(await left(), []);
