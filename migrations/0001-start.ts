@@ -211,6 +211,43 @@ create table revocations (
 );
 create index revocations_due on revocations (due_at, seq) where ready;
 
+-- What is to be done in a mailbox besides listening to it, by whichever node has the time. None of it moves
+-- a folder's cursor, and a repeat finds what was done: it may end anywhere and begin anew.
+create table errands (
+  id text collate "C" primary key,              -- bkf_… for a backfill, aud_… for an audit, else err_…
+  kind text not null check (kind in ('backfill', 'audit', 'judge_again', 'thread_head', 'resume')),
+  sub_account_id text collate "C" not null references sub_accounts on delete cascade,
+  connection_id text collate "C" not null references connections on delete cascade,
+  mailbox_id text collate "C" not null references mailboxes,
+  request jsonb not null,                       -- what was asked for, by its kind
+  progress jsonb not null default '{}',         -- how far it came, and what it counted
+  state text not null default 'queued' check (state in ('queued', 'running', 'waiting', 'finished', 'failed', 'cancelled')),
+  state_reason text,                            -- what it waits for, or why it failed
+  ended_at timestamptz,
+  -- the columns of every table of work (see src/store/work.ts); one at a time for a mailbox
+  ready boolean not null default true,
+  attempts integer not null default 0,          -- since it last came on
+  due_at timestamptz not null default now(),
+  lease_owner text,
+  lease_until timestamptz,
+  seq bigint generated always as identity,
+  created_at timestamptz not null default now()
+);
+create index errands_due on errands (due_at, seq) where ready;
+create index errands_leased on errands (mailbox_id) where lease_until is not null;
+create index errands_by_connection on errands (connection_id, kind, created_at);
+create index errands_ended on errands (ended_at) where ended_at is not null;
+create index errands_by_mailbox on errands (mailbox_id);
+create index errands_by_sub_account on errands (sub_account_id);
+
+-- What errands have downloaded from a mailbox on a day in UTC (C8).
+create table downloads (
+  mailbox_id text collate "C" not null references mailboxes on delete cascade,
+  day date not null,
+  bytes bigint not null,
+  primary key (mailbox_id, day)
+);
+
 create table claims (
   sub_account_id text collate "C" not null references sub_accounts on delete cascade,
   contact_canonical text collate "C" not null,
@@ -405,9 +442,12 @@ create table decisions (
   address_hashes bytea[] not null default '{}', -- keyed hashes of the outside addresses
   message_id text collate "C",
   attempts integer not null default 0,          -- of a failed one (T3)
+  errand_id text collate "C",                   -- what had it judged again; null: it was new
+  replaced_by text collate "C",                 -- the decision that holds since, for the same place and connection
   decided_at timestamptz not null default now()
 );
 create index decisions_by_sub_account on decisions (sub_account_id, id);
+create index decisions_replaced on decisions (replaced_by) where replaced_by is not null;
 create index decisions_by_message on decisions (message_id) where message_id is not null;
 create index decisions_by_id_hash on decisions (id_hash);
 create index decisions_by_address on decisions using gin (address_hashes);

@@ -24,6 +24,7 @@ import { createSecretBox } from './lib/secret-box.ts';
 import type { SecretBox } from './lib/secret-box.ts';
 import { createConnecting } from './mailbox/connect.ts';
 import { listenerLimits } from './mailbox/listener.ts';
+import { createErrandRunner } from './mailbox/errands.ts';
 import { createRevoker } from './mailbox/revocation.ts';
 import { createSupervisor, supervisorLimits } from './mailbox/supervisor.ts';
 import type { Login } from './mailbox/session.ts';
@@ -123,7 +124,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
   const sandbox = await listening({ port: 'TWOWAY_SANDBOX_PORT' }, () => startSandboxIfWanted(config, log));
   if (sandbox !== null) defer(() => sandbox.stop());
   const providers = createProviders(config, sandbox);
-  const { sender, connecting, housekeeping } = startWorkers(config, defer, {
+  const { sender, supervisor, errands, connecting, housekeeping } = startWorkers(config, defer, {
     database,
     blobs,
     filing,
@@ -136,6 +137,8 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     ...filing,
     ...connecting,
     wakeSender: () => sender.wake(),
+    wakeErrands: () => errands.wake(),
+    wakeMailbox: (id) => supervisor.wake(id),
     wakeHousekeeping: () => housekeeping.wake(),
     netGuard,
     dispatcher,
@@ -171,16 +174,17 @@ function startWorkers(
     log,
   });
   const resolveHost = (host: string) => netGuard.resolve(host);
+  const reading = {
+    filing,
+    clock,
+    log,
+    providerOf: (mailbox: Mailbox) => providers.of(mailbox.provider),
+    loginOf: (mailbox: Mailbox, refused: Login | null) => logIn({ db, secretBox, tokens }, mailbox, refused),
+    resolveHost,
+  };
+  const errands = createErrandRunner(reading);
   const supervisor = createSupervisor(
-    {
-      filing,
-      clock,
-      log,
-      limits: listenerLimits,
-      providerOf: (mailbox) => providers.of(mailbox.provider),
-      loginOf: (mailbox, refused) => logIn({ db, secretBox, tokens }, mailbox, refused),
-      resolveHost,
-    },
+    { ...reading, limits: listenerLimits },
     supervisorLimits,
     `${hostname()}:${resolve(config.DATA_DIR)}`,
   );
@@ -202,11 +206,11 @@ function startWorkers(
     log,
     factsKeptDays: config.KEEP_FACTS_DAYS,
   });
-  for (const worker of [publisher, deliverer, sender, supervisor, revoker, housekeeping]) {
+  for (const worker of [publisher, deliverer, sender, supervisor, errands, revoker, housekeeping]) {
     worker.start();
     defer(() => worker.stop());
   }
-  return { sender, connecting, housekeeping };
+  return { sender, supervisor, errands, connecting, housekeeping };
 }
 
 /** Where the outside comes in: SMTP, and HTTP for the API and the pages. */

@@ -7,6 +7,7 @@ import type { SweptBlobStore } from './store/blobs.ts';
 import { vacuum } from './store/database.ts';
 import type { Database } from './store/database.ts';
 import { forgetFacts } from './store/decisions.ts';
+import { forgetErrands, scheduleAudits } from './store/errands.ts';
 import { forgetAnswers } from './store/idempotency.ts';
 
 /** How often it comes round. */
@@ -21,9 +22,15 @@ const blobsUntouchedMs = 3_600_000;
 /** D3: how long a repeat of a call gets the first answer. */
 const answersKeptHours = 7 * 24;
 
+/** T2: how often a connection is audited by itself, and how far back. A round leaves no more than a node can do before the next. */
+const audits = { everyHours: 24, windowDays: 3, limit: 500 };
+
+/** How long it can be seen what a backfill or an audit came to. */
+const errandsKeptDays = 90;
+
 const dayMs = 24 * 3_600_000;
 
-/** Removes what has served its time. Any node may do it; doing it twice harms nothing. */
+/** Removes what has served its time, and leaves what is due by itself. Any node may do it; doing it twice harms nothing. */
 export function createHousekeeping(deps: {
   database: Database;
   blobs: SweptBlobStore;
@@ -46,6 +53,8 @@ export function createHousekeeping(deps: {
     while (!stopping.signal.aborted) {
       try {
         await forgetAnswers(database.db, answersKeptHours);
+        await forgetErrands(database.db, errandsKeptDays);
+        await scheduleAudits(database.db, { ...audits, now: clock.now() });
         const before = clock.now() - factsKeptDays * dayMs;
         forgottenTo = await forgetFacts(database.db, { before, after: forgottenTo }, stopping.signal);
         const removed = await blobs.sweep({

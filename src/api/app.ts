@@ -12,6 +12,7 @@ import { addContactsImport } from './contacts-import.ts';
 import { addDecisions } from './decisions.ts';
 import { ApiError, answerError, notFound } from './errors.ts';
 import type { Api, ApiDeps, ApiEnv } from './route.ts';
+import { addErrandRoutes } from './errands.ts';
 import { addEvents } from './events.ts';
 import { addHealth } from './health.ts';
 import { addKeys } from './keys.ts';
@@ -68,6 +69,7 @@ export function createApi(deps: ApiDeps): Api {
   addKeys(api, deps);
   addConnectionLinks(api, deps);
   addConnections(api, deps);
+  addErrandRoutes(api, deps);
   addConversations(api, deps);
   addThreads(api, deps);
   addMessages(api, deps);

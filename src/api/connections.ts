@@ -4,8 +4,11 @@ import type { ConnectionId } from '../lib/id.ts';
 import { connectionStates } from '../provider/connection-states.ts';
 import type { ConnectionState } from '../provider/connection-states.ts';
 import { providerLimits } from '../provider/providers.ts';
-import { findConnection, listConnections, readConnections } from '../store/connections.ts';
+import { findConnection, findMailboxOf, listConnections, readConnections } from '../store/connections.ts';
 import type { PublicConnection } from '../store/connections.ts';
+import type { Db } from '../store/database.ts';
+import type { KeyAccess } from '../store/keys.ts';
+import { inLifecycle, pauseConnection, resumeConnection } from '../store/lifecycle.ts';
 import { findMember } from '../store/users.ts';
 import { ApiError, notFound } from './errors.ts';
 import type { ProblemCode } from './errors.ts';
@@ -64,6 +67,40 @@ export function addConnections(api: Api, deps: ApiDeps): void {
       throw notFound('connection');
     return c.json(shownConnection(connection), 200);
   });
+  for (const { route, change } of [
+    { route: pauseRoute, change: pauseConnection },
+    { route: resumeRoute, change: resumeConnection },
+  ]) {
+    addRoute(
+      api,
+      route,
+      async (c) => {
+        const id = c.req.valid('param').id as ConnectionId;
+        return c.json(shownConnection(await changed(deps, c.var.key, id, change)), 200);
+      },
+      ['not_connected'],
+    );
+  }
+}
+
+/** Pauses or resumes a connection that the key sees, and answers it. */
+async function changed(
+  deps: ApiDeps,
+  key: KeyAccess,
+  id: ConnectionId,
+  change: (db: Db, id: ConnectionId) => Promise<boolean>,
+): Promise<PublicConnection> {
+  const connection = await findMailboxOf(deps.db, id);
+  if (connection === null || (key.subAccountId !== null && connection.subAccountId !== key.subAccountId))
+    throw notFound('connection');
+  if (!(await inLifecycle(deps.db, (tx) => change(tx, id))))
+    throw new ApiError('not_connected', 'The connection has ended, or has no mailbox yet.');
+  deps.wakePublisher();
+  if (connection.mailboxId !== null) deps.wakeMailbox(connection.mailboxId);
+  deps.wakeErrands();
+  const [shown] = await readConnections(deps.db, [id]);
+  if (shown === undefined) throw notFound('connection');
+  return shown;
 }
 
 /** Connects a generic mailbox; PUT replaces, so that another one takes the place of the connected one (C6). */
@@ -258,6 +295,29 @@ const getByIdRoute = defineRoute({
   request: { params: z.object({ id: gatewayId.describe('`con_…`') }) },
   responses: { 200: jsonResponse(connectionSchema, 'The connection.') },
 });
+
+const verb = (name: 'pause' | 'resume', summary: string, description: string) =>
+  defineRoute({
+    method: 'post',
+    path: `/v1/connections/{id}/${name}`,
+    tags,
+    summary,
+    description,
+    request: { params: z.object({ id: gatewayId.describe('`con_…`') }) },
+    responses: { 200: jsonResponse(connectionSchema, 'The connection.') },
+  });
+
+const pauseRoute = verb(
+  'pause',
+  'Pause a connection',
+  'Nothing is decided for it, and what the CRM sends through it is held, until it is resumed. Threads stay as they are.',
+);
+
+const resumeRoute = verb(
+  'resume',
+  'Resume a connection',
+  'What came while it was paused is judged now, by the rules of now.',
+);
 
 function shownConnection(connection: PublicConnection): z.output<typeof connectionSchema> {
   const limits = providerLimits(connection.provider);

@@ -2,10 +2,13 @@ import { z } from 'zod';
 import { explain } from '../filing/history.ts';
 import { hashOfAddress, hashOfMessageId } from '../filing/hashes.ts';
 import { reasonCodes } from '../filing/rules.ts';
+import { newId } from '../lib/id.ts';
 import type { MessageId } from '../lib/id.ts';
 import { messageIdOf } from '../message/message-id.ts';
 import { listDecisions } from '../store/decisions.ts';
-import { notFound } from './errors.ts';
+import { addErrands, findDecidedPlace } from '../store/errands.ts';
+import type { DecidedPlace } from '../store/errands.ts';
+import { ApiError, notFound } from './errors.ts';
 import { gatewayId, plainText, subAccountParam, timeField } from './fields.ts';
 import { pageOf, pageQuery, pageSchema } from './paging.ts';
 import { addRoute, defineRoute, jsonResponse } from './route.ts';
@@ -38,12 +41,47 @@ export function addDecisions(api: Api, deps: ApiDeps): void {
       200,
     );
   });
+  addRoute(
+    api,
+    storeRoute,
+    async (c) => {
+      const { sid, id } = c.req.valid('param');
+      const decision = await findDecidedPlace(deps.db, { subAccountId: sid, id });
+      if (decision === null) throw notFound('decision');
+      await judgeAgain(deps, sid, decision);
+      return c.body(null, 202);
+    },
+    ['already_decided', 'not_connected'],
+  );
   addRoute(api, explainRoute, async (c) => {
     const { sid, id } = c.req.valid('param');
     const explained = await explain(deps.db, sid, id as MessageId);
     if (explained === null) throw notFound('message');
     return c.json(explained, 200);
   });
+}
+
+/** Has the mail of a decision judged once more: a failed one by the rules (T3), one that was left out stored by hand. */
+async function judgeAgain(deps: ApiDeps, subAccountId: string, decision: DecidedPlace): Promise<void> {
+  const { connectionId, mailboxId, folderId, uidValidity, uid, outcome: was, isActive } = decision;
+  if (
+    was === 'stored' ||
+    was === 'held' ||
+    decision.replacedBy !== null ||
+    decision.reason === 'delivery_report'
+  ) {
+    const members = { outcome: was, replaced_by: decision.replacedBy };
+    throw new ApiError('already_decided', 'It is neither left out nor failed, or was judged again.', {
+      members,
+    });
+  }
+  if (connectionId === null || mailboxId === null || folderId === null || !isActive) {
+    throw new ApiError('not_connected', 'The connection through which it was seen has ended.');
+  }
+  const request = { folderId, uidValidity, uids: [uid], byHand: was === 'skipped' };
+  const row = { sub_account_id: subAccountId, connection_id: connectionId, mailbox_id: mailboxId };
+  await addErrands(deps.db, [{ id: newId('err'), kind: 'judge_again', ...row, request }]);
+  deps.wakeErrands();
 }
 
 const outcome = z.enum(['stored', 'skipped', 'held', 'failed']);
@@ -78,6 +116,14 @@ const decisionSchema = z
       )
       .describe('The rules that were asked, in order; the last one answered.'),
     message_id: z.string().nullable().describe('The message that it is part of; null where it was left out.'),
+    errand_id: z
+      .string()
+      .nullable()
+      .describe('What had it judged again: a backfill, an audit, or another errand; null: it was new.'),
+    replaced_by: z
+      .string()
+      .nullable()
+      .describe('The decision that holds now, where it was judged again and came out otherwise.'),
     decided_at: timeField.describe('When it was judged.'),
   })
   .meta({ id: 'Decision', description: 'What the rules said of one sighting of a message.' });
@@ -135,6 +181,19 @@ const listRoute = defineRoute({
   responses: {
     200: jsonResponse(pageSchema(decisionSchema, 'DecisionPage'), 'Decisions, the newest first.'),
   },
+});
+
+const storeRoute = defineRoute({
+  method: 'post',
+  path: '/v1/sub-accounts/{sid}/decisions/{id}/store',
+  tags,
+  summary: 'Store by hand, or try again',
+  description:
+    'One that was left out is fetched from the mailbox and stored, if a contact is on it or it belongs to a thread; ' +
+    'a draft, junk, mail among users and what is on a never-log list is not. By itself this makes no thread sync. ' +
+    'One that failed is judged again by the rules. A new decision for the same place says what came of it.',
+  request: { params: subAccountParam.extend({ id: gatewayId.describe('The decision, `dec_…`.') }) },
+  responses: { 202: { description: 'It will be done.' } },
 });
 
 const explainRoute = defineRoute({

@@ -23,6 +23,8 @@ export const problems = {
     status: 409,
     title: 'The user has no mailbox connected, and individual mail goes through it',
   },
+  not_connected: { status: 409, title: 'The connection has ended' },
+  already_decided: { status: 409, title: 'There is nothing left to decide about this mail' },
   too_late: { status: 409, title: 'It cannot be cancelled any more' },
   idempotency_key_reused: { status: 409, title: 'This Idempotency-Key came with another body before' },
   body_too_large: { status: 413, title: 'The body is too large' },

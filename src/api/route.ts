@@ -6,6 +6,7 @@ import type { Dispatcher } from 'undici';
 import { z } from 'zod';
 import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/failure.ts';
+import type { MailboxId } from '../lib/id.ts';
 import type { Log } from '../lib/log.ts';
 import type { NetGuard } from '../lib/net-guard.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
@@ -40,6 +41,10 @@ export type ApiDeps = {
   wakePublisher(): void;
   /** Called after a commit that left something to send behind. */
   wakeSender(): void;
+  /** Called after a commit that left something to do in a mailbox behind. */
+  wakeErrands(): void;
+  /** Starts, stops or wakes the listener of a mailbox after a commit that concerns it. */
+  wakeMailbox(mailboxId: MailboxId): void;
   /** Called after a commit that erased messages. */
   wakeHousekeeping(): void;
   /** What a webhook's URL may be. */

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { canonicalAddress } from '../message/addresses.ts';
+import { idKey } from '../message/message-id.ts';
 import { forwardCount } from '../message/subject.ts';
 import type { DeliveryReport } from '../message/delivery-report.ts';
 import type { ParsedMessage } from '../message/parse.ts';
 import { newId } from '../lib/id.ts';
-import type { ConversationId, MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
+import type { ConnectionId, ConversationId, MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
 import { noWrites } from '../store/filing-writes.ts';
 import type { AttachmentRow, FilingWrites, MessageRow, Recognised } from '../store/filing-writes.ts';
 import type { Facts } from './facts.ts';
@@ -20,12 +21,14 @@ export type Effects = {
   reports: { sendId: SendId; report: DeliveryReport }[];
   /** Messages that are new in a sub-account, in order. */
   created: { subAccountId: string; messageId: MessageId; threadId: ThreadId }[];
+  /** S13: what messages that opened a thread answer, by Message-ID. */
+  heads: { connectionId: ConnectionId; mailboxId: MailboxId; subAccountId: string; messageIds: string[] }[];
   /** Conversations to mark as changed, with the date of their newest message here. */
   touched: Map<ConversationId, { subAccountId: string; date: string; isNew: boolean }>;
 };
 
 export function noEffects(): Effects {
-  return { writes: noWrites(), recognised: [], reports: [], created: [], touched: new Map() };
+  return { writes: noWrites(), recognised: [], reports: [], created: [], heads: [], touched: new Map() };
 }
 
 /** A message's body, fetched, parsed and with its blobs stored. */
@@ -83,7 +86,8 @@ function joinKnown(
   addThreadKeys(effects, ground, known.threadId, sighting.threadKeys);
   if (known.sendId !== null) confirm(ground, known.sendId);
   // Another mailbox's message that a rule of this mailbox asks for: its thread lives here now, too.
-  if (reason !== 'duplicate' && reason !== 'sent_copy') addLink(effects, ground, known.threadId);
+  if (reason !== 'duplicate' && reason !== 'sent_copy' && reason !== 'by_hand')
+    addLink(effects, ground, known.threadId);
   if (!known.here || known.sendId !== null) {
     effects.recognised.push({
       message_id: known.messageId,
@@ -147,7 +151,20 @@ function storeSighting(
     sendId: null,
   });
   addSighting(effects, ground, sighting, stored.messageId);
+  const isOpened = verdict.reason === 'from_contact' || verdict.reason === 'to_contact';
+  if (isOpened && verdict.threadId === null && ground.fetchThreadHead) addHead(effects, ground, sighting);
   return stored.messageId;
+}
+
+/** As many older messages as a thread is likely to have before it reaches a contact. */
+const headsMax = 20;
+
+/** S13: leaves what a message answers to be fetched, as far as it is not stored. */
+function addHead(effects: Effects, ground: Ground, { header, mailboxId }: Sighting): void {
+  const { id: connectionId, subAccountId } = ground.connection;
+  const answered = new Set([...header.inReplyTo, ...header.references.toReversed()]);
+  const messageIds = [...answered].filter((id) => !ground.messages.has(idKey(id))).slice(0, headsMax);
+  if (messageIds.length > 0) effects.heads.push({ connectionId, mailboxId, subAccountId, messageIds });
 }
 
 export type MessageDraft = Omit<MessageRow, 'id' | 'sub_account_id' | 'thread_id' | 'user_id'>;
@@ -182,7 +199,7 @@ export function storeMessage(
   for (const attachment of message.attachments) {
     writes.attachments.push({ ...attachment, sub_account_id: subAccountId, message_id: messageId });
   }
-  addLink(effects, ground, threadId);
+  if (message.openedBy !== 'by_hand') addLink(effects, ground, threadId);
   addKeys(
     effects,
     ground,

@@ -50,6 +50,10 @@ function explainDecision(decision: PublicDecision): string[] {
   const asked = decision.steps.slice(0, -1).map((step) => step.rule);
   return [
     `${decision.decided_at} ${decision.outcome}${where}: ${decision.reason} (${meaning}).`,
+    ...(decision.errand_id === null ? [] : [`  It was judged again: ${decision.errand_id}.`]),
+    ...(decision.replaced_by === null
+      ? []
+      : [`  It holds no longer: ${decision.replaced_by} took its place.`]),
     ...(answered === undefined ? [] : [`  Rule ${answered.rule}: ${answered.because}.`]),
     ...(asked.length === 0 ? [] : [`  Asked before, without an answer: ${asked.join(', ')}.`]),
   ];

@@ -53,6 +53,8 @@ export type Facts = {
   assignedContactsOnly: Settings['assigned_contacts_only'];
   /** It is an Outlook mailbox, and the sub-account has turned `outlook_two_way_sync` off (S10). */
   twoWaySyncOff: boolean;
+  /** The CRM asks for this very message, whatever the rules said of it before. */
+  byHand: boolean;
 };
 
 export type ReportFact = {
@@ -111,6 +113,9 @@ export type FactBase = {
   shared: boolean;
   assignedContactsOnly: Settings['assigned_contacts_only'];
   twoWaySyncOff: boolean;
+  byHand: boolean;
+  /** What a message answers is fetched when it opens a thread (S13). */
+  fetchThreadHead: boolean;
   /** Own form: the mailbox's address and all addresses of the connected user. */
   ownAddresses: ReadonlySet<string>;
   /** Own form: addresses of users of the sub-account, as far as the batch names them. */
@@ -193,6 +198,7 @@ export function factsOf(sighting: Sighting, base: FactBase, report: DeliveryRepo
     shared: base.shared,
     assignedContactsOnly: base.assignedContactsOnly,
     twoWaySyncOff: base.twoWaySyncOff,
+    byHand: base.byHand,
   };
 }
 

@@ -1,10 +1,17 @@
 import type { Clock } from '../lib/clock.ts';
+import { newId } from '../lib/id.ts';
 import type { ConnectionId, FolderId, MailboxId } from '../lib/id.ts';
+import { groundAgain, isClosed, reconcile } from './again.ts';
+import type { Again } from './again.ts';
 import type { Log } from '../lib/log.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import { refersToNothing, wasOvertaken } from '../store/database.ts';
 import type { Db } from '../store/database.ts';
+import { addErrands } from '../store/errands.ts';
+import type { NewErrand } from '../store/errands.ts';
+import { readDecided, replaceDecisions } from '../store/decisions.ts';
+import type { Decided } from '../store/decisions.ts';
 import { lockPosition, readFactRows, readPosition } from '../store/filing-facts.ts';
 import type { FactRows, FilingConnection, FilingPosition } from '../store/filing-facts.ts';
 import { FiledMeanwhile, markBounced, recogniseMessages, writeFiling } from '../store/filing-writes.ts';
@@ -28,7 +35,10 @@ export type FilingDeps = {
   wakePublisher(): void;
 };
 
-/** Sightings of one folder, in the order of their UIDs, and where the folder's cursor stands. */
+/**
+ * Sightings of one folder, in the order of their UIDs, and where the folder's cursor stands: new ones, or
+ * ones that are judged again, which leave the cursor where it is.
+ */
 export type Batch = {
   mailboxId: MailboxId;
   folderId: FolderId;
@@ -37,6 +47,7 @@ export type Batch = {
   cursorUid: number;
   /** Where the cursor goes: the sightings are all that the folder has between the two. */
   upToUid: number;
+  again?: Again;
   sightings: readonly Sighting[];
   /** Raw messages by UID; a message that is gone or unreadable is missing from the answer. */
   fetchBodies(uids: readonly number[]): Promise<ReadonlyMap<number, Buffer>>;
@@ -130,6 +141,8 @@ type Known = {
   rows: FactRows | null;
   /** Of the rows, and what was filed since. */
   grounds: Map<ConnectionId, Ground>;
+  /** By UID; empty where all are new. */
+  decided: ReadonlyMap<number, Decided>;
   /** How many reports were read by then: what later ones cite was not looked up. */
   reports: number;
   /** Nothing was filed since. */
@@ -241,7 +254,8 @@ async function knownOf(deps: FilingDeps, batch: Batch, portion: Portion, course:
   const keys = factKeysOf(batch.mailboxId, open, connections, fetched.reports.values());
   const rows = connections.length > 0 && open.length > 0 ? await readFactRows(deps.db, keys) : null;
   const grounds = groundsOf(batch, connections, rows);
-  course.known = { connections, whose, rows, grounds, reports, isFresh: true, at };
+  const decided = await decidedOf(deps.db, batch, open);
+  course.known = { connections, whose, rows, grounds, decided, reports, isFresh: true, at };
   return course.known;
 }
 
@@ -250,7 +264,22 @@ function groundsOf(
   connections: readonly FilingConnection[],
   rows: FactRows | null,
 ): Map<ConnectionId, Ground> {
-  return rows === null ? new Map() : groundsFor(batch.mailboxId, connections, rows);
+  if (rows === null) return new Map();
+  const { again, mailboxId } = batch;
+  return again === undefined
+    ? groundsFor(mailboxId, connections, rows)
+    : groundAgain(mailboxId, connections, rows, again);
+}
+
+/** What was decided before of what is to be judged again. */
+async function decidedOf(
+  db: Db,
+  { again, folderId, uidValidity }: Batch,
+  sightings: readonly Sighting[],
+): Promise<ReadonlyMap<number, Decided>> {
+  if (again === undefined || sightings.length === 0) return new Map();
+  const uids = sightings.map(({ place }) => place.uid);
+  return readDecided(db, { connectionId: again.connectionId, folderId, uidValidity, uids });
 }
 
 function judgeOn(
@@ -262,8 +291,10 @@ function judgeOn(
   const { whose, grounds } = known;
   const effects = noEffects();
   const settled: Settled = course.settled?.whose === whose ? course.settled.sightings : new Map();
-  const given = { sightings: portion.sightings, grounds, fetched: course.fetched, settled };
-  const judged = judge({ ...given, secretBox: deps.secretBox }, effects);
+  const sightings = portion.sightings.filter(({ place }) => !isClosed(known.decided.get(place.uid)));
+  const given = { sightings, grounds, fetched: course.fetched, settled };
+  const errandId = batch.again?.errandId ?? null;
+  const judged = judge({ ...given, secretBox: deps.secretBox, errandId }, effects);
   if (judged.wanted.length > 0) {
     course.settled = { whose, sightings: judged.settled };
     // These grounds know messages now whose bodies are not there.
@@ -286,7 +317,7 @@ async function write(
     // Whoever has connected meanwhile has no decision yet; whoever has disconnected, or has lost a contact
     // to a claim, shall get nothing.
     if (JSON.stringify(position.connections) !== known.whose) throw new ConnectionsChanged();
-    return writeEffects(tx, batch, portion, { effects, keeping });
+    return writeEffects(tx, batch, portion, { effects, keeping, decided: known.decided });
   });
   known.isFresh = false;
   if (events > 0) deps.wakePublisher();
@@ -299,10 +330,21 @@ async function writeEffects(
   tx: Db,
   batch: Batch,
   portion: Portion,
-  { effects, keeping }: { effects: Effects; keeping: readonly unknown[] },
+  given: { effects: Effects; keeping: readonly unknown[]; decided: ReadonlyMap<number, Decided> },
 ): Promise<number> {
+  const { effects, keeping, decided } = given;
   const { folderId, uidValidity } = batch;
-  await writeFiling(tx, effects.writes, { folderId, uidValidity, uid: portion.upToUid });
+  if (batch.again === undefined) {
+    await writeFiling(tx, effects.writes, { folderId, uidValidity, uid: portion.upToUid });
+  } else {
+    const now = await decidedOf(tx, batch, portion.sightings);
+    const isSame = portion.sightings.every(({ place: { uid } }) => now.get(uid)?.id === decided.get(uid)?.id);
+    if (!isSame) throw new FiledMeanwhile('somebody else has judged it again');
+    const redone = reconcile(effects.writes.decisions, now);
+    await writeFiling(tx, { ...effects.writes, decisions: redone.decisions }, null);
+    await replaceDecisions(tx, redone);
+  }
+  await addErrands(tx, effects.heads.map(headErrand));
   // Before conversations are locked, for which others wait.
   await Promise.all(keeping);
   const recognised = await recogniseMessages(tx, effects.recognised);
@@ -313,10 +355,22 @@ async function writeEffects(
   });
 }
 
+function headErrand(head: Effects['heads'][number]): NewErrand {
+  const { connectionId, mailboxId, subAccountId, messageIds } = head;
+  return {
+    id: newId('err'),
+    kind: 'thread_head',
+    sub_account_id: subAccountId,
+    connection_id: connectionId,
+    mailbox_id: mailboxId,
+    request: { messageIds },
+  };
+}
+
 /** Where the folder stands, if that is where the portion begins. */
 function checked(position: FilingPosition | null, batch: Batch, portion: Portion): FilingPosition {
   const { folderId, uidValidity } = batch;
-  const isThere = position?.cursorUid === portion.cursorUid;
+  const isThere = batch.again !== undefined || position?.cursorUid === portion.cursorUid;
   if (position === null || !isThere || (position.uidValidity ?? uidValidity) !== uidValidity) {
     throw new CursorMoved(`${folderId} is not at UID ${portion.cursorUid} of ${uidValidity}`);
   }

@@ -81,6 +81,8 @@ export function groundsFor(
         shared: connections.some((other) => other.subAccountId !== sub),
         assignedContactsOnly: settings.assigned_contacts_only,
         twoWaySyncOff: connection.provider === 'outlook' && !settings.outlook_two_way_sync,
+        byHand: false,
+        fetchThreadHead: settings.fetch_thread_head,
         ownAddresses: new Set(connection.ownAddresses),
         userAddresses: new Set([...users, ...connection.ownAddresses]),
         contacts: grouped(

@@ -1,6 +1,6 @@
 import type { DeliveryReport } from '../message/delivery-report.ts';
 import { newId } from '../lib/id.ts';
-import type { ConnectionId, MessageId } from '../lib/id.ts';
+import type { ConnectionId, ErrandId, MessageId } from '../lib/id.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { DecisionRow } from '../store/filing-writes.ts';
 import { decide } from './decide.ts';
@@ -41,9 +41,11 @@ export function judge(
     fetched: Fetched;
     settled: Settled;
     secretBox: SecretBox;
+    /** What had them judged again. */
+    errandId: ErrandId | null;
   },
   effects: Effects,
-): { wanted: Wanted[]; settled: Settled } {
+): { wanted: Wanted[]; settled: Settled; judged: readonly Judged[] } {
   const { bodies, reports } = given.fetched;
   const wanted = new Map<string, Wanted>();
   const judged: Judged[] = [];
@@ -65,7 +67,7 @@ export function judge(
         want(uid, 'report');
       const stores = verdict.verdict === 'store';
       if (stores && !bodies.has(uid)) want(uid, 'body');
-      const body = bodies.has(uid) ? (bodies.get(uid) ?? null) : notYetFetched;
+      const body = bodies.has(uid) ? (bodies.get(uid) ?? null) : unread;
       const failed = (stores && body === null) || (sighting.unreadable && !judgedUnseen.has(verdict.reason));
       const messageId = failed
         ? null
@@ -78,8 +80,9 @@ export function judge(
   }
   // Rows with their keyed hashes are made only where they will be written.
   if (wanted.size === 0)
-    for (const each of judged) effects.writes.decisions.push(decisionRow(given.secretBox, each));
-  return { wanted: [...wanted.values()], settled };
+    for (const each of judged)
+      effects.writes.decisions.push(decisionRow(given.secretBox, each, given.errandId));
+  return { wanted: [...wanted.values()], settled, judged };
 }
 
 /**
@@ -101,8 +104,8 @@ const judgedUnseen: ReadonlySet<string> = new Set([
   'before_connection',
 ]);
 
-/** Stands for a body while deciding which ones to fetch. */
-const notYetFetched: Body = {
+/** Stands for a body that was not fetched. */
+export const unread: Body = {
   rawSha256: '',
   rawSizeBytes: 0,
   parsed: { text: '', html: null, replyText: '', partial: null },
@@ -126,7 +129,7 @@ export type Judged = {
   messageId: MessageId | null;
 };
 
-function decisionRow(secretBox: SecretBox, judged: Judged): DecisionRow {
+function decisionRow(secretBox: SecretBox, judged: Judged, errandId: ErrandId | null): DecisionRow {
   const { sighting, connection, facts, verdict, failed, messageId } = judged;
   const { place, mailboxId } = sighting;
   return {
@@ -147,6 +150,7 @@ function decisionRow(secretBox: SecretBox, judged: Judged): DecisionRow {
     address_hashes: counterparts(sighting, facts).map((address) => hashOfAddress(secretBox, address)),
     message_id: messageId,
     attempts: failed ? 1 : 0,
+    errand_id: errandId,
   };
 }
 

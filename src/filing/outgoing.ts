@@ -101,6 +101,7 @@ export async function fileOutgoing(
     ),
     message_id: filed.messageId,
     attempts: 0,
+    errand_id: null,
   });
   await writeFiling(tx, effects.writes, null);
   await claim(tx, { ...outgoing, contactIds: [...new Set(contactIds)] });

@@ -31,6 +31,7 @@ const factNames: Record<keyof Facts, true> = {
   shared: true,
   assignedContactsOnly: true,
   twoWaySyncOff: true,
+  byHand: true,
 };
 
 /** T4: asks today's rules about the stored facts of a decision. Changes nothing. Pure. */

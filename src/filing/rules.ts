@@ -15,6 +15,7 @@ export const reasonCodes = {
   no_match: 'S5: no rule asks for it; it stays private',
   to_contact: 'S6: the user wrote it to a contact',
   not_assigned: 'S8: the contact is assigned to somebody else, or in another sub-account',
+  by_hand: 'the CRM asked for it by hand',
   claimed_elsewhere: 'S9: another sub-account has claimed the contact for this mailbox',
   feature_off: 'S10: outlook_two_way_sync is off; only threads in which the CRM sends sync',
   counterpart_is_user: 'S7: only users of the sub-account are on the other side',
@@ -51,6 +52,7 @@ export const rules: readonly Rule[] = [
   { id: 'C8', ask: beforeConnection },
   { id: 'S15', ask: neverLog },
   { id: 'S7', ask: counterpartIsUser },
+  { id: 'by_hand', ask: byHand },
   { id: 'S10', ask: featureOff },
   { id: 'S4', ask: threadUnlinked },
   { id: 'S3', ask: threadMember },
@@ -105,6 +107,18 @@ function counterpartIsUser(facts: Facts): Answer | null {
     return skip('counterpart_is_user', 'all its recipients are users of the sub-account');
   }
   return null;
+}
+
+/**
+ * What the CRM asks for by hand is stored, unless it is a draft, junk, colleagues' or never logged. By itself
+ * it makes no thread sync. Without a contact on it, and in no thread, it would show nowhere.
+ */
+function byHand(facts: Facts): Answer | null {
+  if (!facts.byHand) return null;
+  const thread = ownThread(facts);
+  if (thread === undefined && facts.author.contacts.length + facts.recipientContacts.length === 0)
+    return null;
+  return storeOrJoin(facts, 'by_hand', 'the CRM asked for it', thread?.threadId ?? null);
 }
 
 function featureOff(facts: Facts): Answer | null {

@@ -16,7 +16,10 @@ export type IdPrefix =
   | 'key'
   | 'lnk'
   | 'cct'
-  | 'rvk';
+  | 'rvk'
+  | 'bkf'
+  | 'aud'
+  | 'err';
 
 /** A gateway id: a prefix and a UUIDv7, for example `msg_01932c07-…`. Unique in the whole installation. */
 export type Id<P extends IdPrefix> = `${P}_${string}`;
@@ -34,6 +37,8 @@ export type WebhookId = Id<'whk'>;
 export type DeliveryId = Id<'dlv'>;
 export type KeyId = Id<'key'>;
 export type LinkId = Id<'lnk'>;
+/** A backfill, an audit, or another errand in a mailbox. */
+export type ErrandId = Id<'bkf' | 'aud' | 'err'>;
 
 let lastMs = 0;
 let counter = 0;

@@ -1,7 +1,13 @@
 import { isIP } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import { ImapFlow } from 'imapflow';
-import type { FetchMessageObject, FetchQueryObject, ImapFlowOptions, ListResponse } from 'imapflow';
+import type {
+  FetchMessageObject,
+  FetchQueryObject,
+  ImapFlowOptions,
+  ListResponse,
+  SearchObject,
+} from 'imapflow';
 import { Failure } from '../lib/failure.ts';
 import type { ServerAddress } from '../provider/providers.ts';
 import { commandRefused, imapFailure } from './imap-errors.ts';
@@ -45,6 +51,12 @@ export type Session = {
   /** UIDs of messages that the provider received on or after the day of `since` (ms epoch), ascending. */
   uidsSince(since: number): Promise<number[]>;
   /**
+   * UIDs of the open folder, ascending, of messages that the provider received in a span of days (ms epoch),
+   * that name one of `people` as author or recipient, or that have one of the Message-IDs in their header.
+   * The server compares loosely: days in a zone of its own, and parts of addresses and ids.
+   */
+  find(query: Query): Promise<number[]>;
+  /**
    * Headers, structure and marks of a UID set, ascending by UID; a message that the server cannot show
    * so is left out. `onWhole` is called, before anything else can be announced, when the last message
    * of the folder is among them.
@@ -57,6 +69,14 @@ export type Session = {
   /** Listens, unless it does already; any other call ends it by itself. */
   idle(): void;
   close(): void;
+};
+
+/** What to search for; all of what is given must be true. Times are ms since the epoch, `before` not included. */
+export type Query = {
+  since?: number;
+  before?: number;
+  people?: readonly string[];
+  messageIds?: readonly string[];
 };
 
 /** Limits of one connection. A mail of 150 MB is the most that Exchange takes (providers.md B.6). */
@@ -174,7 +194,7 @@ function sessionOf(client: ImapFlow, on: { failure(error: unknown): Failure; onQ
       calls -= 1;
     }
   };
-  const search = (query: { uid: string } | { since: Date }) =>
+  const search = (query: SearchObject) =>
     call(async () => {
       const found = await client.search(query, { uid: true });
       // `false` is a refusal, not an empty answer (providers.md C.1).
@@ -205,6 +225,7 @@ function sessionOf(client: ImapFlow, on: { failure(error: unknown): Failure; onQ
       }),
     uids: (set) => search({ uid: set }),
     uidsSince: (since) => search({ since: new Date(since) }),
+    find: (query) => search(searchOf(query)),
     headers: (uids, onWhole) => call(() => fetchHeaders(client, uids, { gmail, onWhole })),
     marks: (uids) => call(() => fetchMarks(client, uids, gmail)),
     bodies: (uids) => call(() => fetchBodies(client, uids)),
@@ -221,6 +242,19 @@ function sessionOf(client: ImapFlow, on: { failure(error: unknown): Failure; onQ
       );
     },
     close: () => client.close(),
+  };
+}
+
+function searchOf({ since, before, people, messageIds }: Query): SearchObject {
+  const either = [
+    ...(people ?? []).flatMap((address) => [{ from: address }, { to: address }, { cc: address }]),
+    ...(messageIds ?? []).map((id) => ({ header: { 'message-id': id } })),
+  ];
+  const [only] = either;
+  return {
+    ...(since === undefined ? {} : { since: new Date(since) }),
+    ...(before === undefined ? {} : { before: new Date(before) }),
+    ...(either.length > 1 ? { or: either } : only),
   };
 }
 

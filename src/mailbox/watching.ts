@@ -124,14 +124,18 @@ async function begin(
   return { round, lookedAt };
 }
 
-function serverOf(deps: ListenerDeps, mailbox: Mailbox): ServerAddress {
+/** The IMAP server of a mailbox. Throws a Failure where none is configured. */
+export function serverOf(deps: Pick<ListenerDeps, 'providerOf'>, mailbox: Mailbox): ServerAddress {
   const server = mailbox.servers?.imap ?? deps.providerOf(mailbox).imap;
   if (server === null) throw new Failure('operator', 'no_imap_server', 'no IMAP server is configured');
   return server;
 }
 
 /** Of a host that a person named. Looked up each time: a name that was public then may lead elsewhere by now. */
-async function addressOf(deps: ListenerDeps, mailbox: Mailbox): Promise<Pick<SessionOptions, 'address'>> {
+export async function addressOf(
+  deps: Pick<ListenerDeps, 'resolveHost'>,
+  mailbox: Mailbox,
+): Promise<Pick<SessionOptions, 'address'>> {
   const named = mailbox.servers?.imap;
   return named === undefined ? {} : { address: (await deps.resolveHost(named.host)).address };
 }

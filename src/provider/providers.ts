@@ -35,6 +35,8 @@ export type Provider = {
   strategy: 'all_mail' | 'inbox_and_sent';
   /** IMAP connections that we open for one mailbox, all our work together. */
   imapConnectionsMax: number;
+  /** What backfills and the like may download from one mailbox in a day (UTC); null: as much as they want (C8). */
+  errandBytesPerDayMax: number | null;
   /** SMTP sessions at once for one mailbox. */
   smtpSessionsMax: number;
   limits: ProviderLimits;
@@ -122,6 +124,8 @@ const gmail: Provider = {
   strategy: 'all_mail',
   // 15 for the account, counted over all of the person's programs (phone, desktop); seen 2026-11.
   imapConnectionsMax: 3,
+  // Two fifths of what Gmail allows: the rest is for new mail, and for the person's other programs.
+  errandBytesPerDayMax: 1_000_000_000,
   smtpSessionsMax: 2,
   limits: {
     attachmentsBytesMax: 25 * mebibyte,
@@ -152,6 +156,7 @@ const outlook: Provider = {
   strategy: 'inbox_and_sent',
   // Undocumented for Exchange Online; on premises the default is 16, and other programs count too.
   imapConnectionsMax: 2,
+  errandBytesPerDayMax: null,
   // The limit is 3 at once and 30 messages a minute, then `432 4.3.2`; seen 2026-11.
   smtpSessionsMax: 2,
   limits: {
@@ -175,6 +180,7 @@ const imap: Provider = {
   sentCopyMsMax: 10 * minuteMs,
   strategy: 'inbox_and_sent',
   imapConnectionsMax: 3,
+  errandBytesPerDayMax: null,
   smtpSessionsMax: 2,
   limits: { ...gmail.limits, imapDownloadBytesPerDayMax: null },
 };
@@ -188,6 +194,7 @@ const sandbox: Provider = {
   smtp: null,
   oauth: null,
   sentCopyMsMax: 5_000,
+  errandBytesPerDayMax: null,
   strategy: 'inbox_and_sent',
   limits: { ...gmail.limits, imapDownloadBytesPerDayMax: null },
 };

@@ -71,6 +71,30 @@ export async function findConnection(
   return found ?? null;
 }
 
+/** Whose a connection is, and of which mailbox; null when there is none of that id. */
+export async function findMailboxOf(
+  db: Db,
+  connectionId: ConnectionId,
+): Promise<{
+  connectionId: ConnectionId;
+  subAccountId: string;
+  mailboxId: MailboxId | null;
+  isActive: boolean;
+} | null> {
+  const [row] = await rows<{
+    connectionId: ConnectionId;
+    subAccountId: string;
+    mailboxId: MailboxId | null;
+    isActive: boolean;
+  }>(
+    db,
+    `select id as "connectionId", sub_account_id as "subAccountId", mailbox_id as "mailboxId", ended_at is null as "isActive"
+       from connections where id = :connectionId`,
+    { connectionId },
+  );
+  return row ?? null;
+}
+
 /** Connections for administrators, the newest first. */
 export async function listConnections(
   db: Db,

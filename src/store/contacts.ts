@@ -339,3 +339,17 @@ async function mergeContact(
   }
   await run(db, 'delete from contacts where sub_account_id = :subAccountId and id = :from', merge);
 }
+
+/** The addresses of a contact, as written; none when there is no such contact. */
+export async function findContactAddresses(
+  db: Db,
+  of: { subAccountId: string; contactId: string },
+): Promise<string[]> {
+  const found = await rows<{ address: string }>(
+    db,
+    `select address from contact_addresses where sub_account_id = :subAccountId and contact_id = :contactId
+      order by position`,
+    of,
+  );
+  return found.map((row) => row.address);
+}

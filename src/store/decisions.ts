@@ -2,13 +2,14 @@ import { idFrom } from '../lib/id.ts';
 import type {
   ConnectionId,
   DecisionId,
+  ErrandId,
   EventId,
   FolderId,
   MailboxId,
   MessageId,
   WebhookId,
 } from '../lib/id.ts';
-import { rows } from './database.ts';
+import { jsonText, rows, run } from './database.ts';
 import type { Db } from './database.ts';
 import { timestamp } from './timestamp.ts';
 
@@ -27,6 +28,10 @@ export type PublicDecision = {
   steps: { rule: string; because: string }[];
   /** The message that it is part of; null for one that was left out. */
   message_id: MessageId | null;
+  /** What had it judged again: a backfill, an audit, the CRM; null: it was new. */
+  errand_id: ErrandId | null;
+  /** The decision that holds now, where it was judged again and came out otherwise. */
+  replaced_by: DecisionId | null;
   decided_at: string;
 };
 
@@ -35,6 +40,7 @@ const decisionObject = `json_build_object(
   'place', case when d.folder_id is not null then json_build_object(
      'folder_id', d.folder_id, 'folder', f.path, 'uid_validity', d.uid_validity, 'uid', d.uid) end,
   'outcome', d.outcome, 'reason', d.reason, 'steps', d.reasons, 'message_id', d.message_id,
+  'errand_id', d.errand_id, 'replaced_by', d.replaced_by,
   'decided_at', ${timestamp('d.decided_at')})`;
 
 export type DecisionFilter = {
@@ -54,6 +60,7 @@ export async function listDecisions(
   page: { after: string | null; limit: number },
 ): Promise<PublicDecision[]> {
   const conditions = [
+    'd.replaced_by is null',
     ...(filter.idHash === null ? [] : [`d.id_hash = decode(:idHash, 'hex')`]),
     ...(filter.addressHash === null ? [] : [`d.address_hashes @> array[decode(:addressHash, 'hex')]`]),
     ...(filter.connectionId === null ? [] : ['d.connection_id = :connectionId']),
@@ -69,6 +76,96 @@ export async function listDecisions(
     { ...filter, ...page },
   );
   return found.map((row) => row.decision);
+}
+
+/** The decision that holds for a place and a connection. */
+export type Decided = { id: DecisionId; outcome: PublicDecision['outcome']; reason: string };
+
+/** What holds for places of a folder, for one connection, by UID. */
+export async function readDecided(
+  db: Db,
+  of: { connectionId: ConnectionId; folderId: FolderId; uidValidity: number; uids: readonly number[] },
+): Promise<Map<number, Decided>> {
+  const found = await rows<Decided & { uid: string }>(
+    db,
+    `select d.id, d.outcome, d.reason, d.uid
+       from unnest(:uids::bigint[]) as asked (uid)
+       cross join lateral (
+         select * from decisions where folder_id = :folderId and uid_validity = :uidValidity and uid = asked.uid offset 0) d
+      where d.connection_id = :connectionId and d.replaced_by is null`,
+    of,
+  );
+  return new Map(found.map(({ uid, ...decided }) => [Number(uid), decided]));
+}
+
+/** How many messages came to what. */
+export type Outcomes = { outcome: PublicDecision['outcome']; reason: string; messages: number }[];
+
+/** What holds of places, for one connection. */
+export async function countDecided(
+  db: Db,
+  of: {
+    connectionId: ConnectionId;
+    places: readonly { folderId: FolderId; uidValidity: number; uid: number }[];
+  },
+): Promise<Outcomes> {
+  return rows(
+    db,
+    `select d.outcome, d.reason, count(*)::int as messages
+       from json_to_recordset(:places::json) as asked ("folderId" text, "uidValidity" bigint, uid bigint)
+       cross join lateral (
+         select * from decisions where folder_id = asked."folderId" and uid_validity = asked."uidValidity"
+            and uid = asked.uid offset 0) d
+      where d.connection_id = :connectionId and d.replaced_by is null
+      group by d.outcome, d.reason`,
+    { ...of, places: jsonText(of.places) },
+  );
+}
+
+/** UIDs of a folder that have no decision for a connection, neither by their place nor by a Message-ID that it judged (T2). */
+export async function findUndecided(
+  db: Db,
+  of: {
+    connectionId: ConnectionId;
+    folderId: FolderId;
+    uidValidity: number;
+    /** With the keyed hashes of their ids, in hexadecimal. */
+    asked: readonly { uid: number; idHash: string }[];
+  },
+): Promise<Set<number>> {
+  const found = await rows<{ uid: string }>(
+    db,
+    `select asked.uid from json_to_recordset(:asked::json) as asked (uid bigint, "idHash" text)
+      where not exists (
+              select from (select connection_id from decisions where folder_id = :folderId
+                             and uid_validity = :uidValidity and uid = asked.uid offset 0) d
+               where d.connection_id = :connectionId)
+        and not exists (
+              select from (select connection_id from decisions where id_hash = decode(asked."idHash", 'hex') offset 0) d
+               where d.connection_id = :connectionId)`,
+    { ...of, asked: jsonText(of.asked) },
+  );
+  return new Set(found.map(({ uid }) => Number(uid)));
+}
+
+/** Notes that decisions were replaced by later ones, and that others of failed mail came out the same. */
+export async function replaceDecisions(
+  db: Db,
+  of: { replaced: readonly { id: string; by: string }[]; failedAgain: readonly string[] },
+): Promise<void> {
+  if (of.replaced.length > 0) {
+    await run(
+      db,
+      `update decisions d set replaced_by = t.by
+         from json_to_recordset(:replaced::json) as t(id text, by text) where d.id = t.id`,
+      { replaced: jsonText(of.replaced) },
+    );
+  }
+  if (of.failedAgain.length > 0) {
+    await run(db, 'update decisions set attempts = attempts + 1 where id = any(:ids)', {
+      ids: of.failedAgain,
+    });
+  }
 }
 
 /** A decision with what the rules looked at, for replay (T4). */
@@ -162,9 +259,13 @@ export type MessageHistory = {
 export async function readHistory(db: Db, messageId: MessageId): Promise<MessageHistory> {
   const [row] = await rows<MessageHistory>(
     db,
-    `select
+    `with recursive mine as (
+       select id from decisions where message_id = :messageId
+       union select d.id from mine join decisions d on d.replaced_by = mine.id
+     )
+     select
       (select coalesce(json_agg(${decisionObject} order by d.id), '[]')
-         from decisions d left join folders f on f.id = d.folder_id where d.message_id = :messageId) as decisions,
+         from mine join decisions d on d.id = mine.id left join folders f on f.id = d.folder_id) as decisions,
       (select coalesce(json_agg(json_build_object(
           'mailbox', m.address, 'folder', f.path, 'uid_validity', s.uid_validity, 'uid', s.uid,
           'seen_at', ${timestamp('s.seen_at')}, 'gone_at', ${timestamp('s.gone_at')}) order by s.seen_at, s.uid), '[]')

@@ -130,7 +130,7 @@ export type FactKeys = {
   fingerprints: string[];
 };
 
-type ThreadKeyKind = 'message' | 'referenced' | 'gmail' | 'thread_index';
+export type ThreadKeyKind = 'message' | 'referenced' | 'gmail' | 'thread_index';
 
 /** What the database holds about the keys, for all sub-accounts at once. Lists, not maps: see filing/gather.ts. */
 export type FactRows = {

@@ -4,12 +4,14 @@ import type {
   ConnectionId,
   ConversationId,
   DecisionId,
+  ErrandId,
   FolderId,
   MailboxId,
   MessageId,
   SendId,
   ThreadId,
 } from '../lib/id.ts';
+import type { ThreadKeyKind } from './filing-facts.ts';
 import { jsonText as json, rows, run } from './database.ts';
 import type { Db } from './database.ts';
 
@@ -17,7 +19,7 @@ import type { Db } from './database.ts';
 export type FilingWrites = {
   threads: { id: ThreadId; sub_account_id: string; subject: string; opened_by: string }[];
   links: { thread_id: ThreadId; mailbox_id: MailboxId; sub_account_id: string }[];
-  threadKeys: { sub_account_id: string; key: string; thread_id: ThreadId; kind: string }[];
+  threadKeys: { sub_account_id: string; key: string; thread_id: ThreadId; kind: ThreadKeyKind }[];
   participants: { thread_id: ThreadId; canonical: string }[];
   messages: MessageRow[];
   /** `first` rows must be new: one that exists already means that another filer was quicker. */
@@ -101,6 +103,7 @@ export type DecisionRow = {
   address_hashes: string[];
   message_id: MessageId | null;
   attempts: number;
+  errand_id: ErrandId | null;
 };
 
 /** Up to which UID, of a UIDVALIDITY, every message of a folder has its decision. */
@@ -160,14 +163,14 @@ with folder as (
   update folders set uid_validity = :uidValidity, cursor_uid = :uid, looked_at = now() where id = :folderId
 )
 insert into decisions (id, sub_account_id, connection_id, mailbox_id, folder_id, uid_validity, uid, outcome,
-                       reason, reasons, facts, id_hash, address_hashes, message_id, attempts)
+                       reason, reasons, facts, id_hash, address_hashes, message_id, attempts, errand_id)
 select d.id, d.sub_account_id, d.connection_id, d.mailbox_id, d.folder_id, d.uid_validity, d.uid, d.outcome,
        d.reason, d.reasons, d.facts, decode(d.id_hash, 'hex'),
-       array(select decode(h, 'hex') from unnest(d.address_hashes) h), d.message_id, d.attempts
+       array(select decode(h, 'hex') from unnest(d.address_hashes) h), d.message_id, d.attempts, d.errand_id
   from json_to_recordset(:decisions::json) as d(
        id text, sub_account_id text, connection_id text, mailbox_id text, folder_id text, uid_validity bigint,
        uid bigint, outcome text, reason text, reasons jsonb, facts jsonb, id_hash text, address_hashes text[],
-       message_id text, attempts integer)`;
+       message_id text, attempts integer, errand_id text)`;
 
 const messagesSql = `
 with thread as (

@@ -43,7 +43,7 @@ export async function saveFolders(
 }
 
 /** All folders of a mailbox that are remembered. */
-async function readFolders(db: Db, mailboxId: MailboxId): Promise<SavedFolder[]> {
+export async function readFolders(db: Db, mailboxId: MailboxId): Promise<SavedFolder[]> {
   const found = await rows<
     Omit<SavedFolder, 'uidValidity' | 'cursorUid'> & { uid_validity: string | null; cursor_uid: string }
   >(

@@ -10,6 +10,7 @@ import type { Db } from './database.ts';
 import { recordEvents } from './events.ts';
 import type { NewEvent } from './events.ts';
 import { credentialContext } from './mailboxes.ts';
+import { addErrands } from './errands.ts';
 import { addRevocation } from './revocations.ts';
 import { tellUnlinked } from './unlinked.ts';
 
@@ -193,6 +194,77 @@ export async function endConnection(
   }
   await tell(db, `connection.${as}`, [connectionId]);
   if (mailboxId !== null) await eraseCredentialIfLast(db, mailboxId);
+}
+
+/**
+ * Stops an active connection for a while (C5): nothing is decided for it until it is resumed, and nothing that it
+ * has is given up. False when it has ended, or waits for a person before it begins.
+ */
+export async function pauseConnection(db: Db, connectionId: ConnectionId): Promise<boolean> {
+  const mailboxId = await lockMailboxOf(db, connectionId);
+  if (mailboxId === null) return false;
+  const paused = await run(
+    db,
+    `update connections set state = 'paused', state_reason = null, state_since = now(), next_try_at = null
+      where id = :connectionId and ended_at is null and state <> 'paused'`,
+    { connectionId },
+  );
+  if (paused > 0) await tell(db, 'connection.state_changed', [connectionId]);
+  return true;
+}
+
+/**
+ * Lets a paused connection go on, and leaves what came meanwhile to be judged: other connections of the mailbox may
+ * have moved its cursors. False when it has ended; one that is not paused stays as it is.
+ */
+export async function resumeConnection(db: Db, connectionId: ConnectionId): Promise<boolean> {
+  const mailboxId = await lockMailboxOf(db, connectionId);
+  if (mailboxId === null) return false;
+  const [resumed] = await rows<{ sub: string; since: number }>(
+    db,
+    `with mailbox as (
+       -- Nobody has listened to it, if they were all paused.
+       update mailboxes m set state = 'connecting', state_reason = null, next_try_at = null, state_since = now()
+        where id = :mailboxId and state <> 'reauth_required' and not exists (
+          select from connections c where c.mailbox_id = m.id and c.ended_at is null and c.state <> 'paused')
+       returning *
+     ), now as (
+       select state, state_reason, next_try_at from mailbox
+       union all select state, state_reason, next_try_at from mailboxes where id = :mailboxId limit 1
+     )
+     update connections c set state = now.state, state_reason = now.state_reason, next_try_at = now.next_try_at, state_since = now()
+       from now, connections old
+      where c.id = :connectionId and old.id = c.id and c.state = 'paused'
+     returning c.sub_account_id as sub, floor(extract(epoch from old.state_since) * 1000)::float8 as since`,
+    { connectionId, mailboxId },
+  );
+  if (resumed === undefined) return true;
+  await addErrands(db, [
+    {
+      id: newId('err'),
+      kind: 'resume',
+      sub_account_id: resumed.sub,
+      connection_id: connectionId,
+      mailbox_id: mailboxId,
+      // Two clocks, and a mail that the provider had and nobody had seen yet.
+      request: { since: resumed.since - resumeMarginMs },
+    },
+  ]);
+  await tell(db, 'connection.state_changed', [connectionId]);
+  return true;
+}
+
+const resumeMarginMs = 300_000;
+
+/** Holds off whoever files mail of a connection; null where it has ended or has no mailbox. */
+async function lockMailboxOf(db: Db, connectionId: ConnectionId): Promise<MailboxId | null> {
+  const [row] = await rows<{ id: MailboxId }>(
+    db,
+    `select m.id from mailboxes m where m.id = (
+       select mailbox_id from connections where id = :connectionId and ended_at is null) for update`,
+    { connectionId },
+  );
+  return row?.id ?? null;
 }
 
 async function unlinkThreads(

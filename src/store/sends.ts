@@ -122,7 +122,7 @@ select json_build_object(
     'sentLookedAfterMs', ${ms('b.sent_looked_at - s.uncertain_at')},
     'copyUnreadable', s.state = 'uncertain' and exists (
       select from folders f join decisions d on d.folder_id = f.id
-       where f.mailbox_id = s.mailbox_id and f.role in ('sent', 'all') and d.outcome = 'failed'
+       where f.mailbox_id = s.mailbox_id and f.role in ('sent', 'all') and d.outcome = 'failed' and d.replaced_by is null
          and d.decided_at >= (select max(a.started_at) from send_attempts a where a.send_id = s.id))) as send
   from sends s
   join messages m on m.id = s.message_id

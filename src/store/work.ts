@@ -16,11 +16,14 @@ import type { Db } from './database.ts';
  *   each key has a due_at that can come; the others have 'infinity', until the one before them is
  *   finished (see deliveries.ts).
  * - `revocations` have none to keep.
+ * - `errands` go one at a time in a mailbox, in whatever order: it allows few connections. A second one that
+ *   is claimed in the same instant only costs one more.
  */
 const claimable = {
   sends: `not exists (select 1 from sends p where p.ready and p.seq < w.seq and p.order_keys && w.order_keys)`,
   deliveries: 'true',
   revocations: 'true',
+  errands: `not exists (select 1 from errands p where p.mailbox_id = w.mailbox_id and p.id <> w.id and p.lease_until > now())`,
 } as const;
 
 type WorkTable = keyof typeof claimable;

@@ -1,3 +1,4 @@
+import type { PublicAudit, PublicBackfill } from '../store/errands.ts';
 import type { EventId } from '../lib/id.ts';
 import type { PublicConnection } from '../store/connections.ts';
 import type { PublishedEvent } from '../store/deliveries.ts';
@@ -66,9 +67,9 @@ type EventData = {
   /** A mail waits for a person's review (B4), as `GET …/held` shows it. */
   'decision.held': Record<string, unknown>;
   /** As `GET …/backfills/{bid}` shows it. */
-  'backfill.finished': Record<string, unknown>;
+  'backfill.finished': PublicBackfill;
   /** As `GET …/audits/{aid}` shows it. */
-  'audit.finished': Record<string, unknown>;
+  'audit.finished': PublicAudit;
 };
 
 /** A message as the API shows it, without what is too long for an event. */

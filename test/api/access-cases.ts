@@ -20,7 +20,7 @@ export type AccessCase = {
   mixed?: number;
   makes?: true;
   /** Which of the seeded objects `{id}` of the path is. */
-  id?: 'message' | 'thread' | 'conversation' | 'send' | 'connection';
+  id?: 'message' | 'thread' | 'conversation' | 'send' | 'connection' | 'decision';
 };
 
 /** Routes that need no key. */
@@ -91,15 +91,28 @@ export const accessCases: Readonly<Record<string, AccessCase>> = {
   'DELETE /v1/sub-accounts/{sid}/users/{uid}/connection': { all: 204, own: 204, foreign: 404, mixed: 404 },
   'GET /v1/connections': { all: 200, own: 200, foreign: null },
   'GET /v1/connections/{id}': { id: 'connection', all: 200, own: 200, foreign: 404 },
+  'POST /v1/connections/{id}/pause': { id: 'connection', all: 200, own: 200, foreign: 404 },
+  'POST /v1/connections/{id}/resume': { id: 'connection', all: 200, own: 200, foreign: 404 },
+  'POST /v1/connections/{id}/backfills': {
+    id: 'connection',
+    json: { since: '2026-01-01T00:00:00Z' },
+    all: 202,
+    own: 202,
+    foreign: 404,
+  },
+  'GET /v1/connections/{id}/backfills/{bid}': { id: 'connection', all: 200, own: 200, foreign: 404 },
+  'DELETE /v1/connections/{id}/backfills/{bid}': { id: 'connection', all: 200, own: 200, foreign: 404 },
+  'POST /v1/connections/{id}/audits': { id: 'connection', json: {}, all: 202, own: 202, foreign: 404 },
+  'GET /v1/connections/{id}/audits/{aid}': { id: 'connection', all: 200, own: 200, foreign: 404 },
   'GET /v1/sub-accounts/{sid}/conversations': { all: 200, own: 200, foreign: 404 },
   'GET /v1/sub-accounts/{sid}/conversations/{id}': inside('conversation'),
   'GET /v1/sub-accounts/{sid}/conversations/{id}/messages': inside('conversation'),
   'GET /v1/sub-accounts/{sid}/threads/{id}': inside('thread'),
-  // The user has no mailbox: whoever may send gets as far as being told so.
+  // The contact has no address: whoever may send gets as far as being told so.
   'POST /v1/sub-accounts/{sid}/messages': {
     json: { kind: 'individual', user_id: 'u1', contact_id: 'c1', text: 'Hello' },
-    all: 409,
-    own: 409,
+    all: 422,
+    own: 422,
     foreign: 404,
   },
   'GET /v1/sub-accounts/{sid}/messages/{id}': inside('message'),
@@ -108,6 +121,13 @@ export const accessCases: Readonly<Record<string, AccessCase>> = {
   'GET /v1/sub-accounts/{sid}/sends/{id}': inside('send'),
   'DELETE /v1/sub-accounts/{sid}/sends/{id}': inside('send'),
   'GET /v1/sub-accounts/{sid}/decisions': { all: 200, own: 200, foreign: 404 },
+  'POST /v1/sub-accounts/{sid}/decisions/{id}/store': {
+    id: 'decision',
+    all: 202,
+    own: 202,
+    foreign: 404,
+    mixed: 404,
+  },
   'GET /v1/sub-accounts/{sid}/messages/{id}/explain': {
     id: 'message',
     all: 200,
@@ -150,6 +170,11 @@ export async function seed(t: ApiUnderTest): Promise<PathValues> {
     conversation: 'cnv_1',
     send: 'snd_1',
     connection: 'con_1',
+    decision: 'dec_1',
+    bid: 'bkf_1',
+    aid: 'aud_1',
+    mailbox: 'mbx_1',
+    folder: 'fld_1',
     n: '1',
   };
   const foreign: Values = {
@@ -161,6 +186,11 @@ export async function seed(t: ApiUnderTest): Promise<PathValues> {
     conversation: 'cnv_2',
     send: 'snd_2',
     connection: 'con_2',
+    decision: 'dec_2',
+    bid: 'bkf_2',
+    aid: 'aud_2',
+    mailbox: 'mbx_2',
+    folder: 'fld_2',
     n: '1',
   };
   const absent: Values = {
@@ -172,6 +202,9 @@ export async function seed(t: ApiUnderTest): Promise<PathValues> {
     conversation: 'cnv_9',
     send: 'snd_9',
     connection: 'con_9',
+    decision: 'dec_9',
+    bid: 'bkf_9',
+    aid: 'aud_9',
     n: '1',
   };
   for (const values of [own, foreign]) {
@@ -181,11 +214,7 @@ export async function seed(t: ApiUnderTest): Promise<PathValues> {
     await t.call('PUT', `/v1/sub-accounts/${sid}/users/${uid}`);
     await t.call('PUT', `/v1/sub-accounts/${sid}/contacts/${cid}`, { json: { name: cid } });
     await seedMessage(t, values);
-    await t.db.raw(
-      `insert into connections (id, sub_account_id, user_id, provider, state)
-       values (:connection, :sid, :uid, 'gmail', 'permission_missing') on conflict do nothing`,
-      values,
-    );
+    await seedConnection(t, values);
   }
   for (const values of [own, foreign]) {
     const made = await t.call('POST', '/v1/keys', { json: { sub_account_id: values['sid'], scope: 'read' } });
@@ -196,6 +225,27 @@ export async function seed(t: ApiUnderTest): Promise<PathValues> {
   absent['wid'] = 'whk_00000000-0000-7000-8000-000000000000';
   absent['did'] = 'dlv_00000000-0000-7000-8000-000000000000';
   return { own, foreign, absent };
+}
+
+/** A connection with a mailbox in which a mail was left out, a backfill and an audit of it. */
+async function seedConnection(t: ApiUnderTest, values: Values): Promise<void> {
+  const statements = [
+    `insert into mailboxes (id, provider, address, canonical, login, state)
+     values (:mailbox, 'gmail', :uid || '@mail.example', :uid || '@mail.example', :uid, 'live') on conflict do nothing`,
+    `insert into user_addresses (user_id, kind, canonical) values (:uid, 'mailbox', :uid || '@mail.example')
+     on conflict do nothing`,
+    `insert into connections (id, sub_account_id, user_id, mailbox_id, provider, state)
+     values (:connection, :sid, :uid, :mailbox, 'gmail', 'live') on conflict do nothing`,
+    `insert into folders (id, mailbox_id, path, role, uid_validity, cursor_uid)
+     values (:folder, :mailbox, 'INBOX', 'inbox', 1, 1) on conflict do nothing`,
+    `insert into decisions (id, sub_account_id, connection_id, mailbox_id, folder_id, uid_validity, uid, outcome, reason, reasons)
+     values (:decision, :sid, :connection, :mailbox, :folder, 1, 1, 'skipped', 'no_match', '[]') on conflict do nothing`,
+    `insert into errands (id, kind, sub_account_id, connection_id, mailbox_id, request)
+     values (:bid, 'backfill', :sid, :connection, :mailbox, '{"since": 0, "until": 1, "contactId": null, "dryRun": false}'),
+            (:aid, 'audit', :sid, :connection, :mailbox, '{"since": 0, "heal": true, "scheduled": false}')
+     on conflict do nothing`,
+  ];
+  for (const statement of statements) await t.db.raw(statement, values);
 }
 
 /** A webhook to which an event was delivered; nothing listens there. */

@@ -72,6 +72,8 @@ export async function startApi(
     publicUrl: () => 'https://twoway.example',
     wakePublisher: () => {},
     wakeSender: () => {},
+    wakeErrands: () => {},
+    wakeMailbox: () => {},
     wakeHousekeeping: () => {},
     netGuard: createNetGuard({ allow: ['127.0.0.1'] }),
     dispatcher: new Agent(),

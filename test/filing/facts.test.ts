@@ -22,6 +22,8 @@ const base: FactBase = {
   shared: false,
   assignedContactsOnly: 'when_shared',
   twoWaySyncOff: false,
+  byHand: false,
+  fetchThreadHead: true,
   ownAddresses: new Set(['ann@mail.example']),
   userAddresses: new Set(['ann@mail.example']),
   contacts: new Map(),

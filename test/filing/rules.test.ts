@@ -27,6 +27,7 @@ const plain: Facts = {
   shared: false,
   assignedContactsOnly: 'when_shared',
   twoWaySyncOff: false,
+  byHand: false,
 };
 
 const contact = (of: Partial<ContactFact> = {}): ContactFact => ({

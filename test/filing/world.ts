@@ -1,12 +1,15 @@
 import { createHash } from 'node:crypto';
 import { createSecretBox } from '../../src/lib/secret-box.ts';
 import { newId } from '../../src/lib/id.ts';
-import type { FolderId, MailboxId } from '../../src/lib/id.ts';
+import type { ConnectionId, FolderId, MailboxId } from '../../src/lib/id.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { canonicalAddress, canonicalOwnAddress } from '../../src/message/addresses.ts';
+import type { Again } from '../../src/filing/again.ts';
 import { fileBatch } from '../../src/filing/file.ts';
+import { createForesight } from '../../src/filing/foresight.ts';
 import type { FilingDeps } from '../../src/filing/file.ts';
-import type { FolderRole } from '../../src/filing/sighting.ts';
+import type { FolderRole, Sighting } from '../../src/filing/sighting.ts';
+import type { Outcomes } from '../../src/store/decisions.ts';
 import { sightingOf } from '../../src/mailbox/seen.ts';
 import type { BlobStore } from '../../src/store/blobs.ts';
 import { rows, run } from '../../src/store/database.ts';
@@ -107,6 +110,10 @@ export type TestMailbox = {
   id: MailboxId;
   /** Files letters as seen in a folder, in one batch; answers `sub:reason` for each decision made. */
   see(role: FolderRole, ...letters: (Letter | Buffer)[]): Promise<string[]>;
+  /** Judges letters of a folder once more, by UID, for one connection; answers `sub:reason` for each new decision. */
+  seeAgain(role: FolderRole, uids: number[], again: Partial<Again> & { sub: string }): Promise<string[]>;
+  /** What the rules would say of them. */
+  foresee(role: FolderRole, uids: number[], again: Partial<Again> & { sub: string }): Promise<Outcomes>;
   /** UIDs whose bodies the provider does not give. */
   unreadable: Set<number>;
   folder(role: FolderRole): { id: FolderId; cursorUid: number; uidValidity: number };
@@ -240,6 +247,27 @@ async function connect(
     return found;
   };
   const unreadable = new Set<number>();
+  /** All letters of each folder, by UID. */
+  const kept = new Map<FolderRole, Map<number, { raw: Buffer; sighting: Sighting }>>();
+  const bodies = async (role: FolderRole, uids: readonly number[]) => {
+    world.fetched.push(...uids);
+    const { meanwhile } = world;
+    world.meanwhile = null;
+    await meanwhile?.();
+    const given = uids.filter((uid) => !unreadable.has(uid));
+    return new Map(given.map((uid) => [uid, kept.get(role)?.get(uid)?.raw ?? Buffer.alloc(0)]));
+  };
+  const againFor = async ({ sub, ...more }: Partial<Again> & { sub: string }): Promise<Again> => {
+    const [connection] = await rows<{ id: ConnectionId }>(
+      db,
+      `select id from connections where mailbox_id = :id and sub_account_id = :sub and ended_at is null`,
+      { id, sub },
+    );
+    if (connection === undefined) throw new Error(`${address} is not connected in ${sub}`);
+    return { connectionId: connection.id, errandId: newId('err'), since: null, byHand: false, ...more };
+  };
+  const sightingsAt = (role: FolderRole, uids: readonly number[]) =>
+    uids.flatMap((uid) => kept.get(role)?.get(uid)?.sighting ?? []);
   return {
     id,
     folder,
@@ -266,7 +294,11 @@ async function connect(
           Date.now(),
         );
       });
-      const first = place.cursorUid + 1;
+      const mine = kept.get(role) ?? new Map<number, { raw: Buffer; sighting: Sighting }>();
+      kept.set(role, mine);
+      for (const [position, sighting] of sightings.entries()) {
+        mine.set(sighting.place.uid, { raw: raws[position] ?? Buffer.alloc(0), sighting });
+      }
       const upToUid = place.cursorUid + raws.length;
       await fileBatch(world.filing, {
         mailboxId: id,
@@ -275,17 +307,30 @@ async function connect(
         cursorUid: place.cursorUid,
         upToUid,
         sightings,
-        fetchBodies: async (uids) => {
-          world.fetched.push(...uids);
-          const { meanwhile } = world;
-          world.meanwhile = null;
-          await meanwhile?.();
-          const given = uids.filter((uid) => !unreadable.has(uid));
-          return new Map(given.map((uid) => [uid, raws[uid - first] ?? Buffer.alloc(0)]));
-        },
+        fetchBodies: (uids) => bodies(role, uids),
       });
       place.cursorUid = upToUid;
       return parts.decisions(before);
+    },
+    seeAgain: async (role, uids, again) => {
+      const place = folder(role);
+      const before = await parts.lastDecision();
+      const sightings = sightingsAt(role, uids);
+      await fileBatch(world.filing, {
+        mailboxId: id,
+        folderId: place.id,
+        uidValidity: place.uidValidity,
+        cursorUid: 0,
+        upToUid: place.cursorUid,
+        again: await againFor(again),
+        sightings,
+        fetchBodies: (wanted) => bodies(role, wanted),
+      });
+      return parts.decisions(before);
+    },
+    foresee: async (role, uids, again) => {
+      const foresight = createForesight(world.filing, { mailboxId: id, again: await againFor(again) });
+      return foresight(sightingsAt(role, uids));
     },
   };
 }

@@ -47,6 +47,9 @@ const attached = [
 const inbound = `(select id from messages where direction = 'inbound')`;
 const tryOfQueued = `insert into send_attempts (send_id, n, started_at) select id, 1, now() from sends where state = 'queued'`;
 
+const anErrand = `insert into errands (id, kind, sub_account_id, connection_id, mailbox_id, request)
+  select 'err_1', 'resume', sub_account_id, id, mailbox_id, '{"since": 0}' from connections where mailbox_id is not null limit 1`;
+
 /** A case of each invariant: what somebody does to the data. `also`: what else that breaks. */
 const cases: { name: string; done: string[]; also?: string[] }[] = [
   {
@@ -76,9 +79,18 @@ const cases: { name: string; done: string[]; also?: string[] }[] = [
   { name: 'user_has_login_address', done: [`delete from user_addresses where kind = 'login'`] },
   { name: 'contact_addresses_are_ordered', done: [`update contact_addresses set position = position + 1`] },
   { name: 'contact_is_assigned_to_member', done: [`update contacts set assigned_user_id = 'nobody'`] },
-  ...['sends', 'deliveries', 'revocations'].map((table) => ({
+  { name: 'errand_ends_once', done: [anErrand, `update errands set state = 'finished'`] },
+  { name: 'errand_ends_once', done: [anErrand, `update errands set ready = false, ended_at = now()`] },
+  {
+    name: 'errand_is_of_its_connection',
+    done: [
+      anErrand,
+      `update errands set sub_account_id = (select max(id) from sub_accounts where id <> errands.sub_account_id)`,
+    ],
+  },
+  ...['sends', 'deliveries', 'revocations', 'errands'].map((table) => ({
     name: 'lease_is_whole',
-    done: [`update ${table} set lease_owner = 'node', lease_until = null`],
+    done: [anErrand, `update ${table} set lease_owner = 'node', lease_until = null`],
   })),
   { name: 'message_has_source', done: [`update messages set via = '{crm}' where direction = 'inbound'`] },
   {

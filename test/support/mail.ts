@@ -87,8 +87,8 @@ export type MailboxClient = {
   waitForMail(subject: string, folder?: string): Promise<StoredMail>;
   /** The raw message. Reading does not mark it read. */
   source(uid: number, folder?: string): Promise<string>;
-  /** Puts a raw message into a folder and returns its UID. */
-  append(raw: string | Buffer, folder: string, flags?: string[]): Promise<number>;
+  /** Puts a raw message into a folder, received then (by default, now), and returns its UID. */
+  append(raw: string | Buffer, folder: string, flags?: string[], received?: Date): Promise<number>;
   move(uid: number, from: string, to: string): Promise<void>;
   copy(uid: number, from: string, to: string): Promise<void>;
   addFlags(uid: number, flags: string[], folder?: string): Promise<void>;
@@ -153,8 +153,8 @@ function mailboxClient(client: ImapFlow): MailboxClient {
         const message = must(await client.fetchOne(String(uid), { source: true }, byUid), 'FETCH');
         return must(message.source, 'FETCH of the source').toString('utf8');
       }),
-    append: async (raw, folder, flags = []) =>
-      must(must(await client.append(folder, raw, flags), 'APPEND').uid, 'APPENDUID'),
+    append: async (raw, folder, flags = [], received = new Date()) =>
+      must(must(await client.append(folder, raw, flags, received), 'APPEND').uid, 'APPENDUID'),
     move: (uid, from, to) =>
       inFolder(from, async () => void must(await client.messageMove(String(uid), to, byUid), 'MOVE')),
     copy: (uid, from, to) =>

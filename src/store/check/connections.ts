@@ -90,6 +90,23 @@ export const connectionInvariants: readonly Invariant[] = [
          and not exists (select from user_addresses a where a.user_id = c.user_id and a.canonical = b.canonical)`,
   },
   {
+    name: 'errand_ends_once',
+    rules: ['C8', 'T2'],
+    holds: 'An errand is over, and says so in every way, or it is still to be done.',
+    broken: `
+      select e.id as errand, e.state from errands e
+       where e.ready <> (e.state in ('queued', 'running', 'waiting')) or e.ready <> (e.ended_at is null)
+          or (not e.ready and e.lease_owner is not null)`,
+  },
+  {
+    name: 'errand_is_of_its_connection',
+    rules: ['C4', 'W3'],
+    holds: 'An errand is done in the mailbox, and for the sub-account, of its connection.',
+    broken: `
+      select e.id as errand from errands e join connections c on c.id = e.connection_id
+       where c.mailbox_id is distinct from e.mailbox_id or c.sub_account_id <> e.sub_account_id`,
+  },
+  {
     name: 'user_has_login_address',
     rules: ['S7'],
     holds: 'The login address of a user counts as theirs.',
@@ -125,6 +142,8 @@ export const connectionInvariants: readonly Invariant[] = [
       union all
       select 'delivery', id from deliveries where num_nonnulls(lease_owner, lease_until) = 1
       union all
-      select 'revocation', id from revocations where num_nonnulls(lease_owner, lease_until) = 1`,
+      select 'revocation', id from revocations where num_nonnulls(lease_owner, lease_until) = 1
+      union all
+      select 'errand', id from errands where num_nonnulls(lease_owner, lease_until) = 1`,
   },
 ];

@@ -7,7 +7,7 @@ import type { Invariant } from './invariant.ts';
 const factNames = `
   role draft discarded direction kind forward forwards beforeConnection author own user contacts
   outsideRecipients recipientContacts neverLog known threads reportsOn syncSentToContacts messageId
-  sendId failed id assigned assignedAnywhere claimed shared assignedContactsOnly twoWaySyncOff threadId here
+  sendId failed id assigned assignedAnywhere claimed shared assignedContactsOnly twoWaySyncOff byHand threadId here
   by link unlinkedReason shares crmSent`
   .trim()
   .split(/\s+/);
@@ -76,10 +76,13 @@ export const decisionInvariants: readonly Invariant[] = [
   {
     name: 'judged_once',
     rules: ['S12', 'T1'],
-    holds: 'A sighting is judged once for each connection.',
+    holds: 'Of a sighting one decision holds for each connection; one that was replaced names a later one.',
     broken: `
       select d.connection_id as connection, d.folder_id as folder, d.uid_validity, d.uid from decisions d
        where d.folder_id is not null
+         and not exists (select from decisions later where later.id = d.replaced_by and later.id > d.id
+                            and later.connection_id = d.connection_id and later.folder_id = d.folder_id
+                            and later.uid_validity = d.uid_validity and later.uid = d.uid)
        group by d.connection_id, d.folder_id, d.uid_validity, d.uid having count(*) > 1`,
   },
   {

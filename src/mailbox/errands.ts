@@ -1,0 +1,219 @@
+import { randomUUID } from 'node:crypto';
+import { backoffMs } from '../lib/backoff.ts';
+import { Failure } from '../lib/failure.ts';
+import type { ErrandId, MailboxId } from '../lib/id.ts';
+import { createWaker } from '../lib/waker.ts';
+import { beginErrand, endErrand, postponeErrand } from '../store/errands.ts';
+import type { Errand } from '../store/errands.ts';
+import { readFolders } from '../store/folders.ts';
+import { readMailbox } from '../store/mailboxes.ts';
+import type { Mailbox } from '../store/mailboxes.ts';
+import { claimWork } from '../store/work.ts';
+import { carryOut } from './errand-kinds.ts';
+import type { Done } from './errand-kinds.ts';
+import type { ListenerDeps } from './listener.ts';
+import { openSession } from './session.ts';
+import type { Session } from './session.ts';
+import { placeOfError } from './trouble.ts';
+import { createWalker } from './walker.ts';
+import { addressOf, serverOf } from './watching.ts';
+
+/**
+ * Does what is to be done in mailboxes besides listening: backfills, audits, mail that is judged once
+ * more. On every node, whichever listens to the mailbox; one for each process.
+ */
+export type ErrandRunner = {
+  start(): void;
+  /** Resolves when nothing is under way; what was begun is gone on with by somebody else, or later. */
+  stop(): Promise<void>;
+  /** To be called after a commit that left an errand behind; never needed for correctness. */
+  wake(): void;
+};
+
+export type ErrandDeps = Pick<
+  ListenerDeps,
+  'filing' | 'clock' | 'log' | 'providerOf' | 'loginOf' | 'resolveHost' | 'secureContext'
+> & { limits?: Partial<ErrandLimits> };
+
+export type ErrandLimits = {
+  /** Mailboxes at once; each has a connection of its own meanwhile. */
+  parallelMax: number;
+  pollMs: number;
+  /** Outlives a batch of the largest mails. */
+  leaseMs: number;
+  /** After so long a long errand lets the others of its mailbox go first. */
+  turnMs: number;
+  retry: { firstMs: number; mostMs: number };
+  /** A fault of our own that comes again and again is told as a failure. */
+  triesMax: number;
+};
+
+const errandLimits: ErrandLimits = {
+  parallelMax: 4,
+  pollMs: 10_000,
+  leaseMs: 120_000,
+  turnMs: 20_000,
+  retry: { firstMs: 2_000, mostMs: 600_000 },
+  triesMax: 8,
+};
+
+type Running = ErrandDeps & { limits: ErrandLimits; owner: string; stop: AbortSignal };
+
+/** Makes the runner; nothing happens before `start`. */
+export function createErrandRunner(given: ErrandDeps): ErrandRunner {
+  const limits = { ...errandLimits, ...given.limits };
+  const stopping = new AbortController();
+  const deps: Running = { ...given, limits, owner: randomUUID(), stop: stopping.signal };
+  const waker = createWaker(deps.clock);
+  const busy = new Set<Promise<void>>();
+  let looping: Promise<void> | undefined;
+  const loop = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      const id = busy.size < limits.parallelMax ? await claim(deps, null) : null;
+      if (id === null) {
+        await waker.wait(limits.pollMs);
+        continue;
+      }
+      const work = visit(deps, id).finally(() => {
+        busy.delete(work);
+        waker.wake();
+      });
+      busy.add(work);
+    }
+    await Promise.all(busy);
+  };
+  return {
+    start() {
+      looping ??= loop();
+    },
+    wake: () => waker.wake(),
+    async stop() {
+      stopping.abort();
+      waker.wake();
+      await looping;
+    },
+  };
+}
+
+/** Null: nothing is due, or the database cannot be asked now. */
+async function claim(deps: Running, mailboxId: MailboxId | null): Promise<ErrandId | null> {
+  const { owner, limits, filing } = deps;
+  try {
+    const filter = mailboxId === null ? {} : { filter: { column: 'mailbox_id' as const, value: mailboxId } };
+    const lease = { table: 'errands' as const, owner, leaseMs: limits.leaseMs, limit: 1, ...filter };
+    const [id] = await claimWork(filing.db, lease);
+    return (id as ErrandId | undefined) ?? null;
+  } catch (error) {
+    deps.log.warn({ ...placeOfError(error) }, 'errands could not be looked for; trying again');
+    return null;
+  }
+}
+
+/** Does one errand, and then what else is due in its mailbox on the same connection. Never rejects. */
+async function visit(deps: Running, first: ErrandId): Promise<void> {
+  let session: Session | null = null;
+  const sessionFor = async (mailbox: Mailbox) => (session ??= await connect(deps, mailbox));
+  try {
+    for (let id: ErrandId | null = first; id !== null;) {
+      const errand: Errand | null = await beginErrand(deps.filing.db, { id, owner: deps.owner });
+      if (errand === null) return;
+      const good = await attempt(deps, errand, sessionFor);
+      if (!good || deps.stop.aborted) return;
+      id = await claim(deps, errand.mailboxId);
+    }
+  } catch (error) {
+    deps.log.error({ ...placeOfError(error) }, 'an errand could not be begun or ended; it is tried again');
+  } finally {
+    (session as Session | null)?.close();
+  }
+}
+
+async function connect(deps: Running, mailbox: Mailbox): Promise<Session> {
+  const login = await deps.loginOf(mailbox, null);
+  return openSession({
+    server: serverOf(deps, mailbox),
+    ...(await addressOf(deps, mailbox)),
+    ...(deps.secureContext === undefined ? {} : { secureContext: deps.secureContext }),
+    login,
+    stop: deps.stop,
+    // It only asks; what is announced is the listener's.
+    onArrival: () => undefined,
+    onClose: () => undefined,
+  });
+}
+
+/** One try of an errand; false when the connection is of no further use. */
+async function attempt(
+  deps: Running,
+  errand: Errand,
+  sessionFor: (mailbox: Mailbox) => Promise<Session>,
+): Promise<boolean> {
+  const { owner, limits, filing } = deps;
+  const log = deps.log.child({ mailbox: errand.mailboxId, errand: errand.id });
+  const end = (state: 'finished' | 'failed' | 'cancelled', reason: string | null) =>
+    endErrand(filing.db, { id: errand.id, owner, state, reason }).then((told) => {
+      if (told) filing.wakePublisher();
+    });
+  const postpone = (pauseMs: number, reason: string | null) =>
+    postponeErrand(filing.db, { id: errand.id, owner, pauseMs, reason });
+  if (errand.connection === 'ended') {
+    await end('cancelled', 'disconnected');
+    return true;
+  }
+  try {
+    const done = await work(deps, errand, sessionFor);
+    if (done.done === 'finished') await end('finished', null);
+    else if (done.done === 'not_yet') await postpone(done.pauseMs, done.reason);
+    return done.done !== 'lost';
+  } catch (error) {
+    const failure = error instanceof Failure ? error : null;
+    const code = failure?.code ?? 'gateway_error';
+    const isStop = deps.stop.aborted;
+    if (failure === null) log.error({ ...placeOfError(error) }, 'an errand failed by an error of our own');
+    else if (!isStop) log.info({ code, kind: failure.kind }, 'an errand is interrupted');
+    if (failure === null && errand.attempts >= limits.triesMax) await end('failed', code);
+    else {
+      const pauseMs = Math.max(failure?.retryAfterMs ?? 0, backoffMs(errand.attempts, limits.retry));
+      await postpone(isStop ? 0 : pauseMs, isStop ? null : code);
+    }
+    return false;
+  }
+}
+
+async function work(
+  deps: Running,
+  errand: Errand,
+  sessionFor: (mailbox: Mailbox) => Promise<Session>,
+): Promise<Done> {
+  const { filing, limits } = deps;
+  if (errand.connection === 'paused')
+    return { done: 'not_yet', pauseMs: limits.retry.mostMs, reason: 'paused' };
+  const mailbox = await readMailbox(filing.db, errand.mailboxId);
+  if (mailbox?.credentialKind == null || mailbox.state === 'reauth_required') {
+    return { done: 'not_yet', pauseMs: limits.retry.mostMs, reason: 'reauth_required' };
+  }
+  const folders = await readFolders(filing.db, mailbox.id);
+  if (mailbox.caughtUpTo === null)
+    return { done: 'not_yet', pauseMs: limits.retry.firstMs, reason: 'catching_up' };
+  const provider = deps.providerOf(mailbox);
+  const parts = {
+    filing,
+    log: deps.log,
+    session: await sessionFor(mailbox),
+    mailboxId: mailbox.id,
+    provider,
+  };
+  const until = deps.clock.monotonic() + limits.turnMs;
+  return carryOut(
+    {
+      filing,
+      clock: deps.clock,
+      owner: deps.owner,
+      leaseMs: limits.leaseMs,
+      provider,
+      isOver: () => deps.stop.aborted || deps.clock.monotonic() >= until,
+    },
+    errand,
+    createWalker(parts, folders),
+  );
+}

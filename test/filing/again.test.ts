@@ -1,0 +1,217 @@
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import { rows, run } from '../../src/store/database.ts';
+import { endConnection } from '../../src/store/lifecycle.ts';
+import { databaseKinds, testDatabase } from '../support/database.ts';
+import type { TestDatabase } from '../support/database.ts';
+import { createWorld } from './world.ts';
+import type { TestMailbox, World } from './world.ts';
+
+const carla = 'carla@customer.example';
+const year = 365 * 24 * 3_600_000;
+const longAgo = () => Date.now() - year;
+
+for (const kind of databaseKinds) {
+  describe(`what was judged before is judged again, ${kind}`, () => {
+    let database: TestDatabase;
+    let world: World;
+    let ann: TestMailbox;
+    before(async () => {
+      database = await testDatabase(kind);
+    });
+    after(() => database.drop());
+    beforeEach(async () => {
+      await run(database.db, 'truncate sub_accounts, users, mailboxes, events cascade');
+      world = await createWorld(database.db);
+      await world.addSubAccount('s1');
+      await world.addUser('ann', 'ann@crm.example', ['s1']);
+      await world.addContact('s1', 'carla', [carla]);
+      ann = await world.connect('ann@mail.example', [['s1', 'ann']]);
+    });
+    const held = () =>
+      rows<{ reason: string; attempts: number; replaced: boolean }>(
+        database.db,
+        `select reason, attempts, replaced_by is not null as replaced from decisions order by id`,
+      );
+    const cursor = async () =>
+      (
+        await rows<{ uid: string }>(database.db, `select cursor_uid as uid from folders where role = 'inbox'`)
+      )[0]?.uid;
+
+    test('C8: older mail is stored by the same rules, once; the cursor stays, and a repeat changes nothing', async () => {
+      const old = { internalDate: longAgo() };
+      await ann.see(
+        'inbox',
+        { ...old, from: carla, id: 'first@customer.example' },
+        { ...old, from: 'shop@stranger.example' },
+        { ...old, from: 'dan@stranger.example', cc: carla, inReplyTo: 'first@customer.example' },
+      );
+      assert.deepEqual(world.fetched, [], 'nothing of mail from before the connection was fetched');
+      const since = longAgo() - 1_000;
+      const made = await ann.seeAgain('inbox', [1, 2, 3], { sub: 's1', since });
+      assert.deepEqual(made, ['s1:from_contact', 's1:no_match', 's1:thread_member']);
+      assert.deepEqual(world.fetched, [1, 3]);
+      assert.equal(await cursor(), '3');
+      const events = await world.eventTypes();
+      assert.deepEqual(await ann.seeAgain('inbox', [1, 2, 3], { sub: 's1', since }), []);
+      assert.deepEqual(await world.eventTypes(), events);
+      assert.equal((await world.messages('s1')).length, 2);
+      assert.deepEqual(
+        (await held()).map((row) => row.replaced),
+        [true, true, true, false, false, false],
+      );
+    });
+
+    test('C8: a dry run says the same from headers alone, and writes nothing', async () => {
+      const old = { internalDate: longAgo() };
+      await ann.see(
+        'inbox',
+        { ...old, from: carla, id: 'second@customer.example' },
+        { ...old, from: 'shop@stranger.example' },
+        { ...old, from: 'dan@stranger.example', cc: carla, inReplyTo: 'second@customer.example' },
+        { ...old, from: carla, headers: { 'Auto-Submitted': 'auto-replied' } },
+      );
+      const before = await held();
+      const outcomes = await ann.foresee('inbox', [1, 2, 3, 4], { sub: 's1', since: 0 });
+      assert.deepEqual(
+        outcomes.map(({ outcome, reason }) => `${outcome} ${reason}`),
+        ['stored from_contact', 'skipped no_match', 'stored thread_member', 'skipped automatic'],
+      );
+      assert.deepEqual(world.fetched, []);
+      assert.deepEqual(await held(), before);
+      assert.deepEqual(await world.messages('s1'), []);
+      assert.deepEqual(await world.eventTypes(), ['connection.created']);
+    });
+
+    test('T3: one that could not be read is tried again: it counts, and then gives way', async () => {
+      ann.unreadable.add(1);
+      assert.deepEqual(await ann.see('inbox', { from: carla }), ['s1:unreadable']);
+      assert.deepEqual(await ann.seeAgain('inbox', [1], { sub: 's1' }), []);
+      assert.deepEqual(await held(), [{ reason: 'unreadable', attempts: 2, replaced: false }]);
+      ann.unreadable.clear();
+      assert.deepEqual(await ann.seeAgain('inbox', [1], { sub: 's1' }), ['s1:from_contact']);
+      assert.deepEqual(await held(), [
+        { reason: 'unreadable', attempts: 2, replaced: true },
+        { reason: 'from_contact', attempts: 0, replaced: false },
+      ]);
+    });
+
+    const byHand: Record<
+      string,
+      [letter: Parameters<TestMailbox['see']>[1], was: string, becomes: string[]]
+    > = {
+      'from before the connection': [
+        { from: carla, internalDate: longAgo() },
+        'before_connection',
+        ['s1:by_hand'],
+      ],
+      'a list mail of a contact': [
+        { from: carla, headers: { 'List-Id': '<news.customer.example>' } },
+        'automatic',
+        ['s1:by_hand'],
+      ],
+      'a stranger, and no contact on it: it would show nowhere': [
+        { from: 'shop@stranger.example' },
+        'no_match',
+        [],
+      ],
+      'among colleagues': [{ from: 'ben@crm.example', cc: carla }, 'counterpart_is_user', []],
+      'never to be logged': [{ from: 'private@never.example', cc: carla }, 'never_log', []],
+    };
+    for (const [name, [letter, was, becomes]] of Object.entries(byHand)) {
+      test(`by hand: ${name}`, async () => {
+        await world.addUser('ben', 'ben@crm.example', ['s1']);
+        await run(
+          database.db,
+          `insert into never_log (sub_account_id, pattern, as_written) values ('s1', '@never.example', '@never.example')`,
+        );
+        assert.deepEqual(await ann.see('inbox', letter), [`s1:${was}`]);
+        assert.deepEqual(await ann.seeAgain('inbox', [1], { sub: 's1', since: 0, byHand: true }), becomes);
+        assert.equal((await world.messages('s1')).length, becomes.length);
+        const live = await rows(database.db, `select from thread_links where state = 'live'`);
+        assert.equal(live.length, 0, 'by itself it makes no thread sync');
+      });
+    }
+
+    test('by hand, in an unlinked thread: it joins it, and the thread stays unlinked', async () => {
+      await ann.see('inbox', { from: carla, id: 'third@customer.example' });
+      await run(database.db, `update thread_links set state = 'unlinked', reason = 'disconnected'`);
+      const answer = { from: carla, inReplyTo: 'third@customer.example' };
+      assert.deepEqual(await ann.see('inbox', answer), ['s1:thread_unlinked']);
+      assert.deepEqual(await ann.seeAgain('inbox', [2], { sub: 's1', since: 0, byHand: true }), [
+        's1:by_hand',
+      ]);
+      const threads = new Set((await world.messages('s1')).map((message) => message.thread_id));
+      assert.equal(threads.size, 1);
+      const [link] = await rows<{ state: string }>(database.db, 'select state from thread_links');
+      assert.equal(link?.state, 'unlinked');
+    });
+
+    test('the others who are connected to the mailbox keep their decisions', async () => {
+      await world.addSubAccount('s2');
+      await world.addUser('eve', 'eve@crm.example', ['s2']);
+      await world.addContact('s2', 'carla2', [carla]);
+      const shared = await world.connect('team@mail.example', [
+        ['s1', 'ann'],
+        ['s2', 'eve'],
+      ]);
+      const letter = { from: carla, internalDate: longAgo() };
+      assert.deepEqual(await shared.see('inbox', letter), ['s1:before_connection', 's2:before_connection']);
+      assert.deepEqual(await shared.seeAgain('inbox', [1], { sub: 's2', since: 0 }), ['s2:from_contact']);
+      assert.deepEqual(await world.messages('s1'), []);
+    });
+
+    test('a connection that has ended gets nothing', async () => {
+      await ann.see('inbox', { from: carla, internalDate: longAgo() });
+      const [connection] = await rows<{ id: `con_${string}` }>(database.db, 'select id from connections');
+      if (connection === undefined) throw new Error('no connection');
+      world.meanwhile = () =>
+        database.db.transaction((tx) => endConnection(tx, connection.id, 'disconnected'));
+      assert.deepEqual(await ann.seeAgain('inbox', [1], { sub: 's1', since: 0 }), []);
+      assert.deepEqual(await world.messages('s1'), []);
+    });
+
+    test('S13: what a message answers that opens a thread is asked for, and not what is stored', async () => {
+      const heads = () =>
+        rows<{ request: unknown }>(
+          database.db,
+          `select request from errands where kind = 'thread_head' order by seq`,
+        );
+      await ann.see('inbox', {
+        from: carla,
+        inReplyTo: 'two@stranger.example',
+        references: '<one@stranger.example> <two@stranger.example>',
+      });
+      assert.deepEqual(
+        (await heads()).map((row) => row.request),
+        [{ messageIds: ['two@stranger.example', 'one@stranger.example'] }],
+      );
+      await ann.see(
+        'inbox',
+        { from: carla },
+        { from: 'dan@stranger.example', cc: carla, references: '<one@stranger.example>' },
+      );
+      assert.equal((await heads()).length, 1, 'neither a new letter nor a member of a thread asks');
+      await run(database.db, `update sub_accounts set settings = '{"fetch_thread_head": false}'`);
+      await ann.see('inbox', { from: carla, inReplyTo: 'three@stranger.example' });
+      assert.equal((await heads()).length, 1, 'the setting is off');
+    });
+
+    test('S13: it joins the thread, however old it is and whatever was said of it', async () => {
+      await ann.see(
+        'sent',
+        { from: 'ann@mail.example', to: 'agent@stranger.example', id: 'four@mail.example' },
+        { from: 'ann@mail.example', to: carla, id: 'five@mail.example', internalDate: longAgo() },
+      );
+      await ann.see('inbox', {
+        from: carla,
+        inReplyTo: 'four@mail.example',
+        references: '<five@mail.example> <four@mail.example>',
+      });
+      const made = await ann.seeAgain('sent', [1, 2], { sub: 's1', since: 0 });
+      assert.deepEqual(made, ['s1:thread_member', 's1:thread_member']);
+      const threads = new Set((await world.messages('s1')).map((message) => message.thread_id));
+      assert.equal(threads.size, 1);
+    });
+  });
+}
