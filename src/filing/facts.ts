@@ -86,7 +86,7 @@ export type KnownFact = {
 
 export type ThreadFact = {
   threadId: ThreadId;
-  /** The strongest key that names it; `message`: the message answers, or is, one that is stored there. */
+  /** The most telling of the keys that name it; `message`: the message answers, or is, one that is stored there. */
   by: ThreadKey['kind'];
   /** Its link to this mailbox; null where it lives in other mailboxes only. */
   link: 'live' | 'unlinked' | null;
@@ -255,10 +255,13 @@ function threadsOf(sighting: Sighting, base: FactBase): ThreadFact[] {
     );
     for (const named of known) {
       const thread = base.threads.get(named.threadId);
-      if (thread === undefined || facts.has(named.threadId)) continue;
+      if (thread === undefined) continue;
+      const by = kind === 'referenced' ? named.kind : kind;
+      const nearer = facts.get(named.threadId);
+      if (nearer !== undefined && strength.indexOf(nearer.by) <= strength.indexOf(by)) continue;
       facts.set(named.threadId, {
         threadId: thread.threadId,
-        by: kind === 'referenced' ? named.kind : kind,
+        by,
         link: thread.link,
         unlinkedReason: thread.unlinkedReason,
         shares: sharedWith(people, thread, base.ownAddresses),
@@ -269,6 +272,9 @@ function threadsOf(sighting: Sighting, base: FactBase): ThreadFact[] {
   }
   return [...facts.values()];
 }
+
+/** What a key says of a message and a thread, the most telling first. */
+const strength: readonly ThreadFact['by'][] = ['message', 'gmail', 'referenced', 'thread_index'];
 
 function sharedWith(
   people: readonly string[],
