@@ -86,8 +86,11 @@ export type KnownFact = {
 
 export type ThreadFact = {
   threadId: ThreadId;
-  /** The most telling of the keys that name it; `message`: the message answers, or is, one that is stored there. */
-  by: ThreadKey['kind'];
+  /**
+   * The most telling of the keys that name it. `message`: the message answers, or has the id of, one that is
+   * stored there; `cited`: one that is stored there cites it; `referenced`: both cite the same older one.
+   */
+  by: ThreadKey['kind'] | 'cited';
   /** Its link to this mailbox; null where it lives in other mailboxes only. */
   link: 'live' | 'unlinked' | null;
   unlinkedReason: string | null;
@@ -256,7 +259,7 @@ function threadsOf(sighting: Sighting, base: FactBase): ThreadFact[] {
     for (const named of known) {
       const thread = base.threads.get(named.threadId);
       if (thread === undefined) continue;
-      const by = kind === 'referenced' ? named.kind : kind;
+      const by = byOf(kind, named.kind);
       const nearer = facts.get(named.threadId);
       if (nearer !== undefined && strength.indexOf(nearer.by) <= strength.indexOf(by)) continue;
       facts.set(named.threadId, {
@@ -274,7 +277,13 @@ function threadsOf(sighting: Sighting, base: FactBase): ThreadFact[] {
 }
 
 /** What a key says of a message and a thread, the most telling first. */
-const strength: readonly ThreadFact['by'][] = ['message', 'gmail', 'referenced', 'thread_index'];
+const strength: readonly ThreadFact['by'][] = ['message', 'cited', 'gmail', 'referenced', 'thread_index'];
+
+/** What a key of both says, by what it is to the message and to the thread. */
+function byOf(ofMessage: ThreadKey['kind'], ofThread: ThreadKey['kind']): ThreadFact['by'] {
+  if (ofMessage === 'referenced') return ofThread;
+  return ofMessage === 'message' && ofThread === 'referenced' ? 'cited' : ofMessage;
+}
 
 function sharedWith(
   people: readonly string[],

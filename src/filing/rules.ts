@@ -160,22 +160,33 @@ function threadMember(facts: Facts): Answer | null {
 }
 
 const named: Readonly<Record<ThreadFact['by'], string>> = {
-  message: 'it answers, is answered by, or has the Message-ID of, a message of',
+  message: 'it answers, or has the Message-ID of, a message of',
+  cited: 'it is cited by a message of',
   referenced: 'it cites the same older message as',
   gmail: 'Gmail counts it to',
   thread_index: 'its Thread-Index has the root of',
 };
 
 /**
- * Whether a key that names the thread is enough. A forward opens its own thread, also one out of a
- * thread that a forward opened; an answer to it tells of more forwards than the subject of that thread,
- * and stays out as well. An id of a stored message was given to those on it alone; an id that is only referenced, or a
- * Thread-Index, may be shared by strangers, so somebody besides the mailbox's owner must be on both.
+ * Whether a key that names the thread is enough. An id of a stored message was given to those on it alone,
+ * and whoever is on the thread let them see what they cite and what Gmail counts to it; an id that is only
+ * referenced, or a Thread-Index, may be shared by strangers, so somebody besides the mailbox's owner must be
+ * on both.
+ *
+ * A forward opens its own thread, also one out of a thread that a forward opened; an answer to it tells of
+ * more forwards than the subject of that thread, and stays out as well. What was forwarded is cited in the
+ * forward's thread, and Gmail and Outlook count it to the same thread; so there only an answer to a stored
+ * message belongs with fewer forwards, or with nobody but the owner in common.
  */
 function belongs(facts: Facts, thread: ThreadFact): boolean {
-  if (facts.forward || facts.forwards > thread.forwards) return false;
-  const strong = thread.by === 'message' || thread.by === 'gmail';
-  return thread.shares === 'outside' || (strong && thread.shares === 'own');
+  const { by, shares, forwards } = thread;
+  // Its answer was stored first, and opened the thread.
+  if (facts.forward) return by === 'cited' && shares === 'outside' && facts.forwards === forwards;
+  if (facts.forwards > forwards) return false;
+  const answers = by === 'message';
+  if (facts.forwards < forwards && !answers) return false;
+  const strong = answers || (forwards === 0 && (by === 'cited' || by === 'gmail'));
+  return shares === 'outside' || (strong && shares === 'own');
 }
 
 function automatic(facts: Facts): Answer | null {

@@ -257,6 +257,43 @@ const tables: Record<string, [what: string, table: string][]> = {
        D  inbox  carla > ann  Re: Plan  refs a           = thread_member D 1
        E  inbox  cyril > ann  Re: Plan  refs a b c       = thread_member E 2`,
     ],
+    [
+      'a private mail that was forwarded to a contact stays private, when it comes late',
+      `B  sent   ann > cyril  Fwd: Findings  refs a      = to_contact B 1
+       A  inbox  doctor > ann  Findings                  = no_match`,
+    ],
+    [
+      'a private mail that was forwarded to a contact stays private, when the contact has answered',
+      `B  sent   ann > cyril  Fwd: Findings  refs a      = to_contact B 1
+       C  inbox  cyril > ann  Re: Fwd: Findings  refs a b = thread_member C 1
+       A  inbox  doctor > ann  Findings                  = no_match`,
+    ],
+    [
+      'Gmail counts it to what was forwarded: that stays private',
+      `A  all  doctor > ann  Findings  gm 1              = no_match
+       B  sent  ann > cyril  Fwd: Findings  refs a  gm 1 = to_contact B 1
+       C  all  doctor > ann  Re: Findings  reply z  gm 1 = no_match`,
+    ],
+    [
+      'a forward of a forward whose marks are not counted up: what was forwarded stays private',
+      `A  all  doctor > ann  Fwd: Findings  gm 1         = no_match
+       B  sent  ann > cyril  Fwd: Findings  refs a  gm 1 = to_contact B 1
+       C  all  doctor > ann  Re: Fwd: Findings  refs a  gm 1 = no_match
+       D  inbox  cyril > ann  Re: Fwd: Findings  reply b = thread_member D 1`,
+    ],
+    [
+      'the answer to a forward comes first',
+      `C  inbox  cyril > ann  Re: Fwd: Plan  refs a b    = from_contact C 1
+       B  sent   ann > cyril  Fwd: Plan  refs a          = thread_member B 1
+       A  inbox  carla > ann  Plan                       = from_contact A 2`,
+    ],
+    [
+      'what was forwarded comes last',
+      `B  sent   ann > cyril  Fwd: Plan  refs a          = to_contact B 1
+       A  inbox  carla > ann cc cyril  Plan              = from_contact A 2
+       C  inbox  cyril > ann  Re: Fwd: Plan  refs a b    = thread_member C 1
+       D  inbox  carla > ann  Re: Plan  reply a          = thread_member D 2`,
+    ],
   ],
   'S3, S11: a From that a mailing list rewrote': [
     [
