@@ -87,8 +87,8 @@ export type KnownFact = {
 export type ThreadFact = {
   threadId: ThreadId;
   /**
-   * The most telling of the keys that name it. `message`: the message answers, or has the id of, one that is
-   * stored there; `cited`: one that is stored there cites it; `referenced`: both cite the same older one.
+   * The most telling of the keys that name it. `message`: the message answers, or is, one that is stored
+   * there; `cited`: one that is stored there cites it; `referenced`: both cite the same older one.
    */
   by: ThreadKey['kind'] | 'cited';
   /** Its link to this mailbox; null where it lives in other mailboxes only. */
@@ -169,6 +169,7 @@ export function factsOf(sighting: Sighting, base: FactBase, report: DeliveryRepo
   const isUser = (address: string) => base.userAddresses.has(canonicalOwnAddress(address));
   const contactsOf = (address: string) => base.contacts.get(canonicalAddress(address)) ?? [];
   const people = author === null ? recipients : [author, ...recipients];
+  const known = knownAs(sighting, direction, base);
   return {
     role: place.role,
     draft: place.role === 'drafts' || marks.has('\\draft') || marks.has('\\drafts'),
@@ -194,8 +195,8 @@ export function factsOf(sighting: Sighting, base: FactBase, report: DeliveryRepo
       ({ address }) =>
         base.neverLog.has(canonicalAddress(address)) || base.neverLog.has(`@${domainOf(address)}`),
     ),
-    known: knownAs(sighting, direction, base),
-    threads: threadsOf(sighting, base),
+    known,
+    threads: threadsOf(sighting, known, base),
     reportsOn: reportedOn(report, base),
     syncSentToContacts: base.syncSentToContacts,
     shared: base.shared,
@@ -247,42 +248,62 @@ function pick(message: StoredMessage): Omit<KnownFact, 'by'> {
   return { messageId, threadId, here, sendId };
 }
 
-function threadsOf(sighting: Sighting, base: FactBase): ThreadFact[] {
+function threadsOf(sighting: Sighting, known: KnownFact | null, base: FactBase): ThreadFact[] {
   const { author, recipients } = sighting.people;
   const people = (author === null ? recipients : [author, ...recipients]).map(({ address }) => address);
   const facts = new Map<ThreadId, ThreadFact>();
   for (const { key, kind } of sighting.threadKeys) {
-    // The thread that holds the message is nearer than those that only cite it, in whatever order they come.
-    const known = (base.threadKeys.get(key) ?? []).toSorted(
-      (one, other) => Number(other.kind === 'message') - Number(one.kind === 'message'),
-    );
-    for (const named of known) {
-      const thread = base.threads.get(named.threadId);
-      if (thread === undefined) continue;
-      const by = byOf(kind, named.kind);
-      const nearer = facts.get(named.threadId);
-      if (nearer !== undefined && strength.indexOf(nearer.by) <= strength.indexOf(by)) continue;
-      facts.set(named.threadId, {
-        threadId: thread.threadId,
-        by,
-        link: thread.link,
-        unlinkedReason: thread.unlinkedReason,
-        shares: sharedWith(people, thread, base.ownAddresses),
-        forwards: thread.forwards,
-        crmSent: thread.crmSent,
-      });
+    const named = (base.threadKeys.get(key) ?? []).flatMap((entry): ThreadFact[] => {
+      const thread = base.threads.get(entry.threadId);
+      const by = byOf(kind, entry.kind, known?.threadId === entry.threadId);
+      if (thread === undefined || by === null) return [];
+      const { threadId, link, unlinkedReason, forwards, crmSent } = thread;
+      const shares = sharedWith(people, thread, base.ownAddresses);
+      return [{ threadId, by, link, unlinkedReason, shares, forwards, crmSent }];
+    });
+    for (const fact of named.toSorted(nearestFirst)) {
+      const nearer = facts.get(fact.threadId);
+      if (nearer === undefined || telling[fact.by] < telling[nearer.by]) facts.set(fact.threadId, fact);
     }
   }
   return [...facts.values()];
 }
 
-/** What a key says of a message and a thread, the most telling first. */
-const strength: readonly ThreadFact['by'][] = ['message', 'cited', 'gmail', 'referenced', 'thread_index'];
-
-/** What a key of both says, by what it is to the message and to the thread. */
-function byOf(ofMessage: ThreadKey['kind'], ofThread: ThreadKey['kind']): ThreadFact['by'] {
+/**
+ * What a key of both says, by what it is to the message and to the thread. An equal id is no equal message:
+ * senders reuse ids, and to have that of another message is not to answer it (RFC 5256 §3, REFERENCES step 1).
+ */
+function byOf(
+  ofMessage: ThreadKey['kind'],
+  ofThread: ThreadKey['kind'],
+  holdsIt: boolean,
+): ThreadFact['by'] | null {
   if (ofMessage === 'referenced') return ofThread;
-  return ofMessage === 'message' && ofThread === 'referenced' ? 'cited' : ofMessage;
+  if (ofMessage !== 'message') return ofMessage;
+  if (ofThread === 'referenced') return 'cited';
+  return holdsIt ? 'message' : null;
+}
+
+/** The most telling first. */
+const telling: Readonly<Record<ThreadFact['by'], number>> = {
+  message: 0,
+  cited: 1,
+  gmail: 2,
+  referenced: 3,
+  thread_index: 4,
+};
+const sharing: Readonly<Record<ThreadFact['shares'], number>> = { outside: 0, own: 1, nobody: 2 };
+
+/**
+ * Of the threads that one key names: the one that holds the message is nearer than those that only cite it;
+ * of two that hold one with this id, the one with somebody of this message; else the older one.
+ */
+function nearestFirst(one: ThreadFact, other: ThreadFact): number {
+  return (
+    telling[one.by] - telling[other.by] ||
+    sharing[one.shares] - sharing[other.shares] ||
+    (one.threadId < other.threadId ? -1 : 1)
+  );
 }
 
 function sharedWith(

@@ -160,7 +160,7 @@ function threadMember(facts: Facts): Answer | null {
 }
 
 const named: Readonly<Record<ThreadFact['by'], string>> = {
-  message: 'it answers, or has the Message-ID of, a message of',
+  message: 'it answers, or is, a message of',
   cited: 'it is cited by a message of',
   referenced: 'it cites the same older message as',
   gmail: 'Gmail counts it to',

@@ -88,9 +88,35 @@ const tables: Record<string, [what: string, table: string][]> = {
   ],
   'S12: an equal id is no equal message': [
     [
+      'a sender uses one id for everything: each is stored, in a thread of its own',
+      `A  inbox  carla > ann  Invoice 1  id same = from_contact A 1
+       B  inbox  carla > ann  Invoice 2  id same = from_contact B 2
+       C  inbox  carla > ann  Invoice 2  id same = from_contact C 3
+       C2  archive  copy C                       = duplicate C 3`,
+    ],
+    [
+      'a stranger’s mail that has the id of a stored one stays private',
+      `A  inbox  carla > ann  Plan                = from_contact A 1
+       B  inbox  doctor > ann  Findings  id a     = no_match
+       C  inbox  doctor > ann  Findings  id z  orig a = no_match`,
+    ],
+    [
+      'two contacts’ programs use the same id: an answer goes where its people are',
+      `A  inbox  carla > ann  Plan  id same            = from_contact A 1
+       B  inbox  cyril > ann  Offer  id same           = from_contact B 2
+       C  inbox  cyril > ann  Re: Offer  reply same    = thread_member C 2
+       D  inbox  carla > ann  Re: Plan  reply same     = thread_member D 1
+       E  sent   ann > cyril  Re: Offer  refs same     = thread_member E 2`,
+    ],
+    [
       'ids differ by case',
       `A  inbox  carla > ann  Plan  id AbC           = from_contact A 1
        B  inbox  carla > ann  Plan  id abc  at 0     = from_contact B 2`,
+    ],
+    [
+      'the same id and letter, with a subject that a server marked: another message, and no lost one',
+      `A   inbox      carla > ann, bob  Plan                  = from_contact A 1
+       A2  bob:inbox  copy A  subject [EXTERNAL] Plan         = from_contact A2 2`,
     ],
   ],
   'S3: ids, however they are written': [
@@ -184,6 +210,13 @@ const tables: Record<string, [what: string, table: string][]> = {
        C  inbox  stan > ann  Re: Plan  reply a           = no_match
        A  inbox  stan > ann  Plan                        = thread_member A 1
        D  inbox  stan > ann  Re: Plan  reply a           = thread_member D 1`,
+    ],
+    [
+      'the mail that was cited comes at last, into two mailboxes',
+      `B   inbox      carla > ann, bob  Re: Plan  reply a  = from_contact B 1
+       B2  bob:inbox  copy B                               = from_contact B 1
+       A   inbox      stan > ann, bob  Plan                = thread_member A 1
+       A2  bob:inbox  copy A                               = thread_member A 1`,
     ],
     [
       'a root that a program puts under every mail joins nobody’s to another’s',
