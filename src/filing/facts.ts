@@ -94,7 +94,7 @@ export type ThreadFact = {
   /** Its link to this mailbox; null where it lives in other mailboxes only. */
   link: 'live' | 'unlinked' | null;
   unlinkedReason: string | null;
-  /** Who is on the message and on the thread: somebody besides the mailbox's owner, the owner alone, nobody. */
+  /** Who is on the message and on the thread: somebody outside, the mailbox's owner or colleagues alone, nobody. */
   shares: 'outside' | 'own' | 'nobody';
   /** As of the message, by the subject that opened the thread. */
   forwards: number;
@@ -258,7 +258,7 @@ function threadsOf(sighting: Sighting, known: KnownFact | null, base: FactBase):
       const by = byOf(kind, entry.kind, known?.threadId === entry.threadId);
       if (thread === undefined || by === null) return [];
       const { threadId, link, unlinkedReason, forwards, crmSent } = thread;
-      const shares = sharedWith(people, thread, base.ownAddresses);
+      const shares = sharedWith(people, thread, base);
       return [{ threadId, by, link, unlinkedReason, shares, forwards, crmSent }];
     });
     for (const fact of named.toSorted(nearestFirst)) {
@@ -309,12 +309,15 @@ function nearestFirst(one: ThreadFact, other: ThreadFact): number {
 function sharedWith(
   people: readonly string[],
   thread: StoredThread,
-  own: ReadonlySet<string>,
+  base: Pick<FactBase, 'ownAddresses' | 'userAddresses'>,
 ): ThreadFact['shares'] {
   let shares: ThreadFact['shares'] = 'nobody';
   for (const address of people) {
-    if (own.has(canonicalOwnAddress(address))) shares = 'own';
-    else if (thread.participants.has(canonicalAddress(address))) return 'outside';
+    const own = canonicalOwnAddress(address);
+    if (base.ownAddresses.has(own)) shares = 'own';
+    else if (!thread.participants.has(canonicalAddress(address))) continue;
+    else if (base.userAddresses.has(own)) shares = 'own';
+    else return 'outside';
   }
   return shares;
 }

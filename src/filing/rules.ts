@@ -168,15 +168,15 @@ const named: Readonly<Record<ThreadFact['by'], string>> = {
 };
 
 /**
- * Whether a key that names the thread is enough. An id of a stored message was given to those on it alone,
- * and whoever is on the thread let them see what they cite and what Gmail counts to it; an id that is only
- * referenced, or a Thread-Index, may be shared by strangers, so somebody besides the mailbox's owner must be
- * on both.
+ * Whether a key that names the thread is enough. An id of a stored message was given to those on it alone; a
+ * mail that one of them answered, or that Gmail counts to the thread, is of the same exchange. An id that is
+ * only referenced, or a Thread-Index, may be shared by strangers and by all that the users wrote among
+ * themselves, so somebody who is no user must be on both.
  *
  * A forward opens its own thread, also one out of a thread that a forward opened; an answer to it tells of
  * more forwards than the subject of that thread, and stays out as well. What was forwarded is cited in the
  * forward's thread, and Gmail and Outlook count it to the same thread; so there only an answer to a stored
- * message belongs with fewer forwards, or with nobody but the owner in common.
+ * message belongs with fewer forwards, or with nobody but users in common.
  */
 function belongs(facts: Facts, thread: ThreadFact): boolean {
   const { by, shares, forwards } = thread;

@@ -227,6 +227,17 @@ const tables: Record<string, [what: string, table: string][]> = {
        E  inbox  cyril > ann  Re: Offer  refs root       = thread_member E 2`,
     ],
     [
+      'a colleague on both is no common acquaintance',
+      `A  inbox  carla > ann cc bob  Re: Internal  refs root  = from_contact A 1
+       B  inbox  lawyer > ann cc bob  Re: Internal  refs root = no_match`,
+    ],
+    [
+      'a colleague on both is enough for who answers a stored mail',
+      `A  inbox  carla > ann cc bob  Plan          = from_contact A 1
+       B  inbox  stan > bob  Re: Plan  reply a     = thread_member B 1
+       C  inbox  doctor > lawyer  Re: Plan  reply a  = no_match`,
+    ],
+    [
       'two mails that cite each other',
       `A  inbox  carla > ann  Plan  reply b              = from_contact A 1
        B  inbox  stan > ann  Plan  reply a               = thread_member B 1`,
