@@ -82,6 +82,7 @@ function joinKnown(
   reason: string,
 ): void {
   addSighting(effects, ground, sighting, known.messageId);
+  if (!known.here) isHere(ground, known.messageId);
   addKeys(effects, ground, known, sighting.messageKeys, sighting.fingerprint, false);
   addThreadKeys(effects, ground, known.threadId, sighting.threadKeys);
   if (known.sendId !== null) confirm(ground, known.sendId);
@@ -95,6 +96,13 @@ function joinKnown(
       send_id: known.sendId,
       in_sent: sighting.place.role === 'sent' || sighting.marks.has('\\sent'),
     });
+  }
+}
+
+/** The next sighting of the batch finds it in this mailbox. */
+function isHere(ground: Ground, messageId: MessageId): void {
+  for (const messages of ground.messages.values()) {
+    for (const message of messages) if (message.messageId === messageId) message.here = true;
   }
 }
 

@@ -30,6 +30,7 @@ const tables: Record<string, [what: string, table: string][]> = {
       'in two mailboxes',
       `A   inbox      carla > ann, bob  Plan           = from_contact A 1
        A2  bob:inbox  copy A                           = from_contact A 1
+       A3  bob:inbox  copy A                           = duplicate A 1
        B   bob:sent   bob > carla  Re: Plan  reply a   = thread_member B 1
        C   inbox      carla > ann  Re: Plan  refs a b  = thread_member C 1`,
     ],
