@@ -169,8 +169,10 @@ create table folders (
   highest_modseq numeric(20),
   missing_since timestamptz,                    -- not listed any more; nothing is deleted for it
   looked_at timestamptz,
-  unique (mailbox_id, path)
+  left_at timestamptz                           -- the mailbox moved to another host; kept for what was seen in it
 );
+create unique index folders_by_path on folders (mailbox_id, path) where left_at is null;
+create index folders_by_mailbox on folders (mailbox_id);
 
 -- A user's link, in one sub-account, to a mailbox.
 create table connections (

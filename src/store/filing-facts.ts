@@ -35,13 +35,13 @@ export type FilingPosition = {
 
 /**
  * Locks the folder's row against a second filer, and the mailbox's row against disconnects and
- * consents, for the rest of the transaction; null when the folder is gone.
+ * consents, for the rest of the transaction; null when the folder is gone, or at a host that the mailbox has left.
  */
 export async function lockPosition(db: Db, folderId: FolderId): Promise<FilingPosition | null> {
   const [row] = await rows<{ uid_validity: string | null; cursor_uid: string; mailbox_id: MailboxId }>(
     db,
     `select f.uid_validity, f.cursor_uid, f.mailbox_id from folders f join mailboxes m on m.id = f.mailbox_id
-      where f.id = :folderId for no key update of f for key share of m`,
+      where f.id = :folderId and f.left_at is null for no key update of f for key share of m`,
     { folderId },
   );
   if (row === undefined) return null;
@@ -49,12 +49,12 @@ export async function lockPosition(db: Db, folderId: FolderId): Promise<FilingPo
   return positionOf({ ...row, connections: await readFilingConnections(db, row.mailbox_id) });
 }
 
-/** Where a folder stands at this moment; null when it is gone. */
+/** Where a folder stands at this moment; null as for lockPosition. */
 export async function readPosition(db: Db, folderId: FolderId): Promise<FilingPosition | null> {
   const [row] = await rows<PositionRow>(
     db,
     `select f.uid_validity, f.cursor_uid, ${connectionsOf('f.mailbox_id')} as connections
-       from folders f where f.id = :folderId`,
+       from folders f where f.id = :folderId and f.left_at is null`,
     { folderId },
   );
   return row === undefined ? null : positionOf(row);

@@ -29,27 +29,27 @@ export async function saveFolders(
     db,
     `insert into folders (id, mailbox_id, path, role)
      select id, :mailboxId, path, role from json_to_recordset(:folders::json) as t(id text, path text, role text)
-     on conflict (mailbox_id, path) do update set role = excluded.role, missing_since = null
+     on conflict (mailbox_id, path) where left_at is null do update set role = excluded.role, missing_since = null
       where folders.role <> excluded.role or folders.missing_since is not null`,
     { mailboxId, folders: jsonText(folders) },
   );
   await run(
     db,
     `update folders set missing_since = now()
-      where mailbox_id = :mailboxId and missing_since is null and path <> all(:paths)`,
+      where mailbox_id = :mailboxId and left_at is null and missing_since is null and path <> all(:paths)`,
     { mailboxId, paths: listed.map((folder) => folder.path) },
   );
   return readFolders(db, mailboxId);
 }
 
-/** All folders of a mailbox that are remembered. */
+/** All folders of a mailbox that are remembered, but those at a host that it has left. */
 export async function readFolders(db: Db, mailboxId: MailboxId): Promise<SavedFolder[]> {
   const found = await rows<
     Omit<SavedFolder, 'uidValidity' | 'cursorUid'> & { uid_validity: string | null; cursor_uid: string }
   >(
     db,
     `select id, path, role, uid_validity, cursor_uid, missing_since is not null as missing
-       from folders where mailbox_id = :mailboxId order by path`,
+       from folders where mailbox_id = :mailboxId and left_at is null order by path`,
     { mailboxId },
   );
   return found.map(({ uid_validity, cursor_uid, ...folder }) => ({

@@ -118,13 +118,23 @@ export async function saveMailbox(
         where id = :id`,
       { id },
     );
-    await run(
-      db,
-      `update folders set uid_validity = null, cursor_uid = 0, highest_modseq = null where mailbox_id = :id`,
-      { id },
-    );
+    await startFoldersAnew(db, over.target);
   }
   return id;
+}
+
+/**
+ * At another host an equal UIDVALIDITY and UID is another message, so its folders must be other folders. What
+ * was seen in the old ones stays known.
+ */
+async function startFoldersAnew(db: Db, { id, isSameAccount }: LockedMailbox): Promise<void> {
+  await run(
+    db,
+    `update folders set uid_validity = null, cursor_uid = 0, highest_modseq = null,
+            left_at = case when :isSameAccount then null else now() end
+      where mailbox_id = :id and left_at is null`,
+    { id, isSameAccount },
+  );
 }
 
 /** Stores a sealed credential; the newest consent wins (C4), and no older refresh overwrites it. */

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { rows } from '../../src/store/database.ts';
+import { saveFolders, startFolder } from '../../src/store/folders.ts';
+import { saveMailbox } from '../../src/store/proven-mailboxes.ts';
+import { createWorld } from '../filing/world.ts';
+import type { TestMailbox, World } from '../filing/world.ts';
+import { databaseKinds, testDatabase } from '../support/database.ts';
+import type { TestDatabase } from '../support/database.ts';
+
+for (const kind of databaseKinds) {
+  describe(`folders on ${kind}`, () => {
+    let database: TestDatabase;
+    let world: World;
+
+    before(async () => {
+      database = await testDatabase(kind);
+      world = await createWorld(database.db);
+      await world.addSubAccount('north');
+      await world.addUser('ann', 'ann@crm.example', ['north']);
+      await world.addContact('north', 'c1', ['carla@customer.example']);
+    });
+    after(() => database.drop());
+
+    /** The user has proven her login again; its listener lists the folders, and begins where the server says. */
+    const startAnew = async (mailbox: TestMailbox, address: string, isSameAccount: boolean) => {
+      const target = { id: mailbox.id, state: 'live', isSameAccount, activeElsewhere: false } as const;
+      const server = { host: 'mail.host.example', port: 993, security: 'tls' } as const;
+      const proven = {
+        provider: 'imap',
+        address,
+        login: address,
+        identityKey: null,
+        servers: { imap: server, smtp: { ...server, port: 465 } },
+        credentialKind: 'password',
+        scopes: [],
+      } as const;
+      await saveMailbox(database.db, { ...proven, scopes: [] }, { target, startsAnew: true });
+      const listed = await saveFolders(database.db, mailbox.id, [{ path: 'inbox', role: 'inbox' }]);
+      return listed.filter(({ missing }) => !missing);
+    };
+
+    test('C3, S12: a UID of the host to which a mailbox has moved is not taken for the same UID of the old one', async () => {
+      const mailbox = await world.connect('moved@mail.example', [['north', 'ann']]);
+      const place = mailbox.folder('inbox');
+      const old = place.id;
+      await mailbox.see('inbox', { from: 'carla@customer.example', subject: 'At the old host' });
+      const [inbox, ...more] = await startAnew(mailbox, 'moved@mail.example', false);
+      assert.deepEqual(more, [], 'folders of the old host are no folders any more');
+      assert.deepEqual([inbox?.path, inbox?.uidValidity, inbox?.cursorUid], ['inbox', null, 0]);
+      assert.notEqual(inbox?.id, old);
+      Object.assign(place, { id: inbox?.id, cursorUid: 0 });
+      await startFolder(database.db, place.id, { uidValidity: place.uidValidity, cursorUid: 0 });
+      await mailbox.see('inbox', { from: 'carla@customer.example', subject: 'At the new host' });
+      const seen = await rows(
+        database.db,
+        `select m.subject, s.folder_id as folder, s.uid::int from sightings s join messages m on m.id = s.message_id
+          where s.mailbox_id = :id order by m.id`,
+        { id: mailbox.id },
+      );
+      assert.deepEqual(seen, [
+        { subject: 'At the old host', folder: old, uid: 1 },
+        { subject: 'At the new host', folder: place.id, uid: 1 },
+      ]);
+    });
+
+    test('S12: who still reads at the old host files nothing more', async () => {
+      const mailbox = await world.connect('late@mail.example', [['north', 'ann']]);
+      await startAnew(mailbox, 'late@mail.example', false);
+      await assert.rejects(mailbox.see('inbox', { from: 'carla@customer.example' }), /is not at UID/);
+    });
+
+    test('C7, S12: connected again at the same host, a mailbox keeps its folders', async () => {
+      const mailbox = await world.connect('again@mail.example', [['north', 'ann']]);
+      const [inbox] = await startAnew(mailbox, 'again@mail.example', true);
+      assert.equal(inbox?.id, mailbox.folder('inbox').id);
+      assert.deepEqual([inbox.uidValidity, inbox.cursorUid], [null, 0]);
+    });
+  });
+}
