@@ -14,6 +14,7 @@ import type {
 import type { ThreadKeyKind } from './filing-facts.ts';
 import { jsonText as json, rows, run } from './database.ts';
 import type { Db } from './database.ts';
+import { touchMessage, writeSendChange } from './sends.ts';
 
 /** Everything that one filing transaction writes, table by table. Times are RFC 3339 or null. */
 export type FilingWrites = {
@@ -324,17 +325,11 @@ export async function markBounced(
       ({ action, address }) => action === 'failed' && ours.has(address),
     );
     if (send === undefined || failed.length === 0) continue;
-    await run(
-      db,
-      `update sends set state = 'bounced', state_reason = :reason, state_since = now(), ready = false where id = :sendId`,
-      {
-        sendId,
-        reason: failed
-          .map(({ address, status, words }) => `${address}: ${words ?? status ?? 'not delivered'}`)
-          .join('; '),
-      },
-    );
-    await run(db, 'update messages set updated_at = now() where id = :id', { id: send.message_id });
+    const reason = failed
+      .map(({ address, status, words }) => `${address}: ${words ?? status ?? 'not delivered'}`)
+      .join('; ');
+    await writeSendChange(db, sendId, { state: 'bounced', reason, next: 'over' });
+    await touchMessage(db, send.message_id);
     changed.messages.push(send.message_id);
     changed.sends.push(sendId);
   }

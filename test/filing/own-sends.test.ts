@@ -307,6 +307,29 @@ for (const kind of databaseKinds)
       );
     });
 
+    test('D5, D6: a send that bounced is over, also when nobody knew yet that it had gone out', async () => {
+      const mailbox = await world.connect('ann20@mail.example', [['north', 'ann']]);
+      for (const state of ['sending', 'uncertain']) {
+        const { messageId } = await sent(`Bounces while ${state}`);
+        await becomes(messageId, state);
+        await run(
+          database.db,
+          `update sends set lease_owner = 'node', lease_until = now() + interval '30 s',
+                  uncertain_at = case when state = 'uncertain' then now() end
+            where internet_message_id = :messageId`,
+          { messageId },
+        );
+        assert.deepEqual(await mailbox.see('inbox', bounce(messageId)), ['north:delivery_report']);
+        const [send] = await rows(
+          database.db,
+          `select state, ready, lease_owner, lease_until, uncertain_at from sends where internet_message_id = :messageId`,
+          { messageId },
+        );
+        const nobody = { lease_owner: null, lease_until: null, uncertain_at: null };
+        assert.deepEqual(send, { state: 'bounced', ready: false, ...nobody }, state);
+      }
+    });
+
     test('S12: a Message-ID that looks like a provider’s own is compared like any other', async () => {
       const mailbox = await world.connect('ann3@mail.example', [['north', 'ann']]);
       const letter = (from: string, subject: string) => ({

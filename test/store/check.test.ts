@@ -90,7 +90,7 @@ const cases: { name: string; done: string[]; also?: string[] }[] = [
   },
   ...['sends', 'deliveries', 'revocations', 'errands'].map((table) => ({
     name: 'lease_is_whole',
-    done: [anErrand, `update ${table} set lease_owner = 'node', lease_until = null`],
+    done: [anErrand, `update ${table} set lease_owner = 'node', lease_until = null where ready`],
   })),
   { name: 'message_has_source', done: [`update messages set via = '{crm}' where direction = 'inbound'`] },
   {
@@ -178,6 +178,10 @@ const cases: { name: string; done: string[]; also?: string[] }[] = [
   })),
   { name: 'send_is_ready_or_over', done: [`update sends set ready = false where state = 'queued'`] },
   { name: 'send_is_ready_or_over', done: [`update sends set ready = true where state = 'sent'`] },
+  {
+    name: 'send_is_ready_or_over',
+    done: [`update sends set lease_owner = 'node', lease_until = now() where state = 'sent'`],
+  },
   { name: 'send_comes_due', done: [`update sends set due_at = 'infinity' where state = 'queued'`] },
   {
     name: 'sending_is_leased',
@@ -194,6 +198,7 @@ const cases: { name: string; done: string[]; also?: string[] }[] = [
     name: 'uncertain_has_time',
     done: [tryOfQueued, `update sends set state = 'uncertain' where state = 'queued'`],
   },
+  { name: 'uncertain_has_time', done: [`update sends set uncertain_at = now() where state = 'sent'`] },
   { name: 'confirmed_is_sent', done: [`update sends set copy_seen_at = now() where state = 'queued'`] },
   {
     name: 'confirmed_is_sent',

@@ -5,11 +5,13 @@ export const sendInvariants: readonly Invariant[] = [
   {
     name: 'send_is_ready_or_over',
     rules: ['D5', 'D6'],
-    holds: 'A send that is not over waits for its next step, and one that is over never gets one.',
+    holds:
+      'A send that is not over waits for its next step; one that is over never gets one, and no node has it.',
     // Where nobody can tell what became of an uncertain one, it is left to people.
     broken: `
       select s.id as send, s.state from sends s
-       where s.state <> 'uncertain' and s.ready <> (s.state in ('queued', 'held', 'sending'))`,
+       where (s.state <> 'uncertain' and s.ready <> (s.state in ('queued', 'held', 'sending')))
+          or (not s.ready and s.lease_owner is not null)`,
   },
   {
     name: 'send_comes_due',
@@ -54,8 +56,10 @@ export const sendInvariants: readonly Invariant[] = [
   {
     name: 'uncertain_has_time',
     rules: ['D5'],
-    holds: 'A send that is uncertain says since when, or the Sent folder could never tell.',
-    broken: `select s.id as send from sends s where s.state = 'uncertain' and s.uncertain_at is null`,
+    holds: 'A send that is uncertain says since when, or the Sent folder could never tell; no other does.',
+    broken: `
+      select s.id as send, s.state from sends s
+       where (s.state = 'uncertain') <> (s.uncertain_at is not null)`,
   },
   {
     name: 'confirmed_is_sent',
