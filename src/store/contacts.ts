@@ -81,21 +81,31 @@ export function listContacts(
  * shows; in a transaction. False when there is none.
  */
 export async function deleteContact(db: Db, subAccountId: string, id: string): Promise<boolean> {
-  const threads = await rows<{ id: string }>(
-    db,
-    `select t.thread_id as id from conversations v join conversation_threads t on t.conversation_id = v.id
-     where v.sub_account_id = :subAccountId and v.contact_id = :id and not exists (
-       select 1 from conversation_threads o where o.thread_id = t.thread_id and o.conversation_id <> v.id)`,
-    { subAccountId, id },
-  );
+  // One after the other: of two that share a thread each would see the other's conversation still, and leave it.
+  await run(db, 'select from sub_accounts where id = :subAccountId for no key update', { subAccountId });
+  // Whoever files in a thread locks it before the conversation, and may have added to either.
+  const locked = await ownThreads(db, subAccountId, id);
+  await run(db, 'select from threads where id = any(:locked) order by id for update', { locked });
+  const ids = await ownThreads(db, subAccountId, id);
   const deleted = await run(db, 'delete from contacts where sub_account_id = :subAccountId and id = :id', {
     subAccountId,
     id,
   });
-  const ids = threads.map((thread) => thread.id);
   await run(db, 'delete from messages where thread_id = any(:ids)', { ids });
   await run(db, 'delete from threads where id = any(:ids)', { ids });
   return deleted > 0;
+}
+
+/** The threads that only this contact's conversation shows. */
+async function ownThreads(db: Db, subAccountId: string, contactId: string): Promise<string[]> {
+  const threads = await rows<{ id: string }>(
+    db,
+    `select t.thread_id as id from conversations v join conversation_threads t on t.conversation_id = v.id
+     where v.sub_account_id = :subAccountId and v.contact_id = :contactId and not exists (
+       select 1 from conversation_threads o where o.thread_id = t.thread_id and o.conversation_id <> v.id)`,
+    { subAccountId, contactId },
+  );
+  return threads.map((thread) => thread.id);
 }
 
 /**

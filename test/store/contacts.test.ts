@@ -4,6 +4,7 @@ import { deleteContact, findContact, listContacts, putContacts } from '../../src
 import type { ContactInput, PutOutcome } from '../../src/store/contacts.ts';
 import { rows, run } from '../../src/store/database.ts';
 import type { Db } from '../../src/store/database.ts';
+import { touchConversations } from '../../src/store/filing-writes.ts';
 import { putSubAccount, effectiveSettings } from '../../src/store/sub-accounts.ts';
 import { deleteUser, joinSubAccount, putUser } from '../../src/store/users.ts';
 import { databaseKinds, testDatabase } from '../support/database.ts';
@@ -228,6 +229,54 @@ for (const kind of databaseKinds)
       assert.deepEqual(await conversations(), [{ id: 'cnv_b', contact: 'b', threads: ['thr_2'] }]);
       assert.deepEqual(await db('threads').pluck('id'), ['thr_2']);
       assert.deepEqual(await db('messages').pluck('id'), ['msg_2']);
+    });
+
+    // The embedded database has one session, so that nothing happens meanwhile.
+    if (kind === 'pglite') return;
+
+    /** Deletes a contact while `tx` is open; resolves when that is done, or waits for `tx`. */
+    const beginDeletion = async (id: string) => {
+      let isDone = false;
+      const deleting = db
+        .transaction((other) => deleteContact(other, sid, id))
+        .finally(() => {
+          isDone = true;
+        });
+      await waitFor('it to wait, or to be done', async () => {
+        const waiting = `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+        return isDone || (await rows(db, waiting)).length > 0;
+      });
+      return { deleting };
+    };
+
+    test('of two contacts that are deleted at the same time, the later takes the thread of both', async () => {
+      await put({ id: 'a' }, { id: 'b' });
+      await makeThread(1, 'a', 'b');
+      const { deleting } = await db.transaction(async (tx) => {
+        await deleteContact(tx, sid, 'a');
+        return beginDeletion('b');
+      });
+      assert.equal(await deleting, true);
+      assert.deepEqual(await conversations(), []);
+      assert.deepEqual(await db('threads').pluck('id'), []);
+      assert.deepEqual(await db('messages').pluck('id'), []);
+    });
+
+    test('a contact that is deleted while mail is filed in its thread takes that mail, too', async () => {
+      await put({ id: 'a' });
+      await makeThread(1, 'a');
+      const { deleting } = await db.transaction(async (tx) => {
+        await run(
+          tx,
+          `insert into messages select (m).* from (
+          select jsonb_populate_record(m, '{"id": "msg_2"}') as m from messages m) copied`,
+        );
+        const begun = await beginDeletion('a');
+        await touchConversations(tx, [{ id: 'cnv_a', date: '2026-11-01T00:00:00Z' }]);
+        return begun;
+      });
+      assert.equal(await deleting, true);
+      assert.deepEqual(await db('messages').pluck('id'), []);
     });
   });
 
