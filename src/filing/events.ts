@@ -22,6 +22,7 @@ export async function tellEffects(
   await touchConversations(
     tx,
     touched.map(([id, { date }]) => ({ id, date })),
+    effects.writes.conversationThreads,
   );
   const events: NewEvent[] = [];
   for (const [sub, group] of await bySubAccount(tx, effects, changed)) {

@@ -339,20 +339,30 @@ export async function markBounced(
 /**
  * Marks conversations as changed, and keeps them locked, in the order of their ids, until the transaction
  * ends. A message of tomorrow (a wrong clock's, or one that is to be sent then) counts as one of today.
+ * `shown`: threads that a conversation shows from now on, with what is in them already.
  */
 export async function touchConversations(
   db: Db,
   touched: readonly { id: ConversationId; date: string }[],
+  shown: FilingWrites['conversationThreads'],
 ): Promise<void> {
   if (touched.length === 0) return;
   await run(
     db,
-    `with locked as materialized (
-       select c.id, t.date from json_to_recordset(:touched::json) as t(id text, date timestamptz)
+    `with shown as materialized (
+       select s.conversation_id, max(m.date) as date
+         from json_to_recordset(:shown::json) as s(conversation_id text, thread_id text)
+        cross join lateral (
+          select max(least(date, created_at)) as date from messages where thread_id = s.thread_id offset 0) m
+        group by s.conversation_id),
+     locked as materialized (
+       select c.id, greatest(t.date, s.date) as date
+         from json_to_recordset(:touched::json) as t(id text, date timestamptz)
+         left join shown s on s.conversation_id = t.id
          join conversations c on c.id = t.id order by c.id for no key update of c)
      update conversations c set updated_at = now(), last_message_at = greatest(c.last_message_at, least(l.date, now()))
        from locked l where c.id = l.id`,
-    { touched: json(touched) },
+    { touched: json(touched), shown: json(shown) },
   );
 }
 

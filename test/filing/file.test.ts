@@ -231,6 +231,34 @@ for (const kind of databaseKinds)
       });
     }
 
+    test('W2: a conversation is as new as its newest message, whatever comes after that one, or joins its thread', async () => {
+      const mailbox = await world.connect('ann-dated@mail.example', [['north', 'ann']]);
+      await world.addContact('north', 'dora', ['dora@customer.example']);
+      await world.addContact('north', 'emil', ['emil@customer.example']);
+      const letter = (from: string, day: number, references?: string) => ({
+        id: `dated-${day}@customer.example`,
+        from,
+        to: 'ann-dated@mail.example',
+        subject: 'Dated',
+        date: new Date(Date.UTC(2026, 10, day)).toUTCString(),
+        ...(references === undefined ? {} : { references }),
+      });
+      const newest = async (contact: string) =>
+        (
+          await rows<{ day: string }>(
+            database.db,
+            `select to_char(last_message_at at time zone 'UTC', 'YYYY-MM-DD') as day from conversations where contact_id = :contact`,
+            { contact },
+          )
+        ).map(({ day }) => day);
+      await mailbox.see('inbox', letter('dora@customer.example', 20));
+      const cited = '<dated-20@customer.example>';
+      await mailbox.see('inbox', letter('dora@customer.example', 10, cited));
+      assert.deepEqual(await newest('dora'), ['2026-11-20'], 'it came late');
+      await mailbox.see('inbox', letter('emil@customer.example', 5, cited));
+      assert.deepEqual(await newest('emil'), ['2026-11-20'], 'the thread shows whole');
+    });
+
     test('S2: a contact that is gone when its body has come has no conversation; it is judged again', async () => {
       const mailbox = await world.connect('ann34@mail.example', [['north', 'ann']]);
       await world.addContact('north', 'gone', ['gone@customer.example']);

@@ -272,7 +272,7 @@ for (const kind of databaseKinds)
           select jsonb_populate_record(m, '{"id": "msg_2"}') as m from messages m) copied`,
         );
         const begun = await beginDeletion('a');
-        await touchConversations(tx, [{ id: 'cnv_a', date: '2026-11-01T00:00:00Z' }]);
+        await touchConversations(tx, [{ id: 'cnv_a', date: '2026-11-01T00:00:00Z' }], []);
         return begun;
       });
       assert.equal(await deleting, true);
