@@ -297,11 +297,11 @@ create table conversations (
   contact_id text collate "C" not null,
   last_message_at timestamptz,
   created_at timestamptz not null default now(),
-  updated_at timestamptz not null default now(),
+  updated_at timestamptz(3) not null default now(), -- no finer than it is shown: pages of the list go by it
   unique (sub_account_id, contact_id),
   foreign key (sub_account_id, contact_id) references contacts on update cascade on delete cascade
 );
-create index conversations_by_update on conversations (sub_account_id, updated_at desc, id);
+create index conversations_by_update on conversations (sub_account_id, updated_at, id);
 
 create table threads (
   id text collate "C" primary key,
@@ -375,6 +375,7 @@ create table messages (
 );
 create index messages_by_thread on messages (thread_id, date, id);
 create index messages_by_sub_account on messages (sub_account_id, id);
+create index messages_by_user on messages (sub_account_id, user_id, thread_id);
 create index messages_by_raw on messages (raw_sha256);
 
 -- Every name that a message is known by, with its fingerprint: the Message-ID that it was given,

@@ -53,6 +53,16 @@ export async function readConversations(
   return found.map((row) => row.conversation);
 }
 
+/** The conversations with a message of a user's mailbox: by its threads first, and each by its id (see rowsById). */
+const ofUser = `(
+  select c.* from (
+    select distinct t.conversation_id as id
+      from (select distinct thread_id from messages
+             where sub_account_id = :subAccountId and user_id = :userId offset 0) m
+     cross join lateral (select conversation_id from conversation_threads where thread_id = m.thread_id offset 0) t
+    offset 0) named
+   cross join lateral (select * from conversations where id = named.id offset 0) c)`;
+
 /** Conversations of a sub-account, the last changed first; `after` is the last one of the page before. */
 export async function listConversations(
   db: Db,
@@ -60,25 +70,17 @@ export async function listConversations(
   filter: { contactId: string | null; userId: string | null; updatedAfter: string | null },
   page: { after: { updatedAt: string; id: string } | null; limit: number },
 ): Promise<PublicConversation[]> {
+  const { contactId, userId, updatedAfter } = filter;
+  const { after, limit } = page;
   const found = await rows<{ conversation: PublicConversation }>(
     db,
-    `select ${conversationObject} as conversation from conversations c
+    `select ${conversationObject} as conversation from ${userId === null ? 'conversations' : ofUser} c
       where c.sub_account_id = :subAccountId
-        and (:contactId::text is null or c.contact_id = :contactId)
-        and (:updatedAfter::timestamptz is null or c.updated_at > :updatedAfter)
-        and (:userId::text is null or exists (
-              select from conversation_threads ct join messages m on m.thread_id = ct.thread_id
-               where ct.conversation_id = c.id and m.user_id = :userId))
-        and (:afterTime::timestamptz is null
-             or (date_trunc('milliseconds', c.updated_at), c.id) < (:afterTime::timestamptz, :afterId))
-      order by date_trunc('milliseconds', c.updated_at) desc, c.id desc limit :limit`,
-    {
-      subAccountId,
-      ...filter,
-      afterTime: page.after?.updatedAt ?? null,
-      afterId: page.after?.id ?? null,
-      limit: page.limit,
-    },
+        ${contactId === null ? '' : 'and c.contact_id = :contactId'}
+        ${updatedAfter === null ? '' : 'and c.updated_at > :updatedAfter'}
+        ${after === null ? '' : 'and (c.updated_at, c.id) < (:afterTime, :afterId)'}
+      order by c.updated_at desc, c.id desc limit :limit`,
+    { subAccountId, ...filter, afterTime: after?.updatedAt ?? null, afterId: after?.id ?? null, limit },
   );
   return found.map((row) => row.conversation);
 }

@@ -4,9 +4,10 @@ import { factKeysOf } from '../../src/filing/gather.ts';
 import { readContactAddresses } from '../../src/store/claims.ts';
 import { listContacts, readPublicContacts } from '../../src/store/contacts.ts';
 import { openDatabase, rows } from '../../src/store/database.ts';
+import type { Db } from '../../src/store/database.ts';
 import { readFactRows } from '../../src/store/filing-facts.ts';
 import { readOutgoingFacts } from '../../src/store/outgoing.ts';
-import { readConversations, readThreads } from '../../src/store/public-conversation.ts';
+import { listConversations, readConversations, readThreads } from '../../src/store/public-conversation.ts';
 import { readMessages } from '../../src/store/public-message.ts';
 import { readSends } from '../../src/store/public-send.ts';
 import { testDatabase } from '../support/database.ts';
@@ -81,17 +82,11 @@ describe('indexes', () => {
       await listContacts(db, { subAccountId: 's', email: 'carla@customer.example', after: '', limit: 9 });
       const ask = { subAccountId: 's', userId: 'u', contactId: null, addresses: [], parentId: null };
       await readOutgoingFacts(db, ask);
-      const prepared = await db.raw<{ rows: { name: string; statement: string; count: number }[] }>(
-        `select name, statement, cardinality(parameter_types) as count from pg_prepared_statements
-          where name like 'twoway%'`,
-      );
-      assert.ok(prepared.rows.length >= 9);
-      for (const { name, statement, count } of prepared.rows) {
-        const values = count === 0 ? '' : `(${Array.from({ length: count }, () => 'null').join()})`;
-        const plan = await db.raw<{ rows: { 'QUERY PLAN': string }[] }>(`explain execute ${name}${values}`);
+      const plans = await plansOf(db);
+      assert.ok(plans.length >= 9);
+      for (const { statement, lines } of plans) {
         // It reads all that a sub-account has, and compares each row with each key.
-        const comparing = plan.rows
-          .map((row) => row['QUERY PLAN'].trim())
+        const comparing = lines
           .filter((line) => /^(Join Filter|Hash Cond|Merge Cond|Filter): .*\b(id|key|canonical)\b/.test(line))
           .filter((line) => line.includes('= ANY') || !line.includes('$'));
         assert.deepEqual(comparing, [], statement);
@@ -100,4 +95,66 @@ describe('indexes', () => {
       await close();
     }
   });
+
+  const noFilter = { contactId: null, userId: null, updatedAfter: null };
+  const first = { after: null, limit: 51 };
+  const time = '2026-11-20T09:00:00.000Z';
+  for (const [name, filter, page, expected] of [
+    ['all', noFilter, first, /conversations_by_update.*Index Cond: \(sub_account_id = \S+\)$/],
+    [
+      'those after the last page',
+      noFilter,
+      { after: { updatedAt: time, id: 'cnv_1' }, limit: 51 },
+      /conversations_by_update.*Index Cond: .*ROW\(updated_at, id\) < ROW/,
+    ],
+    [
+      'those that changed',
+      { ...noFilter, updatedAfter: time },
+      first,
+      /conversations_by_update.*Index Cond: .*updated_at > /,
+    ],
+    [
+      'that of a contact',
+      { ...noFilter, contactId: 'c1' },
+      first,
+      /Index Cond: \(\(sub_account_id = \S+\) AND \(contact_id = /,
+    ],
+    [
+      'those of a user',
+      { ...noFilter, userId: 'u1' },
+      first,
+      /messages_by_user.*Index Cond: \(\(sub_account_id = \S+\) AND \(user_id = /,
+    ],
+  ] as const) {
+    test(`conversations are listed by an index: ${name}`, async () => {
+      const { url } = database;
+      assert.ok(url !== null);
+      const { db, close } = await openDatabase({ kind: 'postgres', url, connectionsMax: 1 });
+      try {
+        await listConversations(db, 's', filter, page);
+        const plan = (await plansOf(db)).flatMap(({ lines }) => lines).join(' ');
+        assert.match(plan, expected);
+        // Nothing but what a contact or a user has may be sorted.
+        if (filter.contactId === null && filter.userId === null) assert.doesNotMatch(plan, /Sort/);
+        assert.doesNotMatch(plan, /Filter: .*(updated_at|user_id|contact_id)/);
+      } finally {
+        await close();
+      }
+    });
+  }
 });
+
+/** The statements of a connection, with the lines of their plans. */
+async function plansOf(db: Db): Promise<{ statement: string; lines: string[] }[]> {
+  const prepared = await db.raw<{ rows: { name: string; statement: string; count: number }[] }>(
+    `select name, statement, cardinality(parameter_types) as count from pg_prepared_statements
+      where name like 'twoway%'`,
+  );
+  const plans = [];
+  for (const { name, statement, count } of prepared.rows) {
+    const values = count === 0 ? '' : `(${Array.from({ length: count }, () => 'null').join()})`;
+    const plan = await db.raw<{ rows: { 'QUERY PLAN': string }[] }>(`explain execute ${name}${values}`);
+    plans.push({ statement, lines: plan.rows.map((row) => row['QUERY PLAN'].trim()) });
+  }
+  return plans;
+}
