@@ -10,6 +10,7 @@ import { installServers } from '../support/install.ts';
 import { startServers } from '../support/servers.ts';
 import type { ServersInfo } from '../support/servers.ts';
 import { announceServers, useStarted } from '../support/shared-servers.ts';
+import { contactsMax } from './mail.ts';
 import { addTenant } from './tenant.ts';
 
 /** Each figure is the median of so many runs. */
@@ -22,8 +23,8 @@ export type Bench = {
   servers: ServersInfo;
   /** Dovecot with TLS. */
   imap: ServerAddress;
-  /** A new database with the tenant of the bench. */
-  newDatabase(): Promise<BenchDatabase>;
+  /** A new database with the tenant of the bench, who has so many contacts, by default ten thousand. */
+  newDatabase(contacts?: number): Promise<BenchDatabase>;
   /** A new, empty directory. */
   newDirectory(): Promise<string>;
   /** The least and the highest 1-minute load average since it was last asked. */
@@ -39,12 +40,16 @@ export async function startBench(): Promise<{ bench: Bench; stop(): Promise<void
     const { info } = servers;
     useStarted(info);
     announceServers(info);
-    await makeTemplate(info.postgres.adminUrl);
+    const templates = new Set<number>();
     const { host, tlsPort } = info.dovecot.imap.full;
     const bench: Bench = {
       servers: info,
       imap: { host, port: tlsPort, security: 'tls' },
-      newDatabase: () => newDatabase(info.postgres.adminUrl),
+      newDatabase: async (contacts = contactsMax) => {
+        if (!templates.has(contacts)) await makeTemplate(info.postgres.adminUrl, contacts);
+        templates.add(contacts);
+        return newDatabase(info.postgres.adminUrl, contacts);
+      },
       newDirectory: () => mkdtemp(join(info.directory, 'bench-')),
       load: watchLoad(),
     };
@@ -55,23 +60,24 @@ export async function startBench(): Promise<{ bench: Bench; stop(): Promise<void
   }
 }
 
-const template = 'bench_template';
+const templateOf = (contacts: number) => `bench_template_${contacts}`;
 
 /** A migrated database with the tenant, of which every run gets a copy: all runs begin alike. */
-async function makeTemplate(adminUrl: string): Promise<void> {
+async function makeTemplate(adminUrl: string, contacts: number): Promise<void> {
+  const template = templateOf(contacts);
   await asAdmin(adminUrl, `create database ${template}`);
   const database = await openDatabase({
     kind: 'postgres',
     url: urlOf(adminUrl, template),
     connectionsMax: 1,
   });
-  await addTenant(database.db);
+  await addTenant(database.db, contacts);
   await database.close();
 }
 
-async function newDatabase(adminUrl: string): Promise<BenchDatabase> {
+async function newDatabase(adminUrl: string, contacts: number): Promise<BenchDatabase> {
   const name = `bench_${randomBytes(6).toString('hex')}`;
-  await asAdmin(adminUrl, `create database ${name} template ${template}`);
+  await asAdmin(adminUrl, `create database ${name} template ${templateOf(contacts)}`);
   const url = urlOf(adminUrl, name);
   const database = await openDatabase({ kind: 'postgres', url, connectionsMax: 10 });
   const drop = async () => {

@@ -4,6 +4,7 @@ import type { MailboxId } from '../../src/lib/id.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { createNetGuard } from '../../src/lib/net-guard.ts';
 import { createSecretBox } from '../../src/lib/secret-box.ts';
+import { createErrandRunner } from '../../src/mailbox/errands.ts';
 import { listenerLimits } from '../../src/mailbox/listener.ts';
 import type { Login } from '../../src/mailbox/session.ts';
 import { createSupervisor, supervisorLimits } from '../../src/mailbox/supervisor.ts';
@@ -21,6 +22,8 @@ export const secretBox = createSecretBox([Buffer.alloc(32, 7)]);
 
 /** The parts of a running gateway that listen, file and tell the CRM, put together as in src/gateway.ts. */
 export type BenchGateway = {
+  /** Does what was left to be done in mailboxes, without waiting for its next look. */
+  wakeErrands(): void;
   /** Listens to a mailbox that was just added, without waiting for the supervisor's next look. */
   listen(mailboxId: MailboxId): void;
   stop(): Promise<void>;
@@ -51,24 +54,24 @@ export function startBenchGateway(options: {
     },
   };
   const provider = { ...resolveProvider('imap'), imap, imapConnectionsMax: connections };
-  const supervisor = createSupervisor(
-    {
-      ...parts,
-      filing,
-      limits: listenerLimits,
-      providerOf: () => provider,
-      loginOf: ({ login }) => Promise.resolve(loginOf(login)),
-      resolveHost: (host) => netGuard.resolve(host),
-    },
-    supervisorLimits,
-    'bench',
-  );
+  const reading = {
+    ...parts,
+    filing,
+    providerOf: () => provider,
+    loginOf: ({ login }: { login: string }) => Promise.resolve(loginOf(login)),
+    resolveHost: (host: string) => netGuard.resolve(host),
+  };
+  const supervisor = createSupervisor({ ...reading, limits: listenerLimits }, supervisorLimits, 'bench');
+  const errands = createErrandRunner(reading);
   publisher.start();
   deliverer.start();
   supervisor.start();
+  errands.start();
   return {
+    wakeErrands: () => errands.wake(),
     listen: (mailboxId) => supervisor.wake(mailboxId),
     stop: async () => {
+      await errands.stop();
       await supervisor.stop();
       await publisher.stop();
       await deliverer.stop();

@@ -1,8 +1,10 @@
 import { rows } from '../../src/store/database.ts';
+import type { Db } from '../../src/store/database.ts';
 import { passwordOf } from '../support/mail.ts';
 import { waitFor } from '../support/wait.ts';
 import type { Bench, BenchDatabase } from './bench.ts';
 import { liveMailboxes, startBenchGateway } from './gateway.ts';
+import type { BenchGateway } from './gateway.ts';
 import { addMailbox } from './tenant.ts';
 
 /**
@@ -14,8 +16,14 @@ export async function lookThrough(
   bench: Bench,
   user: string,
   messagesMax: number,
+  options: {
+    /** Instead of the bench's own tenant. */
+    contacts?: number;
+    /** Asked for before it stops, of what has been looked through. */
+    then?: (gateway: BenchGateway, db: Db) => Promise<void>;
+  } = {},
 ): Promise<{ rate: number; database: BenchDatabase }> {
-  const database = await bench.newDatabase();
+  const database = await bench.newDatabase(options.contacts);
   const { db } = database;
   const gateway = startBenchGateway({
     db,
@@ -35,6 +43,7 @@ export async function lookThrough(
     },
   );
   const rate = (messagesMax * 1000) / (performance.now() - startedAt);
+  await options.then?.(gateway, db);
   await gateway.stop();
   const [row] = await rows<{ judged: number }>(db, 'select count(*)::int as judged from decisions');
   if (row?.judged !== messagesMax) throw new Error(`${row?.judged} decisions in place of ${messagesMax}`);

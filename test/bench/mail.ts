@@ -10,6 +10,9 @@ function contactAddress(n: number): string {
   return `contact-${n % contactsMax}@customer.example`;
 }
 
+/** Contacts that every tenant of the bench has, however few. */
+const fewContacts = 1_000;
+
 /** Of mail that is nearly all private, one message in so many is a contact's. */
 const contactEvery = 200;
 
@@ -38,7 +41,8 @@ export async function fillInbox(
 /** Mail as a person gets it, nearly all of it none of the CRM's business: letters, threads, newsletters. */
 export function privateMail(count: number): string[] {
   return Array.from({ length: count }, (_, n) => {
-    if (n % contactEvery === contactEvery - 1) return letter(n, { from: contactAddress(n), plain: true });
+    if (n % contactEvery === contactEvery - 1)
+      return letter(n, { from: contactAddress(n % fewContacts), plain: true });
     const from = `${n % 3 === 0 ? 'friend' : 'shop'}-${n % 700}@elsewhere-${n % 90}.example`;
     return letter(n, { from, plain: n % 4 === 0, newsletter: n % 3 !== 0, answers: n % 6 === 0 });
   });
