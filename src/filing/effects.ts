@@ -238,6 +238,7 @@ function openThread(effects: Effects, ground: Ground, subject: string, openedBy:
     forwards: forwardCount(subject),
     crmSent: false,
     participants: new Set(),
+    contacts: new Set(),
   });
   ground.threadConversations.set(id, new Map());
   return id;
@@ -330,6 +331,7 @@ function showInConversations(
       ground.conversations.set(contactId, conversationId);
     }
     shown.set(contactId, conversationId);
+    ground.threads.get(threadId)?.contacts.add(contactId);
     effects.writes.conversationThreads.push({ conversation_id: conversationId, thread_id: threadId });
     if (isNew) effects.touched.set(conversationId, { subAccountId, date: message.row.date, isNew });
   }

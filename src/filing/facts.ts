@@ -152,6 +152,8 @@ export type StoredThread = {
   crmSent: boolean;
   /** Contact's form. */
   participants: Set<string>;
+  /** Contacts in whose conversations it shows. */
+  contacts: Set<string>;
 };
 
 /**
@@ -309,13 +311,16 @@ function nearestFirst(one: ThreadFact, other: ThreadFact): number {
 function sharedWith(
   people: readonly string[],
   thread: StoredThread,
-  base: Pick<FactBase, 'ownAddresses' | 'userAddresses'>,
+  base: Pick<FactBase, 'ownAddresses' | 'userAddresses' | 'contacts'>,
 ): ThreadFact['shares'] {
   let shares: ThreadFact['shares'] = 'nobody';
   for (const address of people) {
-    const own = canonicalOwnAddress(address);
+    const [own, canonical] = [canonicalOwnAddress(address), canonicalAddress(address)];
+    // A contact is the same person by whichever of their addresses.
+    const contacts = base.contacts.get(canonical) ?? [];
     if (base.ownAddresses.has(own)) shares = 'own';
-    else if (!thread.participants.has(canonicalAddress(address))) continue;
+    else if (!thread.participants.has(canonical) && !contacts.some(({ id }) => thread.contacts.has(id)))
+      continue;
     else if (base.userAddresses.has(own)) shares = 'own';
     else return 'outside';
   }

@@ -124,6 +124,7 @@ function sharedOf(sub: string, found: FactRows): Shared {
           forwards: forwardCount(row.subject),
           crmSent: row.crm_sent,
           participants: new Set(row.participants ?? []),
+          contacts: new Set(row.conversations?.map(({ contact }) => contact)),
         },
       ]),
     ),

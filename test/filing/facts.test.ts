@@ -13,6 +13,7 @@ function thread(threadId: StoredThread['threadId']): StoredThread {
     forwards: 0,
     crmSent: false,
     participants: new Set(['carla@customer.example']),
+    contacts: new Set(),
   };
 }
 

@@ -264,6 +264,13 @@ const tables: Record<string, [what: string, table: string][]> = {
        E  inbox  carla-home > ann  Plan                  = from_contact E 2`,
     ],
     [
+      'the contact, by any address of theirs, where both cite an older mail alone',
+      `A  inbox  carla > ann  Re: Plan  reply zz         = from_contact A 1
+       B  inbox  carla-home > ann  Re: Plan  reply zz    = thread_member B 1
+       C  sent   ann > carla-home  Re: Plan  reply zz    = thread_member C 1
+       D  inbox  cyril > ann  Re: Plan  reply zz         = from_contact D 2`,
+    ],
+    [
       'an assistant answers for the contact, and is answered',
       `A  sent   ann > carla  Plan                       = to_contact A 1
        B  inbox  stan > ann cc carla  Re: Plan  refs a   = thread_member B 1
