@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,9 +7,10 @@ import { after, before, describe, test } from 'node:test';
 import { check } from '../src/check.ts';
 import { readConfig } from '../src/config.ts';
 import { openData } from '../src/data.ts';
+import { replayDecisions } from '../src/replay.ts';
 import { run } from '../src/store/database.ts';
 import { twoway } from './support/cli.ts';
-import { testDatabase } from './support/database.ts';
+import { createPostgresDatabase, dropPostgresDatabase, testDatabase } from './support/database.ts';
 
 describe('twoway check', () => {
   let directory: string;
@@ -62,6 +64,30 @@ describe('twoway check', () => {
       assert.doesNotMatch(stdout, /Somebody|crm\.example/);
     } finally {
       await database.drop();
+    }
+  });
+
+  test('PostgreSQL of an older or a newer version: it says so, with 2, and changes nothing', async () => {
+    const url = await createPostgresDatabase('empty');
+    const settings = {
+      TWOWAY_DATA_DIR: join(directory, 'none'),
+      TWOWAY_DATABASE_URL: url,
+      TWOWAY_SECRET_KEYS: Buffer.alloc(32, 1).toString('base64'),
+    };
+    try {
+      const older = await twoway(['check'], settings);
+      assert.deepEqual([older.code, older.stdout], [2, '']);
+      assert.match(older.stderr, /the database is older than this version of Twoway \(it lacks 0001-start\)/);
+      await assert.rejects(replayDecisions(readConfig(settings), { since: 0 }), /is older than this version/);
+      assert.equal(existsSync(settings.TWOWAY_DATA_DIR), false);
+      const gateway = await openData(readConfig(settings));
+      await run(gateway.db, `insert into knex_migrations (name) values ('0007-later')`);
+      await gateway.close();
+      const newer = await twoway(['check'], settings);
+      assert.deepEqual([newer.code, newer.stdout], [2, '']);
+      assert.match(newer.stderr, /the database was used by a newer version of Twoway \(it has 0007-later\)/);
+    } finally {
+      await dropPostgresDatabase(url);
     }
   });
 

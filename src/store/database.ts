@@ -68,6 +68,26 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   return opened;
 }
 
+/** Opens the database as it is, for whoever only looks. Throws when its schema is not the one of this program. */
+export async function openDatabaseAsItIs(options: DatabaseOptions): Promise<Database> {
+  const opened =
+    options.kind === 'postgres'
+      ? openPostgres({ ...options, limits: options.limits ?? postgresLimits })
+      : await openPglite(options);
+  try {
+    const done = await listMigrations(opened.db);
+    const missing = migrations.map(({ name }) => name).filter((name) => !done.includes(name));
+    if (missing.length > 0) {
+      const lacks = `the database is older than this version of Twoway (it lacks ${missing.join(', ')})`;
+      throw new Error(`${lacks}: the gateway brings it up to date when it starts`);
+    }
+    return opened;
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+}
+
 /**
  * Plans are made once for a connection, and by an index whatever size a table has then: one that was made
  * while it was nearly empty would read all of it, again and again, once it has grown. All that this program
@@ -150,19 +170,24 @@ async function openPglite(options: { directory: string | null; pglite?: PGlite }
 
 /** For whoever has the database to itself. */
 async function migrate(db: Db): Promise<void> {
-  const known = new Set(migrations.map((migration) => migration.name));
-  if (await db.schema.hasTable('knex_migrations')) {
-    const rows = await db<{ name: string }>('knex_migrations').select('name');
-    const foreign = rows.filter((row) => !known.has(row.name)).map((row) => row.name);
-    if (foreign.length > 0) {
-      throw new Error(`the database was used by a newer version of Twoway (it has ${foreign.join(', ')})`);
-    }
-  }
+  await listMigrations(db);
   // Knex's own lock is a row that a process which was killed leaves locked for ever.
   if (await db.schema.hasTable('knex_migrations_lock')) {
     await db.migrate.forceFreeMigrationsLock({ migrationSource });
   }
   await db.migrate.latest({ migrationSource });
+}
+
+/** The names of those that were done. Throws when one of them is not known here. */
+async function listMigrations(db: Db): Promise<string[]> {
+  if (!(await db.schema.hasTable('knex_migrations'))) return [];
+  const known = new Set(migrations.map((migration) => migration.name));
+  const done = (await db<{ name: string }>('knex_migrations').select('name')).map((row) => row.name);
+  const foreign = done.filter((name) => !known.has(name));
+  if (foreign.length > 0) {
+    throw new Error(`the database was used by a newer version of Twoway (it has ${foreign.join(', ')})`);
+  }
+  return done;
 }
 
 const migrationSource: Knex.MigrationSource<Migration> = {
