@@ -103,10 +103,12 @@ create table idempotency_keys (
   request_hash bytea not null,
   status integer not null,
   body jsonb not null,
+  message_id text collate "C" generated always as (body #>> '{message,id}') stored, -- what was sent, whose content goes when it is erased
   created_at timestamptz not null default now(),
   primary key (sub_account_id, key)
 );
 create index idempotency_keys_by_age on idempotency_keys (created_at);
+create index idempotency_keys_by_message on idempotency_keys (message_id) where message_id is not null;
 `;
 
 const mailboxSide = `
@@ -426,6 +428,17 @@ create table conversation_threads (
   primary key (conversation_id, thread_id)
 );
 create index conversation_threads_by_thread on conversation_threads (thread_id);
+
+-- By what an erased message would be known again (C7), so that no later sync stores it: keyed hashes alone
+-- (see src/filing/hashes.ts), several for each message.
+create table tombstones (
+  sub_account_id text collate "C" not null references sub_accounts on delete cascade,
+  hash bytea not null check (octet_length(hash) = 16),
+  message_id text collate "C" not null,         -- what it was called here
+  erased_at timestamptz not null default now(),
+  primary key (sub_account_id, hash)
+);
+create index tombstones_by_message on tombstones (message_id);
 
 -- What the rules said of one sighting for one sub-account. A skipped message leaves no content
 -- here: keyed hashes, the place, the time and the reason (T1).

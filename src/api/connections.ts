@@ -1,15 +1,17 @@
 import { z } from 'zod';
 import { LoginProblem } from '../mailbox/prove.ts';
-import type { ConnectionId } from '../lib/id.ts';
+import type { ConnectionId, MessageId } from '../lib/id.ts';
 import { connectionStates } from '../provider/connection-states.ts';
 import type { ConnectionState } from '../provider/connection-states.ts';
 import { providerLimits } from '../provider/providers.ts';
 import { findConnection, findMailboxOf, listConnections, readConnections } from '../store/connections.ts';
 import type { PublicConnection } from '../store/connections.ts';
 import type { Db } from '../store/database.ts';
+import { findOfMailbox } from '../store/erasable.ts';
 import type { KeyAccess } from '../store/keys.ts';
 import { inLifecycle, pauseConnection, resumeConnection } from '../store/lifecycle.ts';
 import { findMember } from '../store/users.ts';
+import { erasedSchema, eraseAll } from './erasing.ts';
 import { ApiError, notFound } from './errors.ts';
 import type { ProblemCode } from './errors.ts';
 import { addressField, crmId, gatewayId, memberParam, plainText, timeField } from './fields.ts';
@@ -60,13 +62,18 @@ export function addConnections(api: Api, deps: ApiDeps): void {
       200,
     );
   });
-  addRoute(api, getByIdRoute, async (c) => {
-    const [connection] = await readConnections(deps.db, [c.req.valid('param').id as ConnectionId]);
-    const own = c.var.key.subAccountId;
-    if (connection === undefined || (own !== null && connection.sub_account_id !== own))
-      throw notFound('connection');
-    return c.json(shownConnection(connection), 200);
-  });
+  addRoute(api, getByIdRoute, async (c) =>
+    c.json(shownConnection(await connectionOf(deps, c.var.key, c.req.valid('param').id)), 200),
+  );
+  addRoute(
+    api,
+    eraseRoute,
+    async (c) => {
+      const connection = await connectionOf(deps, c.var.key, c.req.valid('param').id);
+      return c.json({ erased: await eraseBrought(deps, connection) }, 200);
+    },
+    ['still_connected', 'being_sent'],
+  );
   for (const { route, change } of [
     { route: pauseRoute, change: pauseConnection },
     { route: resumeRoute, change: resumeConnection },
@@ -83,6 +90,32 @@ export function addConnections(api: Api, deps: ApiDeps): void {
   }
 }
 
+/** A connection by its id, if the key may see it. */
+async function connectionOf(deps: ApiDeps, key: KeyAccess, id: string): Promise<PublicConnection> {
+  const [connection] = await readConnections(deps.db, [id as ConnectionId]);
+  const own = key.subAccountId;
+  if (connection === undefined || (own !== null && connection.sub_account_id !== own))
+    throw notFound('connection');
+  return connection;
+}
+
+/**
+ * Erases what a connection's mailbox brought. Nobody of the sub-account may be connected to it: more would
+ * come, and be in the way of it.
+ */
+async function eraseBrought(deps: ApiDeps, connection: PublicConnection): Promise<number> {
+  const { id, sub_account_id: subAccountId } = connection;
+  let after: MessageId | '' = '';
+  return eraseAll(deps, subAccountId, async () => {
+    const mailbox = await findMailboxOf(deps.db, id);
+    if (mailbox?.mailboxId == null) return [];
+    if (mailbox.isConnected) throw new ApiError('still_connected', 'Disconnect it first.');
+    const found = await findOfMailbox(deps.db, { subAccountId, mailboxId: mailbox.mailboxId, after });
+    after = found.at(-1) ?? after;
+    return found;
+  });
+}
+
 /** Pauses or resumes a connection that the key sees, and answers it. */
 async function changed(
   deps: ApiDeps,
@@ -90,17 +123,14 @@ async function changed(
   id: ConnectionId,
   change: (db: Db, id: ConnectionId) => Promise<boolean>,
 ): Promise<PublicConnection> {
-  const connection = await findMailboxOf(deps.db, id);
-  if (connection === null || (key.subAccountId !== null && connection.subAccountId !== key.subAccountId))
-    throw notFound('connection');
+  await connectionOf(deps, key, id);
   if (!(await inLifecycle(deps.db, (tx) => change(tx, id))))
     throw new ApiError('not_connected', 'The connection has ended, or has no mailbox yet.');
   deps.wakePublisher();
-  if (connection.mailboxId !== null) deps.wakeMailbox(connection.mailboxId);
+  const mailboxId = (await findMailboxOf(deps.db, id))?.mailboxId ?? null;
+  if (mailboxId !== null) deps.wakeMailbox(mailboxId);
   deps.wakeErrands();
-  const [shown] = await readConnections(deps.db, [id]);
-  if (shown === undefined) throw notFound('connection');
-  return shown;
+  return connectionOf(deps, key, id);
 }
 
 /** Connects a generic mailbox; PUT replaces, so that another one takes the place of the connected one (C6). */
@@ -318,6 +348,19 @@ const resumeRoute = verb(
   'Resume a connection',
   'What came while it was paused is judged now, by the rules of now.',
 );
+
+const eraseRoute = defineRoute({
+  method: 'post',
+  path: '/v1/connections/{id}/erase',
+  tags,
+  summary: 'Erase what a connection brought',
+  description:
+    'C7: after it has ended. Every message that the mailbox brought into the sub-account is erased, as by ' +
+    '`DELETE …/messages/{id}`; what the CRM sent stays, and what another mailbox of the sub-account brought, too. Who ' +
+    'connects again starts from then, as ever. A call that was interrupted goes on when it is repeated.',
+  request: { params: z.object({ id: gatewayId.describe('`con_…`') }) },
+  responses: { 200: jsonResponse(erasedSchema, 'It is erased.') },
+});
 
 function shownConnection(connection: PublicConnection): z.output<typeof connectionSchema> {
   const limits = providerLimits(connection.provider);

@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { deleteContact, findContact, listContacts, putContacts } from '../store/contacts.ts';
 import type { Contact } from '../store/contacts.ts';
+import { findOfContact } from '../store/erasable.ts';
 import { findMember } from '../store/users.ts';
+import { eraseAll } from './erasing.ts';
 import { invalidField, notFound } from './errors.ts';
 import { addressField, crmId, plainText, subAccountParam, timeField } from './fields.ts';
 import { pageOf, pageQuery, pageSchema } from './paging.ts';
@@ -35,13 +37,20 @@ export function addContacts(api: Api, deps: ApiDeps): void {
     if (contact === undefined) throw notFound('contact');
     return c.json(shown(contact), 200);
   });
-  addRoute(api, deleteRoute, async (c) => {
-    const { sid, cid } = c.req.valid('param');
-    const deleted = await deps.db.transaction((tx) => deleteContact(tx, sid, cid));
-    if (!deleted) throw notFound('contact');
-    deps.wakeHousekeeping();
-    return c.body(null, 204);
-  });
+  addRoute(
+    api,
+    deleteRoute,
+    async (c) => {
+      const { sid, cid } = c.req.valid('param');
+      if ((await findContact(deps.db, sid, cid)) === undefined) throw notFound('contact');
+      await eraseAll(deps, sid, () => findOfContact(deps.db, sid, cid));
+      const deleted = await deps.db.transaction((tx) => deleteContact(tx, sid, cid));
+      if (!deleted) throw notFound('contact');
+      deps.wakeHousekeeping();
+      return c.body(null, 204);
+    },
+    ['being_sent'],
+  );
   addRoute(api, listRoute, async (c) => {
     const { cursor, limit, email } = c.req.valid('query');
     const { sid } = c.req.valid('param');
@@ -125,8 +134,8 @@ const deleteRoute = defineRoute({
   tags,
   summary: 'Delete a contact',
   description:
-    "With its conversation, and with the threads that no other contact's conversation shows. Later mail from " +
-    'these addresses is that of a stranger.',
+    "With its conversation, whose messages are erased as by `DELETE …/messages/{id}`, but for those that another contact's " +
+    'conversation shows, too. Later mail from these addresses is that of a stranger.',
   request: { params: contactParam },
   responses: { 204: { description: 'It is gone.' } },
 });

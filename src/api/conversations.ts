@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import type { ConversationId } from '../lib/id.ts';
+import { findOfConversation } from '../store/erasable.ts';
 import { listConversations, readConversations } from '../store/public-conversation.ts';
 import type { PublicConversation } from '../store/public-conversation.ts';
 import { listMessages } from '../store/public-message.ts';
+import { eraseAll } from './erasing.ts';
 import { notFound } from './errors.ts';
 import { crmId, gatewayId, subAccountParam, timeField } from './fields.ts';
 import { conversationSchema, messageSchema } from './message-shapes.ts';
@@ -33,6 +35,17 @@ export function addConversations(api: Api, deps: ApiDeps): void {
     const { sid, id } = c.req.valid('param');
     return c.json(await conversationOf(deps, sid, id), 200);
   });
+  addRoute(
+    api,
+    deleteRoute,
+    async (c) => {
+      const { sid, id } = c.req.valid('param');
+      const conversation = await conversationOf(deps, sid, id);
+      await eraseAll(deps, sid, () => findOfConversation(deps.db, sid, conversation.id));
+      return c.body(null, 204);
+    },
+    ['being_sent'],
+  );
   addRoute(api, messagesRoute, async (c) => {
     const { sid, id } = c.req.valid('param');
     const { cursor, limit, order } = c.req.valid('query');
@@ -103,6 +116,19 @@ const getRoute = defineRoute({
   summary: 'Show a conversation',
   request: { params: conversationParam },
   responses: { 200: jsonResponse(conversationSchema, 'The conversation.') },
+});
+
+const deleteRoute = defineRoute({
+  method: 'delete',
+  path: `${path}/{id}`,
+  tags,
+  summary: 'Erase a conversation',
+  description:
+    'C7: every message that it shows is erased, as by `DELETE …/messages/{id}`, also from the conversations of other ' +
+    'contacts that are on the same threads. The contact stays; what it writes later begins a new conversation. A call ' +
+    'that was interrupted, or met a message that is being sent, goes on when it is repeated.',
+  request: { params: conversationParam },
+  responses: { 204: { description: 'It is erased.' } },
 });
 
 const messagesRoute = defineRoute({

@@ -124,6 +124,7 @@ const decisionSchema = z
       .string()
       .nullable()
       .describe('The decision that holds now, where it was judged again and came out otherwise.'),
+    erased_at: timeField.nullable().describe('When that message was erased; null where it was not.'),
     decided_at: timeField.describe('When it was judged.'),
   })
   .meta({ id: 'Decision', description: 'What the rules said of one sighting of a message.' });
@@ -132,7 +133,10 @@ const historySchema = z
   .looseObject({
     message_id: z.string().describe('`msg_…`'),
     story: z.array(z.string()).describe('The same in sentences, in the order in which it happened.'),
-    thread: z.looseObject({}).describe('Its thread, as `…/threads/{id}` shows it.'),
+    thread: z
+      .looseObject({})
+      .nullable()
+      .describe('Its thread, as `…/threads/{id}` shows it; null where the message was erased.'),
     send: z
       .looseObject({})
       .nullable()
@@ -201,7 +205,9 @@ const explainRoute = defineRoute({
   path: '/v1/sub-accounts/{sid}/messages/{id}/explain',
   tags,
   summary: 'Explain a message',
-  description: 'The sightings, the rule, the facts that it used, the effects, and the deliveries to the CRM.',
+  description:
+    'The sightings, the rule, the facts that it used, the effects, and the deliveries to the CRM. Of a message that ' +
+    'was erased: when, and what was decided and told of it, without content.',
   request: { params: subAccountParam.extend({ id: gatewayId.describe('The message, `msg_…`.') }) },
   responses: { 200: jsonResponse(historySchema, 'Its story.') },
 });

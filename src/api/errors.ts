@@ -25,6 +25,8 @@ export const problems = {
   },
   not_connected: { status: 409, title: 'The connection has ended' },
   already_decided: { status: 409, title: 'There is nothing left to decide about this mail' },
+  being_sent: { status: 409, title: 'A message is being sent, or it is not known yet whether it was' },
+  still_connected: { status: 409, title: 'The mailbox is still connected' },
   too_late: { status: 409, title: 'It cannot be cancelled any more' },
   idempotency_key_reused: { status: 409, title: 'This Idempotency-Key came with another body before' },
   body_too_large: { status: 413, title: 'The body is too large' },

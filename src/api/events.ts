@@ -126,7 +126,7 @@ const eventSchema = z
       .looseObject({})
       .describe(
         'The object, as it was then, in the shape in which the API shows it. Of a message, a text over 64 KiB is cut, ' +
-          'HTML over 64 KiB is null, and `bodies_cut` names them.',
+          'HTML over 64 KiB is null, and `bodies_cut` names them. A message with `erased_at` was erased: what held content is empty.',
       ),
   })
   .meta({ id: 'Event', description: 'Something that happened.' });

@@ -6,6 +6,7 @@ import type { Refusal } from '../outbound/accept.ts';
 import { findAttachmentContent, findRawContent, readMessages } from '../store/public-message.ts';
 import { findMember } from '../store/users.ts';
 import { sendContent } from './content.ts';
+import { eraseOne } from './erasing.ts';
 import { ApiError, invalidField, notFound } from './errors.ts';
 import { crmId, gatewayId, plainText, subAccountParam } from './fields.ts';
 import { readMessageBody } from './message-body.ts';
@@ -58,6 +59,21 @@ export function addMessages(api: Api, deps: ApiDeps): void {
     if (message === undefined) throw notFound('message');
     return c.json(message, 200);
   });
+  addRoute(
+    api,
+    deleteRoute,
+    async (c) => {
+      const { sid, id } = c.req.valid('param');
+      if (!(await eraseOne(deps, sid, id as MessageId))) throw notFound('message');
+      return c.body(null, 204);
+    },
+    ['being_sent'],
+  );
+  addMessageContent(api, deps);
+}
+
+/** The bytes of messages, and of what is attached to them. */
+function addMessageContent(api: Api, deps: ApiDeps): void {
   addRoute(
     api,
     rawRoute,
@@ -162,6 +178,19 @@ const getRoute = defineRoute({
   summary: 'Show a message',
   request: { params: messageParam },
   responses: { 200: jsonResponse(messageSchema, 'The message.') },
+});
+
+const deleteRoute = defineRoute({
+  method: 'delete',
+  path: `${path}/{id}`,
+  tags,
+  summary: 'Erase a message',
+  description:
+    'C7: the message goes with its attachments and its bytes, and with what earlier events showed of it; no later sync ' +
+    'brings it back. One that is `queued` or `held` is cancelled. Webhooks hear `message.updated` with `erased_at` and ' +
+    'without content. In the mailbox nothing changes.',
+  request: { params: messageParam },
+  responses: { 204: { description: 'It is erased.' } },
 });
 
 const binary = z.string().meta({ format: 'binary' });

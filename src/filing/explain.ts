@@ -1,3 +1,4 @@
+import type { MessageId } from '../lib/id.ts';
 import type { MessageHistory, PublicDecision } from '../store/decisions.ts';
 import type { PublicThread } from '../store/public-conversation.ts';
 import type { PublicMessage } from '../store/public-message.ts';
@@ -31,6 +32,16 @@ export function explainMessage(told: Told): string[] {
     ...(message.partial === null ? [] : [`Its body is not whole: ${message.partial}.`]),
     ...(message.automatic === null ? [] : [`No person wrote it: ${message.automatic}.`]),
     ...(send === null ? [] : explainSend(send)),
+    ...history.events.flatMap(explainEvent),
+  ];
+}
+
+/** What is left to tell of a message that was erased (C7). Pure. */
+export function explainErased(told: { id: MessageId; erasedAt: string; history: MessageHistory }): string[] {
+  const { id, erasedAt, history } = told;
+  return [
+    `${id} was erased at ${erasedAt}. Nothing of its content is kept, and a tombstone keeps it from coming back.`,
+    ...history.decisions.flatMap(explainDecision),
     ...history.events.flatMap(explainEvent),
   ];
 }

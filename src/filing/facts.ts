@@ -41,6 +41,8 @@ export type Facts = {
   neverLog: boolean;
   /** The stored message that this sighting is another look at, if any (S12). */
   known: KnownFact | null;
+  /** The message that this sighting was another look at, and that was erased here (C7). */
+  erased: MessageId | null;
   /** Threads of the sub-account that a key of the message names, the nearest ancestor first. */
   threads: ThreadFact[];
   /** What the message reports on, where it is a delivery report about a mail of ours (D6). */
@@ -132,6 +134,8 @@ export type FactBase = {
   /** Thread key → the threads known by it. */
   threadKeys: Map<string, { threadId: ThreadId; kind: ThreadKey['kind'] }[]>;
   threads: Map<ThreadId, StoredThread>;
+  /** By UID: what is known again as a message that was erased. */
+  erased: ReadonlyMap<number, ErasedMessage>;
   /** Sends through this mailbox that were tried and whose Sent copy has not been seen, the first one first, by fingerprint. */
   unconfirmedSends: ReadonlyMap<string, StoredMessage[]>;
 };
@@ -143,6 +147,9 @@ export type StoredMessage = {
   here: boolean;
   sendId: SendId | null;
 };
+
+/** A message that was erased. `ofSent`: known again by what counts for the mailbox's own mail alone. */
+export type ErasedMessage = { messageId: MessageId; ofSent: boolean };
 
 export type StoredThread = {
   threadId: ThreadId;
@@ -198,6 +205,7 @@ export function factsOf(sighting: Sighting, base: FactBase, report: DeliveryRepo
         base.neverLog.has(canonicalAddress(address)) || base.neverLog.has(`@${domainOf(address)}`),
     ),
     known,
+    erased: erasedAs(base.erased.get(place.uid), direction),
     threads: threadsOf(sighting, known, base),
     reportsOn: reportedOn(report, base),
     syncSentToContacts: base.syncSentToContacts,
@@ -243,6 +251,11 @@ function knownAs(sighting: Sighting, direction: Direction, base: FactBase): Know
   // A provider may rewrite the Message-ID and tell nobody: our own bytes are still recognised.
   const sent = direction === 'outbound' ? base.unconfirmedSends.get(sighting.fingerprint)?.[0] : undefined;
   return sent === undefined ? null : { ...pick(sent), by: 'fingerprint' };
+}
+
+function erasedAs(erased: ErasedMessage | undefined, direction: Direction): MessageId | null {
+  if (erased === undefined || (erased.ofSent && direction === 'inbound')) return null;
+  return erased.messageId;
 }
 
 function pick(message: StoredMessage): Omit<KnownFact, 'by'> {

@@ -13,7 +13,7 @@ import type { NewErrand } from '../store/errands.ts';
 import { readDecided, replaceDecisions } from '../store/decisions.ts';
 import type { Decided } from '../store/decisions.ts';
 import { lockPosition, readFactRows, readPosition } from '../store/filing-facts.ts';
-import type { FactRows, FilingConnection, FilingPosition } from '../store/filing-facts.ts';
+import type { FactKeys, FactRows, FilingConnection, FilingPosition } from '../store/filing-facts.ts';
 import { FiledMeanwhile, markBounced, recogniseMessages, writeFiling } from '../store/filing-writes.ts';
 import { readBody, readReport } from './body.ts';
 import { noEffects } from './effects.ts';
@@ -24,6 +24,7 @@ import type { Ground } from './gather.ts';
 import { judge } from './judge.ts';
 import type { Fetched, Settled, Wanted } from './judge.ts';
 import type { Sighting } from './sighting.ts';
+import { assertNotErased, soughtTombstones } from './tombstones.ts';
 
 export type FilingDeps = {
   db: Db;
@@ -143,6 +144,8 @@ type Known = {
   grounds: Map<ConnectionId, Ground>;
   /** By UID; empty where all are new. */
   decided: ReadonlyMap<number, Decided>;
+  /** What was looked for among what was erased. */
+  tombstones: FactKeys['tombstones'];
   /** How many reports were read by then: what later ones cite was not looked up. */
   reports: number;
   /** Nothing was filed since. */
@@ -252,10 +255,12 @@ async function knownOf(deps: FilingDeps, batch: Batch, portion: Portion, course:
   // The next portion's may come while this is looked up.
   const reports = fetched.reports.size;
   const keys = factKeysOf(batch.mailboxId, open, connections, fetched.reports.values());
-  const rows = connections.length > 0 && open.length > 0 ? await readFactRows(deps.db, keys) : null;
+  const tombstones = soughtTombstones(deps.secretBox, open, connections);
+  const rows =
+    connections.length > 0 && open.length > 0 ? await readFactRows(deps.db, { ...keys, tombstones }) : null;
   const grounds = groundsOf(batch, connections, rows);
   const decided = await decidedOf(deps.db, batch, open);
-  course.known = { connections, whose, rows, grounds, decided, reports, isFresh: true, at };
+  course.known = { connections, whose, rows, grounds, decided, tombstones, reports, isFresh: true, at };
   return course.known;
 }
 
@@ -317,7 +322,7 @@ async function write(
     // Whoever has connected meanwhile has no decision yet; whoever has disconnected, or has lost a contact
     // to a claim, shall get nothing.
     if (JSON.stringify(position.connections) !== known.whose) throw new ConnectionsChanged();
-    return writeEffects(tx, batch, portion, { effects, keeping, decided: known.decided });
+    return writeEffects(tx, batch, portion, { effects, keeping, known });
   });
   known.isFresh = false;
   if (events > 0) deps.wakePublisher();
@@ -330,21 +335,24 @@ async function writeEffects(
   tx: Db,
   batch: Batch,
   portion: Portion,
-  given: { effects: Effects; keeping: readonly unknown[]; decided: ReadonlyMap<number, Decided> },
+  given: { effects: Effects; keeping: readonly unknown[]; known: Known },
 ): Promise<number> {
-  const { effects, keeping, decided } = given;
+  const { effects, keeping, known } = given;
   const { folderId, uidValidity } = batch;
   if (batch.again === undefined) {
     await writeFiling(tx, effects.writes, { folderId, uidValidity, uid: portion.upToUid });
   } else {
     const now = await decidedOf(tx, batch, portion.sightings);
-    const isSame = portion.sightings.every(({ place: { uid } }) => now.get(uid)?.id === decided.get(uid)?.id);
+    const isSame = portion.sightings.every(
+      ({ place: { uid } }) => now.get(uid)?.id === known.decided.get(uid)?.id,
+    );
     if (!isSame) throw new FiledMeanwhile('somebody else has judged it again');
     const redone = reconcile(effects.writes.decisions, now);
     await writeFiling(tx, { ...effects.writes, decisions: redone.decisions }, null);
     await replaceDecisions(tx, redone);
   }
   await addErrands(tx, effects.heads.map(headErrand));
+  await assertNotErased(tx, effects.writes, known.tombstones);
   // Before conversations are locked, for which others wait.
   await Promise.all(keeping);
   const recognised = await recogniseMessages(tx, effects.recognised);

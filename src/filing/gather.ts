@@ -35,6 +35,7 @@ export function factKeysOf(
     threadKeys: unique(sightings.flatMap(({ threadKeys }) => threadKeys.map(({ key }) => key))),
     threadIds: [],
     fingerprints: unique(sightings.map((sighting) => sighting.fingerprint)),
+    tombstones: [],
   };
 }
 
@@ -97,6 +98,11 @@ export function groundsFor(
           }),
         ),
         neverLog: new Set(neverLog.map((row) => row.pattern)),
+        erased: new Map(
+          found.erased
+            .filter((row) => row.sub === sub)
+            .map(({ uid, message, ofSent }) => [uid, { messageId: message, ofSent }]),
+        ),
         unconfirmedSends: grouped(
           found.unconfirmed.filter((row) => row.sub === sub),
           'fingerprint',

@@ -101,6 +101,7 @@ const judgedUnseen: ReadonlySet<string> = new Set([
   'draft',
   'spam_or_trash',
   'duplicate',
+  'erased',
   'before_connection',
 ]);
 

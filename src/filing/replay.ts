@@ -25,6 +25,7 @@ const factNames: Record<keyof Facts, true> = {
   recipientContacts: true,
   neverLog: true,
   known: true,
+  erased: true,
   threads: true,
   reportsOn: true,
   syncSentToContacts: true,

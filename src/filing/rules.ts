@@ -25,6 +25,7 @@ export const reasonCodes = {
   spam_or_trash: 'S14: in Spam or Trash',
   never_log: 'S15: an address or domain of it is on a never-log list',
   before_connection: 'C8: it is older than the connection',
+  erased: 'C7: it was erased here, and does not come back',
   unreadable: 'T3: it could not be fetched or parsed',
 } as const;
 
@@ -49,6 +50,8 @@ export const rules: readonly Rule[] = [
   { id: 'S14', ask: discarded },
   { id: 'S12', ask: knownHere },
   { id: 'D6', ask: deliveryReport },
+  // Behind what is stored, which may look like it; before all that would say why it is kept or left out.
+  { id: 'C7', ask: erased },
   { id: 'C8', ask: beforeConnection },
   { id: 'S15', ask: neverLog },
   { id: 'S7', ask: counterpartIsUser },
@@ -87,6 +90,10 @@ function deliveryReport(facts: Facts): Answer | null {
     because: `it says that ${on.messageId} ${what}`,
     on,
   };
+}
+
+function erased(facts: Facts): Answer | null {
+  return facts.erased === null ? null : skip('erased', `it is ${facts.erased}, which was erased here`);
 }
 
 function beforeConnection(facts: Facts): Answer | null {

@@ -71,25 +71,24 @@ export async function findConnection(
   return found ?? null;
 }
 
-/** Whose a connection is, and of which mailbox; null when there is none of that id. */
-export async function findMailboxOf(
-  db: Db,
-  connectionId: ConnectionId,
-): Promise<{
+type OfMailbox = {
   connectionId: ConnectionId;
   subAccountId: string;
   mailboxId: MailboxId | null;
   isActive: boolean;
-} | null> {
-  const [row] = await rows<{
-    connectionId: ConnectionId;
-    subAccountId: string;
-    mailboxId: MailboxId | null;
-    isActive: boolean;
-  }>(
+  /** Somebody of the sub-account is connected to the mailbox, by this connection or another one. */
+  isConnected: boolean;
+};
+
+/** Whose a connection is, and of which mailbox; null when there is none of that id. */
+export async function findMailboxOf(db: Db, connectionId: ConnectionId): Promise<OfMailbox | null> {
+  const [row] = await rows<OfMailbox>(
     db,
-    `select id as "connectionId", sub_account_id as "subAccountId", mailbox_id as "mailboxId", ended_at is null as "isActive"
-       from connections where id = :connectionId`,
+    `select c.id as "connectionId", c.sub_account_id as "subAccountId", c.mailbox_id as "mailboxId",
+            c.ended_at is null as "isActive", exists (
+              select from connections o where o.mailbox_id = c.mailbox_id
+                 and o.sub_account_id = c.sub_account_id and o.ended_at is null) as "isConnected"
+       from connections c where c.id = :connectionId`,
     { connectionId },
   );
   return row ?? null;

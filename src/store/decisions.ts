@@ -32,6 +32,8 @@ export type PublicDecision = {
   errand_id: ErrandId | null;
   /** The decision that holds now, where it was judged again and came out otherwise. */
   replaced_by: DecisionId | null;
+  /** When that message was erased; null: it was not. */
+  erased_at: string | null;
   decided_at: string;
 };
 
@@ -41,6 +43,7 @@ const decisionObject = `json_build_object(
      'folder_id', d.folder_id, 'folder', f.path, 'uid_validity', d.uid_validity, 'uid', d.uid) end,
   'outcome', d.outcome, 'reason', d.reason, 'steps', d.reasons, 'message_id', d.message_id,
   'errand_id', d.errand_id, 'replaced_by', d.replaced_by,
+  'erased_at', (select ${timestamp('t.erased_at')} from tombstones t where t.message_id = d.message_id limit 1),
   'decided_at', ${timestamp('d.decided_at')})`;
 
 export type DecisionFilter = {

@@ -128,6 +128,8 @@ export type FactKeys = {
   /** Threads wanted besides those that the keys name. */
   threadIds: ThreadId[];
   fingerprints: string[];
+  /** By what an erased message would be known again: of one sighting after the other, several for each. */
+  tombstones: { uid: number; hash: string; ofSent: boolean }[];
 };
 
 export type ThreadKeyKind = 'message' | 'referenced' | 'gmail' | 'thread_index';
@@ -154,6 +156,7 @@ export type FactRows = {
     here: boolean;
     send: SendId | null;
   }[];
+  erased: { sub: string; uid: number; message: MessageId; ofSent: boolean }[];
   unconfirmed: { sub: string; fingerprint: string; message: MessageId; thread: ThreadId; send: SendId }[];
   threadKeys: { sub: string; key: string; kind: ThreadKeyKind; thread: ThreadId }[];
   threads: {
@@ -170,7 +173,13 @@ export type FactRows = {
 
 /** One round trip for a whole batch: each list comes back as JSON. */
 export async function readFactRows(db: Db, keys: FactKeys): Promise<FactRows> {
-  const [row] = await rows<FactRows>(db, factsSql, keys);
+  const { tombstones, ...named } = keys;
+  const [row] = await rows<FactRows>(db, factsSql, {
+    ...named,
+    erasedUids: tombstones.map(({ uid }) => uid),
+    erasedHashes: tombstones.map(({ hash }) => hash),
+    erasedOfSent: tombstones.map(({ ofSent }) => ofSent),
+  });
   if (row === undefined) throw new Error('a select without a from clause gave no row');
   return row;
 }
@@ -218,6 +227,14 @@ ${list(`
             select from sightings s where s.message_id = f.message_id and s.mailbox_id = :mailboxId)) as here,
          case when f.mailbox_id = :mailboxId then f.send_id end as send
     from found f`)} as messages,
+${list(`
+  select of_sub.id as sub, asked.uid, t.message_id as message, asked.of_sent as "ofSent"
+    from unnest(:subAccountIds::text[]) as of_sub (id)
+   cross join unnest(:erasedUids::bigint[], :erasedHashes::text[], :erasedOfSent::boolean[]) as asked (uid, hash, of_sent)
+   cross join lateral (
+     select message_id from tombstones where sub_account_id = of_sub.id and hash = decode(asked.hash, 'hex') offset 0) t
+   -- Of several, the one that counts whichever way the mail went.
+   order by asked.of_sent desc`)} as erased,
 ${list(`
   select s.sub_account_id as sub, k.fingerprint, s.message_id as message, m.thread_id as thread, s.id as send
     from sends s join message_keys k on k.message_id = s.message_id join messages m on m.id = s.message_id

@@ -122,7 +122,7 @@ const erasedAtOnce = 1_000;
  * messages go before what tells of them, so that what is left is sound at each commit (see check/).
  */
 export async function eraseContent(db: Db, id: string): Promise<void> {
-  for (const table of ['messages', 'contacts', 'decisions', 'events']) {
+  for (const table of ['messages', 'contacts', 'tombstones', 'decisions', 'events']) {
     for (;;) {
       const erased = await run(
         db,

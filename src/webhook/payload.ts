@@ -32,10 +32,10 @@ export type PublicEvent = {
 type EventData = {
   /** A message is new in the CRM: received, sent from the mailbox, or accepted from the CRM for sending. */
   'message.created': EventMessage;
-  /** It was read, moved, deleted, confirmed by its Sent copy, or seen in one more way. */
+  /** It was read, moved, deleted, confirmed by its Sent copy, seen in one more way, or erased: see `erased_at`. */
   'message.updated': EventMessage;
   'conversation.created': PublicConversation;
-  /** It has a newer message, or one of its messages changed. */
+  /** It has a newer message, or one of its messages changed. `last_message_at` null: all of it was erased, and it is gone. */
   'conversation.updated': PublicConversation;
   /** The logging address made a contact (B2). */
   'contact.created': PublicContact;
@@ -79,6 +79,11 @@ type EventMessage = PublicMessage & {
    * nothing was cut.
    */
   bodies_cut?: ('text' | 'html' | 'reply_text')[];
+  /**
+   * It was erased (C7): every field that held content is empty, here and in all earlier events of the
+   * message. Absent otherwise.
+   */
+  erased_at?: string;
 };
 
 /** A contact as the API shows it. */

@@ -104,8 +104,10 @@ export const accessCases: Readonly<Record<string, AccessCase>> = {
   'DELETE /v1/connections/{id}/backfills/{bid}': { id: 'connection', all: 200, own: 200, foreign: 404 },
   'POST /v1/connections/{id}/audits': { id: 'connection', json: {}, all: 202, own: 202, foreign: 404 },
   'GET /v1/connections/{id}/audits/{aid}': { id: 'connection', all: 200, own: 200, foreign: 404 },
+  'POST /v1/connections/{id}/erase': { id: 'connection', all: 200, own: 200, foreign: 404 },
   'GET /v1/sub-accounts/{sid}/conversations': { all: 200, own: 200, foreign: 404 },
   'GET /v1/sub-accounts/{sid}/conversations/{id}': inside('conversation'),
+  'DELETE /v1/sub-accounts/{sid}/conversations/{id}': { ...inside('conversation'), all: 204, own: 204 },
   'GET /v1/sub-accounts/{sid}/conversations/{id}/messages': inside('conversation'),
   'GET /v1/sub-accounts/{sid}/threads/{id}': inside('thread'),
   // The contact has no address: whoever may send gets as far as being told so.
@@ -116,6 +118,7 @@ export const accessCases: Readonly<Record<string, AccessCase>> = {
     foreign: 404,
   },
   'GET /v1/sub-accounts/{sid}/messages/{id}': inside('message'),
+  'DELETE /v1/sub-accounts/{sid}/messages/{id}': { ...inside('message'), all: 204, own: 204 },
   'GET /v1/sub-accounts/{sid}/messages/{id}/raw': inside('message'),
   'GET /v1/sub-accounts/{sid}/messages/{id}/attachments/{n}': inside('message'),
   'GET /v1/sub-accounts/{sid}/sends/{id}': inside('send'),

@@ -29,6 +29,7 @@ const base: FactBase = {
   userAddresses: new Set(['ann@mail.example']),
   contacts: new Map(),
   neverLog: new Set(),
+  erased: new Map(),
   messages: new Map(),
   threadKeys: new Map(),
   threads: new Map([thread('thr_citing'), thread('thr_holding')].map((each) => [each.threadId, each])),

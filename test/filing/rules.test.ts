@@ -21,6 +21,7 @@ const plain: Facts = {
   recipientContacts: [],
   neverLog: false,
   known: null,
+  erased: null,
   threads: [],
   reportsOn: null,
   syncSentToContacts: true,
@@ -146,6 +147,22 @@ const tables: Record<string, [what: string, facts: Partial<Facts>[], expected: s
     ],
   ],
 };
+
+const erased = { erased: 'msg_1' } as const;
+const known = (here: boolean): Partial<Facts> => ({
+  known: { messageId: 'msg_2', threadId: 'thr_1', here, sendId: null, by: 'id' },
+});
+tables['C7: a message that was erased'] = [
+  ['a contact’s', [erased, from(contact())], 'C7 erased'],
+  ['written to a contact', [erased, to(contact())], 'C7 erased'],
+  ['in a live thread', [erased, from(contact()), thread()], 'C7 erased'],
+  ['in an unlinked one', [erased, thread({ link: 'unlinked' })], 'C7 erased'],
+  ['another like it that another mailbox brought', [erased, known(false), from(contact())], 'C7 erased'],
+  ['another like it that is stored here', [erased, known(true)], 'S12 duplicate'],
+  ['older than the connection, as a backfill finds it', [erased, { beforeConnection: true }], 'C7 erased'],
+  ['of somebody who is never logged', [erased, { neverLog: true }], 'C7 erased'],
+  ['in Trash', [erased, { discarded: true, role: 'trash' }], 'S14 spam_or_trash'],
+];
 
 describe('T4: replay of a decision by today’s rules', () => {
   const facts = { ...plain, ...from(contact()) };

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { eraseMessages } from '../../src/filing/erase.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { newId } from '../../src/lib/id.ts';
+import type { MessageId } from '../../src/lib/id.ts';
 import { acceptMessage } from '../../src/outbound/accept.ts';
 import { createSender } from '../../src/outbound/sender.ts';
 import { resolveProvider } from '../../src/provider/providers.ts';
@@ -49,6 +51,16 @@ const tryOfQueued = `insert into send_attempts (send_id, n, started_at) select i
 
 const anErrand = `insert into errands (id, kind, sub_account_id, connection_id, mailbox_id, request)
   select 'err_1', 'resume', sub_account_id, id, mailbox_id, '{"since": 0}' from connections where mailbox_id is not null limit 1`;
+const tombstone = `insert into tombstones (sub_account_id, hash, message_id)
+  values ('north', decode(md5('erased'), 'hex'), 'msg_erased')`;
+
+/** The event of an erasure that is as it shall be but for `shown`. */
+function eventOfErased(shown: string): string {
+  const emptied = `{"id": "msg_erased", "subject": "", "text": "", "reply_text": "", "html": null, "to": [], "cc": [],
+    "from": {"name": "", "address": ""}, "internet_message_id": null, "attachments": [], "erased_at": "2026-11-20T09:00:00.000Z"}`;
+  return `insert into events (id, type, sub_account_id, order_keys, data)
+    values ('evt_erased', 'message.updated', 'north', '{}', '${emptied}'::jsonb || '${shown}')`;
+}
 
 /** A case of each invariant: what somebody does to the data. `also`: what else that breaks. */
 const cases: { name: string; done: string[]; also?: string[] }[] = [
@@ -123,6 +135,39 @@ const cases: { name: string; done: string[]; also?: string[] }[] = [
   },
   { name: 'unlinked_thread_has_reason', done: [`update thread_links set state = 'unlinked'`] },
   { name: 'unlinked_thread_has_reason', done: [`update thread_links set reason = 'disconnected'`] },
+  {
+    name: 'erased_is_gone',
+    done: [
+      `insert into tombstones (sub_account_id, hash, message_id)
+       select sub_account_id, decode(md5(id), 'hex'), id from messages where direction = 'inbound'`,
+    ],
+    also: ['erased_is_told', 'erased_left_no_content'],
+  },
+  { name: 'erased_is_told', done: [tombstone] },
+  {
+    name: 'erased_is_told',
+    done: [tombstone, eventOfErased(`{}`), `update events set data = data - 'erased_at'`],
+  },
+  ...[
+    `{"subject": "Private"}`,
+    `{"text": "Private"}`,
+    `{"html": "Private"}`,
+    `{"reply_text": "Private"}`,
+    `{"from": {"name": "", "address": "stan@private.example"}}`,
+    `{"to": [{"name": "", "address": "stan@private.example"}]}`,
+    `{"cc": [{"name": "", "address": "stan@private.example"}]}`,
+    `{"internet_message_id": "letter@private.example"}`,
+    `{"attachments": [{"name": "private.pdf"}]}`,
+  ].map((shown) => ({ name: 'erased_left_no_content', done: [tombstone, eventOfErased(shown)] })),
+  {
+    name: 'erased_left_no_content',
+    done: [
+      tombstone,
+      eventOfErased('{}'),
+      `update decisions set message_id = 'msg_erased' where outcome = 'skipped'`,
+    ],
+    also: ['decision_names_message'],
+  },
   {
     name: 'conversation_has_thread',
     done: [
@@ -379,6 +424,8 @@ for (const kind of databaseKinds)
       const active = await findActiveConnection(db, { subAccountId: 'north', userId: 'ann' });
       assert.ok(active);
       await endConnection(db, active.id, 'disconnected');
+      const [message] = await world.messages('north');
+      assert.equal(await eraseMessages(world.filing, 'north', [(message?.id ?? '') as MessageId]), 1);
       const commits: string[] = [];
       const watched = {
         raw: (sql: string, bindings: Record<string, string>) => ({
@@ -391,8 +438,11 @@ for (const kind of databaseKinds)
         }),
       };
       await eraseContent(watched as unknown as Db, 'north');
-      assert.deepEqual(commits, ['', '', '', '']);
-      assert.deepEqual(await rows(db, 'select from messages union all select from events'), []);
+      assert.deepEqual(commits, ['', '', '', '', '']);
+      assert.deepEqual(
+        await rows(db, 'select from messages union all select from events union all select from tombstones'),
+        [],
+      );
     });
   });
 

@@ -12,6 +12,33 @@ export const eventInvariants: readonly Invariant[] = [
        group by m.id having count(e.ord) <> 1`,
   },
   {
+    name: 'erased_is_told',
+    rules: ['C7', 'W2'],
+    holds: 'The last event of a message that was erased says so.',
+    broken: `
+      select t.message_id as message from (select distinct message_id from tombstones) t
+        left join lateral (select e.type, e.data from events e where e.object_id = t.message_id
+                            order by e.ord desc limit 1) last on true
+       where last.type is distinct from 'message.updated' or not last.data \\? 'erased_at'`,
+  },
+  {
+    name: 'erased_left_no_content',
+    rules: ['C7', 'T1'],
+    holds:
+      'Of a message that was erased, no event, no decision and no answer that is kept shows more than that it was there.',
+    broken: `
+      select t.message_id as message from (select distinct message_id from tombstones) t
+       where exists (select from decisions d where d.message_id = t.message_id and d.facts is not null)
+          or exists (
+            select from (select e.data as shown from events e where e.object_id = t.message_id
+                         union all
+                         select i.body -> 'message' from idempotency_keys i where i.message_id = t.message_id) told
+             where (shown ->> 'subject', shown ->> 'text', shown ->> 'reply_text', shown ->> 'html')
+                     is distinct from ('', '', '', null)
+                or shown #>> '{from,address}' <> '' or shown ->> 'internet_message_id' is not null
+                or shown -> 'to' <> '[]' or shown -> 'cc' <> '[]' or shown -> 'attachments' <> '[]')`,
+  },
+  {
     name: 'conversation_is_told_once',
     rules: ['W2'],
     holds: 'A conversation has one event that tells of its creation.',

@@ -114,6 +114,14 @@ export const messageInvariants: readonly Invariant[] = [
        where (l.state = 'unlinked') <> (l.reason is not null)`,
   },
   {
+    name: 'erased_is_gone',
+    rules: ['C7'],
+    holds: 'A message that was erased is not stored.',
+    broken: `
+      select t.message_id as message from tombstones t join messages m on m.id = t.message_id
+       group by t.message_id`,
+  },
+  {
     name: 'conversation_has_thread',
     rules: ['Words'],
     holds: 'A conversation shows a thread at least.',
