@@ -344,6 +344,8 @@ create table thread_participants (
   canonical text collate "C" not null,
   primary key (thread_id, canonical)
 );
+create index thread_participants_by_address on thread_participants (canonical);
+create index thread_participants_by_domain on thread_participants (split_part(canonical, '@', -1));
 
 create table messages (
   id text collate "C" primary key,
@@ -379,6 +381,7 @@ create index messages_by_thread on messages (thread_id, date, id);
 create index messages_by_sub_account on messages (sub_account_id, id);
 create index messages_by_user on messages (sub_account_id, user_id, thread_id);
 create index messages_by_raw on messages (raw_sha256);
+create index messages_with_bcc on messages (sub_account_id, thread_id) where recipients_bcc <> '[]';
 
 -- Every name that a message is known by, with its fingerprint: the Message-ID that it was given,
 -- rewritten ones, 'gm:<mailbox>:<X-GM-MSGID>', 'none:' where it has none. The index is what makes

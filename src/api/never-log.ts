@@ -1,8 +1,14 @@
 import { z } from 'zod';
+import type { MessageId } from '../lib/id.ts';
 import { domainOf, validAddress } from '../message/addresses.ts';
-import { findNeverLog, putNeverLog } from '../store/never-log.ts';
+import { erasedAtOnce } from '../store/erasable.ts';
+import type { KeyAccess } from '../store/keys.ts';
+import { findNeverLog, neverLogPattern, putNeverLog } from '../store/never-log.ts';
+import { neverLogged, subAccountsOfUser } from '../store/never-logged.ts';
+import type { NeverLogScope } from '../store/never-logged.ts';
 import { findUser } from '../store/users.ts';
-import { notFound } from './errors.ts';
+import { eraseAll, erasedSchema } from './erasing.ts';
+import { ApiError, notFound } from './errors.ts';
 import { subAccountParam, userParam } from './fields.ts';
 import { addRoute, defineRoute, jsonBody, jsonResponse } from './route.ts';
 import type { Api, ApiDeps } from './route.ts';
@@ -21,8 +27,28 @@ export function addNeverLog(api: Api, deps: ApiDeps): void {
       await putNeverLog(tx, { subAccountId: sid }, entries);
       return findNeverLog(tx, { subAccountId: sid });
     });
-    return c.json({ entries: stored }, 200);
+    return c.json(await offered(deps, stored, [{ subAccountId: sid, userId: null }]), 200);
   });
+  addRoute(
+    api,
+    eraseOfSubAccountRoute,
+    async (c) => {
+      const { sid } = c.req.valid('param');
+      const { entries } = c.req.valid('json');
+      requireListed(entries, await findNeverLog(deps.db, { subAccountId: sid }));
+      return c.json({ erased: await eraseOf(deps, entries, [{ subAccountId: sid, userId: null }]) }, 200);
+    },
+    ['being_sent'],
+  );
+  addListOfUser(api, deps);
+}
+
+function addListOfUser(api: Api, deps: ApiDeps): void {
+  const scopesOf = async (uid: string, key: KeyAccess): Promise<NeverLogScope[]> =>
+    (await subAccountsOfUser(deps.db, uid, key.subAccountId)).map((id) => ({
+      subAccountId: id,
+      userId: uid,
+    }));
   addRoute(api, getOfUserRoute, async (c) => {
     const { uid } = c.req.valid('param');
     if ((await findUser(deps.db, uid, c.var.key.subAccountId)) === undefined) throw notFound('user');
@@ -39,10 +65,86 @@ export function addNeverLog(api: Api, deps: ApiDeps): void {
         await putNeverLog(tx, { userId: uid }, entries);
         return findNeverLog(tx, { userId: uid });
       });
-      return c.json({ entries: stored }, 200);
+      return c.json(await offered(deps, stored, await scopesOf(uid, c.var.key)), 200);
     },
     ['shared_user'],
   );
+  addRoute(
+    api,
+    eraseOfUserRoute,
+    async (c) => {
+      const { uid } = c.req.valid('param');
+      const { entries } = c.req.valid('json');
+      const listed = await deps.db.transaction(async (tx) => {
+        await requireChangeable(tx, c.var.key, uid);
+        return findNeverLog(tx, { userId: uid });
+      });
+      requireListed(entries, listed);
+      return c.json({ erased: await eraseOf(deps, entries, await scopesOf(uid, c.var.key)) }, 200);
+    },
+    ['shared_user', 'being_sent'],
+  );
+}
+
+/** A list as it was put, with what is stored of the entries on it. */
+async function offered(
+  deps: ApiDeps,
+  entries: readonly string[],
+  scopes: readonly NeverLogScope[],
+): Promise<z.output<typeof offerSchema>> {
+  const counts = new Map(entries.map((entry) => [neverLogPattern(entry), 0]));
+  for (const scope of scopes) {
+    for await (const messages of neverLogged(deps.db, scope, new Set(counts.keys()))) {
+      for (const pattern of messages.flatMap(({ patterns }) => patterns)) {
+        counts.set(pattern, (counts.get(pattern) ?? 0) + 1);
+      }
+    }
+  }
+  const stored = entries.map((entry) => ({ entry, messages: counts.get(neverLogPattern(entry)) ?? 0 }));
+  return { entries: [...entries], stored: stored.filter(({ messages }) => messages > 0) };
+}
+
+async function eraseOf(
+  deps: ApiDeps,
+  entries: readonly string[],
+  scopes: readonly NeverLogScope[],
+): Promise<number> {
+  let erased = 0;
+  for (const scope of scopes) {
+    const found = neverLogged(deps.db, scope, new Set(entries.map(neverLogPattern)));
+    erased += await eraseAll(deps, scope.subAccountId, inPortions(found));
+  }
+  return erased;
+}
+
+/** What `found` names, in portions as long as one transaction takes. */
+function inPortions(found: AsyncGenerator<{ id: MessageId }[]>): () => Promise<MessageId[]> {
+  let waiting: MessageId[] = [];
+  return async () => {
+    while (waiting.length === 0) {
+      const next = await found.next();
+      if (next.done === true) return [];
+      waiting = next.value.map(({ id }) => id);
+    }
+    return waiting.splice(0, erasedAtOnce);
+  };
+}
+
+function requireListed(entries: readonly string[], listed: readonly string[]): void {
+  const patterns = new Set(listed.map(neverLogPattern));
+  const fields = entries.flatMap((entry, n) =>
+    patterns.has(neverLogPattern(entry))
+      ? []
+      : [
+          {
+            in: 'body',
+            path: `entries.${n}`,
+            code: 'unknown_entry',
+            detail: 'It is not on the list.',
+          } as const,
+        ],
+  );
+  if (fields.length > 0) throw new ApiError('invalid_request', 'See errors for each field.', { fields });
 }
 
 const entriesMax = 10_000;
@@ -58,6 +160,28 @@ const entry = z
 const listSchema = z
   .strictObject({ entries: z.array(entry).max(entriesMax).describe('Addresses and `@domain`s.') })
   .meta({ id: 'NeverLog', description: 'Addresses and domains whose mail is never stored (S15).' });
+
+const offerSchema = listSchema
+  .extend({
+    stored: z
+      .array(
+        z.strictObject({
+          entry: z.string().describe('An entry of the list.'),
+          messages: z.int().describe('How many stored messages it is about: From, To, Cc or Bcc.'),
+        }),
+      )
+      .describe(
+        'Entries of which something is stored: `POST …/never-log/erase` erases it. A list alone erases nothing.',
+      ),
+  })
+  .meta({
+    id: 'NeverLogPut',
+    description: 'A never-log list as it was put, and what is stored of those on it.',
+  });
+
+const eraseSchema = z
+  .strictObject({ entries: z.array(entry).min(1).max(entriesMax).describe('Entries of the list.') })
+  .meta({ id: 'NeverLogErase', description: 'Of whom everything stored is to be erased.' });
 
 const tags = ['Never-log lists'];
 const ofSubAccount = '/v1/sub-accounts/{sid}/never-log';
@@ -78,7 +202,19 @@ const putOfSubAccountRoute = defineRoute({
   tags,
   summary: 'Replace the list of a sub-account',
   request: { params: subAccountParam, body: jsonBody(listSchema) },
-  responses: { 200: jsonResponse(listSchema, 'The list as it is now, each entry once.') },
+  responses: { 200: jsonResponse(offerSchema, 'The list as it is now, each entry once.') },
+});
+
+const eraseOfSubAccountRoute = defineRoute({
+  method: 'post',
+  path: `${ofSubAccount}/erase`,
+  tags,
+  summary: 'Erase what is stored of entries',
+  description:
+    'Every message of the sub-account on which one of them is, as by `DELETE …/messages/{id}`. A call that was ' +
+    'interrupted goes on when it is repeated.',
+  request: { params: subAccountParam, body: jsonBody(eraseSchema) },
+  responses: { 200: jsonResponse(erasedSchema, 'It is erased.') },
 });
 
 const getOfUserRoute = defineRoute({
@@ -97,5 +233,17 @@ const putOfUserRoute = defineRoute({
   summary: 'Replace the list of a user',
   description: 'It holds in every sub-account in which the user connected a mailbox.',
   request: { params: userParam, body: jsonBody(listSchema) },
-  responses: { 200: jsonResponse(listSchema, 'The list as it is now, each entry once.') },
+  responses: { 200: jsonResponse(offerSchema, 'The list as it is now, each entry once.') },
+});
+
+const eraseOfUserRoute = defineRoute({
+  method: 'post',
+  path: `${ofUser}/erase`,
+  tags,
+  summary: 'Erase what is stored of entries of a user’s list',
+  description:
+    'What this user’s mailboxes brought, or the CRM sent for them, in every sub-account that the key sees; nothing that ' +
+    'the mailbox of somebody else brought, too. A call that was interrupted goes on when it is repeated.',
+  request: { params: userParam, body: jsonBody(eraseSchema) },
+  responses: { 200: jsonResponse(erasedSchema, 'It is erased.') },
 });

@@ -8,7 +8,7 @@ import type { Db } from './database.ts';
  */
 
 /** Messages that one erasing transaction takes. */
-const erasedAtOnce = 100;
+export const erasedAtOnce = 100;
 
 /** Everything that a conversation shows. */
 export function findOfConversation(

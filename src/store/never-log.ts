@@ -23,7 +23,7 @@ export async function findNeverLog(db: Db, owner: NeverLogOwner): Promise<string
 export async function putNeverLog(db: Db, owner: NeverLogOwner, entries: readonly string[]): Promise<void> {
   const byPattern = new Map<string, string>();
   for (const entry of entries) {
-    const pattern = entry.startsWith('@') ? `@${domainOf(entry)}` : canonicalAddress(entry);
+    const pattern = neverLogPattern(entry);
     if (!byPattern.has(pattern)) byPattern.set(pattern, entry);
   }
   await run(db, `delete from never_log where ${ofOwner(owner)}`, ids(owner));
@@ -33,6 +33,16 @@ export async function putNeverLog(db: Db, owner: NeverLogOwner, entries: readonl
      select :subAccountId::text, :userId::text, * from unnest(:patterns::text[], :entries::text[])`,
     { ...ids(owner), patterns: [...byPattern.keys()], entries: [...byPattern.values()] },
   );
+}
+
+/** What an entry means, whatever the way in which it is written. */
+export function neverLogPattern(entry: string): string {
+  return entry.startsWith('@') ? `@${domainOf(entry)}` : canonicalAddress(entry);
+}
+
+/** The patterns that an address of a mail falls under. */
+export function patternsOf(address: string): string[] {
+  return [canonicalAddress(address), `@${domainOf(address)}`];
 }
 
 /** An entry has one owner. */

@@ -65,8 +65,10 @@ export const accessCases: Readonly<Record<string, AccessCase>> = {
   },
   'GET /v1/sub-accounts/{sid}/never-log': { all: 200, own: 200, foreign: 404 },
   'PUT /v1/sub-accounts/{sid}/never-log': { json: neverLog, all: 200, own: 200, foreign: 404 },
+  'POST /v1/sub-accounts/{sid}/never-log/erase': { json: neverLog, all: 200, own: 200, foreign: 404 },
   'GET /v1/users/{uid}/never-log': { all: 200, own: 200, foreign: 404 },
   'PUT /v1/users/{uid}/never-log': { json: neverLog, all: 200, own: 200, foreign: 404 },
+  'POST /v1/users/{uid}/never-log/erase': { json: neverLog, all: 200, own: 200, foreign: 404 },
   'POST /v1/sub-accounts/{sid}/users/{uid}/connection-links': {
     json: {},
     all: 201,
@@ -218,6 +220,9 @@ export async function seed(t: ApiUnderTest): Promise<PathValues> {
     await t.call('PUT', `/v1/sub-accounts/${sid}/contacts/${cid}`, { json: { name: cid } });
     await seedMessage(t, values);
     await seedConnection(t, values);
+  }
+  for (const path of ['/v1/sub-accounts/s1/never-log', '/v1/users/u1/never-log']) {
+    await t.call('PUT', path, { json: neverLog });
   }
   for (const values of [own, foreign]) {
     const made = await t.call('POST', '/v1/keys', { json: { sub_account_id: values['sid'], scope: 'read' } });
