@@ -98,6 +98,8 @@ export type World = {
   addContact(sub: string, id: string, emails: string[], assigned?: string): Promise<void>;
   /** A mailbox with INBOX, Sent, All Mail and some more, connected for each (sub-account, user). */
   connect(address: string, for_: [sub: string, user: string][], startedAt?: number): Promise<TestMailbox>;
+  /** The folders of a mailbox that was connected otherwise, all of them new to us. */
+  watch(mailboxId: MailboxId): Promise<TestMailbox>;
   /** Reason codes of the decisions, in order, as `sub:reason`. */
   decisions(): Promise<string[]>;
   messages(
@@ -185,6 +187,7 @@ export async function createWorld(db: Db): Promise<World> {
     },
     connect: (address, for_, startedAt = Date.now() - 60_000) =>
       connect({ world, decisions, lastDecision }, address, for_, startedAt),
+    watch: (mailboxId) => watch({ world, decisions, lastDecision }, mailboxId),
     decisions: () => decisions(''),
     messages: (sub) =>
       rows(
@@ -198,12 +201,14 @@ export async function createWorld(db: Db): Promise<World> {
   return world;
 }
 
+type Parts = {
+  world: World;
+  decisions(after: string): Promise<string[]>;
+  lastDecision(): Promise<string>;
+};
+
 async function connect(
-  parts: {
-    world: World;
-    decisions(after: string): Promise<string[]>;
-    lastDecision(): Promise<string>;
-  },
+  parts: Parts,
   address: string,
   for_: [sub: string, user: string][],
   startedAt: number,
@@ -231,6 +236,12 @@ async function connect(
       startedAt: new Date(startedAt),
     });
   }
+  return watch(parts, id);
+}
+
+async function watch(parts: Parts, id: MailboxId): Promise<TestMailbox> {
+  const { world } = parts;
+  const { db } = world;
   const folders = new Map<FolderRole, { id: FolderId; cursorUid: number; uidValidity: number }>();
   for (const role of ['inbox', 'sent', 'all', 'archive', 'other', 'spam', 'trash', 'drafts'] as const) {
     const folder = { id: newId('fld'), cursorUid: 0, uidValidity: 1 };

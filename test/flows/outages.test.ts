@@ -101,5 +101,7 @@ describe('outages are caught up, and told once', () => {
       false,
     );
     assert.equal(all.length, 8, 'what was stored stays');
+    const recovered = receiver.events.filter((event) => event.type === 'connection.recovered');
+    assert.equal(recovered.length, 1, 'who was disconnected has nothing to recover');
   });
 });

@@ -196,6 +196,10 @@ for (const kind of databaseKinds) {
       const unticked = await connect(replace, 'ann@home.example', { missingScopes: ['mail'] });
       assert.equal(unticked.outcome, 'permission_missing');
       await t.connecting.waitForAdministrator({ ...replace, provider: 'outlook' });
+      const server = { host: '127.0.0.1', port: 1, security: 'none' } as const;
+      const login = { imap: server, smtp: server, user: 'ann', password: 'secret' };
+      const refused = t.connecting.connectWithPassword({ ...replace, address: 'ann@home.example', login });
+      await assert.rejects(refused, { code: 'imap_unreachable' });
       assert.deepEqual(await states(), ['s1 ann ann@company.example connecting']);
       assert.deepEqual(await types(), []);
     });
