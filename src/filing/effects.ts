@@ -22,7 +22,13 @@ export type Effects = {
   /** Messages that are new in a sub-account, in order. */
   created: { subAccountId: string; messageId: MessageId; threadId: ThreadId }[];
   /** S13: what messages that opened a thread answer, by Message-ID. */
-  heads: { connectionId: ConnectionId; mailboxId: MailboxId; subAccountId: string; messageIds: string[] }[];
+  heads: {
+    connectionId: ConnectionId;
+    mailboxId: MailboxId;
+    subAccountId: string;
+    messageId: MessageId;
+    messageIds: string[];
+  }[];
   /** Conversations to mark as changed, with the date of their newest message here. */
   touched: Map<ConversationId, { subAccountId: string; date: string; isNew: boolean }>;
 };
@@ -160,7 +166,8 @@ function storeSighting(
   });
   addSighting(effects, ground, sighting, stored.messageId);
   const isOpened = verdict.reason === 'from_contact' || verdict.reason === 'to_contact';
-  if (isOpened && verdict.threadId === null && ground.fetchThreadHead) addHead(effects, ground, sighting);
+  if (isOpened && verdict.threadId === null && ground.fetchThreadHead)
+    addHead(effects, ground, sighting, stored.messageId);
   return stored.messageId;
 }
 
@@ -168,11 +175,17 @@ function storeSighting(
 const headsMax = 20;
 
 /** S13: leaves what a message answers to be fetched, as far as it is not stored. */
-function addHead(effects: Effects, ground: Ground, { header, mailboxId }: Sighting): void {
+function addHead(
+  effects: Effects,
+  ground: Ground,
+  { header, mailboxId }: Sighting,
+  messageId: MessageId,
+): void {
   const { id: connectionId, subAccountId } = ground.connection;
   const answered = new Set([...header.inReplyTo, ...header.references.toReversed()]);
   const messageIds = [...answered].filter((id) => !ground.messages.has(idKey(id))).slice(0, headsMax);
-  if (messageIds.length > 0) effects.heads.push({ connectionId, mailboxId, subAccountId, messageIds });
+  if (messageIds.length > 0)
+    effects.heads.push({ connectionId, mailboxId, subAccountId, messageId, messageIds });
 }
 
 export type MessageDraft = Omit<MessageRow, 'id' | 'sub_account_id' | 'thread_id' | 'user_id'>;

@@ -364,14 +364,14 @@ async function writeEffects(
 }
 
 function headErrand(head: Effects['heads'][number]): NewErrand {
-  const { connectionId, mailboxId, subAccountId, messageIds } = head;
+  const { connectionId, mailboxId, subAccountId, ...request } = head;
   return {
     id: newId('err'),
     kind: 'thread_head',
     sub_account_id: subAccountId,
     connection_id: connectionId,
     mailbox_id: mailboxId,
-    request: { messageIds },
+    request,
   };
 }
 

@@ -92,6 +92,11 @@ export async function deleteMessages(
   );
   const ids = messages.map(({ id }) => id);
   await run(db, 'delete from messages where id = any(:ids)', { ids });
+  await run(
+    db,
+    `delete from errands where sub_account_id = :subAccountId and kind = 'thread_head' and request ->> 'messageId' = any(:ids)`,
+    { ids, subAccountId },
+  );
   await run(db, 'update decisions set facts = null where message_id = any(:ids) and facts is not null', {
     ids,
   });

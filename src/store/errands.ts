@@ -1,5 +1,5 @@
 import { newId } from '../lib/id.ts';
-import type { ConnectionId, DecisionId, ErrandId, FolderId, MailboxId } from '../lib/id.ts';
+import type { ConnectionId, DecisionId, ErrandId, FolderId, MailboxId, MessageId } from '../lib/id.ts';
 import { jsonText, rows, run } from './database.ts';
 import type { Db } from './database.ts';
 import { recordEvents } from './events.ts';
@@ -14,8 +14,8 @@ export type ErrandRequests = {
   audit: { since: number; heal: boolean; scheduled: boolean };
   /** T3: places that are to be judged once more, of one folder; `byHand`: to be stored. */
   judge_again: { folderId: FolderId; uidValidity: number; uids: number[]; byHand: boolean };
-  /** S13: what a message answers, by its Message-IDs, the nearest first. */
-  thread_head: { messageIds: string[] };
+  /** S13: what the message answers, by its Message-IDs, the nearest first. */
+  thread_head: { messageId: MessageId; messageIds: string[] };
   /** C5: what came since a connection was paused. */
   resume: { since: number };
 };

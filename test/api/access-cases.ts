@@ -106,7 +106,8 @@ export const accessCases: Readonly<Record<string, AccessCase>> = {
   'DELETE /v1/connections/{id}/backfills/{bid}': { id: 'connection', all: 200, own: 200, foreign: 404 },
   'POST /v1/connections/{id}/audits': { id: 'connection', json: {}, all: 202, own: 202, foreign: 404 },
   'GET /v1/connections/{id}/audits/{aid}': { id: 'connection', all: 200, own: 200, foreign: 404 },
-  'POST /v1/connections/{id}/erase': { id: 'connection', all: 200, own: 200, foreign: 404 },
+  // It is connected: whoever may erase is told so.
+  'POST /v1/connections/{id}/erase': { id: 'connection', all: 409, own: 409, foreign: 404 },
   'GET /v1/sub-accounts/{sid}/conversations': { all: 200, own: 200, foreign: 404 },
   'GET /v1/sub-accounts/{sid}/conversations/{id}': inside('conversation'),
   'DELETE /v1/sub-accounts/{sid}/conversations/{id}': { ...inside('conversation'), all: 204, own: 204 },

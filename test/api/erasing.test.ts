@@ -216,7 +216,7 @@ for (const kind of databaseKinds)
       const other: Letter = { ...letter, subject: `Another one with that id ${id}` };
       assert.deepEqual((await mailbox.see('inbox', other)).toSorted(), [
         'north:from_contact',
-        'south:thread_member',
+        'south:from_contact',
       ]);
     });
 

@@ -24,7 +24,7 @@ export async function measureAudit(bench: Bench): Promise<Row[]> {
   const raw: number[] = [];
   const ours: number[] = [];
   const { database } = await lookThrough(bench, user, messagesMax, {
-    then: async (gateway, db) => {
+    afterwards: async (gateway, db) => {
       for (let run = 0; run < runsMax; run += 1) {
         raw.push(await rawHeaders(bench));
         ours.push(await audited(gateway, db));

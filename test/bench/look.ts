@@ -20,7 +20,7 @@ export async function lookThrough(
     /** Instead of the bench's own tenant. */
     contacts?: number;
     /** Asked for before it stops, of what has been looked through. */
-    then?: (gateway: BenchGateway, db: Db) => Promise<void>;
+    afterwards?: (gateway: BenchGateway, db: Db) => Promise<void>;
   } = {},
 ): Promise<{ rate: number; database: BenchDatabase }> {
   const database = await bench.newDatabase(options.contacts);
@@ -43,7 +43,7 @@ export async function lookThrough(
     },
   );
   const rate = (messagesMax * 1000) / (performance.now() - startedAt);
-  await options.then?.(gateway, db);
+  await options.afterwards?.(gateway, db);
   await gateway.stop();
   const [row] = await rows<{ judged: number }>(db, 'select count(*)::int as judged from decisions');
   if (row?.judged !== messagesMax) throw new Error(`${row?.judged} decisions in place of ${messagesMax}`);

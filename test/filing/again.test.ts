@@ -173,7 +173,7 @@ for (const kind of databaseKinds) {
 
     test('S13: what a message answers that opens a thread is asked for, and not what is stored', async () => {
       const heads = () =>
-        rows<{ request: unknown }>(
+        rows<{ request: { messageIds: string[] } }>(
           database.db,
           `select request from errands where kind = 'thread_head' order by seq`,
         );
@@ -183,8 +183,8 @@ for (const kind of databaseKinds) {
         references: '<one@stranger.example> <two@stranger.example>',
       });
       assert.deepEqual(
-        (await heads()).map((row) => row.request),
-        [{ messageIds: ['two@stranger.example', 'one@stranger.example'] }],
+        (await heads()).map((row) => row.request.messageIds),
+        [['two@stranger.example', 'one@stranger.example']],
       );
       await ann.see(
         'inbox',

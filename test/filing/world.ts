@@ -274,7 +274,7 @@ async function watch(parts: Parts, id: MailboxId): Promise<TestMailbox> {
       `select id from connections where mailbox_id = :id and sub_account_id = :sub and ended_at is null`,
       { id, sub },
     );
-    if (connection === undefined) throw new Error(`${address} is not connected in ${sub}`);
+    if (connection === undefined) throw new Error(`${id} is not connected in ${sub}`);
     return { connectionId: connection.id, errandId: newId('err'), since: null, byHand: false, ...more };
   };
   const sightingsAt = (role: FolderRole, uids: readonly number[]) =>
