@@ -56,7 +56,8 @@ export function addErrandRoutes(api: Api, deps: ApiDeps): void {
       const { connectionId, ...of } = await connectionOf(deps, c.var.key, c.req.valid('param').id);
       const { since, heal } = c.req.valid('json');
       const id = newId('aud');
-      const request = { since: msOf(since) ?? 0, heal, scheduled: false };
+      // What came before it is no business of its own (C8).
+      const request = { since: Math.max(msOf(since) ?? 0, of.startedAt), heal, scheduled: false };
       await addErrands(deps.db, [{ id, kind: 'audit', ...rowOf(of, connectionId), request }]);
       deps.wakeErrands();
       return c.json(await auditOf(deps, of.subAccountId, id), 202);

@@ -76,6 +76,8 @@ type OfMailbox = {
   subAccountId: string;
   mailboxId: MailboxId | null;
   isActive: boolean;
+  /** ms since the epoch. */
+  startedAt: number;
   /** Somebody of the sub-account is connected to the mailbox, by this connection or another one. */
   isConnected: boolean;
 };
@@ -85,7 +87,7 @@ export async function findMailboxOf(db: Db, connectionId: ConnectionId): Promise
   const [row] = await rows<OfMailbox>(
     db,
     `select c.id as "connectionId", c.sub_account_id as "subAccountId", c.mailbox_id as "mailboxId",
-            c.ended_at is null as "isActive", exists (
+            c.ended_at is null as "isActive", floor(extract(epoch from c.started_at) * 1000)::float8 as "startedAt", exists (
               select from connections o where o.mailbox_id = c.mailbox_id
                  and o.sub_account_id = c.sub_account_id and o.ended_at is null) as "isConnected"
        from connections c where c.id = :connectionId`,
