@@ -45,6 +45,17 @@ export function parseTable(text: string): Line[] {
   return lines;
 }
 
+/** Lines that follow each other in one folder, as one batch each. */
+export function batchesOf(lines: readonly Line[]): Line[][] {
+  const batches: Line[][] = [];
+  for (const line of lines) {
+    const last = batches.at(-1)?.[0];
+    if (last?.mailbox === line.mailbox && last.role === line.role) batches.at(-1)?.push(line);
+    else batches.push([line]);
+  }
+  return batches;
+}
+
 function written(letter: string, who: string, subject: string, position: number): Letter {
   const [from = '', recipients = ''] = who.split(' > ');
   const [to = '', cc] = recipients.split(' cc ');

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
-import { createOffice, parseTable } from './identity-table.ts';
+import { batchesOf, createOffice, parseTable } from './identity-table.ts';
 import type { Line } from './identity-table.ts';
 import { createWorld } from './world.ts';
 import type { World } from './world.ts';
@@ -367,17 +367,6 @@ const tables: Record<string, [what: string, table: string][]> = {
 };
 
 const outcomes = (lines: readonly Line[]) => lines.map(({ letter, expected }) => `${letter} = ${expected}`);
-
-/** Lines that follow each other in one folder, as one batch each. */
-function batchesOf(lines: readonly Line[]): Line[][] {
-  const batches: Line[][] = [];
-  for (const line of lines) {
-    const last = batches.at(-1)?.[0];
-    if (last?.mailbox === line.mailbox && last.role === line.role) batches.at(-1)?.push(line);
-    else batches.push([line]);
-  }
-  return batches;
-}
 
 // On one database: what is asked of both alike is held by the tests beside this one, and the embedded
 // one takes five times as long.
