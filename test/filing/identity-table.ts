@@ -115,8 +115,10 @@ function addField(mail: Letter, word: string): void {
       break;
     default:
       assert.ok(name.endsWith(':'), `no field: ${word}`);
+      // Instead of those that every letter has.
       if (name === 'Message-ID:') mail.id = null;
-      set(name.slice(0, -1), value.replaceAll('\\', '\r\n '));
+      if (name === 'Date:') mail.date = value;
+      else set(name.slice(0, -1), value.replaceAll('\\', '\r\n '));
   }
 }
 
@@ -150,40 +152,42 @@ export async function createOffice(world: World): Promise<Office> {
   await world.addContact(sub, 'cyril', ['cyril@partner.example']);
   const { db } = world;
 
-  /** What is stored of the message that was seen last in a folder. */
-  const storedAt = async (folderId: string, uidValidity: number, uid: number) =>
-    (
-      await rows<{ message_id: string; thread_id: string }>(
-        db,
-        `select m.id as message_id, m.thread_id from sightings s join messages m on m.id = s.message_id
-          where s.folder_id = :folderId and s.uid_validity = :uidValidity and s.uid = :uid and s.sub_account_id = :sub`,
-        { folderId, uidValidity, uid, sub },
-      )
-    )[0];
+  /** Where what is stored was seen. */
+  const sightings = async () =>
+    new Map(
+      (
+        await rows<{ place: string; message_id: string; thread_id: string }>(
+          db,
+          `select concat_ws(' ', s.folder_id, s.uid_validity, s.uid) as place, m.id as message_id, m.thread_id
+             from sightings s join messages m on m.id = s.message_id where s.sub_account_id = :sub`,
+          { sub },
+        )
+      ).map((row) => [row.place, row]),
+    );
 
   const letters = new Map<string, string>();
   const numbers = new Map<string, number>();
   const file: Office['file'] = async (batches) => {
-    const made: string[] = [];
+    const made: { letter: string; reason: string; place: string }[] = [];
     for (const batch of batches) {
       const [first] = batch;
       if (first === undefined) continue;
       const mailbox = await mailboxOf(first.mailbox);
-      const before = { ...mailbox.folder(first.role) };
+      const { id, uidValidity, cursorUid } = mailbox.folder(first.role);
       const reasons = await mailbox.see(first.role, ...batch.map(({ mail }) => addressed(mail, n)));
       for (const [position, { letter }] of batch.entries()) {
-        const stored = await storedAt(before.id, before.uidValidity, before.cursorUid + 1 + position);
         const reason = (reasons[position] ?? '').replace(`${sub}:`, '');
-        if (stored === undefined) {
-          made.push(`${letter} = ${reason}`);
-          continue;
-        }
-        if (!letters.has(stored.message_id)) letters.set(stored.message_id, letter);
-        if (!numbers.has(stored.thread_id)) numbers.set(stored.thread_id, numbers.size + 1);
-        made.push(`${letter} = ${reason} ${letters.get(stored.message_id)} ${numbers.get(stored.thread_id)}`);
+        made.push({ letter, reason, place: `${id} ${uidValidity} ${cursorUid + 1 + position}` });
       }
     }
-    return made;
+    const stored = await sightings();
+    return made.map(({ letter, reason, place }) => {
+      const found = stored.get(place);
+      if (found === undefined) return `${letter} = ${reason}`;
+      if (!letters.has(found.message_id)) letters.set(found.message_id, letter);
+      if (!numbers.has(found.thread_id)) numbers.set(found.thread_id, numbers.size + 1);
+      return `${letter} = ${reason} ${letters.get(found.message_id)} ${numbers.get(found.thread_id)}`;
+    });
   };
   return {
     file,

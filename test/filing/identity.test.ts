@@ -45,6 +45,17 @@ const tables: Record<string, [what: string, table: string][]> = {
        A2  archive  carla > stan, ann cc ann  Plan  id a  at 0 = duplicate A 1`,
     ],
     [
+      'with another display name, and the time in another zone',
+      `A   inbox    carla > ann  Plan  Date: Fri, 20 Nov 2026 10:00:00 +0100 = from_contact A 1
+       A2  archive  copy A  from "Carla C." carla  Date: Fri, 20 Nov 2026 09:00:00 GMT = duplicate A 1`,
+    ],
+    [
+      'redirected by a rule, or sent on by its sender',
+      `A   inbox      carla > ann  Plan  = from_contact A 1
+       A2  inbox      copy A  Resent-From: x@stranger.example  Resent-Message-ID: <other@x.example> = duplicate A 1
+       A3  bob:inbox  copy A  Received: from a.example by b.example; Fri, 20 Nov 2026 10:00:00 +0000 = from_contact A 1`,
+    ],
+    [
       'without an id',
       `A   inbox    carla > ann  Scan  id - = from_contact A 1
        A2  archive  copy A                  = duplicate A 1`,
