@@ -1,5 +1,6 @@
 import { check } from './check.ts';
 import { ConfigError, exampleEnvironment, readConfig } from './config.ts';
+import { explainMail } from './explain.ts';
 import { messageOf } from './lib/failure.ts';
 import type { MessageId } from './lib/id.ts';
 import { replayDecisions } from './replay.ts';
@@ -21,6 +22,11 @@ const commands: Readonly<Record<string, Command>> = {
       'Look for data that contradicts itself; `check blobs` also for mail that is missing on disk. Changes nothing.',
     run: runCheck,
   },
+  explain: {
+    explain:
+      'Tell why a message is here, or is not: `explain msg_…`, a Message-ID, or an address. Changes nothing.',
+    run: runExplain,
+  },
   replay: {
     explain:
       "Ask today's rules about earlier decisions: `replay msg_…`, or `replay 2026-11-01` for all since then. Changes nothing.",
@@ -38,6 +44,14 @@ async function runCheck(words: readonly string[]): Promise<Said> {
   if (unknown !== undefined) throw new Error(`check knows no '${unknown}', only 'blobs'`);
   const { text, isSound } = await check(readConfig(process.env), { blobs: words.includes('blobs') });
   return { text, exitCode: isSound ? 0 : 1 };
+}
+
+async function runExplain([what, ...more]: readonly string[]): Promise<Said> {
+  if (what === undefined || more.length > 0) {
+    throw new Error('explain wants the id of a message (msg_…), a Message-ID or an address');
+  }
+  const { text, isFound } = await explainMail(readConfig(process.env), what);
+  return { text, exitCode: isFound ? 0 : 1 };
 }
 
 async function runReplay([what, ...more]: readonly string[]): Promise<Said> {

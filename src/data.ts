@@ -1,4 +1,5 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from './config.ts';
 import { openDatabase, openDatabaseAsItIs } from './store/database.ts';
@@ -56,4 +57,26 @@ async function open(config: Where, how: typeof openDatabase): Promise<Database> 
     unlock();
     throw error;
   }
+}
+
+type Keys = Pick<Config, 'DATA_DIR' | 'SECRET_KEYS'>;
+
+/** Where the key is that the first start generates. */
+function secretKeyPath(config: Keys): string {
+  return join(config.DATA_DIR, 'secret.key');
+}
+
+/** Generates the installation's key, where none is configured and none is there. */
+export function makeSecretKey(config: Keys): void {
+  const path = secretKeyPath(config);
+  if (config.SECRET_KEYS.length > 0 || existsSync(path)) return;
+  writeFileSync(path, randomBytes(32).toString('base64'), { mode: 0o600, flag: 'wx' });
+}
+
+/** The configured keys, or the one that was generated. Throws where there is none. */
+export function readSecretKeys(config: Keys): [Buffer, ...Buffer[]] {
+  const [first, ...more] = config.SECRET_KEYS.map((key) => Buffer.from(key, 'base64'));
+  return first === undefined
+    ? [Buffer.from(readFileSync(secretKeyPath(config), 'utf8').trim(), 'base64')]
+    : [first, ...more];
 }

@@ -1,7 +1,5 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { createApi } from './api/app.ts';
 import { createFirstKey } from './api/auth.ts';
 import type { ApiDeps } from './api/route.ts';
@@ -9,7 +7,7 @@ import { startHttpServer } from './api/server.ts';
 import type { Config } from './config.ts';
 import { createConsole } from './console/app.tsx';
 import type { ConsoleDeps } from './console/connect-start.tsx';
-import { blobsDirectory, openData } from './data.ts';
+import { blobsDirectory, makeSecretKey, openData, readSecretKeys } from './data.ts';
 import type { FilingDeps } from './filing/file.ts';
 import { createHousekeeping } from './housekeeping.ts';
 import { startIntake } from './intake/server.ts';
@@ -106,7 +104,8 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
   defer(() => database.close());
   defer(() => stopParsing());
   const { db } = database;
-  const secretBox = createSecretBox(secretKeys(config));
+  makeSecretKey(config);
+  const secretBox = createSecretBox(readSecretKeys(config));
   const netGuard = createNetGuard({ allow: config.ALLOW_PRIVATE });
   const telling = createTelling({ db, clock, log, secretBox, netGuard });
   const { publisher, dispatcher, eventSignal } = telling;
@@ -240,15 +239,6 @@ async function openDoors(
   defer(() => http.stop());
   if (publicUrl === '') publicUrl = http.url;
   return { url: http.url, smtpPort: intake.port };
-}
-
-/** The configured keys, or the one that the first start generated. */
-function secretKeys(config: Config): [Buffer, ...Buffer[]] {
-  const [first, ...more] = config.SECRET_KEYS.map((key) => Buffer.from(key, 'base64'));
-  if (first !== undefined) return [first, ...more];
-  const path = join(config.DATA_DIR, 'secret.key');
-  if (!existsSync(path)) writeFileSync(path, randomBytes(32).toString('base64'), { mode: 0o600, flag: 'wx' });
-  return [Buffer.from(readFileSync(path, 'utf8').trim(), 'base64')];
 }
 
 async function logIn(

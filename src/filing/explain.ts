@@ -47,7 +47,7 @@ export function explainErased(told: { id: MessageId; erasedAt: string; history: 
 }
 
 /** One decision, with the rules that were asked for it. Pure. */
-function explainDecision(decision: PublicDecision): string[] {
+export function explainDecision(decision: PublicDecision): string[] {
   const { place } = decision;
   const where =
     place === null

@@ -47,7 +47,8 @@ const decisionObject = `json_build_object(
   'decided_at', ${timestamp('d.decided_at')})`;
 
 export type DecisionFilter = {
-  subAccountId: string;
+  /** Null: of all. */
+  subAccountId: string | null;
   /** Keyed hashes in hexadecimal (filing/hashes.ts), or null. */
   idHash: string | null;
   addressHash: string | null;
@@ -56,7 +57,7 @@ export type DecisionFilter = {
   since: string | null;
 };
 
-/** Decisions of a sub-account, the newest first; `after` is the last one of the page before. */
+/** Decisions, the newest first; `after` is the last one of the page before. */
 export async function listDecisions(
   db: Db,
   filter: DecisionFilter,
@@ -64,6 +65,7 @@ export async function listDecisions(
 ): Promise<PublicDecision[]> {
   const conditions = [
     'd.replaced_by is null',
+    ...(filter.subAccountId === null ? [] : ['d.sub_account_id = :subAccountId']),
     ...(filter.idHash === null ? [] : [`d.id_hash = decode(:idHash, 'hex')`]),
     ...(filter.addressHash === null ? [] : [`d.address_hashes @> array[decode(:addressHash, 'hex')]`]),
     ...(filter.connectionId === null ? [] : ['d.connection_id = :connectionId']),
@@ -74,7 +76,7 @@ export async function listDecisions(
   const found = await rows<{ decision: PublicDecision }>(
     db,
     `select ${decisionObject} as decision from decisions d left join folders f on f.id = d.folder_id
-      where ${['d.sub_account_id = :subAccountId', ...conditions].join(' and ')}
+      where ${['true', ...conditions].join(' and ')}
       order by d.id desc limit :limit`,
     { ...filter, ...page },
   );
@@ -194,6 +196,16 @@ export async function listDecisionsWithFacts(
       order by d.id limit :limit`,
     { messageId, ...page },
   );
+}
+
+/** What the rules looked at for these decisions; null where that is not kept. */
+export async function readFacts(db: Db, ids: readonly DecisionId[]): Promise<Map<DecisionId, object | null>> {
+  const found = await rows<{ id: DecisionId; facts: object | null }>(
+    db,
+    'select id, facts from decisions where id = any(:ids)',
+    { ids },
+  );
+  return new Map(found.map(({ id, facts }) => [id, facts]));
 }
 
 /** How many decisions are looked at in one transaction. */

@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { makeSecretKey, readSecretKeys } from '../src/data.ts';
+
+describe('the secret key of an installation', () => {
+  let directory: string;
+  before(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'twoway-data-'));
+  });
+  after(() => rm(directory, { recursive: true }));
+
+  test('it is made once, for its owner alone; who only reads makes none', async () => {
+    const config = { DATA_DIR: directory, SECRET_KEYS: [] };
+    const path = join(directory, 'secret.key');
+    assert.throws(() => readSecretKeys(config), /ENOENT/);
+    makeSecretKey(config);
+    const [key] = readSecretKeys(config);
+    assert.deepEqual([key.length, key.toString('base64')], [32, await readFile(path, 'utf8')]);
+    assert.equal((await stat(path)).mode & 0o777, 0o600);
+    makeSecretKey(config);
+    assert.deepEqual(readSecretKeys(config), [key]);
+  });
+
+  test('configured keys come first, in their order, and none is made', () => {
+    const keys = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
+    const config = {
+      DATA_DIR: join(directory, 'nothing'),
+      SECRET_KEYS: keys.map((key) => key.toString('base64')),
+    };
+    makeSecretKey(config);
+    assert.deepEqual(readSecretKeys(config), keys);
+  });
+});
