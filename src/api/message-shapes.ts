@@ -172,5 +172,7 @@ export const threadFields = {
     .describe('The mailbox in which it lives, or lived last; null for one that never touched a mailbox.'),
   conversation_ids: z.array(z.string()).describe('`cnv_…`, of each contact on it.'),
   created_at: timeField.describe('When it was opened.'),
-  updated_at: timeField.describe('When it last changed.'),
+  updated_at: timeField.describe(
+    'When a message of it came or changed, or it became live or unlinked in a mailbox.',
+  ),
 };

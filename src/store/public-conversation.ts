@@ -30,6 +30,7 @@ export type PublicThread = {
   mailbox: { id: MailboxId; address: string } | null;
   conversation_ids: ConversationId[];
   created_at: string;
+  /** When a message of it came or changed, or it became live or unlinked in a mailbox. */
   updated_at: string;
 };
 
@@ -100,8 +101,9 @@ export async function readThreads(
         'conversation_ids', (select coalesce(json_agg(ct.conversation_id order by ct.conversation_id), '[]')
                                from conversation_threads ct where ct.thread_id = t.id),
         'created_at', ${timestamp('t.created_at')}, 'updated_at', ${timestamp(
-          // The messages' own: a column of the thread would have two filers lock threads in opposite orders.
-          'greatest(t.updated_at, (select max(m.updated_at) from messages m where m.thread_id = t.id))',
+          // The messages' and links' own: a column of the thread would have two filers lock threads in opposite orders.
+          `greatest(t.updated_at, (select max(m.updated_at) from messages m where m.thread_id = t.id),
+                    (select max(k.since) from thread_links k where k.thread_id = t.id))`,
         )}) as thread
        from ${rowsById('threads')} t
        left join lateral (

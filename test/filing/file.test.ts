@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import type { ThreadId } from '../../src/lib/id.ts';
 import { deleteContact } from '../../src/store/contacts.ts';
 import { rows, run } from '../../src/store/database.ts';
 import { endConnection, findActiveConnection, openConnection } from '../../src/store/lifecycle.ts';
+import { readThreads } from '../../src/store/public-conversation.ts';
 import { createWorld } from './world.ts';
 import type { World } from './world.ts';
 
@@ -257,6 +259,34 @@ for (const kind of databaseKinds)
       assert.deepEqual(await newest('dora'), ['2026-11-20'], 'it came late');
       await mailbox.see('inbox', letter('emil@customer.example', 5, cited));
       assert.deepEqual(await newest('emil'), ['2026-11-20'], 'the thread shows whole');
+    });
+
+    test('W2: a thread changes when it comes to live in one more mailbox, though no message of it does', async () => {
+      const ofAnn = await world.connect('ann-both@mail.example', [['north', 'ann']]);
+      const letter = {
+        id: 'both@customer.example',
+        from: 'carla@customer.example',
+        to: 'ann-both@mail.example, bob-both@mail.example',
+        subject: 'To both',
+        date: 'Fri, 20 Nov 2026 09:00:00 +0000',
+        text: 'Same.',
+      };
+      await ofAnn.see('inbox', letter);
+      const [message] = (await world.messages('north')).filter(({ subject }) => subject === 'To both');
+      const long = new Date('2026-11-20T09:00:00Z');
+      for (const table of ['messages', 'threads', 'thread_links'])
+        await run(
+          database.db,
+          `update ${table} set ${table === 'thread_links' ? 'since' : 'updated_at'} = :long
+            where ${table === 'threads' ? 'id' : 'thread_id'} = :thread`,
+          { long, thread: message?.thread_id },
+        );
+      const changed = async () =>
+        (await readThreads(database.db, 'north', [message?.thread_id as ThreadId]))[0]?.updated_at;
+      assert.equal(await changed(), long.toISOString());
+      const ofBob = await world.connect('bob-both@mail.example', [['north', 'bob']]);
+      assert.deepEqual(await ofBob.see('inbox', letter), ['north:from_contact']);
+      assert.notEqual(await changed(), long.toISOString());
     });
 
     test('S2: a contact that is gone when its body has come has no conversation; it is judged again', async () => {
