@@ -271,9 +271,12 @@ function groundsOf(
 ): Map<ConnectionId, Ground> {
   if (rows === null) return new Map();
   const { again, mailboxId } = batch;
-  return again === undefined
-    ? groundsFor(mailboxId, connections, rows)
-    : groundAgain(mailboxId, connections, rows, again);
+  const grounds =
+    again === undefined
+      ? groundsFor(mailboxId, connections, rows)
+      : groundAgain(mailboxId, connections, rows, again);
+  for (const { id, paused } of connections) if (paused) grounds.delete(id);
+  return grounds;
 }
 
 /** What was decided before of what is to be judged again. */

@@ -19,6 +19,8 @@ export type FilingConnection = {
   provider: ProviderName;
   /** ms since the epoch. */
   startedAt: number;
+  /** Nothing is decided for it; it shares the mailbox all the same (S8, S9). */
+  paused: boolean;
   settings: unknown;
   /** Of the mailbox: another one when contacts were claimed for it meanwhile (S9). */
   claimsVersion: number;
@@ -98,12 +100,13 @@ export async function lockConnection(db: Db, connectionId: ConnectionId): Promis
 /** The active connections of a mailbox as a JSON list, each time in the same order. */
 const connectionsOf = (mailboxId: string) => `
 (select coalesce(json_agg(l.connection order by l.id), '[]') from (
-   ${selectConnection} where c.mailbox_id = ${mailboxId} and c.ended_at is null and c.state <> 'paused') l)`;
+   ${selectConnection} where c.mailbox_id = ${mailboxId} and c.ended_at is null) l)`;
 
 const selectConnection = `
 select json_build_object(
     'id', c.id, 'subAccountId', c.sub_account_id, 'userId', c.user_id, 'provider', c.provider,
-    'startedAt', floor(extract(epoch from c.started_at) * 1000), 'settings', s.settings,
+    'startedAt', floor(extract(epoch from c.started_at) * 1000), 'paused', c.state = 'paused',
+    'settings', s.settings,
     'claimsVersion', m.claims_version,
     'ownAddresses', array(select m.canonical union
                           select canonical from user_addresses u where u.user_id = c.user_id

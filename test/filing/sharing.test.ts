@@ -99,6 +99,33 @@ for (const kind of databaseKinds)
       }
     });
 
+    test('S8, S9: a paused connection shares the mailbox all the same, and nothing is decided for it', async () => {
+      const assigned = await addShared('paul', { south: 'ann' });
+      const claimed = await addShared('peter');
+      await run(
+        database.db,
+        `insert into claims (sub_account_id, contact_canonical, mailbox_id) values ('south', 'peter@customer.example', :id)`,
+        { id: mailbox.id },
+      );
+      const was = await rows<{ id: string; state: string }>(
+        database.db,
+        `select id, state from connections where sub_account_id = 'south'`,
+      );
+      await run(database.db, `update connections set state = 'paused' where sub_account_id = 'south'`);
+      try {
+        assert.deepEqual(await mailbox.see('inbox', assigned, claimed, await addShared('piet')), [
+          'north:not_assigned',
+          'north:claimed_elsewhere',
+          'north:from_contact',
+        ]);
+        await send('north', { contactId: 'n-piet' });
+        assert.deepEqual(await claimers('piet'), ['piet@customer.example north', 'piet@home.example north']);
+      } finally {
+        for (const { id, state } of was)
+          await run(database.db, 'update connections set state = :state where id = :id', { id, state });
+      }
+    });
+
     test('S8: assigned_contacts_only holds from the next decision on, in its own sub-account alone', async () => {
       const letter = await addShared('nora', { north: 'bob' });
       const set = (settings: object) =>
