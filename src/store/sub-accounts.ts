@@ -12,18 +12,25 @@ export const settingsSchema = z.object({
   sync_sent_to_contacts: z
     .boolean()
     .default(true)
-    .describe('S6: what a user writes to a contact in Gmail or Outlook, outside any thread, opens a thread.'),
+    .describe(
+      'S6: whether mail that a user writes to a contact in Gmail or Outlook itself appears in the CRM when it begins ' +
+        'something new. Off: only answers in threads that sync already, and what contacts write first.',
+    ),
   assigned_contacts_only: z
     .enum(['when_shared', 'always', 'never'])
     .default('when_shared')
     .describe(
-      'S8: whether mail of a contact syncs only where the contact is assigned to the connected user: ' +
-        'when the mailbox is connected in several sub-accounts, always, or never.',
+      'S8: whether new mail with a contact appears only where the contact is assigned to the user whose mailbox it is. ' +
+        '`when_shared`: only while that mailbox is connected in several sub-accounts. `always`. `never`: wherever the ' +
+        'contact is. A contact that is assigned to nobody, in none of them, always counts. Threads that sync go on in any case.',
     ),
   outlook_two_way_sync: z
     .boolean()
     .default(true)
-    .describe('S10: off means that for Outlook mailboxes only threads in which the CRM sent sync.'),
+    .describe(
+      'S10: off: of Outlook mailboxes only threads sync in which the CRM has sent a message; what contacts write first, ' +
+        'and what the user writes in Outlook, stays there. Other mailboxes are not concerned.',
+    ),
   fetch_thread_head: z
     .boolean()
     .default(true)
