@@ -14,7 +14,7 @@ import type {
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { Db } from '../store/database.ts';
 import { lockConnection, readFactRows } from '../store/filing-facts.ts';
-import { writeFiling } from '../store/filing-writes.ts';
+import { FiledMeanwhile, writeFiling } from '../store/filing-writes.ts';
 import { claim } from './claim.ts';
 import { noEffects, storeMessage } from './effects.ts';
 import type { Body, MessageDraft } from './effects.ts';
@@ -66,6 +66,8 @@ export async function fileOutgoing(
   });
   const ground = groundsFor(outgoing.mailboxId, [connection], found).get(connection.id);
   if (ground === undefined) throw new Error(`no ground for ${connection.id}`);
+  if (outgoing.threadId !== null && !ground.threads.has(outgoing.threadId))
+    throw new FiledMeanwhile('the thread in which it answers was erased a moment ago');
   const effects = noEffects();
   const { header } = outgoing;
   const named = [...header.to, ...header.cc].flatMap(

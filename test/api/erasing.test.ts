@@ -10,7 +10,7 @@ import { endConnection, findActiveConnection } from '../../src/store/lifecycle.t
 import { createWorld } from '../filing/world.ts';
 import type { Letter, TestMailbox, World } from '../filing/world.ts';
 import { blankRequest } from '../outbound/support.ts';
-import { databaseKinds } from '../support/database.ts';
+import { assertSound, databaseKinds } from '../support/database.ts';
 import { startApi } from './support.ts';
 import type { ApiUnderTest } from './support.ts';
 
@@ -507,6 +507,83 @@ for (const kind of databaseKinds)
       assert.deepEqual(left.toSorted(), [`Ben sent ${id}`, `Both ${id}`]);
       assert.deepEqual((await t.call('POST', path)).body, { erased: 0 });
       await world.connect('ben2@mail.example', [['north', 'ben']]);
+    });
+
+    test('an erasure that breaks off leaves sound data, and goes on when it is asked for again', async () => {
+      const { id, address } = await newContact();
+      const letters = Array.from({ length: 130 }, (_, n): Letter => ({
+        from: address,
+        subject: `Broken ${n} ${id}`,
+      }));
+      await mailbox.see('inbox', ...letters);
+      const conversation = await conversationOf(id);
+      await run(
+        db,
+        `create function refuse() returns trigger language plpgsql as
+           $$ begin if old.subject like 'Broken 129 %' then raise exception 'for a test'; end if; return old; end $$`,
+      );
+      await run(db, 'create trigger refuse before delete on messages for each row execute function refuse()');
+      const path = `/v1/sub-accounts/north/conversations/${conversation?.id}`;
+      const left = async () =>
+        (await subjects('north')).filter((subject) => subject.endsWith(` ${id}`)).length;
+      try {
+        assert.equal((await t.call('DELETE', path)).status, 500);
+        assert.equal(await left(), 30);
+        await assertSound(db);
+        assert.equal((await t.call('GET', path)).status, 200);
+      } finally {
+        await run(db, 'drop trigger refuse on messages');
+        await run(db, 'drop function refuse');
+      }
+      assert.equal((await t.call('DELETE', path)).status, 204);
+      assert.equal(await left(), 0);
+      assert.equal((await t.call('GET', path)).status, 404);
+    });
+
+    test('mail that comes, and answers that go out, while their threads are erased: each is whole, or erased', async () => {
+      const { id, address } = await newContact();
+      const chain = (n: number, m: number): Letter => ({
+        id: `chain-${n}-${m}-${id}@x.example`,
+        from: address,
+        subject: `Chain ${n} ${m} ${id}`,
+        ...(m === 0 ? {} : { inReplyTo: `chain-${n}-${m - 1}-${id}@x.example` }),
+      });
+      const threads = [0, 1, 2, 3];
+      await mailbox.see('inbox', ...threads.map((n) => chain(n, 0)));
+      const coming = (async () => {
+        for (let m = 1; m <= 6; m += 1) await mailbox.see('inbox', ...threads.map((n) => chain(n, m)));
+      })();
+      const other = (async () => {
+        for (let m = 1; m <= 6; m += 1)
+          await bens.see('inbox', ...threads.toReversed().map((n) => chain(n, m)));
+      })();
+      const erasing = (async () => {
+        for (let round = 0; round < 8; round += 1) {
+          const mine = (await world.messages('north')).filter(({ subject }) => subject.endsWith(` ${id}`));
+          const statuses = await Promise.all([
+            ...mine.slice(0, 3).map((message) => erase(message.id)),
+            conversationOf(id).then((found) =>
+              found === undefined
+                ? { status: 404 }
+                : t.call('DELETE', `/v1/sub-accounts/north/conversations/${found.id}`),
+            ),
+          ]);
+          for (const { status } of statuses) assert.ok([204, 404].includes(status), String(status));
+        }
+      })();
+      const answering = (async () => {
+        for (let round = 0; round < 8; round += 1) {
+          const [parent] = (await world.messages('north')).filter(({ subject }) =>
+            subject.endsWith(` ${id}`),
+          );
+          if (parent === undefined) continue;
+          await send({ replyToMessageId: parent.id, text: '-' }).catch((error: unknown) => {
+            assert.match(String(error), /no such message to answer/);
+          });
+        }
+      })();
+      await Promise.all([coming, other, erasing, answering]);
+      await assertSound(db);
     });
 
     test('a delivery that is still to be made shows nothing of it either', async () => {
