@@ -21,6 +21,7 @@ create table sub_accounts (
   settings jsonb not null default '{}',         -- only what differs from the defaults
   provider jsonb,                               -- the sub-account's own SMTP provider, without its password
   provider_password_sealed text,
+  never_log_version bigint not null default 0,  -- raised whenever its never-log list is put (S15)
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now()
 );
@@ -30,6 +31,7 @@ create table users (
   name text not null,
   email text not null,                          -- login address as written
   aliases text[] not null default '{}',         -- as written
+  never_log_version bigint not null default 0,  -- raised whenever their never-log list is put (S15)
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now()
 );

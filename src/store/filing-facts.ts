@@ -24,6 +24,8 @@ export type FilingConnection = {
   settings: unknown;
   /** Of the mailbox: another one when contacts were claimed for it meanwhile (S9). */
   claimsVersion: number;
+  /** Of the sub-account and of the user: other ones when a never-log list was put meanwhile (S15). */
+  neverLogVersions: [number, number];
   /** Own form: the mailbox's address and every address of the user. */
   ownAddresses: string[];
 };
@@ -108,11 +110,13 @@ select json_build_object(
     'startedAt', floor(extract(epoch from c.started_at) * 1000), 'paused', c.state = 'paused',
     'settings', s.settings,
     'claimsVersion', m.claims_version,
+    'neverLogVersions', json_build_array(s.never_log_version, p.never_log_version),
     'ownAddresses', array(select m.canonical union
                           select canonical from user_addresses u where u.user_id = c.user_id
                           order by 1)) as connection, c.id
   from connections c
   join sub_accounts s on s.id = c.sub_account_id
+  join users p on p.id = c.user_id
   join mailboxes m on m.id = c.mailbox_id`;
 
 /** What a batch of sightings names: everything that the facts are looked up by. */

@@ -26,6 +26,14 @@ export async function putNeverLog(db: Db, owner: NeverLogOwner, entries: readonl
     const pattern = neverLogPattern(entry);
     if (!byPattern.has(pattern)) byPattern.set(pattern, entry);
   }
+  // Whoever files mail at this moment looks again at who is on the list.
+  await run(
+    db,
+    owner.userId === undefined
+      ? 'update sub_accounts set never_log_version = never_log_version + 1 where id = :subAccountId'
+      : 'update users set never_log_version = never_log_version + 1 where id = :userId',
+    ids(owner),
+  );
   await run(db, `delete from never_log where ${ofOwner(owner)}`, ids(owner));
   await run(
     db,

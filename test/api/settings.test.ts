@@ -79,6 +79,15 @@ for (const kind of databaseKinds)
     });
 
     for (const path of ['/v1/sub-accounts/north/never-log', '/v1/users/ann/never-log'])
+      test(`S15: ${path} counts for mail whose body is on its way`, async () => {
+        world.meanwhile = async () => {
+          await t.call('PUT', path, { json: { entries: ['@customer.example'] } });
+        };
+        assert.ok((await see(received)).includes('north:never_log'));
+        await t.call('PUT', path, { json: { entries: [] } });
+      });
+
+    for (const path of ['/v1/sub-accounts/north/never-log', '/v1/users/ann/never-log'])
       test(`S15: ${path} counts from the next mail on, until it is emptied`, async () => {
         await t.call('PUT', path, { json: { entries: ['@customer.example'] } });
         assert.ok((await see(received)).includes('north:never_log'));
