@@ -35,7 +35,8 @@ export const settingsSchema = z.object({
     .boolean()
     .default(true)
     .describe(
-      'S13: a thread that opens with an answer also gets the older messages that it answers. Kept, and not in force yet.',
+      'S13: when a thread opens with a message that answers older ones, these are looked for in the mailbox, and join ' +
+        'the thread if they belong to it, however old they are.',
     ),
   inbound_attachments: z
     .enum(['skip_message', 'omit_attachment'])
