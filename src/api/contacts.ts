@@ -1,6 +1,8 @@
 import { z } from 'zod';
+import { hashOfAddress } from '../filing/hashes.ts';
 import { deleteContact, findContact, listContacts, putContacts } from '../store/contacts.ts';
 import type { Contact } from '../store/contacts.ts';
+import { countEarlierMail } from '../store/decisions.ts';
 import { findOfContact } from '../store/erasable.ts';
 import { findMember } from '../store/users.ts';
 import { eraseAll } from './erasing.ts';
@@ -26,7 +28,7 @@ export function addContacts(api: Api, deps: ApiDeps): void {
       if (outcome === 'unknown_user')
         throw invalidField({ in: 'body', path: 'assigned_user_id', ...unknownUser });
       if (contact === undefined) throw notFound('sub-account');
-      return c.json(shown(contact), outcome === 'created' ? 201 : 200);
+      return c.json(await shownAlone(deps, sid, contact), outcome === 'created' ? 201 : 200);
     },
     [],
     { fieldChecks: [assignedUserCheck(deps)] },
@@ -35,7 +37,7 @@ export function addContacts(api: Api, deps: ApiDeps): void {
     const { sid, cid } = c.req.valid('param');
     const contact = await findContact(deps.db, sid, cid);
     if (contact === undefined) throw notFound('contact');
-    return c.json(shown(contact), 200);
+    return c.json(await shownAlone(deps, sid, contact), 200);
   });
   addRoute(
     api,
@@ -65,6 +67,15 @@ export function addContacts(api: Api, deps: ApiDeps): void {
       200,
     );
   });
+}
+
+/** With the offer of its earlier mail (S16). */
+async function shownAlone(deps: ApiDeps, subAccountId: string, contact: Contact) {
+  const addressHashes = contact.emails.map((address) => hashOfAddress(deps.secretBox, address));
+  return {
+    ...shown(contact),
+    earlier_mail: await countEarlierMail(deps.db, { subAccountId, addressHashes }),
+  };
 }
 
 /** What the CRM says of a contact, beside its id. */
@@ -99,6 +110,22 @@ const contactSchema = z
   })
   .meta({ id: 'Contact', description: 'A customer, in one sub-account.' });
 
+const contactAloneSchema = contactSchema
+  .extend({
+    earlier_mail: z
+      .array(
+        z.strictObject({
+          connection_id: z.string().describe('A connection that is not ended, `con_…`.'),
+          messages: z.int().describe('How many; counting ends at 1,000.'),
+        }),
+      )
+      .describe(
+        'S16: mail with these addresses that was judged before they were known, and left out. A backfill of the ' +
+          'connection with this `contact_id` brings it in, and what came before the connection began; its dry run says how much.',
+      ),
+  })
+  .meta({ id: 'ContactWithOffer', description: 'A customer, with the offer of earlier mail.' });
+
 const contactParam = subAccountParam.extend({ cid: crmId.describe("The contact, by the CRM's id.") });
 
 const tags = ['Contacts'];
@@ -114,8 +141,8 @@ const putRoute = defineRoute({
     'when it has one of these addresses (that answers 200).',
   request: { params: contactParam, body: jsonBody(putSchema) },
   responses: {
-    200: jsonResponse(contactSchema, 'It was there, and is now as given.'),
-    201: jsonResponse(contactSchema, 'It was made.'),
+    200: jsonResponse(contactAloneSchema, 'It was there, and is now as given.'),
+    201: jsonResponse(contactAloneSchema, 'It was made.'),
   },
 });
 
@@ -125,7 +152,7 @@ const getRoute = defineRoute({
   tags,
   summary: 'Show a contact',
   request: { params: contactParam },
-  responses: { 200: jsonResponse(contactSchema, 'The contact.') },
+  responses: { 200: jsonResponse(contactAloneSchema, 'The contact.') },
 });
 
 const deleteRoute = defineRoute({

@@ -83,6 +83,34 @@ export async function listDecisions(
   return found.map((row) => row.decision);
 }
 
+/** Mail that was left out for want of a contact, in a mailbox that is connected. */
+export type EarlierMail = { connection_id: ConnectionId; messages: number };
+
+/** How many are counted; who sees more than that knows enough. */
+const earlierMax = 1_000;
+
+/**
+ * S16: how much mail with addresses on the other side was judged and left out, as nobody knew them, for each
+ * connection that is not ended; the most first. `addressHashes` are in hexadecimal (filing/hashes.ts).
+ */
+export async function countEarlierMail(
+  db: Db,
+  of: { subAccountId: string; addressHashes: readonly string[] },
+): Promise<EarlierMail[]> {
+  if (of.addressHashes.length === 0) return [];
+  return rows<EarlierMail>(
+    db,
+    `select f.connection_id, count(*)::int as messages
+       from (select d.connection_id from decisions d join connections c on c.id = d.connection_id and c.ended_at is null
+              where d.address_hashes && array(select decode(h, 'hex') from unnest(:addressHashes::text[]) h)
+                and d.sub_account_id = :subAccountId and d.outcome = 'skipped' and d.reason = 'no_match'
+                and d.replaced_by is null
+              limit :earlierMax) f
+      group by f.connection_id order by 2 desc, 1`,
+    { ...of, earlierMax },
+  );
+}
+
 /** The decision that holds for a place and a connection. */
 export type Decided = { id: DecisionId; outcome: PublicDecision['outcome']; reason: string };
 

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { rows } from '../../src/store/database.ts';
+import { createWorld } from '../filing/world.ts';
 import { startApi } from './support.ts';
 import type { ApiUnderTest } from './support.ts';
 
@@ -33,7 +35,7 @@ describe('contacts', () => {
     const made = await put('c1', json);
     assert.equal(made.status, 201);
     const { created_at: createdAt, updated_at: updatedAt, ...rest } = made.body;
-    assert.deepEqual(rest, { id: 'c1', ...json, created_by: 'crm' });
+    assert.deepEqual(rest, { id: 'c1', ...json, created_by: 'crm', earlier_mail: [] });
     assert.match(String(createdAt), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
     const again = await put('c1', json);
     assert.deepEqual([again.status, again.body], [200, made.body]);
@@ -54,6 +56,38 @@ describe('contacts', () => {
       ['', [], null],
     );
     assert.deepEqual((await t.call('GET', `${base}/c1`)).body, empty.body);
+  });
+
+  test('S16: a contact that is new is offered the mail that was left out, for each mailbox', async () => {
+    const world = await createWorld(t.db);
+    await world.addSubAccount('s3');
+    await world.addSubAccount('s4');
+    for (const user of ['ann', 'ben', 'eve'])
+      await world.addUser(user, `${user}@crm.example`, user === 'eve' ? ['s4'] : ['s3']);
+    const [ann, ben, eve] = [
+      await world.connect('ann@mail.example', [['s3', 'ann']]),
+      await world.connect('ben@mail.example', [['s3', 'ben']]),
+      await world.connect('eve@mail.example', [['s4', 'eve']]),
+    ];
+    const kim = { from: 'Kim <kim@new.example>' };
+    await ann.see('inbox', kim, { from: 'shop@stranger.example' }, { ...kim, cc: 'work@new.example' });
+    await ann.see('sent', { from: 'ann@mail.example', to: 'work@new.example' });
+    await ben.see('inbox', kim);
+    await eve.see('inbox', kim, kim);
+    const at = async (mailbox: { id: string }) =>
+      (await rows<{ id: string }>(t.db, 'select id from connections where mailbox_id = :id', mailbox))[0]?.id;
+    const json = { emails: ['KIM@new.example', 'work@new.example'] };
+    const made = await t.call('PUT', '/v1/sub-accounts/s3/contacts/kim', { json });
+    assert.deepEqual(made.body['earlier_mail'], [
+      { connection_id: await at(ann), messages: 3 },
+      { connection_id: await at(ben), messages: 1 },
+    ]);
+    await ann.seeAgain('inbox', [1], { sub: 's3' });
+    const shown = await t.call('GET', '/v1/sub-accounts/s3/contacts/kim');
+    assert.deepEqual(shown.body['earlier_mail'], [
+      { connection_id: await at(ann), messages: 2 },
+      { connection_id: await at(ben), messages: 1 },
+    ]);
   });
 
   test('of two addresses that are the same the first is kept as written', async () => {
