@@ -1,6 +1,6 @@
 import { Failure } from '../lib/failure.ts';
 import type { Log } from '../lib/log.ts';
-import { fileBatch } from '../filing/file.ts';
+import { CursorMoved, fileBatch } from '../filing/file.ts';
 import type { FilingDeps } from '../filing/file.ts';
 import type { Sighting } from '../filing/sighting.ts';
 import type { MailboxId } from '../lib/id.ts';
@@ -146,7 +146,9 @@ async function followPlan(
     case 'find_start': {
       const { uidValidity } = observed;
       const cursorUid = await findStart(look, session, observed);
-      await startFolder(look.filing.db, folder.id, { uidValidity, cursorUid });
+      if (!(await startFolder(look.filing.db, folder, { uidValidity, cursorUid }))) {
+        throw new CursorMoved(`${folder.id} was begun by somebody else`);
+      }
       Object.assign(folder, { uidValidity, cursorUid, lateSince: null });
       return followPlan(look, session, folder, observed, until);
     }

@@ -59,15 +59,21 @@ export async function readFolders(db: Db, mailboxId: MailboxId): Promise<SavedFo
   }));
 }
 
-/** Where a folder that was never looked into, or was numbered anew, is read from. */
+/**
+ * Where a folder that was never looked into, or was numbered anew, is read from. False when it does not
+ * stand where the caller believed: somebody else has begun it, and may have judged mail in it.
+ */
 export async function startFolder(
   db: Db,
-  folderId: FolderId,
-  cursor: { uidValidity: number; cursorUid: number },
-): Promise<void> {
-  await run(
+  folder: Pick<SavedFolder, 'id' | 'uidValidity' | 'cursorUid'>,
+  start: { uidValidity: number; cursorUid: number },
+): Promise<boolean> {
+  const { id, uidValidity, cursorUid } = folder;
+  const moved = await run(
     db,
-    'update folders set uid_validity = :uidValidity, cursor_uid = :cursorUid, highest_modseq = null where id = :folderId',
-    { folderId, ...cursor },
+    `update folders set uid_validity = :startValidity, cursor_uid = :startUid, highest_modseq = null
+      where id = :id and cursor_uid = :cursorUid and uid_validity is not distinct from :uidValidity::bigint`,
+    { id, uidValidity, cursorUid, startValidity: start.uidValidity, startUid: start.cursorUid },
   );
+  return moved > 0;
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { rows } from '../../src/store/database.ts';
+import { newId } from '../../src/lib/id.ts';
+import { rows, run } from '../../src/store/database.ts';
 import { saveFolders, startFolder } from '../../src/store/folders.ts';
 import { saveMailbox } from '../../src/store/proven-mailboxes.ts';
 import { createWorld } from '../filing/world.ts';
@@ -50,7 +51,8 @@ for (const kind of databaseKinds) {
       assert.deepEqual([inbox?.path, inbox?.uidValidity, inbox?.cursorUid], ['inbox', null, 0]);
       assert.notEqual(inbox?.id, old);
       Object.assign(place, { id: inbox?.id, cursorUid: 0 });
-      await startFolder(database.db, place.id, { uidValidity: place.uidValidity, cursorUid: 0 });
+      assert.ok(inbox);
+      await startFolder(database.db, inbox, { uidValidity: place.uidValidity, cursorUid: 0 });
       await mailbox.see('inbox', { from: 'carla@customer.example', subject: 'At the new host' });
       const seen = await rows(
         database.db,
@@ -75,6 +77,27 @@ for (const kind of databaseKinds) {
       const [inbox] = await startAnew(mailbox, 'again@mail.example', true);
       assert.equal(inbox?.id, mailbox.folder('inbox').id);
       assert.deepEqual([inbox.uidValidity, inbox.cursorUid], [null, 0]);
+    });
+
+    test('T1: a folder is begun only from where it was believed to stand, so that nothing is judged twice', async () => {
+      const { db } = database;
+      const mailboxId = newId('mbx');
+      await run(
+        db,
+        `insert into mailboxes (id, provider, address, canonical, login, state)
+         values (:mailboxId, 'imap', 'ann@mail.example', 'ann@mail.example', 'ann', 'live')`,
+        { mailboxId },
+      );
+      const listing = [{ path: 'INBOX', role: 'inbox' as const }];
+      const [folder] = await saveFolders(db, mailboxId, listing);
+      assert.ok(folder);
+      assert.equal(await startFolder(db, folder, { uidValidity: 7, cursorUid: 3 }), true);
+      await run(db, 'update folders set cursor_uid = 9 where id = :id', folder);
+      assert.equal(await startFolder(db, folder, { uidValidity: 7, cursorUid: 3 }), false, 'a late node');
+      const [now] = await saveFolders(db, mailboxId, listing);
+      assert.deepEqual([now?.uidValidity, now?.cursorUid], [7, 9]);
+      assert.ok(now);
+      assert.equal(await startFolder(db, now, { uidValidity: 8, cursorUid: 0 }), true, 'numbered anew');
     });
   });
 }
