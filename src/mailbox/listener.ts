@@ -15,7 +15,7 @@ import type { Bell } from './bell.ts';
 import type { KeyedGate } from './gate.ts';
 import { outageAfter, pauseAfter, stateIn } from './outage.ts';
 import type { Outage } from './outage.ts';
-import type { Login } from './session.ts';
+import type { Login, openSession } from './session.ts';
 import { createTroubles, placeOfError } from './trouble.ts';
 import type { Troubles } from './trouble.ts';
 import { watchMailbox } from './watching.ts';
@@ -40,6 +40,8 @@ export type ListenerDeps = {
   };
   /** Shared by all connections; without it each makes one of its own. */
   secureContext?: SecureContext;
+  /** Replaces session.ts in tests. */
+  openSession?: typeof openSession;
 };
 
 /** All in milliseconds. */

@@ -63,7 +63,7 @@ async function connectLine(
   let quietAt = Number.NEGATIVE_INFINITY;
   const server = serverOf(deps, mailbox);
   const connect = async () =>
-    openSession({
+    (deps.openSession ?? openSession)({
       server,
       ...(await addressOf(deps, mailbox)),
       ...(deps.secureContext === undefined ? {} : { secureContext: deps.secureContext }),

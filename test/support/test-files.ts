@@ -16,7 +16,9 @@ export const filesVariable = 'TWOWAY_TEST_FILES';
 
 const testDirectory = resolve(import.meta.dirname, '..');
 
-const servedFolders = new Set('api console filing intake mailbox outbound sandbox store webhook'.split(' '));
+const servedFolders = new Set(
+  'api console filing intake mailbox outbound sandbox sim store webhook'.split(' '),
+);
 
 /** Every test file whose path contains one of `filters`, or every one. Throws when there is none. */
 export function findTestFiles(filters: string[]): TestFiles {

@@ -1,0 +1,46 @@
+import type { Cast, Fault, Step } from './steps.ts';
+
+/** Ann, in two sub-accounts, and one contact of each. */
+export const smallCast: Cast = {
+  subs: ['north', 'south'].map((id) => ({ id, settings: {}, neverLog: [] })),
+  boxes: [{ name: 'ann', address: 'ann@mail.example', provider: 'outlook', allMail: false }],
+  users: [{ id: 'ann', email: 'ann@crm.example', subs: ['north', 'south'] }],
+  contacts: ['north', 'south'].map((sub) => ({
+    sub,
+    id: `${sub}-carla`,
+    emails: ['carla@customer.example'],
+    assigned: null,
+  })),
+};
+
+export const connectAnn: Step = { do: 'connect', sub: 'north', user: 'ann', box: 'ann' };
+const carlaWrites: Step = {
+  do: 'write',
+  mail: {
+    n: 1,
+    from: 'carla@customer.example',
+    to: ['ann@mail.example'],
+    cc: [],
+    answers: null,
+    cites: 'all',
+    forward: false,
+    kind: 'person',
+    id: 'own',
+  },
+};
+const arrives: Step = { do: 'arrive', n: 1, box: 'ann', folder: 'INBOX' };
+const lookFrom = (node: number, fault: Fault | null = null): Step => ({
+  do: 'look',
+  node,
+  box: 'ann',
+  how: 'start',
+  fault,
+});
+
+/** The shortest histories of defects that this simulation found. */
+export const found: [what: string, steps: Step[]][] = [
+  [
+    'a node that looked for the start of a folder put the cursor back behind what another had judged meanwhile',
+    [connectAnn, carlaWrites, arrives, lookFrom(1, { at: 5, what: 'meanwhile', steps: [lookFrom(0)] })],
+  ],
+];
