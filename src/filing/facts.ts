@@ -267,14 +267,17 @@ function threadsOf(sighting: Sighting, known: KnownFact | null, base: FactBase):
   const { author, recipients } = sighting.people;
   const people = (author === null ? recipients : [author, ...recipients]).map(({ address }) => address);
   const facts = new Map<ThreadId, ThreadFact>();
+  // Asked once for each thread, however many keys name it.
+  const shares = new Map<ThreadId, ThreadFact['shares']>();
   for (const { key, kind } of sighting.threadKeys) {
     const named = (base.threadKeys.get(key) ?? []).flatMap((entry): ThreadFact[] => {
       const thread = base.threads.get(entry.threadId);
       const by = byOf(kind, entry.kind, known?.threadId === entry.threadId);
       if (thread === undefined || by === null) return [];
       const { threadId, link, unlinkedReason, forwards, crmSent } = thread;
-      const shares = sharedWith(people, thread, base);
-      return [{ threadId, by, link, unlinkedReason, shares, forwards, crmSent }];
+      const shared = shares.get(threadId) ?? sharedWith(people, thread, base);
+      shares.set(threadId, shared);
+      return [{ threadId, by, link, unlinkedReason, shares: shared, forwards, crmSent }];
     });
     for (const fact of named.toSorted(nearestFirst)) {
       const nearer = facts.get(fact.threadId);

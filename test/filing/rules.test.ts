@@ -64,12 +64,48 @@ const thread = (of: Partial<ThreadFact> = {}): Partial<Facts> => ({
     },
   ],
 });
+const forward = (forwards: number): Partial<Facts> => ({ forward: true, forwards });
 const shared = { shared: true };
 const always = { assignedContactsOnly: 'always' } as const;
 const never = { assignedContactsOnly: 'never' } as const;
 const off = { twoWaySyncOff: true };
 
 const tables: Record<string, [what: string, facts: Partial<Facts>[], expected: string][]> = {
+  'S3: which key, and whom in common, a stranger’s mail needs': [
+    ['it answers a stored one, users in common', [thread({ shares: 'own' })], 'S3 thread_member'],
+    ['it answers a stored one, nobody in common', [thread({ shares: 'nobody' })], 'S5 no_match'],
+    ['a stored one cites it', [thread({ by: 'cited', shares: 'own' })], 'S3 thread_member'],
+    ['Gmail counts it there', [thread({ by: 'gmail', shares: 'own' })], 'S3 thread_member'],
+    ['both cite an older one, users in common', [thread({ by: 'referenced', shares: 'own' })], 'S5 no_match'],
+    ['both cite an older one', [thread({ by: 'referenced' })], 'S3 thread_member'],
+    ['Thread-Index, users in common', [thread({ by: 'thread_index', shares: 'own' })], 'S5 no_match'],
+    ['Thread-Index', [thread({ by: 'thread_index' })], 'S3 thread_member'],
+    ['the thread is another mailbox’s', [thread({ link: null })], 'S5 no_match'],
+  ],
+  'S3: a forward, what was forwarded, and what answers it': [
+    ['a forward of a stored one', [thread(), forward(1)], 'S5 no_match'],
+    ['its answer', [thread(), { forwards: 1 }], 'S5 no_match'],
+    [
+      'its answer, in its thread',
+      [thread({ forwards: 1, shares: 'own' }), { forwards: 1 }],
+      'S3 thread_member',
+    ],
+    ['its answer, with an edited subject', [thread({ forwards: 1, shares: 'own' })], 'S3 thread_member'],
+    ['what was forwarded', [thread({ forwards: 1, by: 'cited' })], 'S5 no_match'],
+    ['Gmail counts what was forwarded to its thread', [thread({ forwards: 1, by: 'gmail' })], 'S5 no_match'],
+    [
+      'so it does where the marks are not counted up',
+      [thread({ forwards: 1, by: 'gmail', shares: 'own' }), { forwards: 1 }],
+      'S5 no_match',
+    ],
+    ['the forward, after its answer', [thread({ forwards: 1, by: 'cited' }), forward(1)], 'S3 thread_member'],
+    ['a forward of it, again', [thread({ forwards: 1 }), forward(2)], 'S5 no_match'],
+    [
+      'a forward that a stored forward cites, users in common',
+      [thread({ forwards: 1, by: 'cited', shares: 'own' }), forward(1)],
+      'S5 no_match',
+    ],
+  ],
   'S8: the filter by assigned user': [
     ['one sub-account, assigned to somebody else', [from(others)], 'S2 from_contact'],
     ['several, assigned to the user', [shared, from(mine)], 'S2 from_contact'],
