@@ -195,9 +195,9 @@ export async function createOffice(world: World): Promise<Office> {
       for (const mailbox of mailboxes.values()) {
         for (const role of ['inbox', 'sent', 'all', 'archive', 'other'] as const) {
           const folder = mailbox.folder(role);
-          folder.uidValidity += 1;
-          folder.cursorUid = 0;
-          await startFolder(db, folder.id, folder);
+          const was = { ...folder };
+          Object.assign(folder, { uidValidity: folder.uidValidity + 1, cursorUid: 0 });
+          if (!(await startFolder(db, was, folder))) throw new Error(`${role} does not stand where it was`);
         }
       }
     },

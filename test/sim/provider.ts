@@ -282,11 +282,20 @@ function sessionOf(box: Box, line: Line, onCall: OnCall): Session {
     uids: (set) => call(() => ofSet(set).map(({ uid }) => uid)),
     uidsSince: (since) =>
       call(() => {
-        const day = Math.floor(since / 86_400_000) * 86_400_000;
+        const day = Math.floor(since / dayMs) * dayMs;
         return open()
           .copies.filter(({ internalDate }) => internalDate >= day)
           .map(({ uid }) => uid);
       }),
+    find: ({ since = 0, before = Number.POSITIVE_INFINITY, messageIds }) =>
+      call(() =>
+        open()
+          .copies.filter(({ internalDate }) => internalDate >= since - dayMs && internalDate < before + dayMs)
+          .filter(
+            ({ mail }) => messageIds === undefined || messageIds.some((id) => mail.raw.includes(`<${id}>`)),
+          )
+          .map(({ uid }) => uid),
+      ),
     headers: (set, onWhole) =>
       call(() => {
         const found = ofSet(set);
@@ -302,6 +311,8 @@ function sessionOf(box: Box, line: Line, onCall: OnCall): Session {
     close: () => closeLine(box, line),
   };
 }
+
+const dayMs = 86_400_000;
 
 const refused = () => new Failure('temporary', 'command_refused', 'the provider refused the command');
 
