@@ -305,39 +305,73 @@ function opens(state: State, connection: Connection, contact: ContactSpec, addre
   );
 }
 
+/** What an id says of a mail and a thread, the most telling first. */
+const telling = ['answers', 'is_answered', 'counted_to', 'cites_the_same'] as const;
+
+type Relation = { by: (typeof telling)[number]; shares: 'outside' | 'own' | 'nobody' };
+
 /**
- * S3: threads of the sub-account to which a mail belongs, those of what it answers first. To name a mail
- * of the thread, one needs an address in common; to name the same older mail, one of somebody outside.
+ * S3: threads of the sub-account to which a mail belongs, those of what it answers first. A forward is no answer,
+ * but its answer may be there already; of the thread that a forward opened only answers are, not what it forwards.
  */
 function belongsTo(state: State, connection: Connection, { mail, box, gmailThread }: Sight): Thread[] {
-  const cited = [mail.inReplyTo, ...mail.references.toReversed()].filter((id) => id !== null);
   const names = [
-    ...cited.map((id) => ({ id, isOwn: false })),
-    ...(mail.messageId === null ? [] : [{ id: mail.messageId, isOwn: true }]),
-    ...(gmailThread === null ? [] : [{ id: gmailKey(box, gmailThread), isOwn: true }]),
+    ...[mail.inReplyTo, ...mail.references.toReversed()].map((id) => ({ id, what: 'cited' as const })),
+    { id: mail.messageId, what: 'own' as const },
+    { id: gmailThread === null ? null : gmailKey(box, gmailThread), what: 'gmail' as const },
   ];
   const { threads } = subOf(state, connection.sub);
-  const found = new Map<Thread, { isStrong: boolean }>();
-  for (const { id, isOwn } of names) {
-    const named = threads.filter(({ knows }) => knows.has(id));
-    const nearest = [
-      ...named.filter(({ knows }) => knows.get(id) === 'has'),
-      ...named.filter(({ knows }) => knows.get(id) === 'names'),
-    ];
-    for (const thread of nearest) {
-      const isStrong = isOwn || thread.knows.get(id) === 'has' || found.get(thread)?.isStrong === true;
-      found.set(thread, { isStrong });
+  const found = new Map<Thread, Relation>();
+  for (const { id, what } of names) {
+    if (id === null) continue;
+    const named = threads.flatMap((thread) => {
+      const by = relationOf(what, thread.knows.get(id), thread.mails.includes(mail.n));
+      return by === null ? [] : [{ thread, by, shares: sharesOf(state, connection, mail, thread) }];
+    });
+    const rank = ({ by, shares }: Relation) =>
+      telling.indexOf(by) * 3 + ['outside', 'own', 'nobody'].indexOf(shares);
+    for (const { thread, ...relation } of named.toSorted((a, b) => rank(a) - rank(b))) {
+      const before = found.get(thread);
+      if (before === undefined || rank(relation) < rank(before)) found.set(thread, relation);
     }
   }
-  const people = [mail.from, ...mail.to, ...mail.cc];
+  return [...found].flatMap(([thread, relation]) => (isMember(mail, thread, relation) ? [thread] : []));
+}
+
+function relationOf(
+  what: 'cited' | 'own' | 'gmail',
+  known: 'has' | 'names' | undefined,
+  isIn: boolean,
+): Relation['by'] | null {
+  if (known === undefined) return null;
+  if (what === 'gmail') return 'counted_to';
+  if (what === 'cited') return known === 'has' ? 'answers' : 'cites_the_same';
+  // Another mail with the same id is another mail.
+  return known === 'names' ? 'is_answered' : isIn ? 'answers' : null;
+}
+
+function sharesOf(state: State, connection: Connection, mail: ModelMail, thread: Thread): Relation['shares'] {
   const isOwner = (address: string) =>
     address === boxOf(state, connection.box).address ||
     state.addresses.get(connection.user)?.has(address) === true;
-  return [...found].flatMap(([thread, { isStrong }]) => {
-    if (mail.isForward || mail.forwards > thread.forwards) return [];
-    const isOutside = people.some((address) => !isOwner(address) && thread.people.has(address));
-    return isOutside || (isStrong && people.some(isOwner)) ? [thread] : [];
-  });
+  const isThere = (address: string) =>
+    thread.people.has(address) ||
+    contactsAt(state, connection.sub, address).some(({ id }) => thread.contacts.has(id));
+  const people = [mail.from, ...mail.to, ...mail.cc];
+  const isOutside = (address: string) => !isOwner(address) && !isUser(state, connection, address);
+  if (people.some((address) => isOutside(address) && isThere(address))) return 'outside';
+  return people.some((address) => isOwner(address) || (!isOutside(address) && isThere(address)))
+    ? 'own'
+    : 'nobody';
+}
+
+function isMember(mail: ModelMail, thread: Thread, { by, shares }: Relation): boolean {
+  if (mail.isForward)
+    return by === 'is_answered' && shares === 'outside' && mail.forwards === thread.forwards;
+  if (mail.forwards > thread.forwards || (mail.forwards < thread.forwards && by !== 'answers')) return false;
+  const isOfTheExchange =
+    by === 'answers' || (thread.forwards === 0 && (by === 'is_answered' || by === 'counted_to'));
+  return shares === 'outside' || (isOfTheExchange && shares === 'own');
 }
 
 /** S12: a mail that is held is seen once more; one that is not comes into its thread, and into conversations. */
