@@ -114,9 +114,10 @@ export async function saveMailbox(
     await run(
       db,
       `update mailboxes set state = 'connecting', state_reason = null, state_since = now(), next_try_at = null,
-              caught_up_to = null, backlog = 0, node_id = null
+              caught_up_to = null, backlog = 0, node_id = null,
+              saves_sent_copy = case when :isSameAccount then saves_sent_copy end
         where id = :id`,
-      { id },
+      over.target,
     );
     await startFoldersAnew(db, over.target);
   }

@@ -72,6 +72,17 @@ for (const kind of databaseKinds) {
       await assert.rejects(mailbox.see('inbox', { from: 'carla@customer.example' }), /is not at UID/);
     });
 
+    test('C3, D5: whether a host saves copies of what is sent is not known of the next one', async () => {
+      const mailbox = await world.connect('copies@mail.example', [['north', 'ann']]);
+      const saves = async () =>
+        (await rows(database.db, 'select saves_sent_copy from mailboxes where id = :id', mailbox))[0];
+      await run(database.db, 'update mailboxes set saves_sent_copy = true where id = :id', mailbox);
+      await startAnew(mailbox, 'copies@mail.example', true);
+      assert.deepEqual(await saves(), { saves_sent_copy: true });
+      await startAnew(mailbox, 'copies@mail.example', false);
+      assert.deepEqual(await saves(), { saves_sent_copy: null });
+    });
+
     test('C7, S12: connected again at the same host, a mailbox keeps its folders', async () => {
       const mailbox = await world.connect('again@mail.example', [['north', 'ann']]);
       const [inbox] = await startAnew(mailbox, 'again@mail.example', true);
