@@ -1,5 +1,7 @@
 import type { Config } from './config.ts';
-import { blobsDirectory, openExistingData } from './data.ts';
+import { blobsDirectory, existingSecretKeys, openExistingData } from './data.ts';
+import { checkTombstones } from './filing/tombstones.ts';
+import { createSecretBox } from './lib/secret-box.ts';
 import { createDiskBlobs } from './store/blobs.ts';
 import { checkBlobs } from './store/check/blobs.ts';
 import { checkInvariants } from './store/check/check.ts';
@@ -16,6 +18,8 @@ export async function check(config: Config, { blobs }: { blobs: boolean }): Prom
   const database = await openExistingData(config);
   try {
     const checked = await checkInvariants(database.db);
+    const keys = existingSecretKeys(config);
+    if (keys !== null) checked.push(await checkTombstones(database.db, createSecretBox(keys)));
     if (blobs) checked.push(await checkBlobs(database.db, createDiskBlobs(blobsDirectory(config))));
     return reportOf(checked);
   } finally {

@@ -73,10 +73,17 @@ export function makeSecretKey(config: Keys): void {
   writeFileSync(path, randomBytes(32).toString('base64'), { mode: 0o600, flag: 'wx' });
 }
 
-/** The configured keys, or the one that was generated. Throws where there is none. */
-export function readSecretKeys(config: Keys): [Buffer, ...Buffer[]] {
+/** The configured keys, or the one that was generated; null before the first start. */
+export function existingSecretKeys(config: Keys): [Buffer, ...Buffer[]] | null {
   const [first, ...more] = config.SECRET_KEYS.map((key) => Buffer.from(key, 'base64'));
-  return first === undefined
-    ? [Buffer.from(readFileSync(secretKeyPath(config), 'utf8').trim(), 'base64')]
-    : [first, ...more];
+  if (first !== undefined) return [first, ...more];
+  const path = secretKeyPath(config);
+  return existsSync(path) ? [Buffer.from(readFileSync(path, 'utf8').trim(), 'base64')] : null;
+}
+
+/** As existingSecretKeys; throws where there is none. */
+export function readSecretKeys(config: Keys): [Buffer, ...Buffer[]] {
+  const keys = existingSecretKeys(config);
+  if (keys === null) throw new Error(`there is no secret key in ${config.DATA_DIR}: set TWOWAY_SECRET_KEYS`);
+  return keys;
 }

@@ -42,7 +42,7 @@ export class SendNotOver extends Error {
 const roundsMax = 5;
 
 /**
- * C7: erases messages of a sub-account in one transaction, some hundred at most: the messages with bodies,
+ * C7: erases messages of a sub-account in one transaction, some dozens: the messages with bodies,
  * attachments, sightings and sends, what events told of them, and threads and conversations that have
  * nothing left. A tombstone keeps each from coming back. Ids that name nothing are left out. Answers how many went.
  * Rejects with SendNotOver, and erases nothing, while one of them is still to be sent.

@@ -1,10 +1,13 @@
 import type { MailboxId } from '../lib/id.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
+import { examplesMax } from '../store/check/invariant.ts';
+import type { Checked } from '../store/check/invariant.ts';
 import type { Db } from '../store/database.ts';
 import type { FactKeys, FilingConnection } from '../store/filing-facts.ts';
 import { FiledMeanwhile } from '../store/filing-writes.ts';
 import type { FilingWrites } from '../store/filing-writes.ts';
-import { hasTombstones } from '../store/tombstones.ts';
+import { findTombstones, listNames } from '../store/tombstones.ts';
+import type { StoredName } from '../store/tombstones.ts';
 import { directionOf } from './sighting.ts';
 import type { Sighting } from './sighting.ts';
 
@@ -79,7 +82,7 @@ export async function assertNotErased(
   if (messages.length === 0) return;
   const written = new Map(messages.map((message) => [message.id, message]));
   const byUid = Map.groupBy(sought, ({ uid }) => uid);
-  const erased = await hasTombstones(
+  const erased = await findTombstones(
     tx,
     sightings.flatMap(({ uid, message_id: id }) => {
       const message = written.get(id);
@@ -89,7 +92,36 @@ export async function assertNotErased(
       return message === undefined ? [] : mine.map(({ hash }) => ({ sub: message.sub_account_id, hash }));
     }),
   );
-  if (erased) throw new FiledMeanwhile('a message was erased after the facts about it were looked up');
+  if (erased.length > 0)
+    throw new FiledMeanwhile('a message was erased after the facts about it were looked up');
+}
+
+/** How many names are looked up at once. */
+const pageMax = 1_000;
+
+/** Checks that nothing is stored under a name that was erased; what the invariants in SQL cannot ask, for want of the key. */
+export async function checkTombstones(db: Db, secretBox: SecretBox): Promise<Checked> {
+  const broken: Checked['examples'][number][] = [];
+  let after: Omit<StoredName, 'message'> | undefined = { sub: '', key: '', fingerprint: '' };
+  while (after !== undefined) {
+    const page: StoredName[] = await listNames(db, { after, limit: pageMax });
+    const sought = page.map(({ sub, key, fingerprint, message }) => ({
+      sub,
+      hash: hashOf(secretBox, named(key, fingerprint)),
+      message,
+    }));
+    for (const { position } of await findTombstones(db, sought)) {
+      broken.push({ message: sought[position]?.message ?? null });
+    }
+    after = page.at(-1);
+  }
+  return {
+    name: 'erased_stays_out',
+    rules: ['C7'],
+    holds: 'No stored message is known by a name under which one was erased.',
+    count: broken.length,
+    examples: broken.slice(0, examplesMax),
+  };
 }
 
 /** By its name and its content, in whatever mailbox. */

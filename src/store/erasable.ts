@@ -8,7 +8,7 @@ import type { Db } from './database.ts';
  */
 
 /** Messages that one erasing transaction takes. */
-export const erasedAtOnce = 100;
+export const erasedAtOnce = 50;
 
 /** Everything that a conversation shows. */
 export function findOfConversation(

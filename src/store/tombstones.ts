@@ -3,20 +3,37 @@ import { rows } from './database.ts';
 import type { Db } from './database.ts';
 import { timestamp } from './timestamp.ts';
 
-/** Whether something was erased that is known by one of these hashes (in hexadecimal). */
-export async function hasTombstones(
+/** Which of the hashes (in hexadecimal) something is known by that was erased: their positions. */
+export function findTombstones(
   db: Db,
   sought: readonly { sub: string; hash: string }[],
-): Promise<boolean> {
-  const found = await rows(
+): Promise<{ position: number }[]> {
+  return rows(
     db,
-    `select 1 from unnest(:subs::text[], :hashes::text[]) as asked (sub, hash)
+    `select asked.position::int - 1 as position
+       from unnest(:subs::text[], :hashes::text[]) with ordinality as asked (sub, hash, position)
       cross join lateral (
-        select from tombstones where sub_account_id = asked.sub and hash = decode(asked.hash, 'hex') offset 0) t
-      limit 1`,
+        select from tombstones where sub_account_id = asked.sub and hash = decode(asked.hash, 'hex') offset 0) t`,
     { subs: sought.map(({ sub }) => sub), hashes: sought.map(({ hash }) => hash) },
   );
-  return found.length > 0;
+}
+
+/** A name of a stored message. */
+export type StoredName = { sub: string; key: string; fingerprint: string; message: MessageId };
+
+/** The names of stored messages after `after`, in sub-accounts in which something was erased. */
+export function listNames(
+  db: Db,
+  page: { after: Omit<StoredName, 'message'>; limit: number },
+): Promise<StoredName[]> {
+  return rows(
+    db,
+    `select k.sub_account_id as sub, k.key, k.fingerprint, k.message_id as message from message_keys k
+      where (k.sub_account_id, k.key, k.fingerprint) > (:sub, :key, :fingerprint)
+        and exists (select from tombstones t where t.sub_account_id = k.sub_account_id)
+      order by k.sub_account_id, k.key, k.fingerprint limit :limit`,
+    { ...page.after, limit: page.limit },
+  );
 }
 
 /** When a message was erased; null when it was not, or was never there. */

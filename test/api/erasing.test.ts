@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { acceptMessage } from '../../src/outbound/accept.ts';
 import type { SendAnswer } from '../../src/outbound/accept.ts';
+import { checkTombstones } from '../../src/filing/tombstones.ts';
 import type { SendRequest } from '../../src/outbound/plan.ts';
 import { findUnreferencedBlobs } from '../../src/store/blob-references.ts';
 import { rows, run } from '../../src/store/database.ts';
@@ -58,7 +59,11 @@ for (const kind of databaseKinds)
       ]);
       bens = await world.connect('ben@mail.example', [['north', 'ben']]);
     });
-    after(() => t.close());
+    after(async () => {
+      const { count, examples } = await checkTombstones(db, world.filing.secretBox);
+      assert.deepEqual([count, examples], [0, []]);
+      await t.close();
+    });
 
     /** A contact of its own for each test. */
     async function newContact(sub = 'north'): Promise<{ id: string; address: string }> {
@@ -507,6 +512,26 @@ for (const kind of databaseKinds)
       assert.deepEqual(left.toSorted(), [`Ben sent ${id}`, `Both ${id}`]);
       assert.deepEqual((await t.call('POST', path)).body, { erased: 0 });
       await world.connect('ben2@mail.example', [['north', 'ben']]);
+    });
+
+    test('a message that is stored in spite of its tombstone is found by a check', async () => {
+      const { id, address } = await newContact();
+      const letter: Letter = {
+        id: `check-${id}@x.example`,
+        from: address,
+        subject: `Checked ${id}`,
+        date: 'Fri, 20 Nov 2026 09:00:00 +0000',
+      };
+      await mailbox.see('inbox', letter);
+      const { id: first } = await messageOf('north', `Checked ${id}`);
+      await erase(first);
+      await run(db, `update tombstones set sub_account_id = 'south' where message_id = :first`, { first });
+      await mailbox.see('archive', letter);
+      await run(db, `update tombstones set sub_account_id = 'north' where message_id = :first`, { first });
+      const { id: second } = await messageOf('north', `Checked ${id}`);
+      const { count, examples } = await checkTombstones(db, world.filing.secretBox);
+      assert.deepEqual([count, examples], [1, [{ message: second }]]);
+      await erase(second);
     });
 
     test('an erasure that breaks off leaves sound data, and goes on when it is asked for again', async () => {
