@@ -80,6 +80,12 @@ for (const database of ['postgres', 'pglite'] as const) {
           `the customer has each that was sent once, seed ${seed}`,
         );
         await carlaClient.close();
+        // What came in last may be told after all that went out.
+        for (const subject of expected) {
+          const isIt = (event: { type: string; data: Record<string, unknown> }) =>
+            event.type === 'message.created' && event.data['subject'] === subject;
+          await story.receiver.waitForEvent(`${subject} to be told`, isIt, 120_000);
+        }
         const told = story.receiver.events
           .filter((event) => event.type === 'message.created')
           .map((event) => String(event.data['subject']));
