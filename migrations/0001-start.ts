@@ -405,11 +405,17 @@ create table sightings (
   uid bigint not null,
   message_id text collate "C" not null references messages on delete cascade,
   mailbox_id text collate "C" not null references mailboxes,
+  is_read boolean not null,                     -- \\Seen there, as last looked at
+  -- What that place says of the message, as last looked at; once it has left, where it was found instead (U3).
+  state text not null check (state in ('present', 'archived', 'trashed', 'gone')),
   seen_at timestamptz not null default now(),
   gone_at timestamptz,                          -- no longer in that place
-  primary key (folder_id, uid_validity, uid, sub_account_id)
+  gone_due_at timestamptz,                      -- a move looks like this too: when to say what became of it; null: it is said
+  primary key (folder_id, uid_validity, uid, sub_account_id),
+  check (gone_at is not null or (gone_due_at is null and state <> 'gone'))
 );
 create index sightings_by_message on sightings (message_id);
+create index sightings_gone_due on sightings (mailbox_id, gone_due_at) where gone_due_at is not null;
 
 create table attachments (
   sub_account_id text collate "C" not null,

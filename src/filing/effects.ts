@@ -11,12 +11,15 @@ import type { AttachmentRow, FilingWrites, MessageRow, Recognised } from '../sto
 import type { Facts } from './facts.ts';
 import type { Verdict } from './decide.ts';
 import type { Ground } from './gather.ts';
+import { placeStateOf } from './sighting.ts';
 import type { Sighting, ThreadKey } from './sighting.ts';
 
 /** What a filing transaction will do, gathered over a batch. Plain data; store/ carries it out. */
 export type Effects = {
   writes: FilingWrites;
   recognised: Recognised[];
+  /** Messages that were seen in one more place, which may say something new of them (U2, U3). */
+  seenAgain: Set<MessageId>;
   /** Reports of failed deliveries of our own sends. */
   reports: { sendId: SendId; report: DeliveryReport }[];
   /** Messages that are new in a sub-account, in order. */
@@ -34,7 +37,15 @@ export type Effects = {
 };
 
 export function noEffects(): Effects {
-  return { writes: noWrites(), recognised: [], reports: [], created: [], heads: [], touched: new Map() };
+  return {
+    writes: noWrites(),
+    recognised: [],
+    seenAgain: new Set(),
+    reports: [],
+    created: [],
+    heads: [],
+    touched: new Map(),
+  };
 }
 
 /** A message's body, fetched, parsed and with its blobs stored. */
@@ -89,6 +100,7 @@ function joinKnown(
 ): void {
   addSighting(effects, ground, sighting, known.messageId);
   if (!known.here) isHere(ground, known.messageId);
+  effects.seenAgain.add(known.messageId);
   addKeys(effects, ground, known, sighting.messageKeys, sighting.fingerprint, false);
   addThreadKeys(effects, ground, known.threadId, sighting.threadKeys);
   if (known.sendId !== null) confirm(ground, known.sendId);
@@ -149,6 +161,7 @@ function storeSighting(
     automatic: sighting.kind === 'person' ? null : sighting.kind,
     partial: body.parsed.partial,
     is_read: facts.direction === 'outbound' || sighting.marks.has('\\seen'),
+    mailbox_state: placeStateOf(sighting.place.role, sighting.marks),
     raw_sha256: body.rawSha256,
     raw_size: body.rawSizeBytes,
   };
@@ -364,5 +377,7 @@ function addSighting(effects: Effects, ground: Ground, sighting: Sighting, messa
     uid: place.uid,
     message_id: messageId,
     mailbox_id: mailboxId satisfies MailboxId,
+    is_read: sighting.marks.has('\\seen'),
+    state: placeStateOf(place.role, sighting.marks),
   });
 }

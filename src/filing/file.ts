@@ -15,6 +15,7 @@ import type { Decided } from '../store/decisions.ts';
 import { lockPosition, readFactRows, readPosition } from '../store/filing-facts.ts';
 import type { FactKeys, FactRows, FilingConnection, FilingPosition } from '../store/filing-facts.ts';
 import { FiledMeanwhile, markBounced, recogniseMessages, writeFiling } from '../store/filing-writes.ts';
+import { refreshMessages } from '../store/places.ts';
 import { readBody, readReport } from './body.ts';
 import { noEffects } from './effects.ts';
 import type { Effects } from './effects.ts';
@@ -359,9 +360,10 @@ async function writeEffects(
   // Before conversations are locked, for which others wait.
   await Promise.all(keeping);
   const recognised = await recogniseMessages(tx, effects.recognised);
+  const refreshed = await refreshMessages(tx, [...effects.seenAgain]);
   const bounced = await markBounced(tx, effects.reports);
   return tellEffects(tx, effects, {
-    messages: [...recognised.messages, ...bounced.messages],
+    messages: [...new Set([...recognised.messages, ...refreshed, ...bounced.messages])],
     sends: [...recognised.sends, ...bounced.sends],
   });
 }

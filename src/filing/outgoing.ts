@@ -134,6 +134,7 @@ function draftOf(outgoing: Outgoing): MessageDraft {
     automatic: null,
     partial: body.parsed.partial,
     is_read: true,
+    mailbox_state: 'present',
     raw_sha256: body.rawSha256,
     raw_size: body.rawSizeBytes,
   };

@@ -5,6 +5,7 @@ import type { MessageHeader } from '../message/header.ts';
 import type { MailKind } from '../message/kind.ts';
 import { idKey } from '../message/message-id.ts';
 import type { FolderId, MailboxId } from '../lib/id.ts';
+import type { PlaceState } from '../store/places.ts';
 
 /** What a folder is for. `all` is Gmail's All Mail. */
 export type FolderRole = 'all' | 'inbox' | 'sent' | 'archive' | 'other' | 'spam' | 'trash' | 'drafts';
@@ -71,6 +72,19 @@ export function directionOf(sighting: Seen, ownAddresses: ReadonlySet<string>): 
   if (role === 'inbox' || role === 'all' || wasDelivered(sighting.header)) return 'inbound';
   const writer = author(sighting.header);
   return writer !== null && ownAddresses.has(canonicalOwnAddress(writer.address)) ? 'outbound' : 'inbound';
+}
+
+/**
+ * What a place says of a message that lies there (U3). In Gmail's All Mail the labels say it: what has left
+ * the inbox is archived, what the person wrote is in Sent as long as it exists. Pure.
+ */
+export function placeStateOf(role: FolderRole, marks: ReadonlySet<string>): PlaceState {
+  const has = (...labels: string[]) => labels.some((label) => marks.has(label));
+  if (role === 'spam' || role === 'trash') return 'trashed';
+  if (role === 'archive') return 'archived';
+  if (role !== 'all') return 'present';
+  if (has('\\trash', '\\spam', '\\junk')) return 'trashed';
+  return has('\\inbox', '\\sent') ? 'present' : 'archived';
 }
 
 /** RFC 5321 §4.4: each server on the way adds Received, the last one Return-Path; Delivered-To is custom. */

@@ -1,10 +1,13 @@
 import type { Clock } from '../lib/clock.ts';
 import { createWaker } from '../lib/waker.ts';
+import type { Change } from './session.ts';
 
 /** What callbacks do: they leave a note and wake the loop, which reads the notes when it comes round. */
 export type Bell = {
   /** Something happened in a folder: so many messages were announced; 0 where only a look can tell. */
   ring(path: string, announced: number): void;
+  /** Something about messages that lie in a folder has changed. */
+  ringChanged(path: string, what: Change): void;
   /** Somebody wants every folder looked at. */
   ringAll(): void;
   /** Wakes the loop without a note: it shall look at its own state. */
@@ -15,6 +18,10 @@ export type Bell = {
   notes(): ReadonlyMap<string, number>;
   /** Takes a folder's note away: all that it told of has been looked at. */
   clear(path: string): void;
+  /** Folders in which something has changed; where messages are gone, that. */
+  changes(): ReadonlyMap<string, Change>;
+  /** Takes a folder's changes: they are being looked at. */
+  takeChanged(path: string): Change | null;
   /** Whether every folder is wanted; asking takes all notes away when it is so. */
   takeAll(): boolean;
 };
@@ -22,10 +29,15 @@ export type Bell = {
 export function createBell(clock: Clock): Bell {
   const waker = createWaker(clock);
   const notes = new Map<string, number>();
+  const changes = new Map<string, Change>();
   let everything = false;
   return {
     ring(path, announced) {
       notes.set(path, (notes.get(path) ?? 0) + announced);
+      waker.wake();
+    },
+    ringChanged(path, what) {
+      if (changes.get(path) !== 'gone') changes.set(path, what);
       waker.wake();
     },
     ringAll() {
@@ -36,6 +48,12 @@ export function createBell(clock: Clock): Bell {
     wait: (ms) => waker.wait(ms),
     notes: () => notes,
     clear: (path) => void notes.delete(path),
+    changes: () => changes,
+    takeChanged(path) {
+      const what = changes.get(path) ?? null;
+      changes.delete(path);
+      return what;
+    },
     takeAll() {
       const wanted = everything;
       everything = false;

@@ -12,6 +12,8 @@ import { readMailbox } from '../store/mailboxes.ts';
 import type { Mailbox } from '../store/mailboxes.ts';
 import { createBell } from './bell.ts';
 import type { Bell } from './bell.ts';
+import { changePace } from './change-plan.ts';
+import type { ChangePace } from './change-plan.ts';
 import type { KeyedGate } from './gate.ts';
 import { outageAfter, pauseAfter, stateIn } from './outage.ts';
 import type { Outage } from './outage.ts';
@@ -58,6 +60,10 @@ export type ListenerLimits = {
   provenMs: number;
   /** How long after it was announced a message that is not shown yet is asked for again. */
   announcedMs: number;
+  /** How long a message that is gone from a folder may take to turn up in another: a move looks like both (U3). */
+  goneWaitMs: number;
+  /** How often changes of stored messages are asked about. */
+  changePace: ChangePace;
   /** Mail that was judged so late had been held back by an outage, of the provider's or of ours (C7). */
   outageMs: number;
 };
@@ -70,6 +76,9 @@ export const listenerLimits: ListenerLimits = {
   retry: { firstMs: 1_000, mostMs: 300_000 },
   provenMs: 60_000,
   announcedMs: 500,
+  // And then one more look at every folder.
+  goneWaitMs: 30_000,
+  changePace,
   outageMs: 300_000,
 };
 

@@ -5,7 +5,7 @@ import type { FilingDeps } from '../filing/file.ts';
 import type { Sighting } from '../filing/sighting.ts';
 import type { MailboxId } from '../lib/id.ts';
 import { startFolder } from '../store/folders.ts';
-import type { SavedFolder } from '../store/folders.ts';
+import type { ChangePace } from './change-plan.ts';
 import { answered, bodiesOf, halves, headersOf, missedOnes, unlessRefused } from './fetching.ts';
 import { planFolder } from './plan.ts';
 import type { Observed } from './plan.ts';
@@ -14,12 +14,8 @@ import type { Seen, Unread } from './seen.ts';
 import type { Session } from './session.ts';
 import { isOfOneMessage, placeOfError } from './trouble.ts';
 import type { Portion, Troubles } from './trouble.ts';
-
-/** A folder that the listener keeps in mind; `cursorUid` follows what filing commits. */
-export type Watched = SavedFolder & {
-  /** Since when its last messages are listed and cannot be fetched, by the monotonic clock; null: they can. */
-  lateSince: number | null;
-};
+import { newlyWatched } from './watched.ts';
+import type { Watched } from './watched.ts';
 
 export type Look = {
   mailboxId: MailboxId;
@@ -38,6 +34,9 @@ export type Look = {
   onStored(subAccounts: readonly string[]): void;
   /** How long the server may take to say that there is nothing, in milliseconds; then the connection is dead. */
   answerMs: number;
+  /** How long a message that is gone from a folder may take to turn up in another, in milliseconds (U3). */
+  goneWaitMs: number;
+  changePace: ChangePace;
 };
 
 /** Lets work in when it is its turn. */
@@ -149,7 +148,7 @@ async function followPlan(
       if (!(await startFolder(look.filing.db, folder, { uidValidity, cursorUid }))) {
         throw new CursorMoved(`${folder.id} was begun by somebody else`);
       }
-      Object.assign(folder, { uidValidity, cursorUid, lateSince: null });
+      Object.assign(folder, { ...newlyWatched(folder), uidValidity, cursorUid, highestModseq: null });
       return followPlan(look, session, folder, observed, until);
     }
     case 'read':

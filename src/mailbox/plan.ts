@@ -10,6 +10,9 @@ export type Observed = {
   uidNext: number | null;
 };
 
+/** What STATUS says of a folder, which tells too that something in it has changed, by another signature. */
+export type Standing = Observed & { signature: string };
+
 /** The next thing to do with a folder. */
 export type Step =
   /** Every message has been judged. */
@@ -43,7 +46,7 @@ export type Listed = {
   /** Its RFC 6154 use, also where that was derived from a localised name: `\Sent`, `\Junk`, … */
   specialUse: string | undefined;
   /** Where it stands, if the server tells that with the list (RFC 5819). */
-  observed: Observed | null;
+  observed: Standing | null;
 };
 
 const roles: Readonly<Record<string, FolderRole>> = {

@@ -1,12 +1,16 @@
 import { Failure } from '../lib/failure.ts';
+import { findFoldersWithPlaces } from '../store/places.ts';
 import type { Mailbox } from '../store/mailboxes.ts';
+import { waitsMs } from './change-plan.ts';
+import { followChanges } from './changes.ts';
 import { commandRefused } from './imap-errors.ts';
 import type { ListenerDeps, Listening } from './listener.ts';
 import { fewMessages, lookInto } from './looking.ts';
-import type { Look, Looked, Occasion, Watched } from './looking.ts';
+import type { Look, Looked, Occasion } from './looking.ts';
 import { planFolder } from './plan.ts';
 import type { Listed, Watch } from './plan.ts';
 import type { Session } from './session.ts';
+import type { Watched } from './watched.ts';
 
 /** A connection and the folder that it has open. */
 export type Line = {
@@ -65,6 +69,36 @@ export async function lookWhereWoken(round: Round, lines: readonly Line[] = roun
     bell.clear(path);
     await lookAlong(round, line, announced > 0 ? { announced } : 'to_be_sure', lines);
   }
+  for (const line of lines) {
+    if (changesWaitMs(round, line) === 0) await followAlong(round, line);
+  }
+}
+
+/** When the notices of changes are to be followed, by the monotonic clock. */
+export function changesDueAt(round: Round): number[] {
+  const now = round.deps.clock.monotonic();
+  return round.lines.flatMap((line) => {
+    const waits = changesWaitMs(round, line);
+    return waits === null ? [] : [now + waits];
+  });
+}
+
+/** In how many ms the changes of a line's folder that the server told of are to be followed; null: it told of none. */
+function changesWaitMs({ deps, listening, folders }: Round, { path, session }: Line): number | null {
+  if (!listening.bell.changes().has(path)) return null;
+  const last = folders.get(path)?.changesLookedAt;
+  if (last?.session !== session) return 0;
+  const agoMs = deps.clock.monotonic() - last.at;
+  return waitsMs({ ability: last.ability, agoMs }, deps.limits.changePace);
+}
+
+/** Follows what a line's server told of the messages in its folder, and listens again. */
+async function followAlong(round: Round, line: Line): Promise<void> {
+  const folder = round.folders.get(line.path);
+  const told = round.listening.bell.takeChanged(line.path);
+  if (folder === undefined || told === null) return;
+  await followChanges(round.look, line.session, folder, told);
+  line.session.idle();
 }
 
 /** The safety net's first part, and the cheapest question there is: every open folder is asked for newer UIDs. */
@@ -132,6 +166,7 @@ function swept(round: Round): string[] {
 export async function sweep(round: Round, listed: readonly Listed[] | null): Promise<void> {
   const [first] = round.lines;
   const told = new Map(listed?.map((folder) => [folder.path, folder.observed]));
+  const stored = await findFoldersWithPlaces(round.deps.filing.db, round.mailbox.id);
   const { clock } = round.deps;
   let away = false;
   let until = 0;
@@ -147,10 +182,9 @@ export async function sweep(round: Round, listed: readonly Listed[] | null): Pro
     const observed = told.get(path) ?? (await first.session.status(path));
     // A server that does not say where a folder stands may open it all the same.
     const step = observed === null ? null : planFolder(folder, observed);
-    if (step?.step === 'nothing') {
-      round.read.add(path);
-      continue;
-    }
+    if (step?.step === 'nothing') round.read.add(path);
+    const isChanged = stored.has(folder.id) && observed?.signature !== folder.signature;
+    if (step?.step === 'nothing' && !isChanged) continue;
     const isLong = step?.step === 'read' && (step.atMost ?? 0) > fewMessages;
     if (isLong) {
       if (away) await comeHome(round);
@@ -164,6 +198,7 @@ export async function sweep(round: Round, listed: readonly Listed[] | null): Pro
       await comeHome(round);
       until = clock.monotonic() + turnMs;
     }
+    if (folder.changesLookedAt?.session === first.session) folder.signature = observed?.signature ?? null;
   }
   if (away) await goHome(round, first);
 }
@@ -194,6 +229,7 @@ async function visit(
   try {
     const opened = await session.open(folder.path);
     const looked = await lookInto(look, session, folder, { occasion: { opened }, until });
+    if (!looked.more) await followChanges(look, session, folder, 'gone');
     return noteRead(round, folder, looked).more;
   } catch (error) {
     if (!isOfTheFolder(error)) throw error;
@@ -202,7 +238,7 @@ async function visit(
   }
 }
 
-function isOfTheFolder(error: unknown): error is Failure {
+export function isOfTheFolder(error: unknown): error is Failure {
   return error instanceof Failure && ofTheFolder.has(error.code);
 }
 
@@ -214,7 +250,7 @@ const ofTheFolder: ReadonlySet<string> = new Set([
 ]);
 
 /** The first line's own folder again, and whatever came in the others meanwhile. */
-async function comeHome(round: Round): Promise<void> {
+export async function comeHome(round: Round): Promise<void> {
   await goHome(round, round.lines[0]);
   await lookWhereWoken(round);
 }
@@ -222,7 +258,9 @@ async function comeHome(round: Round): Promise<void> {
 /** Opens a line's own folder, whose news it has missed meanwhile. */
 async function goHome(round: Round, line: Line): Promise<void> {
   round.listening.bell.clear(line.path);
-  await lookAlong(round, line, { opened: await line.session.open(line.path) });
+  const opened = await line.session.open(line.path);
+  if (opened.isChanged) round.listening.bell.ringChanged(line.path, 'gone');
+  await lookAlong(round, line, { opened });
 }
 
 /** Reads a line's folder to its end, in turns with the other ones of `lines`. */
@@ -247,6 +285,11 @@ async function lookAlong(
   }
   const { late } = noteRead(round, folder, looked);
   line.rests = false;
+  // New mail comes first; what it pushes aside is followed when it is time.
+  if (changesWaitMs(round, line) === 0) await followAlong(round, line);
+  else if (typeof occasion === 'string' || 'opened' in occasion) {
+    await followChanges(round.look, line.session, folder, null);
+  }
   // The first line has more to ask after a look of the safety net, and listens when that is done.
   if (occasion !== 'to_be_sure' || line !== round.lines[0]) line.session.idle();
   const left = round.again.get(line.path)?.left ?? againMax;

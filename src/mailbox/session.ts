@@ -1,17 +1,22 @@
 import { isIP } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import { ImapFlow } from 'imapflow';
-import type {
-  FetchMessageObject,
-  FetchQueryObject,
-  ImapFlowOptions,
-  ListResponse,
-  SearchObject,
-} from 'imapflow';
+import type { ImapFlowOptions, ListResponse, MailboxObject, SearchObject, StatusObject } from 'imapflow';
 import { Failure } from '../lib/failure.ts';
 import type { ServerAddress } from '../provider/providers.ts';
+import {
+  abilityOf,
+  byMessageId,
+  fetchBodies,
+  fetchChanges,
+  fetchHeaders,
+  fetchMarks,
+  fetchMessageIds,
+  modseqOf,
+} from './imap-fetch.ts';
 import { commandRefused, imapFailure } from './imap-errors.ts';
-import type { Listed, Observed } from './plan.ts';
+import type { Ability } from './change-plan.ts';
+import type { Listed, Observed, Standing } from './plan.ts';
 import type { Seen } from './seen.ts';
 
 /** How to log in to a mailbox. */
@@ -31,9 +36,19 @@ export type SessionOptions = {
    * itself, so that only a look can tell.
    */
   onArrival(announced: number): void;
+  /** Something about messages of the open folder is another than it was: flags, or messages are gone. */
+  onChange?(what: Change): void;
   /** The connection is gone, and what the server said about that. Called once, after a login that succeeded. */
   onClose(why: Failure): void;
 };
+
+export type Change = 'flags' | 'gone';
+
+/** Flags and labels of messages that lie in the open folder, and messages that the server says are gone. */
+export type Changes = { there: { uid: number; marks: ReadonlySet<string> }[]; gone: number[] };
+
+/** What the server says of a folder when it is opened; `isChanged`: something happened in it while another was open. */
+export type Opened = Observed & { isChanged: boolean };
 
 /** One connection to a mailbox. Every call rejects with a Failure. Calls are made one after another. */
 export type Session = {
@@ -43,9 +58,9 @@ export type Session = {
   readonly listsStatus: boolean;
   list(): Promise<Listed[]>;
   /** Opens a folder read-only (EXAMINE), so that nothing we read is ever marked as seen (U2). */
-  open(path: string): Promise<Observed>;
+  open(path: string): Promise<Opened>;
   /** STATUS of a folder that is not open; null where the server refuses. */
-  status(path: string): Promise<Observed | null>;
+  status(path: string): Promise<Standing | null>;
   /** UIDs that exist in the open folder, of a set (`7:*`, `3,5:9`), ascending. */
   uids(set: string): Promise<number[]>;
   /** UIDs of messages that the provider received on or after the day of `since` (ms epoch), ascending. */
@@ -66,6 +81,14 @@ export type Session = {
   marks(uids: string): Promise<Seen[]>;
   /** Whole messages; one that is gone, or that the server cannot give, is missing from the answer. */
   bodies(uids: readonly number[]): Promise<Map<number, Buffer>>;
+  /** How the server tells of changes in the open folder. */
+  ability(): Ability;
+  /** Up to which mod-sequence the open folder's changes are known to us at least (RFC 7162); null: it has none. */
+  modseq(): string | null;
+  /** Flags and labels of a UID set; with `since` only of what has changed since that mod-sequence, and what is gone since. */
+  changes(uids: string, since: string | null): Promise<Changes>;
+  /** Those of some Message-IDs (bare) that messages of the open folder have. */
+  messageIds(wanted: readonly string[]): Promise<Set<string>>;
   /** Listens, unless it does already; any other call ends it by itself. */
   idle(): void;
   close(): void;
@@ -117,6 +140,12 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   });
   client.on('exists', ({ count, prevCount }: { count: number; prevCount: number }) => {
     if (count > prevCount) options.onArrival(count - prevCount);
+    if (count < prevCount) options.onChange?.('gone');
+  });
+  client.on('flags', () => options.onChange?.('flags'));
+  // What was gone before is told only when we ask for it.
+  client.on('expunge', ({ earlier }: { earlier?: boolean }) => {
+    if (earlier !== true) options.onChange?.('gone');
   });
   stop?.addEventListener('abort', close, { once: true });
   if (stop?.aborted === true) close();
@@ -130,6 +159,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   return sessionOf(client, {
     failure: (error) => told.throttle ?? imapFailure(error),
     onQuiet: () => options.onArrival(0),
+    onFlags: () => options.onChange?.('flags'),
   });
 }
 
@@ -150,6 +180,8 @@ function clientOptions(options: SessionOptions): ImapFlowOptions {
     clientInfo: { name: 'Twoway', version: '', vendor: '', 'support-url': '' },
     // The loop says when to listen; the library's own delay of 15 s would be a deaf window.
     disableAutoIdle: true,
+    // Where it is offered: tells by UID what is gone, also what went while nobody listened (RFC 7162).
+    qresync: true,
     // zlib holds some 300 KB for each connection, idle ones too, which is twice all the rest.
     disableCompression: true,
     connectionTimeout: limits.connectMs,
@@ -181,8 +213,13 @@ function throttleListener(onThrottle: (hintMs: number) => void): NonNullable<Ima
   return logger;
 }
 
-function sessionOf(client: ImapFlow, on: { failure(error: unknown): Failure; onQuiet(): void }): Session {
+function sessionOf(
+  client: ImapFlow,
+  on: { failure(error: unknown): Failure; onQuiet(): void; onFlags: () => void },
+): Session {
   let calls = 0;
+  /** How folders stood when they were left: nobody tells of what happens in one that is not open. */
+  const left = new Map<string, string>();
   let listening = false;
   const call = async <T>(work: () => Promise<T>): Promise<T> => {
     calls += 1;
@@ -209,14 +246,16 @@ function sessionOf(client: ImapFlow, on: { failure(error: unknown): Failure; onQ
     list: () => call(async () => (await client.list(listsStatus ? { statusQuery } : {})).map(listed)),
     open: (path) =>
       call(async () => {
+        if (client.mailbox !== false) left.set(client.mailbox.path, standingOf(client.mailbox));
         const opened = await client.mailboxOpen(path, { readOnly: true });
-        return observed(opened);
+        const before = left.get(path);
+        return { ...observed(opened), isChanged: before !== undefined && before !== standingOf(opened) };
       }),
     status: (path) =>
       call(async () => {
         try {
           const status = await client.status(path, statusQuery);
-          return status === false ? null : observed(status);
+          return status === false ? null : standing(status);
         } catch (error) {
           // The library's own word for a folder that LIST does not show either.
           if ((error as { code?: string }).code === 'NotFound') return null;
@@ -226,9 +265,7 @@ function sessionOf(client: ImapFlow, on: { failure(error: unknown): Failure; onQ
     uids: (set) => search({ uid: set }),
     uidsSince: (since) => search({ since: new Date(since) }),
     find: (query) => search(searchOf(query)),
-    headers: (uids, onWhole) => call(() => fetchHeaders(client, uids, { gmail, onWhole })),
-    marks: (uids) => call(() => fetchMarks(client, uids, gmail)),
-    bodies: (uids) => call(() => fetchBodies(client, uids)),
+    ...readingOf(client, { call, search, gmail, onFlags: on.onFlags }),
     idle: () => {
       if (listening) return;
       listening = true;
@@ -258,79 +295,53 @@ function searchOf({ since, before, people, messageIds }: Query): SearchObject {
   };
 }
 
-const statusQuery = { uidNext: true, uidValidity: true };
+/** Those of a session's calls that read messages of the open folder. */
+function readingOf(
+  client: ImapFlow,
+  of: {
+    call<T>(work: () => Promise<T>): Promise<T>;
+    search(query: SearchObject): Promise<number[]>;
+    gmail: boolean;
+    onFlags(): void;
+  },
+): Pick<Session, 'headers' | 'marks' | 'bodies' | 'ability' | 'modseq' | 'changes' | 'messageIds'> {
+  const { call, search, gmail, onFlags } = of;
+  return {
+    headers: (uids, onWhole) => call(() => fetchHeaders(client, uids, { gmail, onWhole, onOthers: onFlags })),
+    marks: (uids) => call(() => fetchMarks(client, uids, gmail)),
+    bodies: (uids) => call(() => fetchBodies(client, uids)),
+    ability: () => abilityOf(client),
+    modseq: () => modseqOf(client),
+    changes: (uids, since) => call(() => fetchChanges(client, uids, { since, gmail, onOthers: onFlags })),
+    messageIds: async (wanted) => {
+      const found = await search(byMessageId(wanted));
+      return found.length === 0 ? new Set() : call(() => fetchMessageIds(client, found, new Set(wanted)));
+    },
+  };
+}
+
+const statusQuery = { uidNext: true, uidValidity: true, messages: true, unseen: true, highestModseq: true };
 
 function refusal(command: string): Failure {
   return new Failure('temporary', commandRefused, `the provider refused ${command}`);
 }
 
+function standingOf({ exists, highestModseq }: MailboxObject): string {
+  return [exists, highestModseq].join(' ');
+}
+
 function listed(folder: ListResponse): Listed {
   const { path, flags, specialUse, status } = folder;
-  const stands = status !== undefined && !('error' in status) ? observed(status) : null;
+  const stands = status !== undefined && !('error' in status) ? standing(status) : null;
   return { path, attributes: flags, specialUse, observed: stands };
+}
+
+/** By what STATUS says of a folder its changes are noticed, without opening it. */
+function standing(status: StatusObject): Standing {
+  const { messages, unseen, highestModseq } = status;
+  return { ...observed(status), signature: [messages, unseen, highestModseq].join(' ') };
 }
 
 function observed(state: { uidValidity?: bigint | undefined; uidNext?: number | undefined }): Observed {
   return { uidValidity: Number(state.uidValidity ?? 0), uidNext: state.uidNext || null };
-}
-
-async function fetchHeaders(
-  client: ImapFlow,
-  uids: string,
-  { gmail, onWhole }: { gmail: boolean; onWhole: (() => void) | undefined },
-): Promise<Seen[]> {
-  // No BODYSTRUCTURE: no rule in force needs it, and imapflow (2.10.2) takes a quarter of a second, in one go,
-  // to read that of a mail with 20,000 parts.
-  // And the header whole: every field that is asked for by name costs imapflow 5 µs for each message, so that
-  // the two dozen that count take twice as long as all of them do.
-  const query = { ...markQuery(gmail), headers: true };
-  const found = await client.fetchAll(uids, query, { uid: true });
-  // Servers slip in rows of other messages whose flags have changed (RFC 9051 §7.5.2).
-  const rows = found.filter((row) => row.headers !== undefined);
-  const last = Math.max(0, ...rows.map((row) => row.seq));
-  if (client.mailbox !== false && last >= client.mailbox.exists) onWhole?.();
-  return seenOf(rows, gmail);
-}
-
-async function fetchMarks(client: ImapFlow, uids: string, gmail: boolean): Promise<Seen[]> {
-  const found = await client.fetchAll(uids, markQuery(gmail), { uid: true });
-  return seenOf(
-    found.filter((row) => row.size !== undefined),
-    gmail,
-  );
-}
-
-function markQuery(gmail: boolean): FetchQueryObject {
-  const own = { uid: true, flags: true, internalDate: true, size: true };
-  return gmail ? { ...own, threadId: true, labels: true } : own;
-}
-
-function seenOf(rows: readonly FetchMessageObject[], gmail: boolean): Seen[] {
-  const byUid = new Map(rows.map((row) => [row.uid, seen(row, gmail)]));
-  return [...byUid.values()].sort((a, b) => a.uid - b.uid);
-}
-
-function seen(message: FetchMessageObject, gmail: boolean): Seen {
-  const marks = [...(message.flags ?? []), ...(message.labels ?? [])].map((mark) => mark.toLowerCase());
-  return {
-    uid: message.uid,
-    header: message.headers ?? Buffer.alloc(0),
-    internalDate: new Date(message.internalDate ?? Number.NaN).getTime(),
-    size: message.size ?? 0,
-    marks: new Set(marks),
-    gmail:
-      gmail && message.emailId !== undefined
-        ? { messageId: message.emailId, threadId: message.threadId ?? message.emailId }
-        : null,
-  };
-}
-
-async function fetchBodies(client: ImapFlow, uids: readonly number[]): Promise<Map<number, Buffer>> {
-  const found = new Map<number, Buffer>();
-  if (uids.length === 0) return found;
-  for await (const message of client.fetch(uids.join(','), { uid: true, source: true }, { uid: true })) {
-    // Exchange answers OK without data for an item that it cannot convert (providers.md B.4).
-    if (message.source !== undefined && message.source.length > 0) found.set(message.uid, message.source);
-  }
-  return found;
 }

@@ -5,12 +5,15 @@ import { saveProgress } from '../store/mailboxes.ts';
 import type { ServerAddress } from '../provider/providers.ts';
 import type { Mailbox } from '../store/mailboxes.ts';
 import type { ListenerDeps, Listening } from './listener.ts';
-import type { Look, Watched } from './looking.ts';
+import type { Look } from './looking.ts';
 import { roleOf, watchOf } from './plan.ts';
 import type { Listed, Watch } from './plan.ts';
-import { catchUp, lookAtHome, lookWhereWoken, seenBy, sweep } from './round.ts';
+import { catchUp, changesDueAt, lookAtHome, lookWhereWoken, seenBy, sweep } from './round.ts';
 import type { Line, Round } from './round.ts';
 import { openSession } from './session.ts';
+import { settleVanished } from './vanished.ts';
+import { newlyWatched } from './watched.ts';
+import type { Watched } from './watched.ts';
 import type { Login, Session, SessionOptions } from './session.ts';
 
 /** Why a session with the provider ended: a connection that closed says what the server said. */
@@ -77,6 +80,7 @@ async function connectLine(
         }
         bell.ring(line.path, announced);
       },
+      onChange: (what) => bell.ringChanged(line.path, what),
       onClose: (why) => {
         if (line.dropped) return;
         of.onClose(why);
@@ -117,6 +121,7 @@ async function begin(
   };
   for (const path of watch.idle.slice(1)) await addLine(round, () => connect(path));
   await catchUp(round, listed);
+  await settleVanished(round, lookedAt);
   await noteProgress(round, { lookedAt, backlog: 0 });
   if (listening.doubted) round.liveAt = deps.clock.monotonic() + deps.limits.provenMs;
   else await goLive(round, endsOutage(round, beganAt));
@@ -155,6 +160,8 @@ function lookOf(
     gate: (work) => deps.gates.batches(serverOf(deps, mailbox).host, work, stop),
     troubles,
     answerMs: deps.limits.answerMs,
+    goneWaitMs: deps.limits.goneWaitMs,
+    changePace: deps.limits.changePace,
     onBacklog,
     onWhole: (folder) => bell.clear(folder.path),
     onStored: (subAccounts) => {
@@ -189,7 +196,7 @@ async function adopt(
     folders: new Map(
       present.map((folder) => [
         folder.path,
-        Object.assign(known.get(folder.path) ?? { lateSince: null, ...folder }, { role: folder.role }),
+        Object.assign(known.get(folder.path) ?? newlyWatched(folder), { role: folder.role }),
       ]),
     ),
   };
@@ -213,7 +220,7 @@ async function listen(round: Round, beganAt: number): Promise<Ending> {
   let listedAt = beganAt;
   for (;;) {
     for (const line of round.lines) if (!line.rests) line.session.idle();
-    const due = [...round.again.values()].map(({ at }) => at);
+    const due = [...[...round.again.values()].map(({ at }) => at), ...changesDueAt(round)];
     if (round.liveAt !== null) due.push(round.liveAt);
     await listening.bell.wait(
       Math.max(0, Math.min(lookedAt + limits.lookEveryMs, ...due) - clock.monotonic()),
@@ -247,6 +254,7 @@ async function lookAround(round: Round, { lists, now }: { lists: boolean; now: n
   const listed = lists ? await round.lines[0].session.list() : null;
   if (listed !== null && !(await follow(round, listed))) return false;
   await sweep(round, listed);
+  await settleVanished(round, now);
   await noteProgress(round, { lookedAt: now, backlog: 0 });
   if (isThrough(round)) await goLive(round, false);
   return true;

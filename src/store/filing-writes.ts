@@ -14,6 +14,7 @@ import type {
 import type { ThreadKeyKind } from './filing-facts.ts';
 import { jsonText as json, rows, run } from './database.ts';
 import type { Db } from './database.ts';
+import type { PlaceState } from './places.ts';
 import { touchMessage, writeSendChange } from './sends.ts';
 
 /** Everything that one filing transaction writes, table by table. Times are RFC 3339 or null. */
@@ -38,6 +39,8 @@ export type FilingWrites = {
     uid: number;
     message_id: MessageId;
     mailbox_id: MailboxId;
+    is_read: boolean;
+    state: PlaceState;
   }[];
   attachments: AttachmentRow[];
   conversations: { id: ConversationId; sub_account_id: string; contact_id: string }[];
@@ -70,6 +73,7 @@ export type MessageRow = {
   automatic: string | null;
   partial: string | null;
   is_read: boolean;
+  mailbox_state: PlaceState;
   raw_sha256: string;
   raw_size: number;
 };
@@ -201,16 +205,16 @@ with thread as (
   insert into messages (id, sub_account_id, thread_id, direction, kind, via, user_id, sender, recipients_to,
                         recipients_cc, recipients_bcc, subject, date, received_at, internet_message_id,
                         in_reply_to, reference_ids, body_text, body_html, reply_text, automatic, partial,
-                        is_read, raw_sha256, raw_size)
+                        is_read, mailbox_state, raw_sha256, raw_size)
   select id, sub_account_id, thread_id, direction, kind, via, user_id, sender, recipients_to, recipients_cc,
          recipients_bcc, subject, date, received_at, internet_message_id, in_reply_to, reference_ids, body_text,
-         body_html, reply_text, automatic, partial, is_read, raw_sha256, raw_size
+         body_html, reply_text, automatic, partial, is_read, mailbox_state, raw_sha256, raw_size
     from json_to_recordset(:messages::json) as t(
          id text, sub_account_id text, thread_id text, direction text, kind text, via text[], user_id text,
          sender jsonb, recipients_to jsonb, recipients_cc jsonb, recipients_bcc jsonb, subject text,
          date timestamptz, received_at timestamptz, internet_message_id text, in_reply_to text[],
          reference_ids text[], body_text text, body_html text, reply_text text, automatic text, partial text,
-         is_read boolean, raw_sha256 text, raw_size bigint)
+         is_read boolean, mailbox_state text, raw_sha256 text, raw_size bigint)
 ), wanted as (
   select * from json_to_recordset(:messageKeys::json) as t(
     sub_account_id text, key text, fingerprint text, message_id text, first boolean)
@@ -220,10 +224,11 @@ with thread as (
   on conflict do nothing
   returning sub_account_id, key, fingerprint
 ), sighting as (
-  insert into sightings (sub_account_id, folder_id, uid_validity, uid, message_id, mailbox_id)
-  select sub_account_id, folder_id, uid_validity, uid, message_id, mailbox_id
+  insert into sightings (sub_account_id, folder_id, uid_validity, uid, message_id, mailbox_id, is_read, state)
+  select sub_account_id, folder_id, uid_validity, uid, message_id, mailbox_id, is_read, state
     from json_to_recordset(:sightings::json) as t(
-         sub_account_id text, folder_id text, uid_validity bigint, uid bigint, message_id text, mailbox_id text)
+         sub_account_id text, folder_id text, uid_validity bigint, uid bigint, message_id text, mailbox_id text,
+         is_read boolean, state text)
   on conflict do nothing
 ), attachment as (
   insert into attachments (sub_account_id, message_id, n, name, type, size, content_id, inline, sha256, omitted)

@@ -11,6 +11,8 @@ export type SavedFolder = {
   /** Null: never looked into. */
   uidValidity: number | null;
   cursorUid: number;
+  /** Up to which mod-sequence (RFC 7162) changes of stored messages were followed; null: none, or it has none. */
+  highestModseq: string | null;
   /** It was not in the last listing. */
   missing: boolean;
 };
@@ -48,7 +50,7 @@ export async function readFolders(db: Db, mailboxId: MailboxId): Promise<SavedFo
     Omit<SavedFolder, 'uidValidity' | 'cursorUid'> & { uid_validity: string | null; cursor_uid: string }
   >(
     db,
-    `select id, path, role, uid_validity, cursor_uid, missing_since is not null as missing
+    `select id, path, role, uid_validity, cursor_uid, highest_modseq as "highestModseq", missing_since is not null as missing
        from folders where mailbox_id = :mailboxId and left_at is null order by path`,
     { mailboxId },
   );
@@ -76,4 +78,18 @@ export async function startFolder(
     { id, uidValidity, cursorUid, startValidity: start.uidValidity, startUid: start.cursorUid },
   );
   return moved > 0;
+}
+
+/** Notes up to which mod-sequence changes in a folder were followed, unless it was numbered anew meanwhile. */
+export async function saveModseq(
+  db: Db,
+  folder: { id: FolderId; uidValidity: number },
+  modseq: string,
+): Promise<void> {
+  await run(
+    db,
+    `update folders set highest_modseq = :modseq
+      where id = :id and uid_validity = :uidValidity and highest_modseq is distinct from :modseq`,
+    { ...folder, modseq },
+  );
 }

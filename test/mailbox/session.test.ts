@@ -101,7 +101,7 @@ describe('listening', () => {
 describe('reading', () => {
   test('U2: EXAMINE, never SELECT; PEEK, never a plain BODY', async () => {
     const { session, peer } = await open(plain + folders);
-    assert.deepEqual(await session.open('INBOX'), { uidValidity: 7, uidNext: 11 });
+    assert.deepEqual(await session.open('INBOX'), { uidValidity: 7, uidNext: 11, isChanged: false });
     await session.headers('9:*');
     await session.bodies([9, 10]);
     assert.deepEqual(peer.sent('* SELECT *'), []);
@@ -163,9 +163,9 @@ describe('folders', () => {
     assert.deepEqual(
       listed.map(({ path, observed }) => [path, observed]),
       [
-        ['INBOX', { uidValidity: 7, uidNext: 11 }],
-        ['Sent', { uidValidity: 8, uidNext: 3 }],
-        ['Projects', { uidValidity: 9, uidNext: 21 }],
+        ['INBOX', { uidValidity: 7, uidNext: 11, signature: '2 2 ' }],
+        ['Sent', { uidValidity: 8, uidNext: 3, signature: '1 1 ' }],
+        ['Projects', { uidValidity: 9, uidNext: 21, signature: '2 2 ' }],
       ],
     );
     assert.equal(peer.sent('* LIST *').length, 1);
@@ -180,7 +180,7 @@ describe('folders', () => {
       listed.map(({ observed }) => observed),
       [null, null, null],
     );
-    assert.deepEqual(await session.status('Projects'), { uidValidity: 9, uidNext: 21 });
+    assert.deepEqual(await session.status('Projects'), { uidValidity: 9, uidNext: 21, signature: '2 2 ' });
     assert.equal(await session.status('Gone'), null);
   });
 });

@@ -109,6 +109,11 @@ const cases: { name: string; done: string[]; also?: string[] }[] = [
     name: 'message_has_source',
     done: [`update messages set via = '{crm,mailbox,mailbox}' where direction = 'outbound'`],
   },
+  {
+    name: 'message_is_where_its_places_say',
+    done: [`update messages set mailbox_state = 'trashed' where direction = 'inbound'`],
+  },
+  { name: 'message_is_where_its_places_say', done: [`update sightings set is_read = true`] },
   { name: 'message_has_key', done: [`delete from message_keys where message_id in ${inbound}`] },
   { name: 'message_has_bytes', done: [`update messages set raw_sha256 = null where direction = 'inbound'`] },
   { name: 'message_has_bytes', done: [`update sends set raw_size = raw_size + 1`] },

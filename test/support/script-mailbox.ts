@@ -62,6 +62,9 @@ export function changeMailbox(mailbox: Mailbox, verb: string, args: Token[], con
     case 'flags':
       setFlags(mailbox, folderOf(mailbox, path()), Number(args[1]), wordsOf(args[2]));
       return true;
+    case 'labels':
+      setLabels(mailbox, folderOf(mailbox, path()), Number(args[1]), wordsOf(args[2]));
+      return true;
     case 'expunge':
       expunge(mailbox, folderOf(mailbox, path()), Number(args[1]));
       return true;
@@ -79,6 +82,13 @@ export function setFlags(mailbox: Mailbox, folder: Folder, uid: number, flags: I
   message.flags = new Set(flags);
   message.modseq = ++folder.highestModseq;
   announce(mailbox, { kind: 'flags', folder, message });
+}
+
+/** Sets a message's Gmail labels, and announces that something about it has changed. */
+function setLabels(mailbox: Mailbox, folder: Folder, uid: number, labels: string[]): void {
+  const message = messageOf(folder, uid);
+  message.labels = labels;
+  setFlags(mailbox, folder, uid, message.flags);
 }
 
 /** The folder, which the script must have described. */

@@ -3,6 +3,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { countRule, serveConnection, waitingSection, type Play } from './script-connection.ts';
 import { changeMailbox, createMailbox } from './script-mailbox.ts';
 import type { Taken } from './script-smtp.ts';
+import { tokensOf } from './script-tokens.ts';
 import { matchPattern, readScript, type Script } from './script-syntax.ts';
 
 /** An IMAP or SMTP server whose behaviour is a transcript. */
@@ -26,7 +27,9 @@ export type ScriptPeer = {
   /** SMTP: the messages that were taken, in order. */
   taken(): Taken[];
   /** IMAP: a message appears in a folder, for what only the test knows (the Sent copy of what it sent). */
-  deliver(folder: string, raw: Buffer): void;
+  deliver(folder: string, raw: Buffer, fields?: string): void;
+  /** IMAP: a change as a script names it after `@`, at the moment that the test chooses: `expunge INBOX 11`. */
+  change(line: string): void;
   /** Closes everything. Rejects when the client broke the script and `finished` was not asked. */
   stop(): Promise<void>;
 };
@@ -95,7 +98,13 @@ export async function startScriptPeer(source: string, options: PeerOptions = {})
     sent: (pattern) =>
       play.wires.flatMap(({ sent }) => sent.filter((line) => matchPattern(pattern, line, new Map()))),
     taken: () => play.taken,
-    deliver: (folder, raw) => void changeMailbox(play.mailbox, 'deliver', [folder], raw),
+    deliver: (folder, raw, fields = '') =>
+      void changeMailbox(play.mailbox, 'deliver', [folder, ...tokensOf(fields)], raw),
+    change: (line) => {
+      const [verb, ...args] = tokensOf(line);
+      if (!changeMailbox(play.mailbox, String(verb), args))
+        throw new Error(`nothing in a mailbox changes by ${line}`);
+    },
     async stop() {
       play.wires.forEach((wire) => wire.destroy());
       server.close();

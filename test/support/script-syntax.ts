@@ -36,7 +36,7 @@
  *     @ wait name, @ signal name            waits for the test (or another section); tells them
  *     @ deliver … {                         as `message:`, and it is announced
  *     @ folder …, @ vanish INBOX            a folder appears, goes
- *     @ flags INBOX 4 (\Seen), @ expunge INBOX 4, @ uidvalidity INBOX 8
+ *     @ flags INBOX 4 (\Seen), @ labels INBOX 4 (\Inbox), @ expunge INBOX 4, @ uidvalidity INBOX 8
  *     @ store, @ store as <id>              SMTP: the message just sent is taken; with the id, as
  *                                           Outlook does, replaced
  *

@@ -1,3 +1,4 @@
+import { placesSaid } from '../places.ts';
 import type { Invariant } from './invariant.ts';
 
 /** Of messages, their threads and conversations. */
@@ -15,6 +16,18 @@ export const messageInvariants: readonly Invariant[] = [
           or array(select way from unnest(m.via) way order by way) <>
              array_remove(array[case when sends.id is not null then 'crm' end,
                                 case when seen.message_id is not null then 'mailbox' end], null)`,
+  },
+  {
+    name: 'message_is_where_its_places_say',
+    rules: ['U2', 'U3'],
+    holds: 'A message is read, and in the state, that the places say in which it was seen.',
+    // A place in a folder that was numbered anew says nothing any more, from the next change of the message on.
+    broken: `
+      select m.id as message, m.is_read, m.mailbox_state, said.is_read as places_read, said.state as places_state
+        from messages m cross join lateral (${placesSaid('m')}) said
+       where (m.is_read, m.mailbox_state) is distinct from (said.is_read, said.state)
+         and not exists (select from sightings s join folders f on f.id = s.folder_id
+                          where s.message_id = m.id and s.uid_validity is distinct from f.uid_validity)`,
   },
   {
     name: 'message_has_key',

@@ -1,0 +1,58 @@
+import type { MailboxId, MessageId } from '../lib/id.ts';
+import { wasOvertaken } from '../store/database.ts';
+import type { Db } from '../store/database.ts';
+import { saveModseq } from '../store/folders.ts';
+import { refreshMessages, settleVanished, writePlaces } from '../store/places.ts';
+import type { Numbered, PlaceNews, PlaceState } from '../store/places.ts';
+import { noEffects } from './effects.ts';
+import { tellEffects } from './events.ts';
+import type { FilingDeps } from './file.ts';
+
+type Deps = Pick<FilingDeps, 'db' | 'wakePublisher'>;
+
+/**
+ * Writes down what a look at a folder said of the stored messages there, and tells the CRM of the messages
+ * that are in another state, or read or unread, by that (U2, U3). `modseq`: up to which changes of the folder
+ * this goes; null: the server does not number them.
+ */
+export function notePlaces(
+  deps: Deps,
+  folder: Numbered,
+  news: PlaceNews & { modseq: string | null },
+): Promise<void> {
+  return inOne(deps, async (tx) => {
+    if (news.modseq !== null) await saveModseq(tx, folder, news.modseq);
+    return writePlaces(tx, folder, news);
+  });
+}
+
+/** Writes down what became of messages that have left all their places in a mailbox, and tells the CRM (U3). */
+export function noteVanished(
+  deps: Deps,
+  mailboxId: MailboxId,
+  settled: readonly { message_id: MessageId; state: PlaceState | 'gone' }[],
+): Promise<void> {
+  return inOne(deps, async (tx) => {
+    await settleVanished(tx, mailboxId, settled);
+    return settled.map((one) => one.message_id);
+  });
+}
+
+/** How often what others overtook is done again. */
+const triesMax = 5;
+
+/** Writes places, and the messages and events that follow from them, in one transaction. */
+async function inOne(deps: Deps, write: (tx: Db) => Promise<MessageId[]>): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      const events = await deps.db.transaction(async (tx) => {
+        const messages = await refreshMessages(tx, await write(tx));
+        return messages.length === 0 ? 0 : tellEffects(tx, noEffects(), { messages, sends: [] });
+      });
+      if (events > 0) deps.wakePublisher();
+      return;
+    } catch (error) {
+      if (tries === triesMax || !wasOvertaken(error)) throw error;
+    }
+  }
+}

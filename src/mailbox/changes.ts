@@ -1,0 +1,177 @@
+import { notePlaces } from '../filing/places.ts';
+import { placeStateOf } from '../filing/sighting.ts';
+import type { FolderRole } from '../filing/sighting.ts';
+import { countPlaces, findPlaces, readTrackedPlaces } from '../store/places.ts';
+import type { Numbered, PlaceNews, TrackedPlace } from '../store/places.ts';
+import { doubtMs, isDoubtful, planChanges } from './change-plan.ts';
+import { uidSet, unlessRefused } from './fetching.ts';
+import type { Look } from './looking.ts';
+import type { Change, Changes, Session } from './session.ts';
+import type { Watched } from './watched.ts';
+
+/*
+ * What becomes of stored messages in their mailbox (U2, U3): read and unread, archived, moved, gone. Only
+ * stored messages count, so that the cost does not grow with the mailbox: nothing is kept of any other.
+ */
+
+/**
+ * What a server without mod-sequences is asked about each time: so many of the newest stored messages of a
+ * folder, stored in so many days. 2,000 take four commands and some 100 KB.
+ */
+const bound = { most: 2_000, days: 90 };
+
+/** So many UIDs in one command: a line of some 6 KB at most. */
+const askedAtOnce = 500;
+
+/** Follows the changes in the folder that is open in `session`, as far as it is time. `told` is what the server said. */
+export async function followChanges(
+  look: Look,
+  session: Session,
+  folder: Watched,
+  told: Change | null,
+): Promise<void> {
+  const { uidValidity, changesLookedAt: last } = folder;
+  if (uidValidity === null) return;
+  const { clock } = look.filing;
+  const ability = session.ability();
+  const step = planChanges(
+    {
+      ability,
+      labels: session.gmail,
+      savedModseq: folder.highestModseq,
+      agoMs: last?.session === session ? clock.monotonic() - last.at : null,
+      told,
+    },
+    look.changePace,
+  );
+  if (step === 'nothing') return;
+  // What changes while we ask may be missing from the answer, and is asked for again.
+  const modseq = session.modseq();
+  const numbered = { id: folder.id, uidValidity };
+  const news =
+    step === 'compare'
+      ? await compare(look, session, { numbered, role: folder.role })
+      : await askChanged(look, session, folder, { numbered, missing: step === 'ask_changed_and_missing' });
+  folder.changesLookedAt = { session, ability, at: clock.monotonic() };
+  if (news === null) return;
+  const gone = isBelieved(look, folder, news) ? news.gone : null;
+  const upTo = gone === null || modseq === folder.highestModseq ? null : modseq;
+  if (upTo === null && news.there.length === 0 && (gone ?? []).length === 0) return;
+  await notePlaces(look.filing, numbered, {
+    there: news.there,
+    gone: gone ?? [],
+    goneAt: clock.now(),
+    goneDueAt: clock.now() + look.goneWaitMs,
+    modseq: upTo,
+  });
+  if (upTo !== null) folder.highestModseq = upTo;
+}
+
+/** What a look at the stored messages of a folder showed; `known` counts those that were there before. */
+type News = Pick<PlaceNews, 'there' | 'gone'> & { known: number };
+
+/** Asks for all that are stored. Null: there are none, or the server refuses. */
+async function compare(
+  look: Look,
+  session: Session,
+  { numbered, role }: { numbered: Numbered; role: FolderRole },
+): Promise<News | null> {
+  const places = await readTrackedPlaces(look.filing.db, numbered, bound);
+  if (places.length === 0) return null;
+  const there = [];
+  for (const part of portions(places.map(({ uid }) => uid))) {
+    const shown = await unlessRefused(session.changes(uidSet(part), null));
+    if (shown === null) return null;
+    there.push(...shown.there);
+  }
+  const shown = new Set(there.map(({ uid }) => uid));
+  const missing = places.filter(({ uid, isGone }) => !isGone && !shown.has(uid)).map(({ uid }) => uid);
+  // Exchange leaves one out now and then (providers.md B.4): one that is listed is there.
+  const gone = await missingOf(session, missing);
+  if (gone === null) return null;
+  const known = new Map(places.map((place) => [place.uid, place]));
+  const fresh = placesOf(role, there).filter((place) => isNews(known.get(place.uid), place));
+  return { there: fresh, gone, known: places.filter(({ isGone }) => !isGone).length };
+}
+
+function isNews(before: TrackedPlace | undefined, now: PlaceNews['there'][number]): boolean {
+  if (before === undefined) return false;
+  return before.isGone || before.isRead !== now.is_read || before.state !== now.state;
+}
+
+/** Asks for what has changed. Null: nothing is stored there, or the server refuses. */
+async function askChanged(
+  look: Look,
+  session: Session,
+  folder: Watched,
+  { numbered, missing }: { numbered: Numbered; missing: boolean },
+): Promise<News | null> {
+  const { db } = look.filing;
+  const { count, lowestUid } = await countPlaces(db, numbered);
+  if (lowestUid === null) return null;
+  const range = `${lowestUid}:${Math.max(lowestUid, folder.cursorUid)}`;
+  const changes = await unlessRefused(session.changes(range, folder.highestModseq));
+  if (changes === null) return null;
+  const stored = new Set(
+    await storedAmong(look, numbered, [...changes.there.map(({ uid }) => uid), ...changes.gone]),
+  );
+  const there = changes.there.filter(({ uid }) => stored.has(uid));
+  let gone: number[] | null = changes.gone.filter((uid) => stored.has(uid));
+  if (missing) {
+    const places = await readTrackedPlaces(db, numbered, bound);
+    gone = await missingOf(
+      session,
+      places.filter(({ isGone }) => !isGone).map(({ uid }) => uid),
+    );
+  }
+  return gone === null ? null : { there: placesOf(folder.role, there), gone, known: count };
+}
+
+/** Those of some UIDs that do not exist any more; null: the server refuses to say. */
+async function missingOf(session: Session, uids: readonly number[]): Promise<number[] | null> {
+  const missing: number[] = [];
+  for (const part of portions(uids)) {
+    const listed = await unlessRefused(session.uids(uidSet(part)));
+    if (listed === null) return null;
+    const has = new Set(listed);
+    missing.push(...part.filter((uid) => !has.has(uid)));
+  }
+  return missing;
+}
+
+async function storedAmong(look: Look, numbered: Numbered, uids: readonly number[]): Promise<number[]> {
+  const stored: number[] = [];
+  for (const part of portions(uids)) stored.push(...(await findPlaces(look.filing.db, numbered, part)));
+  return stored;
+}
+
+function placesOf(role: FolderRole, shown: Changes['there']): PlaceNews['there'] {
+  return shown.map(({ uid, marks }) => ({
+    uid,
+    is_read: marks.has('\\seen'),
+    state: placeStateOf(role, marks),
+  }));
+}
+
+/** Whether messages that are not there any more count as gone; a suspicion is told of, and nothing is done for it. */
+function isBelieved(look: Look, folder: Watched, { known, gone }: News): boolean {
+  const now = look.filing.clock.monotonic();
+  if (!isDoubtful({ known, gone: gone.length })) {
+    folder.doubtedAt = null;
+    return true;
+  }
+  if (folder.doubtedAt === null) {
+    look.log.warn(
+      { folder: folder.id, messages: gone.length, known },
+      'most of what is stored from a folder is suddenly gone from it; nothing is changed for it unless it lasts',
+    );
+  }
+  folder.doubtedAt ??= now;
+  return now - folder.doubtedAt >= doubtMs;
+}
+
+function portions(uids: readonly number[]): number[][] {
+  const parts: number[][] = [];
+  for (let at = 0; at < uids.length; at += askedAtOnce) parts.push(uids.slice(at, at + askedAtOnce));
+  return parts;
+}
