@@ -417,6 +417,31 @@ create table sightings (
 create index sightings_by_message on sightings (message_id);
 create index sightings_gone_due on sightings (mailbox_id, gone_due_at) where gone_due_at is not null;
 
+-- What the CRM has asked for in a mailbox and is still to be done there (U2, U3): one row for a message and
+-- a mailbox, the newest wish in it; gone when it is done, or given up.
+create table wanted_changes (
+  id text collate "C" primary key,
+  sub_account_id text collate "C" not null references sub_accounts on delete cascade,
+  message_id text collate "C" not null references messages on delete cascade,
+  mailbox_id text collate "C" not null references mailboxes,
+  is_read boolean,                              -- null: not asked for
+  state text check (state in ('archived', 'trashed')), -- null: not asked for
+  version integer not null default 1,           -- raised by each wish: what was done may not be the newest
+  wished_at timestamptz not null default now(), -- the newest one
+  -- the columns of every table of work (see src/store/work.ts); no order to keep
+  ready boolean not null default true,
+  attempts integer not null default 0,
+  due_at timestamptz not null default now(),
+  lease_owner text,
+  lease_until timestamptz,
+  seq bigint generated always as identity,
+  created_at timestamptz not null default now(),
+  unique (message_id, mailbox_id),
+  check (num_nonnulls(is_read, state) > 0)
+);
+create index wanted_changes_due on wanted_changes (mailbox_id, due_at, seq) where ready;
+create index wanted_changes_by_sub_account on wanted_changes (sub_account_id, mailbox_id);
+
 create table attachments (
   sub_account_id text collate "C" not null,
   message_id text collate "C" not null references messages on delete cascade,

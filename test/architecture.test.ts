@@ -29,7 +29,7 @@ const levels: Readonly<Record<string, number>> = {
 
 /** Each protocol library has one place. */
 const soleUsers: Readonly<Record<string, readonly string[]>> = {
-  imapflow: ['mailbox/session.ts', 'mailbox/imap-fetch.ts'],
+  imapflow: ['mailbox/session.ts', 'mailbox/imap-fetch.ts', 'mailbox/imap-write.ts'],
   nodemailer: ['outbound/'],
   mailparser: ['message/mime.ts'],
   // The sandbox is a provider of its own and needs a server to be one.
@@ -49,6 +49,7 @@ const pure = [
   'filing/sighting.ts',
   'mailbox/plan.ts',
   'mailbox/change-plan.ts',
+  'mailbox/wanted-plan.ts',
   'mailbox/outage.ts',
   'mailbox/imap-errors.ts',
   'outbound/route.ts',

@@ -17,6 +17,7 @@ import { addEvents } from './events.ts';
 import { addHealth } from './health.ts';
 import { addKeys } from './keys.ts';
 import { addMembers } from './members.ts';
+import { addMessageChanges } from './message-changes.ts';
 import { addMessages } from './messages.ts';
 import { addNeverLog } from './never-log.ts';
 import { addOpenApi } from './openapi.ts';
@@ -73,6 +74,7 @@ export function createApi(deps: ApiDeps): Api {
   addConversations(api, deps);
   addThreads(api, deps);
   addMessages(api, deps);
+  addMessageChanges(api, deps);
   addSends(api, deps);
   addDecisions(api, deps);
   addWebhooks(api, deps);

@@ -8,7 +8,7 @@ import { noEffects } from './effects.ts';
 import { tellEffects } from './events.ts';
 import type { FilingDeps } from './file.ts';
 
-type Deps = Pick<FilingDeps, 'db' | 'wakePublisher'>;
+export type Deps = Pick<FilingDeps, 'db' | 'wakePublisher'>;
 
 /**
  * Writes down what a look at a folder said of the stored messages there, and tells the CRM of the messages
@@ -42,7 +42,7 @@ export function noteVanished(
 const triesMax = 5;
 
 /** Writes places, and the messages and events that follow from them, in one transaction. */
-async function inOne(deps: Deps, write: (tx: Db) => Promise<MessageId[]>): Promise<void> {
+export async function inOne(deps: Deps, write: (tx: Db) => Promise<MessageId[]>): Promise<void> {
   for (let tries = 1; ; tries += 1) {
     try {
       const events = await deps.db.transaction(async (tx) => {

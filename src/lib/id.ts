@@ -19,7 +19,8 @@ export type IdPrefix =
   | 'rvk'
   | 'bkf'
   | 'aud'
-  | 'err';
+  | 'err'
+  | 'wch';
 
 /** A gateway id: a prefix and a UUIDv7, for example `msg_01932c07-…`. Unique in the whole installation. */
 export type Id<P extends IdPrefix> = `${P}_${string}`;

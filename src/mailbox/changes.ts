@@ -23,15 +23,18 @@ const bound = { most: 2_000, days: 90 };
 /** So many UIDs in one command: a line of some 6 KB at most. */
 const askedAtOnce = 500;
 
-/** Follows the changes in the folder that is open in `session`, as far as it is time. `told` is what the server said. */
+/**
+ * Follows the changes in the folder that is open in `session`, as far as it is time. `told` is what the server
+ * said. False: what we change ourselves came in between, and must be written down first.
+ */
 export async function followChanges(
   look: Look,
   session: Session,
   folder: Watched,
   told: Change | null,
-): Promise<void> {
+): Promise<boolean> {
   const { uidValidity, changesLookedAt: last } = folder;
-  if (uidValidity === null) return;
+  if (uidValidity === null) return true;
   const { clock } = look.filing;
   const ability = session.ability();
   const step = planChanges(
@@ -44,7 +47,9 @@ export async function followChanges(
     },
     look.changePace,
   );
-  if (step === 'nothing') return;
+  if (step === 'nothing') return true;
+  const { isBusy, times } = look.writing;
+  if (isBusy) return false;
   // What changes while we ask may be missing from the answer, and is asked for again.
   const modseq = session.modseq();
   const numbered = { id: folder.id, uidValidity };
@@ -52,11 +57,12 @@ export async function followChanges(
     step === 'compare'
       ? await compare(look, session, { numbered, role: folder.role })
       : await askChanged(look, session, folder, { numbered, missing: step === 'ask_changed_and_missing' });
+  if (look.writing.times !== times) return false;
   folder.changesLookedAt = { session, ability, at: clock.monotonic() };
-  if (news === null) return;
+  if (news === null) return true;
   const gone = isBelieved(look, folder, news) ? news.gone : null;
   const upTo = gone === null || modseq === folder.highestModseq ? null : modseq;
-  if (upTo === null && news.there.length === 0 && (gone ?? []).length === 0) return;
+  if (upTo === null && news.there.length === 0 && (gone ?? []).length === 0) return true;
   await notePlaces(look.filing, numbered, {
     there: news.there,
     gone: gone ?? [],
@@ -65,6 +71,7 @@ export async function followChanges(
     modseq: upTo,
   });
   if (upTo !== null) folder.highestModseq = upTo;
+  return true;
 }
 
 /** What a look at the stored messages of a folder showed; `known` counts those that were there before. */
@@ -78,6 +85,7 @@ async function compare(
 ): Promise<News | null> {
   const places = await readTrackedPlaces(look.filing.db, numbered, bound);
   if (places.length === 0) return null;
+  await session.noop();
   const there = [];
   for (const part of portions(places.map(({ uid }) => uid))) {
     const shown = await unlessRefused(session.changes(uidSet(part), null));

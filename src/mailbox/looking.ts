@@ -15,6 +15,7 @@ import type { Session } from './session.ts';
 import { isOfOneMessage, placeOfError } from './trouble.ts';
 import type { Portion, Troubles } from './trouble.ts';
 import { newlyWatched } from './watched.ts';
+import type { Writing } from './wanted.ts';
 import type { Watched } from './watched.ts';
 
 export type Look = {
@@ -37,6 +38,8 @@ export type Look = {
   /** How long a message that is gone from a folder may take to turn up in another, in milliseconds (U3). */
   goneWaitMs: number;
   changePace: ChangePace;
+  /** What is being changed for the CRM in the mailbox, beside the looks. */
+  writing: Writing;
 };
 
 /** Lets work in when it is its turn. */

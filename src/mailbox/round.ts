@@ -42,6 +42,8 @@ export type Round = {
   liveAt: number | null;
   /** Paths of the folders that the look which is under way has read to their end. */
   read: Set<string>;
+  /** Paths of swept folders whose changes were followed just now. */
+  followed: Set<string>;
   /** Why a connection of it is gone; null while all are there. */
   closed(): Failure | null;
 };
@@ -198,7 +200,7 @@ export async function sweep(round: Round, listed: readonly Listed[] | null): Pro
       await comeHome(round);
       until = clock.monotonic() + turnMs;
     }
-    if (folder.changesLookedAt?.session === first.session) folder.signature = observed?.signature ?? null;
+    if (round.followed.delete(path)) folder.signature = observed?.signature ?? null;
   }
   if (away) await goHome(round, first);
 }
@@ -229,7 +231,7 @@ async function visit(
   try {
     const opened = await session.open(folder.path);
     const looked = await lookInto(look, session, folder, { occasion: { opened }, until });
-    if (!looked.more) await followChanges(look, session, folder, 'gone');
+    if (!looked.more && (await followChanges(look, session, folder, 'gone'))) round.followed.add(folder.path);
     return noteRead(round, folder, looked).more;
   } catch (error) {
     if (!isOfTheFolder(error)) throw error;

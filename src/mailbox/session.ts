@@ -14,6 +14,7 @@ import {
   fetchMessageIds,
   modseqOf,
 } from './imap-fetch.ts';
+import { canMove, moveMessages, removeMessages, storeSeen } from './imap-write.ts';
 import { commandRefused, imapFailure } from './imap-errors.ts';
 import type { Ability } from './change-plan.ts';
 import type { Listed, Observed, Standing } from './plan.ts';
@@ -85,10 +86,21 @@ export type Session = {
   ability(): Ability;
   /** Up to which mod-sequence the open folder's changes are known to us at least (RFC 7162); null: it has none. */
   modseq(): string | null;
+  /** Lets the server say what has happened: until then it may go on showing messages that are gone (RFC 9051 §7.5.1). */
+  noop(): Promise<void>;
   /** Flags and labels of a UID set; with `since` only of what has changed since that mod-sequence, and what is gone since. */
   changes(uids: string, since: string | null): Promise<Changes>;
   /** Those of some Message-IDs (bare) that messages of the open folder have. */
   messageIds(wanted: readonly string[]): Promise<Set<string>>;
+  /** Opens a folder to change what lies in it (SELECT). Nobody reads mail through such a connection. */
+  openToWrite(path: string): Promise<Observed>;
+  /** UIDs in the open folder of Gmail's message with this id (X-GM-MSGID). */
+  uidsOfGmail(id: string): Promise<number[]>;
+  storeSeen(uids: string, seen: boolean): Promise<void>;
+  moveMessages(uids: string, to: string): Promise<void>;
+  removeMessages(uids: string): Promise<void>;
+  /** Whether a move is one step, or a copy that may be left without its end. */
+  readonly moves: 'at_once' | 'by_copy' | 'no';
   /** Listens, unless it does already; any other call ends it by itself. */
   idle(): void;
   close(): void;
@@ -265,6 +277,7 @@ function sessionOf(
     uids: (set) => search({ uid: set }),
     uidsSince: (since) => search({ since: new Date(since) }),
     find: (query) => search(searchOf(query)),
+    ...writingOf(client, { call, search }),
     ...readingOf(client, { call, search, gmail, onFlags: on.onFlags }),
     idle: () => {
       if (listening) return;
@@ -295,6 +308,24 @@ function searchOf({ since, before, people, messageIds }: Query): SearchObject {
   };
 }
 
+/** Those of a session's calls that change what lies in a folder. */
+function writingOf(
+  client: ImapFlow,
+  {
+    call,
+    search,
+  }: { call<T>(work: () => Promise<T>): Promise<T>; search(query: SearchObject): Promise<number[]> },
+): Pick<Session, 'openToWrite' | 'uidsOfGmail' | 'storeSeen' | 'moveMessages' | 'removeMessages' | 'moves'> {
+  return {
+    openToWrite: (path) => call(async () => observed(await client.mailboxOpen(path, { readOnly: false }))),
+    uidsOfGmail: (id) => search({ emailId: id }),
+    storeSeen: (uids, seen) => call(() => storeSeen(client, uids, seen)),
+    moveMessages: (uids, to) => call(() => moveMessages(client, uids, to)),
+    removeMessages: (uids) => call(() => removeMessages(client, uids)),
+    moves: canMove(client),
+  };
+}
+
 /** Those of a session's calls that read messages of the open folder. */
 function readingOf(
   client: ImapFlow,
@@ -304,12 +335,13 @@ function readingOf(
     gmail: boolean;
     onFlags(): void;
   },
-): Pick<Session, 'headers' | 'marks' | 'bodies' | 'ability' | 'modseq' | 'changes' | 'messageIds'> {
+): Pick<Session, 'headers' | 'marks' | 'bodies' | 'noop' | 'ability' | 'modseq' | 'changes' | 'messageIds'> {
   const { call, search, gmail, onFlags } = of;
   return {
     headers: (uids, onWhole) => call(() => fetchHeaders(client, uids, { gmail, onWhole, onOthers: onFlags })),
     marks: (uids) => call(() => fetchMarks(client, uids, gmail)),
     bodies: (uids) => call(() => fetchBodies(client, uids)),
+    noop: () => call(() => client.noop()),
     ability: () => abilityOf(client),
     modseq: () => modseqOf(client),
     changes: (uids, since) => call(() => fetchChanges(client, uids, { since, gmail, onOthers: onFlags })),

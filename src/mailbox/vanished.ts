@@ -18,7 +18,8 @@ const searchedAtOnce = 20;
 export async function settleVanished(round: Round, lookBeganAt: number): Promise<void> {
   const { filing, clock } = round.deps;
   const { id: mailboxId } = round.mailbox;
-  if (!seenBy(round).all) return;
+  const { isBusy, times } = round.look.writing;
+  if (isBusy || !seenBy(round).all) return;
   const vanished = await findVanished(filing.db, mailboxId, {
     now: clock.now(),
     lookBeganAt: clock.now() - (clock.monotonic() - lookBeganAt),
@@ -27,6 +28,8 @@ export async function settleVanished(round: Round, lookBeganAt: number): Promise
   if (vanished.length === 0) return;
   const wanted = vanished.flatMap(idOf);
   const discarded = wanted.length === 0 ? new Set<string>() : await findDiscarded(round, wanted);
+  // What we have moved meanwhile is known better.
+  if (round.look.writing.times !== times) return;
   const otherwise = leftUnseen(round) ? 'archived' : 'gone';
   await noteVanished(
     filing,

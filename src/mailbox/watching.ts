@@ -12,6 +12,7 @@ import { catchUp, changesDueAt, lookAtHome, lookWhereWoken, seenBy, sweep } from
 import type { Line, Round } from './round.ts';
 import { openSession } from './session.ts';
 import { settleVanished } from './vanished.ts';
+import { createWantedWorker } from './wanted.ts';
 import { newlyWatched } from './watched.ts';
 import type { Watched } from './watched.ts';
 import type { Login, Session, SessionOptions } from './session.ts';
@@ -33,7 +34,22 @@ export async function watchMailbox(
   login: Login,
   listening: Listening,
 ): Promise<Ending> {
-  const opened: Session[] = [];
+  const lines: Line[] = [];
+  const ended = new AbortController();
+  const end = () => ended.abort();
+  listening.stop.addEventListener('abort', end, { once: true });
+  const writing = { isBusy: false, times: 0 };
+  const wanted = createWantedWorker({
+    filing: deps.filing,
+    log: deps.log,
+    mailboxId: mailbox.id,
+    connect: () => connectApart(deps, mailbox, login, ended.signal),
+    stop: ended.signal,
+    writing,
+    onWritten: () => {
+      for (const { path } of lines) listening.bell.ringChanged(path, 'gone');
+    },
+  });
   let closed: Failure | null = null;
   const connect: Connect = async (path) => {
     const line = await connectLine(deps, mailbox, login, {
@@ -41,19 +57,46 @@ export async function watchMailbox(
       listening,
       onClose: (why) => (closed ??= why),
     });
-    opened.push(line.session);
+    lines.push(line);
     return line;
   };
   try {
     // What a session needs to begin, above all its listing, is gone from memory while it listens.
-    const { round, lookedAt } = await begin({ deps, mailbox, listening, closed: () => closed }, connect);
-    return await listen(round, lookedAt);
+    const { round, lookedAt } = await begin(
+      { deps, mailbox, listening, writing, closed: () => closed },
+      connect,
+    );
+    return await listen(round, { beganAt: lookedAt, onLook: () => wanted.poke() });
   } finally {
-    for (const session of opened) session.close();
+    end();
+    listening.stop.removeEventListener('abort', end);
+    for (const { session } of lines) session.close();
+    await wanted.idle();
   }
 }
 
 type Connect = (path: string) => Promise<Line>;
+
+/** A connection that listens to nothing, for as long as there is something to do on it. */
+async function connectApart(
+  deps: ListenerDeps,
+  mailbox: Mailbox,
+  login: Login,
+  stop: AbortSignal,
+): Promise<Session> {
+  const server = serverOf(deps, mailbox);
+  const connect = async () =>
+    openSession({
+      server,
+      ...(await addressOf(deps, mailbox)),
+      ...(deps.secureContext === undefined ? {} : { secureContext: deps.secureContext }),
+      login,
+      stop,
+      onArrival: () => undefined,
+      onClose: () => undefined,
+    });
+  return deps.gates.logins(server.host, connect, stop);
+}
 
 async function connectLine(
   deps: ListenerDeps,
@@ -93,7 +136,7 @@ async function connectLine(
 
 /** Lists the folders, opens the connections that they ask for, and catches up. */
 async function begin(
-  parts: Pick<Round, 'deps' | 'mailbox' | 'listening' | 'closed'>,
+  { writing, ...parts }: Pick<Round, 'deps' | 'mailbox' | 'listening' | 'closed'> & Pick<Look, 'writing'>,
   connect: Connect,
 ): Promise<{ round: Round; lookedAt: number }> {
   const { deps, mailbox, listening } = parts;
@@ -110,12 +153,14 @@ async function begin(
     look: lookOf(deps, mailbox, listening, {
       onBacklog: (messages) => tellBacklog(round, messages),
       isLive: () => round.told === 'live',
+      writing,
     }),
     watch,
     folders,
     lines: [first],
     again: new Map(),
     read: new Set(),
+    followed: new Set(),
     told: 'nothing',
     liveAt: null,
   };
@@ -149,7 +194,7 @@ function lookOf(
   deps: ListenerDeps,
   mailbox: Mailbox,
   { bell, gained, troubles, stop }: Listening,
-  { onBacklog, isLive }: Pick<Look, 'onBacklog'> & { isLive(): boolean },
+  { onBacklog, isLive, writing }: Pick<Look, 'onBacklog' | 'writing'> & { isLive(): boolean },
 ): Look {
   return {
     mailboxId: mailbox.id,
@@ -162,6 +207,7 @@ function lookOf(
     answerMs: deps.limits.answerMs,
     goneWaitMs: deps.limits.goneWaitMs,
     changePace: deps.limits.changePace,
+    writing,
     onBacklog,
     onWhole: (folder) => bell.clear(folder.path),
     onStored: (subAccounts) => {
@@ -213,11 +259,15 @@ async function addLine(round: Round, connect: () => Promise<Line>): Promise<void
 }
 
 /** Listens and looks, from a look on, until a connection closes or the listener is stopped. */
-async function listen(round: Round, beganAt: number): Promise<Ending> {
+async function listen(
+  round: Round,
+  { beganAt, onLook }: { beganAt: number; onLook(): void },
+): Promise<Ending> {
   const { deps, listening } = round;
   const { clock, limits } = deps;
   let lookedAt = beganAt;
   let listedAt = beganAt;
+  onLook();
   for (;;) {
     for (const line of round.lines) if (!line.rests) line.session.idle();
     const due = [...[...round.again.values()].map(({ at }) => at), ...changesDueAt(round)];
@@ -242,6 +292,7 @@ async function listen(round: Round, beganAt: number): Promise<Ending> {
       continue;
     }
     lookedAt = now;
+    onLook();
     const lists = !seesAll(round) || now >= listedAt + limits.listEveryMs;
     if (lists) listedAt = now;
     if (!(await lookAround(round, { lists, now }))) return 'folders_changed';

@@ -33,7 +33,7 @@ export type Provider = {
    * `inbox_and_sent`: those two folders.
    */
   strategy: 'all_mail' | 'inbox_and_sent';
-  /** IMAP connections that we open for one mailbox, all our work together. */
+  /** IMAP connections that stay open for one mailbox; one more comes while something is changed in it. */
   imapConnectionsMax: number;
   /** What backfills and the like may download from one mailbox in a day (UTC); null: as much as they want (C8). */
   errandBytesPerDayMax: number | null;

@@ -13,6 +13,7 @@ import { credentialContext } from './mailboxes.ts';
 import { addErrands } from './errands.ts';
 import { addRevocation } from './revocations.ts';
 import { tellUnlinked } from './unlinked.ts';
+import { endWanted } from './wanted.ts';
 
 /** A user in a sub-account. */
 export type Member = { subAccountId: string; userId: string };
@@ -191,6 +192,7 @@ export async function endConnection(
   if (mailboxId !== null) {
     await unlinkThreads(db, { mailboxId, subAccountId, reason: as });
     await endClaims(db, { mailboxId, subAccountId });
+    await endWanted(db, { mailboxId, subAccountId });
   }
   await tell(db, `connection.${as}`, [connectionId]);
   if (mailboxId !== null) await eraseCredentialIfLast(db, mailboxId);

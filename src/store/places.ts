@@ -20,10 +20,13 @@ const currentPlaces = (messageId: string) => `
 
 /**
  * What the places of a message say together, as one row, or as no row where none counts: the most present
- * state wins, and who has read one copy has read the message. What the person wrote counts as read.
+ * state wins, and who has read one copy has read the message. What the person wrote counts as read. What the
+ * CRM has asked for counts as done until it is given up.
  */
 export const placesSaid = (message: string) => `
-  select ${message}.direction = 'outbound' or bool_or(p.is_read) as is_read,
+  select coalesce((select w.is_read from wanted_changes w
+                    where w.message_id = ${message}.id and w.is_read is not null limit 1),
+                  ${message}.direction = 'outbound' or bool_or(p.is_read)) as is_read,
          (array['present', 'archived', 'trashed', 'gone'])[
            min(array_position(array['present', 'archived', 'trashed', 'gone'], p.state))] as state
     from (select *, min(tier) over () as first from (${currentPlaces(`${message}.id`)}) c) p

@@ -122,6 +122,15 @@ export const accessCases: Readonly<Record<string, AccessCase>> = {
   },
   'GET /v1/sub-accounts/{sid}/messages/{id}': inside('message'),
   'DELETE /v1/sub-accounts/{sid}/messages/{id}': { ...inside('message'), all: 204, own: 204 },
+  // The seeded one lies in no mailbox.
+  'PATCH /v1/sub-accounts/{sid}/messages/{id}': {
+    id: 'message',
+    json: { read: true },
+    all: 409,
+    own: 409,
+    foreign: 404,
+    mixed: 404,
+  },
   'GET /v1/sub-accounts/{sid}/messages/{id}/raw': inside('message'),
   'GET /v1/sub-accounts/{sid}/messages/{id}/attachments/{n}': inside('message'),
   'GET /v1/sub-accounts/{sid}/sends/{id}': inside('send'),

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { systemClock } from '../../src/lib/clock.ts';
+import { wish } from '../../src/filing/wishes.ts';
+import type { MessageId } from '../../src/lib/id.ts';
 import { startListener } from '../../src/mailbox/listener.ts';
 import type { Listener, ListenerLimits } from '../../src/mailbox/listener.ts';
 import type { ProviderName } from '../../src/provider/providers.ts';
 import { rows } from '../../src/store/database.ts';
+import type { Wish } from '../../src/store/wanted.ts';
 import { testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 import type { ImapEndpoint } from '../support/dovecot.ts';
@@ -151,6 +154,79 @@ describe('U2, U3: what is done in the mailbox reaches the CRM', () => {
         'unread gone',
       );
       assert.deepEqual(await toldOf(sub, 'Findings'), []);
+      await waitForTold(database.db, person.mailboxId, ['live']);
+    });
+  }
+});
+
+describe('U2, U3: what the CRM asks for is done in the mailbox, once, and makes no echo', () => {
+  for (const [name, provider] of [
+    ['full', 'imap'],
+    ['gmail', 'gmail'],
+    ['outlook', 'outlook'],
+  ] as const) {
+    test(`at a server with the habits of ${name}`, async () => {
+      const address = `wishes-${name}@flow.test`;
+      const endpoint = servers.dovecot.imap[name];
+      const person = await scene.person({ address, provider });
+      const { sub } = person;
+      const mailbox = await clientOf(address);
+      const listener = listen(person, endpoint, provider);
+      await waitForTold(database.db, person.mailboxId, ['live']);
+      for (const subject of ['Read', 'Archived', 'Trashed']) {
+        await deliver(servers, { from: ann, to: address, subject, text: 'x' });
+        await waitForMessage(sub, subject, 'unread present');
+      }
+      const ask = async (subject: string, wanted: Partial<Wish>) => {
+        const found = (await scene.world.messages(sub)).find((message) => message.subject === subject);
+        const of = { subAccountId: sub, messageId: found?.id as MessageId };
+        const result = await wish(scene.world.filing, of, { read: null, state: null, ...wanted });
+        assert.deepEqual(result, { mailboxes: [person.mailboxId] });
+        listener.wake();
+      };
+      const flagsOf = async (subject: string, folder?: string) =>
+        [...(await mailbox.waitForMail(subject, folder)).flags].sort();
+
+      await mailbox.addFlags((await mailbox.waitForMail('Read')).uid, ['\\Flagged']);
+      await ask('Read', { read: true });
+      assert.deepEqual(await toldOf(sub, 'Read'), ['unread present', 'read present'], 'at once');
+      await waitFor('the flag', async () => (await flagsOf('Read')).includes('\\Seen'));
+      assert.deepEqual(await flagsOf('Read'), ['\\Flagged', '\\Seen']);
+      await ask('Read', { read: false });
+      await waitFor('no flag', async () => !(await flagsOf('Read')).includes('\\Seen'));
+      assert.deepEqual(await flagsOf('Read'), ['\\Flagged']);
+
+      await ask('Archived', { state: 'archived', read: true });
+      assert.deepEqual(await flagsOf('Archived', 'Archive'), ['\\Seen']);
+      await waitForMessage(sub, 'Archived', 'unread present', 'read present', 'read archived');
+      await ask('Trashed', { state: 'trashed' });
+      assert.deepEqual(await flagsOf('Trashed', 'Trash'), []);
+      await waitForMessage(sub, 'Trashed', 'unread present', 'unread trashed');
+
+      await waitFor(
+        'nothing is left to do',
+        async () =>
+          (await rows(database.db, 'select from wanted_changes where mailbox_id = :mailboxId', person))
+            .length === 0,
+      );
+      const inbox = await mailbox.list();
+      assert.deepEqual(
+        inbox.map(({ subject }) => subject),
+        ['Read'],
+      );
+      // Both sides have seen all of it by the time the next thing is told.
+      await mailbox.addFlags((await mailbox.waitForMail('Read')).uid, ['\\Seen']);
+      await waitForMessage(sub, 'Read', 'unread present', 'read present', 'unread present', 'read present');
+      await ask('Archived', { state: 'trashed' });
+      await waitForMessage(
+        sub,
+        'Archived',
+        'unread present',
+        'read present',
+        'read archived',
+        'read trashed',
+      );
+      assert.deepEqual(await toldOf(sub, 'Trashed'), ['unread present', 'unread trashed']);
       await waitForTold(database.db, person.mailboxId, ['live']);
     });
   }

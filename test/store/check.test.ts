@@ -114,6 +114,22 @@ const cases: { name: string; done: string[]; also?: string[] }[] = [
     done: [`update messages set mailbox_state = 'trashed' where direction = 'inbound'`],
   },
   { name: 'message_is_where_its_places_say', done: [`update sightings set is_read = true`] },
+  {
+    name: 'lease_is_whole',
+    done: [
+      `insert into wanted_changes (id, sub_account_id, message_id, mailbox_id, is_read, lease_owner)
+       select 'wch_1', 'north', s.message_id, s.mailbox_id, m.is_read, 'node'
+         from sightings s join messages m on m.id = s.message_id where m.direction = 'inbound' limit 1`,
+    ],
+  },
+  {
+    name: 'wanted_change_can_be_done',
+    done: [
+      `insert into wanted_changes (id, sub_account_id, message_id, mailbox_id, is_read, ready)
+       select 'wch_1', 'north', s.message_id, s.mailbox_id, m.is_read, false
+         from sightings s join messages m on m.id = s.message_id where m.direction = 'inbound' limit 1`,
+    ],
+  },
   { name: 'message_has_key', done: [`delete from message_keys where message_id in ${inbound}`] },
   { name: 'message_has_bytes', done: [`update messages set raw_sha256 = null where direction = 'inbound'`] },
   { name: 'message_has_bytes', done: [`update sends set raw_size = raw_size + 1`] },
@@ -308,6 +324,11 @@ const crossings: { what: string; done: string }[] = [
   { what: 'message', done: `update messages set sub_account_id = 'south'` },
   { what: 'message key', done: `update message_keys set sub_account_id = 'south'` },
   { what: 'sighting', done: `update sightings set sub_account_id = 'south'` },
+  {
+    what: 'wanted change',
+    done: `insert into wanted_changes (id, sub_account_id, message_id, mailbox_id, is_read)
+           select 'wch_1', 'south', message_id, mailbox_id, true from sightings limit 1`,
+  },
   { what: 'attachment', done: `update attachments set sub_account_id = 'south'` },
   { what: 'send', done: `update sends set sub_account_id = 'south'` },
   { what: 'decision', done: `update decisions set sub_account_id = 'south' where outcome = 'stored'` },

@@ -1,5 +1,5 @@
 import { fetchItems, fetchRow, inSet, searchMatcher, visible } from './script-fetch.ts';
-import { setFlags, type Change, type Folder, type Message } from './script-mailbox.ts';
+import { moveMessage, setFlags, type Change, type Folder, type Message } from './script-mailbox.ts';
 import { secretOf, type ClientLine, type Session } from './script-session.ts';
 import { quoted, tokensOf, wordOf, wordsOf, type Token } from './script-tokens.ts';
 
@@ -236,7 +236,18 @@ function messageCommands(session: Session, state: State, done: Done): Record<str
       }
       done(tag, 'OK done');
     };
+  const move = (tag: string, args: Token[]): void => {
+    const folder = state.selected;
+    const to = session.mailbox.folders.get(wordOf(args[1]));
+    if (folder === undefined || state.readOnly) return done(tag, 'NO the folder is not open for writing');
+    if (to === undefined) return done(tag, 'NO [TRYCREATE] no such folder');
+    for (const [message] of visible(folder, chosen(args[0], true))) {
+      moveMessage(session.mailbox, folder, message.uid, to);
+    }
+    done(tag, 'OK done');
+  };
   return {
+    'UID MOVE': move,
     FETCH: fetch(false),
     'UID FETCH': fetch(true),
     SEARCH: search(false),

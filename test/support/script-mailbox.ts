@@ -84,6 +84,36 @@ export function setFlags(mailbox: Mailbox, folder: Folder, uid: number, flags: I
   announce(mailbox, { kind: 'flags', folder, message });
 }
 
+/**
+ * Moves a message as Gmail does (RFC 6851, and labels): what leaves the inbox for All Mail loses a label there,
+ * and what goes to Trash leaves every folder.
+ */
+export function moveMessage(mailbox: Mailbox, folder: Folder, uid: number, to: Folder): void {
+  const message = messageOf(folder, uid);
+  const copies = (each: Folder) => each.messages.filter(({ raw }) => raw.equals(message.raw));
+  expunge(mailbox, folder, uid);
+  if (to.attributes.includes('\\All')) {
+    for (const copy of copies(to)) {
+      setLabels(
+        mailbox,
+        to,
+        copy.uid,
+        copy.labels.filter((label) => label !== '\\Inbox'),
+      );
+    }
+    return;
+  }
+  if (folder.attributes.includes('\\All')) {
+    for (const each of mailbox.folders.values()) {
+      for (const copy of copies(each)) expunge(mailbox, each, copy.uid);
+    }
+  }
+  const moved = { ...message, uid: to.uidNext, modseq: ++to.highestModseq };
+  to.uidNext += 1;
+  to.messages.push(moved);
+  announce(mailbox, { kind: 'exists', folder: to });
+}
+
 /** Sets a message's Gmail labels, and announces that something about it has changed. */
 function setLabels(mailbox: Mailbox, folder: Folder, uid: number, labels: string[]): void {
   const message = messageOf(folder, uid);

@@ -16,6 +16,9 @@ export const connectionInvariants: readonly Invariant[] = [
       select 'sighting', s.message_id from sightings s join messages m on m.id = s.message_id
        where m.sub_account_id <> s.sub_account_id
       union all
+      select 'wanted change', w.id from wanted_changes w join messages m on m.id = w.message_id
+       where m.sub_account_id <> w.sub_account_id
+      union all
       select 'attachment', a.message_id from attachments a join messages m on m.id = a.message_id
        where m.sub_account_id <> a.sub_account_id
       union all
@@ -144,6 +147,8 @@ export const connectionInvariants: readonly Invariant[] = [
       union all
       select 'revocation', id from revocations where num_nonnulls(lease_owner, lease_until) = 1
       union all
-      select 'errand', id from errands where num_nonnulls(lease_owner, lease_until) = 1`,
+      select 'errand', id from errands where num_nonnulls(lease_owner, lease_until) = 1
+      union all
+      select 'wanted change', id from wanted_changes where num_nonnulls(lease_owner, lease_until) = 1`,
   },
 ];

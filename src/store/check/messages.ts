@@ -30,6 +30,17 @@ export const messageInvariants: readonly Invariant[] = [
                           where s.message_id = m.id and s.uid_validity is distinct from f.uid_validity)`,
   },
   {
+    name: 'wanted_change_can_be_done',
+    rules: ['U2', 'U3'],
+    holds:
+      'What the CRM asked for in a mailbox waits only while somebody of the sub-account is connected to it.',
+    broken: `
+      select w.id as wanted_change, w.message_id as message from wanted_changes w
+       where not w.ready
+          or not exists (select from connections c where c.mailbox_id = w.mailbox_id
+                            and c.sub_account_id = w.sub_account_id and c.ended_at is null)`,
+  },
+  {
     name: 'message_has_key',
     rules: ['S12'],
     holds: 'A message is known by a name at least, or it would be stored again when it is seen again.',
