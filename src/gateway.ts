@@ -138,6 +138,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     wakeSender: () => sender.wake(),
     wakeErrands: () => errands.wake(),
     wakeMailbox: (id) => supervisor.wake(id),
+    wakeWanted: (id) => supervisor.wakeWanted(id),
     wakeHousekeeping: () => housekeeping.wake(),
     netGuard,
     dispatcher,

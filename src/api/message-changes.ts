@@ -22,7 +22,7 @@ export function addMessageChanges(api: Api, deps: ApiDeps): void {
       const wished = nothing ? { mailboxes: [] } : await wish(deps, of, { read, state });
       if (wished === null) throw notFound('message');
       if ('refused' in wished) throw new ApiError(wished.refused, whyNot[wished.refused]);
-      for (const mailboxId of wished.mailboxes) deps.wakeMailbox(mailboxId);
+      for (const mailboxId of wished.mailboxes) deps.wakeWanted(mailboxId);
       const [message] = await readMessages(deps.db, sid, [of.messageId]);
       if (message === undefined) throw notFound('message');
       return c.json(message, 200);

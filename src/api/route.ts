@@ -45,6 +45,8 @@ export type ApiDeps = {
   wakeErrands(): void;
   /** Starts, stops or wakes the listener of a mailbox after a commit that concerns it. */
   wakeMailbox(mailboxId: MailboxId): void;
+  /** Called after a commit that left a wish of the CRM to be done in a mailbox (U2, U3). */
+  wakeWanted(mailboxId: MailboxId): void;
   /** Called after a commit that erased messages. */
   wakeHousekeeping(): void;
   /** What a webhook's URL may be. */

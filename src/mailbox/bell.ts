@@ -10,6 +10,8 @@ export type Bell = {
   ringChanged(path: string, what: Change): void;
   /** Somebody wants every folder looked at. */
   ringAll(): void;
+  /** The CRM has asked for something to be done in the mailbox. */
+  ringWanted(): void;
   /** Wakes the loop without a note: it shall look at its own state. */
   wake(): void;
   /** Resolves at once when rung or woken since the last wait, and after `ms` in any case. */
@@ -22,6 +24,8 @@ export type Bell = {
   changes(): ReadonlyMap<string, Change>;
   /** Takes a folder's changes: they are being looked at. */
   takeChanged(path: string): Change | null;
+  /** Whether something was asked for; asking takes that away. */
+  takeWanted(): boolean;
   /** Whether every folder is wanted; asking takes all notes away when it is so. */
   takeAll(): boolean;
 };
@@ -31,6 +35,7 @@ export function createBell(clock: Clock): Bell {
   const notes = new Map<string, number>();
   const changes = new Map<string, Change>();
   let everything = false;
+  let wanted = false;
   return {
     ring(path, announced) {
       notes.set(path, (notes.get(path) ?? 0) + announced);
@@ -44,6 +49,10 @@ export function createBell(clock: Clock): Bell {
       everything = true;
       waker.wake();
     },
+    ringWanted() {
+      wanted = true;
+      waker.wake();
+    },
     wake: () => waker.wake(),
     wait: (ms) => waker.wait(ms),
     notes: () => notes,
@@ -54,11 +63,16 @@ export function createBell(clock: Clock): Bell {
       changes.delete(path);
       return what;
     },
+    takeWanted() {
+      const before = wanted;
+      wanted = false;
+      return before;
+    },
     takeAll() {
-      const wanted = everything;
+      const before = everything;
       everything = false;
-      if (wanted) notes.clear();
-      return wanted;
+      if (before) notes.clear();
+      return before;
     },
   };
 }

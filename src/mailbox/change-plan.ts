@@ -56,7 +56,7 @@ export function waitsMs({ ability, agoMs }: { ability: Ability; agoMs: number },
 }
 
 /** So many are no longer what somebody deletes in passing. */
-const manyGone = 10;
+export const manyGone = 10;
 
 /**
  * Whether to disbelieve that so many of the stored messages of a folder are gone: a folder that is suddenly

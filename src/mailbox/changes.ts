@@ -1,9 +1,9 @@
 import { notePlaces } from '../filing/places.ts';
 import { placeStateOf } from '../filing/sighting.ts';
 import type { FolderRole } from '../filing/sighting.ts';
-import { countPlaces, findPlaces, readTrackedPlaces } from '../store/places.ts';
+import { countPlaces, findLowestPlace, findPlaces, readTrackedPlaces } from '../store/places.ts';
 import type { Numbered, PlaceNews, TrackedPlace } from '../store/places.ts';
-import { doubtMs, isDoubtful, planChanges } from './change-plan.ts';
+import { doubtMs, isDoubtful, manyGone, planChanges } from './change-plan.ts';
 import { uidSet, unlessRefused } from './fetching.ts';
 import type { Look } from './looking.ts';
 import type { Change, Changes, Session } from './session.ts';
@@ -115,7 +115,7 @@ async function askChanged(
   { numbered, missing }: { numbered: Numbered; missing: boolean },
 ): Promise<News | null> {
   const { db } = look.filing;
-  const { count, lowestUid } = await countPlaces(db, numbered);
+  const lowestUid = await findLowestPlace(db, numbered);
   if (lowestUid === null) return null;
   const range = `${lowestUid}:${Math.max(lowestUid, folder.cursorUid)}`;
   const changes = await unlessRefused(session.changes(range, folder.highestModseq));
@@ -132,7 +132,10 @@ async function askChanged(
       places.filter(({ isGone }) => !isGone).map(({ uid }) => uid),
     );
   }
-  return gone === null ? null : { there: placesOf(folder.role, there), gone, known: count };
+  if (gone === null) return null;
+  // To count them all is dear where there are many, and few are gone at once.
+  const known = gone.length < manyGone ? Number.POSITIVE_INFINITY : await countPlaces(db, numbered);
+  return { there: placesOf(folder.role, there), gone, known };
 }
 
 /** Those of some UIDs that do not exist any more; null: the server refuses to say. */

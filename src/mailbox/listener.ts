@@ -87,6 +87,8 @@ export type Listener = {
   readonly done: Promise<void>;
   /** Looks at every folder now; for whoever knows that something is there, or that the credential is new. */
   wake(): void;
+  /** Does what the CRM has asked for in the mailbox, without a look. */
+  wakeWanted(): void;
   stop(): Promise<void>;
 };
 
@@ -122,6 +124,7 @@ export function startListener(deps: ListenerDeps, mailboxId: MailboxId): Listene
   return {
     done,
     wake: () => bell.ringAll(),
+    wakeWanted: () => bell.ringWanted(),
     stop: () => {
       stopping.abort();
       return done;

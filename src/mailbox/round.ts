@@ -1,4 +1,5 @@
 import { Failure } from '../lib/failure.ts';
+import type { FolderId } from '../lib/id.ts';
 import { findFoldersWithPlaces } from '../store/places.ts';
 import type { Mailbox } from '../store/mailboxes.ts';
 import { waitsMs } from './change-plan.ts';
@@ -168,11 +169,15 @@ function swept(round: Round): string[] {
 export async function sweep(round: Round, listed: readonly Listed[] | null): Promise<void> {
   const [first] = round.lines;
   const told = new Map(listed?.map((folder) => [folder.path, folder.observed]));
-  const stored = await findFoldersWithPlaces(round.deps.filing.db, round.mailbox.id);
+  const paths = swept(round);
+  const stored =
+    paths.length === 0
+      ? new Set<FolderId>()
+      : await findFoldersWithPlaces(round.deps.filing.db, round.mailbox.id);
   const { clock } = round.deps;
   let away = false;
   let until = 0;
-  for (const path of swept(round)) {
+  for (const path of paths) {
     if (away && clock.monotonic() >= until) {
       await comeHome(round);
       away = false;

@@ -50,6 +50,8 @@ export type Supervisor = {
    * looked at): its listener is started, stopped or woken without waiting for the next beat.
    */
   wake(mailboxId: MailboxId): void;
+  /** The CRM has asked for something to be done in a mailbox; where another node listens, its next look finds that. */
+  wakeWanted(mailboxId: MailboxId): void;
   /** How many listeners run. */
   size(): number;
 };
@@ -103,6 +105,7 @@ export function createSupervisor(
       node.listeners.get(mailboxId)?.wake();
       waker.wake();
     },
+    wakeWanted: (mailboxId) => node.listeners.get(mailboxId)?.wakeWanted(),
     size: () => node.listeners.size,
   };
 }

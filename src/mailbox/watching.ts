@@ -66,7 +66,7 @@ export async function watchMailbox(
       { deps, mailbox, listening, writing, closed: () => closed },
       connect,
     );
-    return await listen(round, { beganAt: lookedAt, onLook: () => wanted.poke() });
+    return await listen(round, { beganAt: lookedAt, doWanted: () => wanted.poke() });
   } finally {
     end();
     listening.stop.removeEventListener('abort', end);
@@ -261,13 +261,13 @@ async function addLine(round: Round, connect: () => Promise<Line>): Promise<void
 /** Listens and looks, from a look on, until a connection closes or the listener is stopped. */
 async function listen(
   round: Round,
-  { beganAt, onLook }: { beganAt: number; onLook(): void },
+  { beganAt, doWanted }: { beganAt: number; doWanted(): void },
 ): Promise<Ending> {
   const { deps, listening } = round;
   const { clock, limits } = deps;
   let lookedAt = beganAt;
   let listedAt = beganAt;
-  onLook();
+  doWanted();
   for (;;) {
     for (const line of round.lines) if (!line.rests) line.session.idle();
     const due = [...[...round.again.values()].map(({ at }) => at), ...changesDueAt(round)];
@@ -282,6 +282,7 @@ async function listen(
     if (round.liveAt !== null && now >= round.liveAt) {
       await goLive(round, true);
     }
+    if (listening.bell.takeWanted()) doWanted();
     const wanted = listening.bell.takeAll();
     if (!wanted && now < lookedAt + limits.lookEveryMs) {
       await lookWhereWoken(round);
@@ -292,7 +293,7 @@ async function listen(
       continue;
     }
     lookedAt = now;
-    onLook();
+    doWanted();
     const lists = !seesAll(round) || now >= listedAt + limits.listEveryMs;
     if (lists) listedAt = now;
     if (!(await lookAround(round, { lists, now }))) return 'folders_changed';

@@ -87,19 +87,26 @@ export async function readTrackedPlaces(
   return found.map((row) => ({ ...row, uid: Number(row.uid) })).reverse();
 }
 
-/** How many stored messages lie in a folder, as far as is known, and the lowest UID among them. */
-export async function countPlaces(
-  db: Db,
-  folder: Numbered,
-): Promise<{ count: number; lowestUid: number | null }> {
-  const [found] = await rows<{ count: number; lowest: string | null }>(
+/** The lowest UID at which a stored message lies in a folder, as far as is known; null: none does. */
+export async function findLowestPlace(db: Db, folder: Numbered): Promise<number | null> {
+  const [found] = await rows<{ uid: string }>(
     db,
-    `select count(distinct uid)::int as count, min(uid) as lowest from sightings
+    `select uid from sightings where folder_id = :id and uid_validity = :uidValidity and gone_at is null
+      order by uid limit 1`,
+    folder,
+  );
+  return found === undefined ? null : Number(found.uid);
+}
+
+/** How many stored messages lie in a folder, as far as is known. */
+export async function countPlaces(db: Db, folder: Numbered): Promise<number> {
+  const [found] = await rows<{ count: number }>(
+    db,
+    `select count(distinct uid)::int as count from sightings
       where folder_id = :id and uid_validity = :uidValidity and gone_at is null`,
     folder,
   );
-  const { count = 0, lowest = null } = found ?? {};
-  return { count, lowestUid: lowest === null ? null : Number(lowest) };
+  return found?.count ?? 0;
 }
 
 /** Those of a mailbox's folders in which stored messages lie. */

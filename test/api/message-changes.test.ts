@@ -13,7 +13,7 @@ describe('U2, U3: PATCH …/messages/{id}', () => {
   const woken: string[] = [];
 
   before(async () => {
-    t = await startApi({ wakeMailbox: (id) => void woken.push(id) });
+    t = await startApi({ wakeWanted: (id) => void woken.push(id) });
     world = await createWorld(t.db);
     await world.addSubAccount('acme');
     await world.addUser('anna', 'anna@crm.example', ['acme']);

@@ -74,6 +74,7 @@ export async function startApi(
     wakeSender: () => {},
     wakeErrands: () => {},
     wakeMailbox: () => {},
+    wakeWanted: () => {},
     wakeHousekeeping: () => {},
     netGuard: createNetGuard({ allow: ['127.0.0.1'] }),
     dispatcher: new Agent(),

@@ -182,7 +182,7 @@ describe('U2, U3: what the CRM asks for is done in the mailbox, once, and makes 
         const of = { subAccountId: sub, messageId: found?.id as MessageId };
         const result = await wish(scene.world.filing, of, { read: null, state: null, ...wanted });
         assert.deepEqual(result, { mailboxes: [person.mailboxId] });
-        listener.wake();
+        listener.wakeWanted();
       };
       const flagsOf = async (subject: string, folder?: string) =>
         [...(await mailbox.waitForMail(subject, folder)).flags].sort();

@@ -75,7 +75,7 @@ for (const kind of databaseKinds)
       const [message] = await scene.world.messages(subAccountId);
       const of = { subAccountId, messageId: message?.id as MessageId };
       const result = await wish(scene.world.filing, of, { read: null, state: null, ...wanted });
-      listener.wake();
+      listener.wakeWanted();
       return result;
     };
     const waiting = async ({ mailboxId }: Stage) =>
@@ -164,7 +164,7 @@ for (const kind of databaseKinds)
             );
             return free === 1;
           });
-          stage.listener.wake();
+          stage.listener.wakeWanted();
         }
       }
       await hears(stage, 'unread present', 'read present', 'unread present');
@@ -189,7 +189,7 @@ for (const kind of databaseKinds)
           'update wanted_changes set due_at = now() where mailbox_id = :mailboxId',
           stage,
         );
-        stage.listener.wake();
+        stage.listener.wakeWanted();
         return (await waiting(stage)) === 0;
       });
       assert.deepEqual(await heard(stage), ['unread present', 'unread trashed']);
