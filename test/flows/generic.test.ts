@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { deliver, openMailbox, passwordOf, submit } from '../support/mail.ts';
+import { waitFor } from '../support/wait.ts';
 import { openStory } from './story.ts';
 import type { Story } from './story.ts';
 
@@ -58,5 +59,30 @@ describe('C3: any other mail host, with a password', () => {
     await story.conversationOf(2);
     assert.ok(!gateway.output().includes(passwordOf(ann)), 'the password is in no log');
     await carlaClient.close();
+  });
+
+  test('U2, U3: read in the CRM is read in the mailbox, an archived one is in Archive, and back the other way', async () => {
+    const { gateway, sub, annClient } = story;
+    const answer = (await story.conversationOf(2)).find(({ direction }) => direction === 'inbound');
+    const url = `${sub}/messages/${answer?.id}`;
+    const shown = async () => {
+      const { read, mailbox_state } = await gateway.must<{ read: boolean; mailbox_state: string }>(
+        'GET',
+        url,
+      );
+      return `${read ? 'read' : 'unread'} ${mailbox_state}`;
+    };
+    const becomes = (what: string) => waitFor(what, async () => (await shown()) === what);
+    const subject = 'Re: From a generic host';
+    assert.equal(await shown(), 'unread present');
+    await gateway.must('PATCH', url, { read: true });
+    await waitFor('the flag', async () => (await annClient.waitForMail(subject)).flags.has('\\Seen'));
+    await annClient.removeFlags((await annClient.waitForMail(subject)).uid, ['\\Seen']);
+    await becomes('unread present');
+    await gateway.must('PATCH', url, { mailbox_state: 'archived' });
+    await annClient.waitForMail(subject, 'Archive');
+    await becomes('unread archived');
+    await annClient.move((await annClient.waitForMail(subject, 'Archive')).uid, 'Archive', 'INBOX');
+    await waitFor('a look', async () => (await shown()) === 'unread present', { deadlineMs: 60_000 });
   });
 });
