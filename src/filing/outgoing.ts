@@ -13,7 +13,7 @@ import type {
 } from '../lib/id.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { Db } from '../store/database.ts';
-import { lockConnection, readFactRows } from '../store/filing-facts.ts';
+import { lockConnection, readConversationsOf, readFactRows } from '../store/filing-facts.ts';
 import { FiledMeanwhile, writeFiling } from '../store/filing-writes.ts';
 import { claim } from './claim.ts';
 import { noEffects, storeMessage } from './effects.ts';
@@ -68,6 +68,10 @@ export async function fileOutgoing(
   if (ground === undefined) throw new Error(`no ground for ${connection.id}`);
   if (outgoing.threadId !== null && !ground.threads.has(outgoing.threadId))
     throw new FiledMeanwhile('the thread in which it answers was erased a moment ago');
+  // A contact that the call names may have no address on the message, and a conversation all the same.
+  for (const { id, contact } of await readConversationsOf(tx, outgoing.subAccountId, outgoing.contactIds)) {
+    ground.conversations.set(contact, id);
+  }
   const effects = noEffects();
   const { header } = outgoing;
   const named = [...header.to, ...header.cc].flatMap(

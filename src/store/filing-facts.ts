@@ -202,6 +202,19 @@ const lookUp = (table: string, column: string, keys: string) => `
   unnest(:subAccountIds::text[]) as of_sub (id) cross join unnest(${keys}::text[]) as asked (key)
   cross join lateral (select * from ${table} r where r.sub_account_id = of_sub.id and r.${column} = asked.key offset 0)`;
 
+/** The conversations of contacts that nobody's address names, as far as there are any. */
+export async function readConversationsOf(
+  db: Db,
+  subAccountId: string,
+  contactIds: readonly string[],
+): Promise<{ id: ConversationId; contact: string }[]> {
+  return rows(
+    db,
+    `select c.id, c.contact_id as contact from ${lookUp('conversations', 'contact_id', ':contactIds')} c`,
+    { subAccountIds: [subAccountId], contactIds },
+  );
+}
+
 const factsSql = `
 with named as materialized (
   select k.sub_account_id, k.key, k.kind, k.thread_id from ${lookUp('thread_keys', 'key', ':threadKeys')} k

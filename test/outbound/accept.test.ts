@@ -230,6 +230,15 @@ for (const kind of databaseKinds) {
       assert.equal(conversations.size, 1);
     });
 
+    test('an answer that names another contact than it goes to shows in the conversation that contact has', async () => {
+      await office.addContact('egon', 'egon@customer.example');
+      const first = await office.accept({ userId: 'anna', contactId: 'egon', text: 'To Egon.' });
+      const { message } = await office.accept({ userId: 'anna', contactId: 'carla', text: 'To Carla.' });
+      const answer = { userId: 'anna', contactId: 'egon', replyToMessageId: message.id, text: 'Once more.' };
+      const shown = (await office.accept(answer)).message.conversation_ids;
+      for (const conversation of first.message.conversation_ids) assert.ok(shown.includes(conversation));
+    });
+
     test('a connection that ends at that moment leaves nothing behind', async () => {
       const before = await counts();
       const blobs: typeof office.blobs = {

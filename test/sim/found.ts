@@ -37,10 +37,31 @@ const lookFrom = (node: number, fault: Fault | null = null): Step => ({
   fault,
 });
 
+const crmSends = (n: number, contact: string, replyTo: number | null): Step => ({
+  do: 'crm_send',
+  n,
+  sub: 'north',
+  user: 'ann',
+  contact,
+  replyTo,
+  cc: [],
+  crashAt: null,
+});
+
 /** The shortest histories of defects that this simulation found. */
 export const found: [what: string, steps: Step[]][] = [
   [
     'a node that looked for the start of a folder put the cursor back behind what another had judged meanwhile',
     [connectAnn, carlaWrites, arrives, lookFrom(1, { at: 5, what: 'meanwhile', steps: [lookFrom(0)] })],
+  ],
+  [
+    'an answer from the CRM that names another contact than it goes to, who has a conversation, was a failure',
+    [
+      connectAnn,
+      { do: 'contact', contact: { sub: 'north', id: 'egon', emails: ['egon@shop.example'], assigned: null } },
+      crmSends(2, 'egon', null),
+      crmSends(3, 'north-carla', null),
+      crmSends(4, 'egon', 3),
+    ],
   ],
 ];
