@@ -158,10 +158,13 @@ export function folderOf(box: Box, path: string): Folder {
 }
 
 /** The copy that stands so many places before the newest of a folder. */
+export function copyAt(box: Box, path: string, at: number): Copy | undefined {
+  return folderOf(box, path).copies.at(-1 - at);
+}
+
 function pickCopy(box: Box, path: string, at: number): { folder: Folder; copy: Copy } | null {
-  const folder = folderOf(box, path);
-  const copy = folder.copies.at(-1 - at);
-  return copy === undefined ? null : { folder, copy };
+  const copy = copyAt(box, path, at);
+  return copy === undefined ? null : { folder: folderOf(box, path), copy };
 }
 
 export function remove(box: Box, path: string, at: number): boolean {

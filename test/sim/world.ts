@@ -29,6 +29,7 @@ import type { DecidedRow, Process } from './node.ts';
 import {
   announce,
   connectTo,
+  copyAt,
   flag,
   folderOf,
   hangUp,
@@ -185,8 +186,10 @@ class Simulated implements World {
       case 'crash':
         return this.crash(step.node);
       case 'move':
+        if ((step.to === 'Trash' || step.to === 'Junk') && this.isCopyOfSend(step)) return;
         return void move(this.boxOf(step.box), this.time, step);
       case 'delete':
+        if (this.isCopyOfSend(step)) return;
         return void remove(this.boxOf(step.box), step.folder, step.at);
       case 'flag':
         return void flag(this.boxOf(step.box), step.folder, step.at);
@@ -209,6 +212,12 @@ class Simulated implements World {
       case 'wait':
         return this.time.pass(step.seconds * 1_000);
     }
+  }
+
+  /** Who throws away the copy by which alone we know that a mail was taken gets it sent again (D5). */
+  isCopyOfSend({ box, folder, at }: { box: string; folder: string; at: number }): boolean {
+    const copy = copyAt(this.boxOf(box), folder, at);
+    return copy !== undefined && !copy.delivered && this.taken.has(copy.mail.n);
   }
 
   boxOf(name: string): Box {
