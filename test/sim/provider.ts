@@ -1,5 +1,5 @@
 import { Failure } from '../../src/lib/failure.ts';
-import type { Listed, Observed } from '../../src/mailbox/plan.ts';
+import type { Listed, Observed, Standing } from '../../src/mailbox/plan.ts';
 import type { Seen } from '../../src/mailbox/seen.ts';
 import type { Login, Session, SessionOptions } from '../../src/mailbox/session.ts';
 import type { Time } from './time.ts';
@@ -275,12 +275,12 @@ function sessionOf(box: Box, line: Line, onCall: OnCall): Session {
       call(() => {
         line.path = path;
         line.announced = 0;
-        return observed(open());
+        return { ...observed(open()), isChanged: false };
       }),
     status: (path) =>
       call(() => {
         const folder = box.folders.get(path);
-        return folder === undefined || folder.hidden ? null : observed(folder);
+        return folder === undefined || folder.hidden ? null : standing(folder);
       }),
     uids: (set) => call(() => ofSet(set).map(({ uid }) => uid)),
     uidsSince: (since) =>
@@ -310,6 +310,24 @@ function sessionOf(box: Box, line: Line, onCall: OnCall): Session {
       }),
     marks: (set) => call(() => ofSet(set).map((copy) => seen(copy, false))),
     bodies: (uids) => call(() => new Map(ofSet(uids.join(',')).map((copy) => [copy.uid, rawOf(copy)]))),
+    // As Exchange: what has changed is found by asking about each message.
+    ability: () => 'plain',
+    modseq: () => null,
+    noop: () => call(() => undefined),
+    changes: (set) =>
+      call(() => ({ there: ofSet(set).map((copy) => ({ uid: copy.uid, marks: copy.marks })), gone: [] })),
+    messageIds: (wanted) =>
+      call(
+        () =>
+          new Set(open().copies.flatMap(({ mail }) => wanted.filter((id) => mail.raw.includes(`<${id}>`)))),
+      ),
+    // Nobody asks for a change in a history.
+    openToWrite: () => Promise.reject(refused()),
+    uidsOfGmail: () => Promise.reject(refused()),
+    storeSeen: () => Promise.reject(refused()),
+    moveMessages: () => Promise.reject(refused()),
+    removeMessages: () => Promise.reject(refused()),
+    moves: 'no',
     idle: () => undefined,
     close: () => closeLine(box, line),
   };
@@ -329,7 +347,12 @@ function isIn(set: string, uid: number, last: number): boolean {
 
 function listed(folder: Folder): Listed {
   const { path, attributes, specialUse } = folder;
-  return { path, attributes: new Set(attributes), specialUse, observed: observed(folder) };
+  return { path, attributes: new Set(attributes), specialUse, observed: standing(folder) };
+}
+
+function standing(folder: Folder): Standing {
+  const { copies, uidNext } = folder;
+  return { ...observed(folder), signature: `${uidNext} ${copies.length}` };
 }
 
 function observed({ uidValidity, uidNext }: Folder): Observed {

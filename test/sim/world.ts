@@ -462,7 +462,12 @@ class Simulated implements World {
     );
     if (mailbox === undefined) return null;
     const running: Running = {
-      listener: { done: Promise.resolve(), wake: () => undefined, stop: () => Promise.resolve() },
+      listener: {
+        done: Promise.resolve(),
+        wake: () => undefined,
+        wakeWanted: () => undefined,
+        stop: () => Promise.resolve(),
+      },
       clock: loopClock(this.time),
       isDone: false,
       calls: 0,
@@ -695,11 +700,25 @@ class Simulated implements World {
       this.bringCopies(() => true);
       await this.lookAtAll(round === 0 ? 'start' : 'net');
       const [open] = await rows<{ count: string }>(this.db, 'select count(*) from sends where ready');
-      if (open?.count === '0' && this.lateCopies.length === 0) return;
+      if (open?.count === '0' && this.lateCopies.length === 0) return this.noticeWhatIsGone();
       if (round > 0) this.time.pass(61 * 60_000);
       await this.apply({ do: 'send', node: 0, answers: [], fault: null });
     }
     throw new Error('a send is not over after half a day');
+  }
+
+  /** U3: that a mail is gone is told after a wait, and believed of many only after a longer one. */
+  async noticeWhatIsGone(): Promise<void> {
+    for (let round = 0; round < 6; round += 1) {
+      this.time.pass(15 * 60_000);
+      await this.lookAtAll('net');
+      const [waiting] = await rows<{ count: string }>(
+        this.db,
+        'select count(*) from sightings where gone_due_at is not null',
+      );
+      if (round > 0 && waiting?.count === '0') return;
+    }
+    throw new Error('what is gone is not told');
   }
 
   active(): (Happened & { what: 'connected' })[] {
