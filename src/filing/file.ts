@@ -60,6 +60,9 @@ export type Batch = {
 /** The folder's cursor is not where the caller believed: it must read it again. */
 export class CursorMoved extends Error {}
 
+/** The connection for which mail was to be judged again has ended, or is paused: nothing was judged. */
+export class ConnectionAway extends Error {}
+
 /** A connection, one of its settings, or who claims contacts, is not what it was when the facts were looked up. */
 class ConnectionsChanged extends Error {}
 
@@ -247,6 +250,9 @@ async function knownOf(deps: FilingDeps, batch: Batch, portion: Portion, course:
   const at = clock.monotonic();
   const position = checked(await readPosition(deps.db, batch.folderId), batch, portion);
   const { connections } = position;
+  const { again } = batch;
+  if (again !== undefined && !connections.some(({ id, paused }) => id === again.connectionId && !paused))
+    throw new ConnectionAway();
   const whose = JSON.stringify(connections);
   const settled = course.settled?.whose === whose ? course.settled.sightings : null;
   // Everything that is not filed yet: the portions after this one go by the same facts.

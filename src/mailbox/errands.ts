@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { ConnectionAway } from '../filing/file.ts';
 import { backoffMs } from '../lib/backoff.ts';
 import { Failure } from '../lib/failure.ts';
 import type { ErrandId, MailboxId } from '../lib/id.ts';
@@ -164,8 +165,14 @@ async function attempt(
     const done = await work(deps, errand, sessionFor);
     if (done.done === 'finished') await end('finished', null);
     else if (done.done === 'not_yet') await postpone(done.pauseMs, done.reason);
+    // Whoever has it now, if anybody has, keeps it; else it is looked at what became of its connection.
+    else await postpone(0, null);
     return done.done !== 'lost';
   } catch (error) {
+    if (error instanceof ConnectionAway) {
+      await postpone(0, null);
+      return false;
+    }
     const failure = error instanceof Failure ? error : null;
     const code = failure?.code ?? 'gateway_error';
     const isStop = deps.stop.aborted;

@@ -180,7 +180,8 @@ export async function beginErrand(db: Db, of: { id: string; owner: string }): Pr
 
 /**
  * Notes how far an errand has come, and what it downloaded on `day` (YYYY-MM-DD) to get there; its lease
- * lasts on. False when it was cancelled, or somebody else does it.
+ * lasts on. False when it was cancelled, somebody else does it, or its connection is away: what it came to since
+ * is not noted then.
  */
 export async function saveErrand(
   db: Db,
@@ -198,7 +199,9 @@ export async function saveErrand(
     const kept = await run(
       tx,
       `update errands set progress = :progress::jsonb, attempts = 0, lease_until = now() + :leaseMs * interval '1 ms'
-        where id = :id and lease_owner = :owner and ready`,
+        where id = :id and lease_owner = :owner and ready
+          and exists (select from connections c
+                       where c.id = errands.connection_id and c.ended_at is null and c.state <> 'paused')`,
       { ...of, progress: jsonText(of.progress) },
     );
     if (of.bytes > 0) {

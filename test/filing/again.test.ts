@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
+import { ConnectionAway } from '../../src/filing/file.ts';
+import type { ConnectionId } from '../../src/lib/id.ts';
 import { rows, run } from '../../src/store/database.ts';
-import { endConnection } from '../../src/store/lifecycle.ts';
+import type { Db } from '../../src/store/database.ts';
+import { endConnection, pauseConnection } from '../../src/store/lifecycle.ts';
 import { databaseKinds, testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { createWorld } from './world.ts';
@@ -161,15 +164,21 @@ for (const kind of databaseKinds) {
       assert.deepEqual(await world.messages('s1'), []);
     });
 
-    test('a connection that has ended gets nothing', async () => {
-      await ann.see('inbox', { from: carla, internalDate: longAgo() });
-      const [connection] = await rows<{ id: `con_${string}` }>(database.db, 'select id from connections');
-      if (connection === undefined) throw new Error('no connection');
-      world.meanwhile = () =>
-        database.db.transaction((tx) => endConnection(tx, connection.id, 'disconnected'));
-      assert.deepEqual(await ann.seeAgain('inbox', [1], { sub: 's1', since: 0 }), []);
-      assert.deepEqual(await world.messages('s1'), []);
-    });
+    const leaving = {
+      'has ended': (tx: Db, id: ConnectionId) => endConnection(tx, id, 'disconnected'),
+      'is paused': pauseConnection,
+    };
+    for (const [what, leave] of Object.entries(leaving)) {
+      test(`a connection that ${what} gets nothing, and whoever asks does not take it for judged`, async () => {
+        await ann.see('inbox', { from: carla, internalDate: longAgo() });
+        const [connection] = await rows<{ id: ConnectionId }>(database.db, 'select id from connections');
+        if (connection === undefined) throw new Error('no connection');
+        world.meanwhile = () => database.db.transaction(async (tx) => void (await leave(tx, connection.id)));
+        await assert.rejects(ann.seeAgain('inbox', [1], { sub: 's1', since: 0 }), ConnectionAway);
+        assert.deepEqual(await world.messages('s1'), []);
+        assert.deepEqual(await world.decisions(), ['s1:before_connection']);
+      });
+    }
 
     test('S13: what a message answers that opens a thread is asked for, and not what is stored', async () => {
       const heads = () =>

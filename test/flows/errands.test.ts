@@ -468,6 +468,33 @@ describe('C5: pause and resume', () => {
 });
 
 describe('errands', () => {
+  test('of a connection that is paused in the middle go on after it where they were', async () => {
+    const who = await stage('broken-off');
+    for (let n = 0; n < 450; n += 1) await who.old(300 - n / 2, { from: contact, subject: `Mail ${n}` });
+    await who.listen();
+    const { db, ...filing } = who.deps.filing;
+    // While the bodies of the first part are on their way to the disk.
+    let pausing: Promise<unknown> | null = null;
+    const put: typeof filing.blobs.put = async (contents) => {
+      pausing ??= db.transaction((tx) => pauseConnection(tx, who.connectionId));
+      await pausing;
+      return filing.blobs.put(contents);
+    };
+    const runner = createErrandRunner({
+      ...who.deps,
+      filing: { ...filing, db, blobs: { ...filing.blobs, put } },
+      limits: { pollMs: 50, retry: { firstMs: 50, mostMs: 200 } },
+    });
+    running.push(runner);
+    runner.start();
+    const id = await ask(who, 'backfill', all());
+    await waitFor('it to wait', async () => (await backfillOf(who, id)).reason === 'paused');
+    assert.equal((await backfillOf(who, id)).seen, 0, 'nothing was judged');
+    await database.db.transaction((tx) => resumeConnection(tx, who.connectionId));
+    const done = await ended(who, id);
+    assert.deepEqual([done.seen, done.stored], [450, 450]);
+  });
+
   test('of a connection that has ended are cancelled', async () => {
     const who = await stage('gone');
     await who.listen();
