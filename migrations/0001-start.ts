@@ -190,6 +190,7 @@ create table connections (
   state_since timestamptz not null default now(),
   next_try_at timestamptz,
   started_at timestamptz not null default now(),-- the sync starts from here (C8)
+  paused_from timestamptz,                      -- while it is paused: what was received before has its decision
   ended_at timestamptz,
   created_at timestamptz not null default now()
 );

@@ -207,8 +207,11 @@ export async function pauseConnection(db: Db, connectionId: ConnectionId): Promi
   if (mailboxId === null) return false;
   const paused = await run(
     db,
-    `update connections set state = 'paused', state_reason = null, state_since = now(), next_try_at = null
-      where id = :connectionId and ended_at is null and state <> 'paused'`,
+    // An outage that was not caught up yet is behind the pause, too.
+    `update connections c set state = 'paused', state_reason = null, state_since = now(), next_try_at = null,
+            paused_from = least(now(), coalesce(m.caught_up_to, c.started_at))
+       from mailboxes m
+      where m.id = c.mailbox_id and c.id = :connectionId and c.ended_at is null and c.state <> 'paused'`,
     { connectionId },
   );
   if (paused > 0) await tell(db, 'connection.state_changed', [connectionId]);
@@ -234,10 +237,12 @@ export async function resumeConnection(db: Db, connectionId: ConnectionId): Prom
        select state, state_reason, next_try_at from mailbox
        union all select state, state_reason, next_try_at from mailboxes where id = :mailboxId limit 1
      )
-     update connections c set state = now.state, state_reason = now.state_reason, next_try_at = now.next_try_at, state_since = now()
+     update connections c set state = now.state, state_reason = now.state_reason, next_try_at = now.next_try_at,
+            state_since = now(), paused_from = null
        from now, connections old
       where c.id = :connectionId and old.id = c.id and c.state = 'paused'
-     returning c.sub_account_id as sub, floor(extract(epoch from old.state_since) * 1000)::float8 as since`,
+     returning c.sub_account_id as sub,
+               floor(extract(epoch from coalesce(old.paused_from, old.state_since)) * 1000)::float8 as since`,
     { connectionId, mailboxId },
   );
   if (resumed === undefined) return true;

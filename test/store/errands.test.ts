@@ -3,6 +3,7 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 import { newId } from '../../src/lib/id.ts';
 import { rows, run } from '../../src/store/database.ts';
 import { addErrands, endErrand, forgetErrands, scheduleAudits } from '../../src/store/errands.ts';
+import { pauseConnection, resumeConnection } from '../../src/store/lifecycle.ts';
 import { claimWork } from '../../src/store/work.ts';
 import { createWorld } from '../filing/world.ts';
 import { testDatabase } from '../support/database.ts';
@@ -97,6 +98,22 @@ describe('errands in the database', () => {
       id: all[0],
     });
     assert.deepEqual(await claim(), [all[0]], 'its process is gone');
+  });
+
+  test('C5: what an outage had held back when a connection was paused is judged after it, too', async () => {
+    const [connection] = await rows<{ id: `con_${string}` }>(database.db, 'select id from connections');
+    if (connection === undefined) throw new Error('no connection');
+    const caughtUpTo = (time: string) => run(database.db, `update mailboxes set caught_up_to = ${time}`);
+    await caughtUpTo(`now() - interval '3 days'`);
+    await database.db.transaction((tx) => pauseConnection(tx, connection.id));
+    // For the others.
+    await caughtUpTo('now()');
+    await database.db.transaction((tx) => resumeConnection(tx, connection.id));
+    const [resume] = await rows<{ days: number }>(
+      database.db,
+      `select (extract(epoch from now()) - (request ->> 'since')::float8 / 1000) / 86400 as days from errands`,
+    );
+    assert.ok(resume !== undefined && resume.days > 3 && resume.days < 3.1, `${resume?.days} days`);
   });
 
   test('what ended long ago is forgotten', async () => {
