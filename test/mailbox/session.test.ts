@@ -128,6 +128,19 @@ describe('reading', () => {
     );
   });
 
+  test('S13: a Message-ID is looked for whole: one that is part of every other finds nothing but itself', async () => {
+    const { session, peer } = await open(
+      `${plain}${folders}on UID SEARCH *:\n  S: * SEARCH 9\n  S: $tag OK done\n`,
+    );
+    await session.open('INBOX');
+    assert.deepEqual(await session.find({ messageIds: ['example.com', 'a"b@example.com'] }), [9]);
+    const [asked] = peer.sent('*SEARCH*');
+    assert.match(
+      asked ?? '',
+      /SEARCH OR HEADER MESSAGE-ID <example\.com> HEADER MESSAGE-ID "<a\\"b@example\.com>"$/,
+    );
+  });
+
   test('it is said when the last message of the folder is among what was shown', async () => {
     const { session, peer } = await open(plain + folders);
     await session.open('INBOX');
