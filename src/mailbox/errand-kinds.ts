@@ -3,6 +3,7 @@ import { createForesight } from '../filing/foresight.ts';
 import { hashOfMessageKey } from '../filing/hashes.ts';
 import type { Sighting } from '../filing/sighting.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { ErrandId } from '../lib/id.ts';
 import type { Provider } from '../provider/providers.ts';
 import { findContactAddresses } from '../store/contacts.ts';
 import { countDecided, findUndecided } from '../store/decisions.ts';
@@ -80,7 +81,7 @@ async function fetchHead(errand: ErrandOf<'thread_head'>, walker: Walker): Promi
     if (wanted.size === 0) break;
     const uids = (await walker.find(folder, { messageIds: [...wanted] })) ?? [];
     for (const sighting of await walker.look(folder, uids)) {
-      // A server finds what only contains the id, too.
+      // A server finds it in any case of its letters.
       if (wanted.delete(sighting.header.messageId ?? '')) heads.push({ folder, sightings: [sighting] });
     }
   }
@@ -234,20 +235,21 @@ async function auditBatch(
 ): Promise<Progress> {
   const { folder, sightings, progress } = batch;
   const { connectionId, request } = errand;
-  const undecided = async (some: readonly Sighting[]) => {
+  const undecided = async (some: readonly Sighting[], besides: ErrandId | null) => {
     const asked = some.map(({ place, messageKeys: [key] }) => ({
       uid: place.uid,
       idHash: hashOfMessageKey(filing.secretBox, key ?? ''),
     }));
     const { id: folderId, uidValidity } = folder;
-    const uids = await findUndecided(filing.db, { connectionId, folderId, uidValidity, asked });
+    const uids = await findUndecided(filing.db, { connectionId, folderId, uidValidity, asked, besides });
     return some.filter(({ place }) => uids.has(place.uid));
   };
-  const missing = sightings.length === 0 ? [] : await undecided(sightings);
+  // What it has judged itself, before it was interrupted, was missing all the same.
+  const missing = sightings.length === 0 ? [] : await undecided(sightings, errand.id);
   let healed = 0;
   if (request.heal && missing.length > 0) {
     await walker.judgeAgain(folder, missing, againOf(errand, null));
-    healed = missing.length - (await undecided(missing)).length;
+    healed = missing.length - (await undecided(missing, null)).length;
   }
   return {
     ...progress,

@@ -4,7 +4,7 @@ import { backoffMs } from '../lib/backoff.ts';
 import { Failure } from '../lib/failure.ts';
 import type { ErrandId, MailboxId } from '../lib/id.ts';
 import { createWaker } from '../lib/waker.ts';
-import { beginErrand, endErrand, postponeErrand } from '../store/errands.ts';
+import { beginErrand, endErrand, keepErrand, postponeErrand } from '../store/errands.ts';
 import type { Errand } from '../store/errands.ts';
 import { readFolders } from '../store/folders.ts';
 import { readMailbox } from '../store/mailboxes.ts';
@@ -15,6 +15,7 @@ import type { Done } from './errand-kinds.ts';
 import type { ListenerDeps } from './listener.ts';
 import { openSession } from './session.ts';
 import type { Session } from './session.ts';
+import { commandRefused } from './imap-errors.ts';
 import { placeOfError } from './trouble.ts';
 import { createWalker } from './walker.ts';
 import { addressOf, serverOf } from './watching.ts';
@@ -40,7 +41,7 @@ export type ErrandLimits = {
   /** Mailboxes at once; each has a connection of its own meanwhile. */
   parallelMax: number;
   pollMs: number;
-  /** Outlives a batch of the largest mails. */
+  /** Renewed while the errand is done, so that it runs out only when the process is gone. */
   leaseMs: number;
   /** After so long a long errand lets the others of its mailbox go first. */
   turnMs: number;
@@ -155,12 +156,14 @@ async function attempt(
     endErrand(filing.db, { id: errand.id, owner, state, reason }).then((told) => {
       if (told) filing.wakePublisher();
     });
-  const postpone = (pauseMs: number, reason: string | null) =>
-    postponeErrand(filing.db, { id: errand.id, owner, pauseMs, reason });
+  const postpone = (pauseMs: number, reason: string | null, isTrouble = false) =>
+    postponeErrand(filing.db, { id: errand.id, owner, pauseMs, reason, isTrouble });
   if (errand.connection === 'ended') {
     await end('cancelled', 'disconnected');
     return true;
   }
+  const over = new AbortController();
+  const keeping = keepLease(deps, errand, over.signal);
   try {
     const done = await work(deps, errand, sessionFor);
     if (done.done === 'finished') await end('finished', null);
@@ -178,12 +181,39 @@ async function attempt(
     const isStop = deps.stop.aborted;
     if (failure === null) log.error({ ...placeOfError(error) }, 'an errand failed by an error of our own');
     else if (!isStop) log.info({ code, kind: failure.kind }, 'an errand is interrupted');
-    if (failure === null && errand.attempts >= limits.triesMax) await end('failed', code);
+    if (mayGiveUp(errand, failure) && errand.attempts >= limits.triesMax) await end('failed', code);
     else {
       const pauseMs = Math.max(failure?.retryAfterMs ?? 0, backoffMs(errand.attempts, limits.retry));
-      await postpone(isStop ? 0 : pauseMs, isStop ? null : code);
+      await postpone(isStop ? 0 : pauseMs, isStop ? null : code, !isStop);
     }
     return false;
+  } finally {
+    over.abort();
+    await keeping;
+  }
+}
+
+/**
+ * Whether trying again may be of no use. What was caught up with is never given up (C5): mail would be lost with
+ * it. What a provider refuses of few messages, it may refuse for ever; of a walk the CRM sees it, and can cancel.
+ */
+function mayGiveUp({ kind }: Errand, failure: Failure | null): boolean {
+  if (kind === 'resume') return false;
+  if (failure === null) return true;
+  return failure.code === commandRefused && (kind === 'thread_head' || kind === 'judge_again');
+}
+
+/** Renews the lease of an errand until it is over, however long a listing or large mails take. Never rejects. */
+async function keepLease(deps: Running, { id }: Errand, over: AbortSignal): Promise<void> {
+  const { clock, filing, limits, owner } = deps;
+  for (;;) {
+    await clock.sleep(limits.leaseMs / 3, over);
+    if (over.aborted) return;
+    try {
+      await keepErrand(filing.db, { id, owner, leaseMs: limits.leaseMs });
+    } catch (error) {
+      deps.log.warn({ errand: id, ...placeOfError(error) }, 'the lease of an errand could not be renewed');
+    }
   }
 }
 
@@ -200,7 +230,8 @@ async function work(
     return { done: 'not_yet', pauseMs: limits.retry.mostMs, reason: 'reauth_required' };
   }
   const folders = await readFolders(filing.db, mailbox.id);
-  if (mailbox.caughtUpTo === null)
+  // What was held back while it was paused is not missing.
+  if (mailbox.caughtUpTo === null || (errand.kind === 'audit' && errand.resumes))
     return { done: 'not_yet', pauseMs: limits.retry.firstMs, reason: 'catching_up' };
   const provider = deps.providerOf(mailbox);
   const parts = {

@@ -164,18 +164,20 @@ export async function findUndecided(
     uidValidity: number;
     /** With the keyed hashes of their ids, in hexadecimal. */
     asked: readonly { uid: number; idHash: string }[];
+    /** Decisions of this errand do not count; null: all do. */
+    besides: ErrandId | null;
   },
 ): Promise<Set<number>> {
   const found = await rows<{ uid: string }>(
     db,
     `select asked.uid from json_to_recordset(:asked::json) as asked (uid bigint, "idHash" text)
       where not exists (
-              select from (select connection_id from decisions where folder_id = :folderId
+              select from (select connection_id, errand_id from decisions where folder_id = :folderId
                              and uid_validity = :uidValidity and uid = asked.uid offset 0) d
-               where d.connection_id = :connectionId)
+               where d.connection_id = :connectionId and (d.errand_id = :besides) is not true)
         and not exists (
-              select from (select connection_id from decisions where id_hash = decode(asked."idHash", 'hex') offset 0) d
-               where d.connection_id = :connectionId)`,
+              select from (select connection_id, errand_id from decisions where id_hash = decode(asked."idHash", 'hex') offset 0) d
+               where d.connection_id = :connectionId and (d.errand_id = :besides) is not true)`,
     { ...of, asked: jsonText(of.asked) },
   );
   return new Set(found.map(({ uid }) => Number(uid)));

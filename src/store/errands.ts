@@ -52,6 +52,8 @@ export type Errand = {
     attempts: number;
     /** The connection has ended, or is paused. */
     connection: 'active' | 'paused' | 'ended';
+    /** What came while it was paused is not judged yet. */
+    resumes: boolean;
     /** When the connection began, ms since the epoch. */
     startedAt: number;
   };
@@ -123,8 +125,8 @@ export async function addErrands(db: Db, errands: readonly NewErrand[]): Promise
 }
 
 /**
- * T2: leaves an audit, with healing, of every live connection whose last one was asked for more than `everyHours` ago,
- * over the mail of the last `windowDays`; at most `limit`. Two nodes at once leave one. Answers how many.
+ * T2: leaves an audit, with healing, of every live connection whose last one is over, and was asked for more than
+ * `everyHours` ago, over the mail of the last `windowDays`; at most `limit`. Two nodes at once leave one. Answers how many.
  */
 export async function scheduleAudits(
   db: Db,
@@ -136,7 +138,7 @@ export async function scheduleAudits(
       `select c.id, c.sub_account_id as sub, c.mailbox_id as "mailboxId" from connections c
         where c.state = 'live' and c.started_at < now() - :everyHours * interval '1 hour'
           and not exists (select from errands e where e.connection_id = c.id and e.kind = 'audit'
-                             and e.created_at > now() - :everyHours * interval '1 hour')
+                             and (e.ready or e.created_at > now() - :everyHours * interval '1 hour'))
         limit :limit for no key update of c skip locked`,
       of,
     );
@@ -172,10 +174,24 @@ export async function beginErrand(db: Db, of: { id: string; owner: string }): Pr
      returning e.id, e.kind, e.sub_account_id as "subAccountId", e.connection_id as "connectionId",
                e.mailbox_id as "mailboxId", e.request, e.progress, e.attempts,
                case when c.ended_at is not null then 'ended' when c.state = 'paused' then 'paused' else 'active' end as connection,
+               exists (select from errands r where r.connection_id = c.id and r.kind = 'resume' and r.ready) as resumes,
                floor(extract(epoch from c.started_at) * 1000)::float8 as "startedAt"`,
     of,
   );
   return row ?? null;
+}
+
+/** Has the lease of an errand last on; nothing when it was cancelled, or somebody else does it. */
+export async function keepErrand(
+  db: Db,
+  of: { id: ErrandId; owner: string; leaseMs: number },
+): Promise<void> {
+  await run(
+    db,
+    `update errands set lease_until = now() + :leaseMs * interval '1 ms'
+      where id = :id and lease_owner = :owner and ready`,
+    of,
+  );
 }
 
 /**
@@ -226,15 +242,19 @@ export async function readDownloads(db: Db, of: { mailboxId: MailboxId; day: str
   return Number(row?.bytes ?? 0);
 }
 
-/** Gives an errand back, to be gone on with in `pauseMs`. `reason`: what it waits for; null: for its turn. */
+/**
+ * Gives an errand back, to be gone on with in `pauseMs`. `reason`: what it waits for; null: for its turn.
+ * `isTrouble`: its try failed, which counts.
+ */
 export async function postponeErrand(
   db: Db,
-  of: { id: ErrandId; owner: string; pauseMs: number; reason: string | null },
+  of: { id: ErrandId; owner: string; pauseMs: number; reason: string | null; isTrouble: boolean },
 ): Promise<void> {
   await run(
     db,
     `update errands set state = case when :reason::text is null then 'running' else 'waiting' end, state_reason = :reason,
-            due_at = now() + :pauseMs * interval '1 ms', lease_owner = null, lease_until = null
+            due_at = now() + :pauseMs * interval '1 ms', lease_owner = null, lease_until = null,
+            attempts = case when :isTrouble then attempts else 0 end
       where id = :id and lease_owner = :owner and ready`,
     of,
   );

@@ -369,6 +369,55 @@ describe('T2: the audit', () => {
   });
 });
 
+describe('T2: what an audit counts', () => {
+  const audited = async (who: Stage, id: `aud_${string}`) => {
+    await waitFor(
+      'the audit',
+      async () => (await findAudit(database.db, { subAccountId: who.sub, id }))?.ended_at,
+    );
+    const found = await findAudit(database.db, { subAccountId: who.sub, id });
+    return [found?.messages, found?.decided, found?.missing, found?.healed];
+  };
+  const request = { since: 0, heal: true, scheduled: false };
+
+  test('what it had healed before it was interrupted was missing all the same', async () => {
+    const who = await stage('audit-again');
+    await who.listen();
+    for (const subject of ['One', 'Two'])
+      await deliver(servers, { from: contact, to: who.address, subject, text: 'x' });
+    await waitFor(
+      'their decisions',
+      async () => (await decisionsOf(database.db, who.mailboxId)).length === 2,
+    );
+    const id = (await ask(who, 'audit', request)) as `aud_${string}`;
+    // It judged the first one, and then its process was gone.
+    await run(database.db, `update decisions set errand_id = :id where mailbox_id = :mailboxId and uid = 1`, {
+      ...who,
+      id,
+    });
+    who.runner();
+    assert.deepEqual(await audited(who, id), [2, 1, 1, 1]);
+  });
+
+  test('C5: what came during a pause is not missing: it waits until that is judged', async () => {
+    const who = await stage('audit-paused');
+    const second = `${who.sub}-b`;
+    await scene.world.addSubAccount(second);
+    await scene.world.addUser(`${who.user}-b`, 'another@company.example', [second]);
+    await scene.world.addContact(second, 'c', [contact]);
+    await who.listen();
+    await connect(database.db, { ...who, sub: second, user: `${who.user}-b`, provider: 'imap' });
+    await database.db.transaction((tx) => pauseConnection(tx, who.connectionId));
+    await deliver(servers, { from: contact, to: who.address, subject: 'Meanwhile', text: 'x' });
+    await waitFor('the other to have it', async () => (await scene.world.messages(second)).length === 1);
+    const id = (await ask(who, 'audit', request)) as `aud_${string}`;
+    await database.db.transaction((tx) => resumeConnection(tx, who.connectionId));
+    who.runner();
+    assert.deepEqual(await audited(who, id), [1, 1, 0, 0]);
+    await disconnect(database.db, who.mailboxId);
+  });
+});
+
 describe('T3: what failed is tried again', () => {
   test('from its place, by the rules of now', async () => {
     const who = await stage('retried');
@@ -468,6 +517,65 @@ describe('C5: pause and resume', () => {
 });
 
 describe('errands', () => {
+  test('C5: what came during a pause is never given up, whatever goes wrong', async () => {
+    const who = await stage('stubborn');
+    await who.listen();
+    const row = { sub_account_id: who.sub, connection_id: who.connectionId, mailbox_id: who.mailboxId };
+    await addErrands(database.db, [{ id: newId('err'), kind: 'resume', ...row, request: { since: 0 } }]);
+    let tries = 0;
+    const runner = createErrandRunner({
+      ...who.deps,
+      providerOf: (mailbox) => {
+        tries += 1;
+        if (tries <= 3) throw new Error('a fault of our own');
+        return who.deps.providerOf(mailbox);
+      },
+      limits: { pollMs: 20, retry: { firstMs: 20, mostMs: 20 }, triesMax: 1 },
+    });
+    running.push(runner);
+    runner.start();
+    const left = () => rows(database.db, 'select from errands where mailbox_id = :mailboxId', who);
+    await waitFor('it to be done', async () => (await left()).length === 0);
+    assert.ok(tries > 3, `it was given up after ${tries}`);
+  });
+
+  test('a lease lasts while mail is on its way, however long that takes', async () => {
+    const who = await stage('slow');
+    await who.old(10, { from: contact, subject: 'Large' });
+    await who.listen();
+    const { db, ...filing } = who.deps.filing;
+    const leaseMs = 300;
+    const lease = async (id: string) => {
+      const [row] = await rows<{ until: Date; attempts: number }>(
+        database.db,
+        'select lease_until as until, attempts from errands where id = :id',
+        { id },
+      );
+      if (row === undefined) throw new Error(`there is no ${id}`);
+      return row;
+    };
+    const id = await ask(who, 'backfill', all());
+    const tries: number[] = [];
+    const put: typeof filing.blobs.put = async (contents) => {
+      const first = await lease(id);
+      const later = await waitFor('the lease to be renewed', async () => {
+        const now = await lease(id);
+        return now.until.getTime() > first.until.getTime() + 2 * leaseMs ? now : null;
+      });
+      tries.push(later.attempts);
+      return filing.blobs.put(contents);
+    };
+    const runner = createErrandRunner({
+      ...who.deps,
+      filing: { ...filing, db, blobs: { ...filing.blobs, put } },
+      limits: { pollMs: 20, leaseMs },
+    });
+    running.push(runner);
+    runner.start();
+    assert.equal((await ended(who, id)).stored, 1);
+    assert.deepEqual([...new Set(tries)], [0], 'nobody has begun it a second time');
+  });
+
   test('of a connection that is paused in the middle go on after it where they were', async () => {
     const who = await stage('broken-off');
     for (let n = 0; n < 450; n += 1) await who.old(300 - n / 2, { from: contact, subject: `Mail ${n}` });
