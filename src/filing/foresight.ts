@@ -3,7 +3,7 @@ import { readDecided } from '../store/decisions.ts';
 import { readFactRows, readFilingConnections } from '../store/filing-facts.ts';
 import type { FactKeys, FactRows } from '../store/filing-facts.ts';
 import type { FilingWrites } from '../store/filing-writes.ts';
-import type { MailboxId } from '../lib/id.ts';
+import type { MailboxId, ThreadId } from '../lib/id.ts';
 import { groundAgain, isClosed } from './again.ts';
 import type { Again } from './again.ts';
 import { noEffects } from './effects.ts';
@@ -11,6 +11,7 @@ import type { FilingDeps } from './file.ts';
 import { factKeysOf } from './gather.ts';
 import { judge, unread } from './judge.ts';
 import type { Sighting } from './sighting.ts';
+import { soughtTombstones } from './tombstones.ts';
 
 /**
  * What would come of mail if it were filed, from headers alone (C8): nothing is fetched, and nothing written.
@@ -22,7 +23,7 @@ export function createForesight(
   of: { mailboxId: MailboxId; again: Again },
 ): (sightings: readonly Sighting[]) => Promise<Outcomes> {
   const { mailboxId, again } = of;
-  const foreseen: FilingWrites[] = [];
+  const foreseen: Foreseen = { messages: new Map(), threadKeys: new Map(), threads: new Map() };
   return async (sightings) => {
     const place = sightings[0]?.place;
     if (place === undefined) return [];
@@ -33,7 +34,11 @@ export function createForesight(
     const connections = await readFilingConnections(db, mailboxId);
     const keys = factKeysOf(mailboxId, open, connections);
     const more = foreseenBy(keys, foreseen);
-    const found = await readFactRows(db, { ...keys, threadIds: more.threadKeys.map(({ thread }) => thread) });
+    const found = await readFactRows(db, {
+      ...keys,
+      threadIds: more.threadKeys.map(({ thread }) => thread),
+      tombstones: soughtTombstones(secretBox, open, connections),
+    });
     const rows: FactRows = {
       ...found,
       messages: [...found.messages, ...more.messages],
@@ -55,7 +60,7 @@ export function createForesight(
       },
       effects,
     );
-    foreseen.push(effects.writes);
+    remember(foreseen, effects.writes);
     const was = [...decided.values()].filter(isClosed);
     const will = judged.map(({ verdict, failed }) => ({
       outcome: failed
@@ -69,43 +74,43 @@ export function createForesight(
   };
 }
 
+/** What would be stored, as far as later mail is judged by it. Of a large mailbox that is much: it is looked up by keys. */
+type Foreseen = {
+  messages: Map<string, FactRows['messages']>;
+  threadKeys: Map<string, FactRows['threadKeys']>;
+  threads: Map<ThreadId, FactRows['threads'][number] & { participants: string[] }>;
+};
+
+function remember(foreseen: Foreseen, writes: FilingWrites): void {
+  const threadOf = new Map(writes.messages.map((row) => [row.id, row.thread_id]));
+  for (const { sub_account_id: sub, key, fingerprint, message_id: message } of writes.messageKeys) {
+    const thread = threadOf.get(message);
+    if (thread === undefined) continue;
+    add(foreseen.messages, key, { sub, key, fingerprint, message, thread, here: true, send: null });
+  }
+  for (const { sub_account_id: sub, key, kind, thread_id: thread } of writes.threadKeys)
+    add(foreseen.threadKeys, key, { sub, key, kind, thread });
+  for (const { id: thread, sub_account_id: sub, subject } of writes.threads) {
+    const link = { link: 'live' as const, reason: null, crm_sent: false };
+    foreseen.threads.set(thread, { sub, thread, subject, ...link, participants: [], conversations: null });
+  }
+  for (const { thread_id: thread, canonical } of writes.participants)
+    foreseen.threads.get(thread)?.participants.push(canonical);
+}
+
+function add<Row>(lists: Map<string, Row[]>, key: string, row: Row): void {
+  const list = lists.get(key);
+  if (list === undefined) lists.set(key, [row]);
+  else list.push(row);
+}
+
 /** What the database would hold by then about the keys, besides what it holds. */
 function foreseenBy(
   keys: FactKeys,
-  foreseen: readonly FilingWrites[],
+  foreseen: Foreseen,
 ): Pick<FactRows, 'messages' | 'threadKeys' | 'threads'> {
-  const [messageKeys, wanted] = [new Set(keys.messageKeys), new Set(keys.threadKeys)];
-  const threadOf = new Map(
-    foreseen.flatMap((writes) => writes.messages).map((row) => [row.id, row.thread_id] as const),
-  );
-  const messages = foreseen
-    .flatMap((writes) => writes.messageKeys)
-    .flatMap((row): FactRows['messages'] => {
-      const thread = threadOf.get(row.message_id);
-      if (!messageKeys.has(row.key) || thread === undefined) return [];
-      const { sub_account_id: sub, key, fingerprint, message_id: message } = row;
-      return [{ sub, key, fingerprint, message, thread, here: true, send: null }];
-    });
-  const threadKeys = foreseen
-    .flatMap((writes) => writes.threadKeys)
-    .filter((row) => wanted.has(row.key))
-    .map(({ sub_account_id: sub, key, kind, thread_id: thread }) => ({ sub, key, kind, thread }));
+  const messages = keys.messageKeys.flatMap((key) => foreseen.messages.get(key) ?? []);
+  const threadKeys = keys.threadKeys.flatMap((key) => foreseen.threadKeys.get(key) ?? []);
   const named = new Set([...messages, ...threadKeys].map(({ thread }) => thread));
-  const participants = foreseen.flatMap((writes) => writes.participants);
-  const threads = foreseen
-    .flatMap((writes) => writes.threads)
-    .filter((row) => named.has(row.id))
-    .map((row) => ({
-      sub: row.sub_account_id,
-      thread: row.id,
-      subject: row.subject,
-      link: 'live' as const,
-      reason: null,
-      crm_sent: false,
-      participants: participants
-        .filter((each) => each.thread_id === row.id)
-        .map(({ canonical }) => canonical),
-      conversations: null,
-    }));
-  return { messages, threadKeys, threads };
+  return { messages, threadKeys, threads: [...named].flatMap((id) => foreseen.threads.get(id) ?? []) };
 }

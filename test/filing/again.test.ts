@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
+import { eraseMessages } from '../../src/filing/erase.ts';
 import { ConnectionAway } from '../../src/filing/file.ts';
-import type { ConnectionId } from '../../src/lib/id.ts';
+import type { ConnectionId, MessageId } from '../../src/lib/id.ts';
 import { rows, run } from '../../src/store/database.ts';
 import type { Db } from '../../src/store/database.ts';
 import { endConnection, pauseConnection } from '../../src/store/lifecycle.ts';
@@ -84,6 +85,28 @@ for (const kind of databaseKinds) {
       assert.deepEqual(await held(), before);
       assert.deepEqual(await world.messages('s1'), []);
       assert.deepEqual(await world.eventTypes(), ['connection.created']);
+    });
+
+    test('C7, C8: a dry run foresees nothing of what was erased', async () => {
+      const old = {
+        from: carla,
+        id: 'gone@customer.example',
+        subject: 'Gone',
+        date: 'Fri, 21 Nov 2025 09:00:00 +0000',
+        internalDate: longAgo(),
+      };
+      await ann.see('inbox', old);
+      await ann.seeAgain('inbox', [1], { sub: 's1', since: 0 });
+      const ids = (await world.messages('s1')).map(({ id }) => id as MessageId);
+      await eraseMessages(world.filing, 's1', ids);
+      // The same in another folder.
+      assert.deepEqual(await ann.see('archive', old), ['s1:erased']);
+      await run(database.db, `delete from decisions where reason = 'erased'`);
+      const outcomes = await ann.foresee('archive', [1], { sub: 's1', since: 0 });
+      assert.deepEqual(
+        outcomes.map(({ outcome, reason }) => `${outcome} ${reason}`),
+        ['skipped erased'],
+      );
     });
 
     test('T3: one that could not be read is tried again: it counts, and then gives way', async () => {
