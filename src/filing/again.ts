@@ -13,6 +13,8 @@ export type Again = {
   since: number | null;
   /** The CRM asks for these very messages. */
   byHand: boolean;
+  /** A message that opened a thread answers them (S13): as members of it they count however old they are. */
+  answered: boolean;
 };
 
 /** What the rules may look at for the one connection, as it is to be judged now; nothing where it has ended. Pure. */
@@ -20,12 +22,13 @@ export function groundAgain(
   mailboxId: MailboxId,
   connections: readonly FilingConnection[],
   rows: FactRows,
-  { connectionId, since, byHand }: Pick<Again, 'connectionId' | 'since' | 'byHand'>,
+  { connectionId, since, byHand, answered }: Omit<Again, 'errandId'>,
 ): Map<ConnectionId, Ground> {
   const ground = groundsFor(mailboxId, connections, rows).get(connectionId);
   if (ground === undefined) return new Map();
   const startedAt = since ?? ground.connection.startedAt;
-  return new Map([[connectionId, { ...ground, byHand, connection: { ...ground.connection, startedAt } }]]);
+  const connection = { ...ground.connection, startedAt };
+  return new Map([[connectionId, { ...ground, byHand, answered, connection }]]);
 }
 
 /** Whether nothing is left to judge: it is stored, or was a report that has done its work (D6). Pure. */

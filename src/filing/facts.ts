@@ -57,6 +57,8 @@ export type Facts = {
   twoWaySyncOff: boolean;
   /** The CRM asks for this very message, whatever the rules said of it before. */
   byHand: boolean;
+  /** It was fetched because a message that opened a thread answers it (S13). */
+  answered: boolean;
 };
 
 export type ReportFact = {
@@ -119,6 +121,7 @@ export type FactBase = {
   assignedContactsOnly: Settings['assigned_contacts_only'];
   twoWaySyncOff: boolean;
   byHand: boolean;
+  answered: boolean;
   /** What a message answers is fetched when it opens a thread (S13). */
   fetchThreadHead: boolean;
   /** Own form: the mailbox's address and all addresses of the connected user. */
@@ -213,6 +216,7 @@ export function factsOf(sighting: Sighting, base: FactBase, report: DeliveryRepo
     assignedContactsOnly: base.assignedContactsOnly,
     twoWaySyncOff: base.twoWaySyncOff,
     byHand: base.byHand,
+    answered: base.answered,
   };
 }
 

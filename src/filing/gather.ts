@@ -83,6 +83,7 @@ export function groundsFor(
         assignedContactsOnly: settings.assigned_contacts_only,
         twoWaySyncOff: connection.provider === 'outlook' && !settings.outlook_two_way_sync,
         byHand: false,
+        answered: false,
         fetchThreadHead: settings.fetch_thread_head,
         ownAddresses: new Set(connection.ownAddresses),
         userAddresses: new Set([...users, ...connection.ownAddresses]),

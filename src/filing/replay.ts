@@ -33,6 +33,7 @@ const factNames: Record<keyof Facts, true> = {
   assignedContactsOnly: true,
   twoWaySyncOff: true,
   byHand: true,
+  answered: true,
 };
 
 /** T4: asks today's rules about the stored facts of a decision. Changes nothing. Pure. */

@@ -96,8 +96,10 @@ function erased(facts: Facts): Answer | null {
   return facts.erased === null ? null : skip('erased', `it is ${facts.erased}, which was erased here`);
 }
 
+/** What a thread's first message answers belongs to it however old it is (S13); nothing else of then does. */
 function beforeConnection(facts: Facts): Answer | null {
-  return facts.beforeConnection
+  const isHead = facts.answered && ownThread(facts)?.link === 'live';
+  return facts.beforeConnection && !isHead
     ? skip('before_connection', 'the provider received it before the connection began')
     : null;
 }

@@ -1,3 +1,4 @@
+import type { Again } from '../filing/again.ts';
 import type { FilingDeps } from '../filing/file.ts';
 import { createForesight } from '../filing/foresight.ts';
 import { hashOfMessageKey } from '../filing/hashes.ts';
@@ -57,8 +58,8 @@ export async function carryOut(carrying: Carrying, errand: Errand, walker: Walke
   }
 }
 
-function againOf({ connectionId, id }: Errand, since: number | null, byHand = false) {
-  return { connectionId, errandId: id, since, byHand };
+function againOf({ connectionId, id, kind }: Errand, since: number | null, byHand = false): Again {
+  return { connectionId, errandId: id, since, byHand, answered: kind === 'thread_head' };
 }
 
 /** T3, and what the CRM asks for by hand. What is gone from its place keeps the decision that it has. */
@@ -89,7 +90,7 @@ async function fetchHead(errand: ErrandOf<'thread_head'>, walker: Walker): Promi
   const rank = ({ sightings }: (typeof heads)[number]) =>
     messageIds.indexOf(sightings[0]?.header.messageId ?? '');
   for (const { folder, sightings } of heads.sort((one, other) => rank(one) - rank(other))) {
-    await walker.judgeAgain(folder, sightings, againOf(errand, 0));
+    await walker.judgeAgain(folder, sightings, againOf(errand, null));
   }
   return finished;
 }

@@ -240,10 +240,23 @@ for (const kind of databaseKinds) {
         inReplyTo: 'four@mail.example',
         references: '<five@mail.example> <four@mail.example>',
       });
-      const made = await ann.seeAgain('sent', [1, 2], { sub: 's1', since: 0 });
+      const made = await ann.seeAgain('sent', [1, 2], { sub: 's1', answered: true });
       assert.deepEqual(made, ['s1:thread_member', 's1:thread_member']);
       const threads = new Set((await world.messages('s1')).map((message) => message.thread_id));
       assert.equal(threads.size, 1);
+    });
+
+    test('S13, C8: what is answered and does not belong to the thread stays where it is, as all from before the connection', async () => {
+      const forward = {
+        from: 'ann@mail.example',
+        to: carla,
+        id: 'six@mail.example',
+        subject: 'Fwd: Private',
+      };
+      await ann.see('sent', { ...forward, internalDate: longAgo() });
+      await ann.see('inbox', { from: carla, subject: 'Hello', inReplyTo: 'six@mail.example' });
+      assert.deepEqual(await ann.seeAgain('sent', [1], { sub: 's1', answered: true }), []);
+      assert.equal((await world.messages('s1')).length, 1);
     });
   });
 }

@@ -24,6 +24,7 @@ const base: FactBase = {
   assignedContactsOnly: 'when_shared',
   twoWaySyncOff: false,
   byHand: false,
+  answered: false,
   fetchThreadHead: true,
   ownAddresses: new Set(['ann@mail.example']),
   userAddresses: new Set(['ann@mail.example']),

@@ -29,6 +29,7 @@ const plain: Facts = {
   assignedContactsOnly: 'when_shared',
   twoWaySyncOff: false,
   byHand: false,
+  answered: false,
 };
 
 const contact = (of: Partial<ContactFact> = {}): ContactFact => ({

@@ -275,7 +275,14 @@ async function watch(parts: Parts, id: MailboxId): Promise<TestMailbox> {
       { id, sub },
     );
     if (connection === undefined) throw new Error(`${id} is not connected in ${sub}`);
-    return { connectionId: connection.id, errandId: newId('err'), since: null, byHand: false, ...more };
+    return {
+      connectionId: connection.id,
+      errandId: newId('err'),
+      since: null,
+      byHand: false,
+      answered: false,
+      ...more,
+    };
   };
   const sightingsAt = (role: FolderRole, uids: readonly number[]) =>
     uids.flatMap((uid) => kept.get(role)?.get(uid)?.sighting ?? []);

@@ -7,7 +7,7 @@ import type { Invariant } from './invariant.ts';
 const factNames = `
   role draft discarded direction kind forward forwards beforeConnection author own user contacts
   outsideRecipients recipientContacts neverLog known erased threads reportsOn syncSentToContacts messageId
-  sendId failed id assigned assignedAnywhere claimed shared assignedContactsOnly twoWaySyncOff byHand threadId here
+  sendId failed id assigned assignedAnywhere claimed shared assignedContactsOnly twoWaySyncOff byHand answered threadId here
   by link unlinkedReason shares crmSent`
   .trim()
   .split(/\s+/);
