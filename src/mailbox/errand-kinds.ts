@@ -36,6 +36,9 @@ export type Carrying = {
 
 type ErrandOf<Kind extends ErrandKind> = Extract<Errand, { kind: Kind }>;
 
+/** What an errand waits for when the day's download is used up. */
+const byteBudget = 'byte_budget';
+
 const finished: Done = { done: 'finished' };
 
 /** Does an errand, or as much of it as its turn allows. Rejects with a Failure of the provider's. */
@@ -130,7 +133,9 @@ type Course = {
 type Walking = ErrandOf<'backfill'> | ErrandOf<'resume'>;
 
 async function walkOn(carrying: Carrying, errand: Walking, walker: Walker, course: Course): Promise<Done> {
-  let progress: Progress = course.inOneGo === true ? {} : errand.progress;
+  // After a day's download it goes on, or a large mailbox would be begun anew each day; what it foresaw is forgotten then.
+  const isAnew = course.inOneGo === true && errand.waitedFor !== byteBudget;
+  let progress: Progress = isAnew ? {} : errand.progress;
   let done: Done = finished;
   const from = progress.position ?? errand.request.since;
   await walkByDate(walker, { from, to: course.to, people: course.people }, async ({ runs, upTo }) => {
@@ -197,7 +202,7 @@ async function pauseFor(carrying: Carrying, { mailboxId }: Errand, inOneGo: bool
   const day = dayOf(clock.now());
   if (most !== null && (await readDownloads(filing.db, { mailboxId, day })) >= most) {
     const tomorrow = new Date(`${day}T00:00:00Z`).getTime() + 24 * 3_600_000;
-    return { done: 'not_yet', pauseMs: tomorrow - clock.now(), reason: 'byte_budget' };
+    return { done: 'not_yet', pauseMs: tomorrow - clock.now(), reason: byteBudget };
   }
   return carrying.isOver() && !inOneGo ? { done: 'not_yet', pauseMs: 0, reason: null } : finished;
 }

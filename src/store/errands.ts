@@ -54,6 +54,8 @@ export type Errand = {
     connection: 'active' | 'paused' | 'ended';
     /** What came while it was paused is not judged yet. */
     resumes: boolean;
+    /** What the errand waited for until now. */
+    waitedFor: string | null;
     /** When the connection began, ms since the epoch. */
     startedAt: number;
   };
@@ -169,10 +171,10 @@ export async function beginErrand(db: Db, of: { id: string; owner: string }): Pr
   const [row] = await rows<Errand>(
     db,
     `update errands e set state = 'running', state_reason = null
-       from connections c
-      where e.id = :id and e.lease_owner = :owner and e.ready and c.id = e.connection_id
+       from connections c, errands old
+      where e.id = :id and e.lease_owner = :owner and e.ready and c.id = e.connection_id and old.id = e.id
      returning e.id, e.kind, e.sub_account_id as "subAccountId", e.connection_id as "connectionId",
-               e.mailbox_id as "mailboxId", e.request, e.progress, e.attempts,
+               e.mailbox_id as "mailboxId", e.request, e.progress, e.attempts, old.state_reason as "waitedFor",
                case when c.ended_at is not null then 'ended' when c.state = 'paused' then 'paused' else 'active' end as connection,
                exists (select from errands r where r.connection_id = c.id and r.kind = 'resume' and r.ready) as resumes,
                floor(extract(epoch from c.started_at) * 1000)::float8 as "startedAt"`,

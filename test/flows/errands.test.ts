@@ -282,6 +282,29 @@ describe('C8: older mail', () => {
     assert.ok((await who.subjects()).length < 450, 'the rest was not read');
   });
 
+  test('a dry run that takes several days goes on where it was', async () => {
+    const who = await stage('dry-budget', { errandBytesPerDayMax: 100 });
+    for (const days of [390, 350, 100]) await who.old(days, { from: contact, subject: `Mail ${days}` });
+    await who.listen();
+    who.runner();
+    const id = await ask(who, 'backfill', all({ dryRun: true }));
+    for (const seen of [1, 2]) {
+      const waits = await waitFor('it to wait', async () => {
+        const found = await backfillOf(who, id);
+        return found.state === 'waiting' && found.seen >= seen ? found : null;
+      });
+      assert.deepEqual([waits.reason, waits.stored], ['byte_budget', seen]);
+      // The next day.
+      await run(database.db, 'delete from downloads where mailbox_id = :mailboxId', who);
+      await run(database.db, `update errands set due_at = now() where id = :id`, { id });
+    }
+    const last = await waitFor('the last one', async () => {
+      const found = await backfillOf(who, id);
+      return found.seen === 3 ? found : null;
+    });
+    assert.equal(last.stored, 3);
+  });
+
   test('the budget of the day is kept, and it says so', async () => {
     const who = await stage('budget', { errandBytesPerDayMax: 1_000 });
     for (let n = 0; n < 10; n += 1) await who.old(300 - n * 25, { from: contact, subject: `Mail ${n}` });
