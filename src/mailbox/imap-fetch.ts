@@ -114,11 +114,27 @@ export async function fetchChanges(
   return { there: [...there].map(([uid, marks]) => ({ uid, marks })), gone };
 }
 
-/** A search for messages that have one of some Message-IDs (bare). */
-export function byMessageId(wanted: readonly string[]): SearchObject {
-  const each = wanted.map((id) => ({ header: { 'Message-ID': `<${id}>` } }));
-  const [only] = each;
-  return each.length === 1 && only !== undefined ? only : { or: each };
+/** What to search for; all of what is given must be true. Times are ms since the epoch, `before` not included. */
+export type Query = {
+  since?: number;
+  before?: number;
+  people?: readonly string[];
+  messageIds?: readonly string[];
+};
+
+/** As imapflow wants it. Pure. */
+export function searchOf({ since, before, people, messageIds }: Query): SearchObject {
+  const either = [
+    ...(people ?? []).flatMap((address) => [{ from: address }, { to: address }, { cc: address }]),
+    // A server finds what contains the text: without its brackets, the id `example.com` is in half of all mail.
+    ...(messageIds ?? []).map((id) => ({ header: { 'message-id': `<${id}>` } })),
+  ];
+  const [only] = either;
+  return {
+    ...(since === undefined ? {} : { since: new Date(since) }),
+    ...(before === undefined ? {} : { before: new Date(before) }),
+    ...(either.length > 1 ? { or: either } : only),
+  };
 }
 
 /** Those of the wanted Message-IDs that messages have: SEARCH looks for parts of a header's value. */

@@ -161,7 +161,7 @@ async function followPlan(
 
 /** The UID before the first message that the provider received since mail counts. */
 async function findStart(look: Look, session: Session, observed: Observed): Promise<number> {
-  const [first] = await session.uidsSince(look.since - startMarginMs);
+  const [first] = await session.find({ since: look.since - startMarginMs });
   if (first !== undefined) return first - 1;
   if (observed.uidNext !== null) return observed.uidNext - 1;
   return (await session.uids('1:*')).at(-1) ?? 0;

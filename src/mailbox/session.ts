@@ -6,14 +6,15 @@ import { Failure } from '../lib/failure.ts';
 import type { ServerAddress } from '../provider/providers.ts';
 import {
   abilityOf,
-  byMessageId,
   fetchBodies,
   fetchChanges,
   fetchHeaders,
   fetchMarks,
   fetchMessageIds,
   modseqOf,
+  searchOf,
 } from './imap-fetch.ts';
+import type { Query } from './imap-fetch.ts';
 import { canMove, moveMessages, removeMessages, storeSeen } from './imap-write.ts';
 import { commandRefused, imapFailure } from './imap-errors.ts';
 import type { Ability } from './change-plan.ts';
@@ -64,8 +65,6 @@ export type Session = {
   status(path: string): Promise<Standing | null>;
   /** UIDs that exist in the open folder, of a set (`7:*`, `3,5:9`), ascending. */
   uids(set: string): Promise<number[]>;
-  /** UIDs of messages that the provider received on or after the day of `since` (ms epoch), ascending. */
-  uidsSince(since: number): Promise<number[]>;
   /**
    * UIDs of the open folder, ascending, of messages that the provider received in a span of days (ms epoch),
    * that name one of `people` as author or recipient, or that have one of the Message-IDs in their header.
@@ -104,14 +103,6 @@ export type Session = {
   /** Listens, unless it does already; any other call ends it by itself. */
   idle(): void;
   close(): void;
-};
-
-/** What to search for; all of what is given must be true. Times are ms since the epoch, `before` not included. */
-export type Query = {
-  since?: number;
-  before?: number;
-  people?: readonly string[];
-  messageIds?: readonly string[];
 };
 
 /** Limits of one connection. A mail of 150 MB is the most that Exchange takes (providers.md B.6). */
@@ -275,7 +266,6 @@ function sessionOf(
         }
       }),
     uids: (set) => search({ uid: set }),
-    uidsSince: (since) => search({ since: new Date(since) }),
     find: (query) => search(searchOf(query)),
     ...writingOf(client, { call, search }),
     ...readingOf(client, { call, search, gmail, onFlags: on.onFlags }),
@@ -292,20 +282,6 @@ function sessionOf(
       );
     },
     close: () => client.close(),
-  };
-}
-
-function searchOf({ since, before, people, messageIds }: Query): SearchObject {
-  const either = [
-    ...(people ?? []).flatMap((address) => [{ from: address }, { to: address }, { cc: address }]),
-    // A server finds what contains the text: without its brackets, the id `example.com` is in half of all mail.
-    ...(messageIds ?? []).map((id) => ({ header: { 'message-id': `<${id}>` } })),
-  ];
-  const [only] = either;
-  return {
-    ...(since === undefined ? {} : { since: new Date(since) }),
-    ...(before === undefined ? {} : { before: new Date(before) }),
-    ...(either.length > 1 ? { or: either } : only),
   };
 }
 
@@ -347,7 +323,7 @@ function readingOf(
     modseq: () => modseqOf(client),
     changes: (uids, since) => call(() => fetchChanges(client, uids, { since, gmail, onOthers: onFlags })),
     messageIds: async (wanted) => {
-      const found = await search(byMessageId(wanted));
+      const found = await search(searchOf({ messageIds: wanted }));
       return found.length === 0 ? new Set() : call(() => fetchMessageIds(client, found, new Set(wanted)));
     },
   };

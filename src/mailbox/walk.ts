@@ -1,5 +1,5 @@
 import type { Sighting } from '../filing/sighting.ts';
-import type { Query } from './session.ts';
+import type { Query } from './imap-fetch.ts';
 import type { Walked, Walker } from './walker.ts';
 
 /** Part of a walk: what was received up to a time, in the order in which that was, folder by folder. */

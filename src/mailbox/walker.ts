@@ -9,7 +9,8 @@ import type { SavedFolder } from '../store/folders.ts';
 import { bodiesOf, headersOf, missedOnes, uidSet, unlessRefused } from './fetching.ts';
 import { watchOf } from './plan.ts';
 import { sightingsOf } from './seen.ts';
-import type { Query, Session } from './session.ts';
+import type { Query } from './imap-fetch.ts';
+import type { Session } from './session.ts';
 
 /** A folder that is watched, and of which it is known what was judged. */
 export type Walked = SavedFolder & { uidValidity: number };

@@ -283,13 +283,6 @@ function sessionOf(box: Box, line: Line, onCall: OnCall): Session {
         return folder === undefined || folder.hidden ? null : standing(folder);
       }),
     uids: (set) => call(() => ofSet(set).map(({ uid }) => uid)),
-    uidsSince: (since) =>
-      call(() => {
-        const day = Math.floor(since / dayMs) * dayMs;
-        return open()
-          .copies.filter(({ internalDate }) => internalDate >= day)
-          .map(({ uid }) => uid);
-      }),
     find: ({ since = 0, before = Number.POSITIVE_INFINITY, messageIds }) =>
       call(() =>
         open()
