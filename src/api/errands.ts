@@ -133,7 +133,7 @@ const reasonField = z
   .nullable()
   .describe(
     "What it waits for (`byte_budget`: the day's download is used up; `catching_up`, `paused`, `reauth_required`, " +
-      'or the trouble with the provider), or why it ended.',
+      'or the trouble with the provider), or why it ended; `folder_left_out`: but for a folder that cannot be read.',
   );
 
 const backfillSchema = z

@@ -83,7 +83,7 @@ async function fetchHead(errand: ErrandOf<'thread_head'>, walker: Walker): Promi
   const heads: Chunk['runs'] = [];
   for (const folder of walker.folders) {
     if (wanted.size === 0) break;
-    const uids = (await walker.find(folder, { messageIds: [...wanted] })) ?? [];
+    const uids = await walker.find(folder, { messageIds: [...wanted] });
     for (const sighting of await walker.look(folder, uids)) {
       // A server finds it in any case of its letters.
       if (wanted.delete(sighting.header.messageId ?? '')) heads.push({ folder, sightings: [sighting] });
@@ -177,7 +177,8 @@ async function save(
   progress: Progress,
 ): Promise<{ progress: Progress; isKept: boolean }> {
   const bytes = walker.takeBytes();
-  const counted = { ...progress, bytes: (progress.bytes ?? 0) + bytes };
+  const bad = walker.leftOut() ? { leftOut: true } : {};
+  const counted = { ...progress, ...bad, bytes: (progress.bytes ?? 0) + bytes };
   const day = dayOf(clock.now());
   const isKept = await saveErrand(filing.db, {
     id,
@@ -215,7 +216,7 @@ async function audit(carrying: Carrying, errand: ErrandOf<'audit'>, walker: Walk
   for (const window of windowsOf({ from, to: carrying.clock.now() })) {
     let next: Progress = { ...progress, position: window.to };
     for (const folder of walker.folders) {
-      const uids = (await walker.find(folder, daysOf(window.from, window.to))) ?? [];
+      const uids = await walker.find(folder, daysOf(window.from, window.to));
       for (const some of batchesOf(uids)) {
         const looked = await walker.look(folder, some);
         const mine = looked.filter(({ internalDate: at }) => at >= window.from && at < window.to);

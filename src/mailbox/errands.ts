@@ -48,6 +48,8 @@ export type ErrandLimits = {
   retry: { firstMs: number; mostMs: number };
   /** A fault of our own that comes again and again is told as a failure. */
   triesMax: number;
+  /** So often in a row a folder that cannot be read holds an errand up; then the others are read without it. */
+  folderTriesMax: number;
 };
 
 const errandLimits: ErrandLimits = {
@@ -57,6 +59,7 @@ const errandLimits: ErrandLimits = {
   turnMs: 20_000,
   retry: { firstMs: 2_000, mostMs: 600_000 },
   triesMax: 8,
+  folderTriesMax: 5,
 };
 
 type Running = ErrandDeps & { limits: ErrandLimits; owner: string; stop: AbortSignal };
@@ -240,6 +243,7 @@ async function work(
     session: await sessionFor(mailbox),
     mailboxId: mailbox.id,
     provider,
+    leavesOut: errand.attempts > limits.folderTriesMax,
   };
   const until = deps.clock.monotonic() + limits.turnMs;
   return carryOut(

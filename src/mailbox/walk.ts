@@ -74,7 +74,7 @@ async function listWindow(
 ): Promise<Entry[]> {
   const entries: Entry[] = [];
   for (const folder of walker.folders) {
-    const uids = (await walker.find(folder, search)) ?? [];
+    const uids = await walker.find(folder, search);
     for (const [uid, date] of await walker.dates(folder, uids)) {
       if (date >= from && date < to) entries.push({ folder, uid, date });
     }

@@ -3,10 +3,12 @@ import type { FilingDeps } from '../filing/file.ts';
 import type { Again } from '../filing/again.ts';
 import type { Sighting } from '../filing/sighting.ts';
 import type { MailboxId } from '../lib/id.ts';
+import { Failure } from '../lib/failure.ts';
 import type { Log } from '../lib/log.ts';
 import type { Provider } from '../provider/providers.ts';
 import type { SavedFolder } from '../store/folders.ts';
 import { bodiesOf, headersOf, missedOnes, uidSet, unlessRefused } from './fetching.ts';
+import { commandRefused } from './imap-errors.ts';
 import { watchOf } from './plan.ts';
 import { sightingsOf } from './seen.ts';
 import type { Query } from './imap-fetch.ts';
@@ -21,8 +23,13 @@ export type Walker = {
   readonly folders: readonly Walked[];
   /** Downloaded since this was asked for last. */
   takeBytes(): number;
-  /** UIDs that the folder's cursor has passed; null where the folder cannot be read, or was numbered anew. */
-  find(folder: Walked, query: Query): Promise<number[] | null>;
+  /**
+   * UIDs that the folder's cursor has passed. Rejects where the folder was numbered anew, which the listener must
+   * see first, and where the server refuses it; unless such a one is to be left out.
+   */
+  find(folder: Walked, query: Query): Promise<number[]>;
+  /** A folder was left out since it cannot be read. */
+  leftOut(): boolean;
   /** When the provider received messages, by UID, in ms since the epoch. */
   dates(folder: Walked, uids: readonly number[]): Promise<Map<number, number>>;
   /** What the provider shows of messages, ascending by UID; what is gone is left out. */
@@ -31,39 +38,64 @@ export type Walker = {
   judgeAgain(folder: Walked, sightings: readonly Sighting[], again: Again): Promise<void>;
 };
 
+const folderUnreadable = 'folder_unreadable';
+
+function isOfTheFolder(error: unknown): error is Failure {
+  return error instanceof Failure && (error.code === folderUnreadable || error.code === commandRefused);
+}
+
 /** How many messages are asked for at once. */
 const batchMax = 500;
 
 /** Makes a walker over the folders of a mailbox that the listener has looked into. */
 export function createWalker(
-  parts: { filing: FilingDeps; log: Log; session: Session; mailboxId: MailboxId; provider: Provider },
+  parts: {
+    filing: FilingDeps;
+    log: Log;
+    session: Session;
+    mailboxId: MailboxId;
+    provider: Provider;
+    /** A folder that cannot be read is left out: it was tried often enough. */
+    leavesOut: boolean;
+  },
   saved: readonly SavedFolder[],
 ): Walker {
   const { filing, log, session, mailboxId } = parts;
   let open: string | null = null;
   let bytes = 0;
-  const enter = async (folder: Walked): Promise<boolean> => {
-    if (open === folder.id) return true;
+  let leftOut = false;
+  const enter = async (folder: Walked): Promise<void> => {
+    if (open === folder.id) return;
     open = null;
     const observed = await unlessRefused(session.open(folder.path));
-    if (observed?.uidValidity !== folder.uidValidity) return false;
+    if (observed === null) throw new Failure('temporary', folderUnreadable, 'the provider refuses a folder');
+    if (observed.uidValidity !== folder.uidValidity)
+      throw new Failure('temporary', 'folder_renumbered', 'a folder is numbered anew');
     open = folder.id;
-    return true;
   };
   return {
     folders: walkedOf(parts, saved),
+    leftOut: () => leftOut,
     takeBytes: () => {
       const taken = bytes;
       bytes = 0;
       return taken;
     },
     async find(folder, query) {
-      if (!(await enter(folder))) return null;
-      const found = await session.find(query);
-      return found.filter((uid) => uid <= folder.cursorUid);
+      try {
+        await enter(folder);
+        const found = await session.find(query);
+        return found.filter((uid) => uid <= folder.cursorUid);
+      } catch (error) {
+        if (!parts.leavesOut || !isOfTheFolder(error)) throw error;
+        log.warn({ folder: folder.id, code: error.code }, 'a folder is left out: it cannot be read');
+        leftOut = true;
+        return [];
+      }
     },
     async dates(folder, uids) {
-      if (!(await enter(folder))) return new Map();
+      if (uids.length === 0) return new Map();
+      await enter(folder);
       const found = new Map<number, number>();
       for (const some of batchesOf(uids, 4 * batchMax)) {
         for (const seen of await session.marks(uidSet(some))) found.set(seen.uid, seen.internalDate);
@@ -71,7 +103,8 @@ export function createWalker(
       return found;
     },
     async look(folder, uids) {
-      if (uids.length === 0 || !(await enter(folder))) return [];
+      if (uids.length === 0) return [];
+      await enter(folder);
       const shown = await headersOf(session, uids);
       const missed = await missedOnes(session, { listed: uids, shown: shown.map(({ uid }) => uid) });
       for (const { header } of shown) bytes += header.length;
@@ -89,7 +122,7 @@ export function createWalker(
         again,
         sightings,
         fetchBodies: async (uids) => {
-          if (!(await enter(folder))) return new Map();
+          await enter(folder);
           const bodies = await bodiesOf(session, sightings, uids);
           for (const body of bodies.values()) bytes += body.length;
           return bodies;

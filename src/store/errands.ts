@@ -31,6 +31,8 @@ export type Progress = {
   /** By reason code. */
   skipped?: Record<string, number>;
   failed?: number;
+  /** A folder could not be read, and was left out. */
+  leftOut?: boolean;
   /** Downloaded by it. */
   bytes?: number;
   /** Of an audit: that have a decision, that had none, that got one. */
@@ -275,7 +277,8 @@ export async function endErrand(
   return db.transaction(async (tx) => {
     const [ended] = await rows<{ kind: ErrandKind; sub: string; quiet: boolean }>(
       tx,
-      `update errands set state = :state, state_reason = :reason, ended_at = now(), ready = false,
+      `update errands set state = :state, ended_at = now(), ready = false,
+              state_reason = coalesce(:reason, case when (progress ->> 'leftOut')::boolean then 'folder_left_out' end),
               lease_owner = null, lease_until = null
         where id = :id and ready and (:owner::text is null or lease_owner = :owner)
        returning kind, sub_account_id as sub,

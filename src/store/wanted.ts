@@ -65,6 +65,12 @@ const targetRoles: Readonly<Record<'archived' | 'trashed', readonly SavedFolder[
   trashed: ['trash'],
 };
 
+/** Whether message m has left each place in the mailbox for another one, in which it was not seen yet. */
+function isOnItsWay(mailboxId: string): string {
+  return `(m.mailbox_state in ('present', 'archived') and not exists (
+    select from sightings l where l.message_id = m.id and l.mailbox_id = ${mailboxId} and l.gone_at is null))`;
+}
+
 type LyingIn = {
   mailbox_id: MailboxId;
   connected: boolean;
@@ -84,7 +90,8 @@ select s.mailbox_id, count(*)::int as places, count(*) filter (where s.is_read):
                   and t.missing_since is null) as has_target,
        exists (select from wanted_changes w where w.message_id = :messageId and w.mailbox_id = s.mailbox_id) as waits
   from sightings s join folders f on f.id = s.folder_id and f.uid_validity = s.uid_validity
- where s.message_id = :messageId and s.gone_at is null
+  join messages m on m.id = s.message_id
+ where s.message_id = :messageId and (s.gone_at is null or ${isOnItsWay('s.mailbox_id')})
  group by s.mailbox_id order by s.mailbox_id`;
 
 /** A wish that was claimed, and where its message lies in that mailbox. */
@@ -131,7 +138,7 @@ export async function readWanted(db: Db, ids: readonly string[]): Promise<Wanted
              'isRead', s.is_read, 'state', s.state) order by f.path, s.uid), '[]')
            from sightings s join folders f on f.id = s.folder_id and f.uid_validity = s.uid_validity
           where s.message_id = m.id and s.mailbox_id = w.mailbox_id and s.gone_at is null),
-        'isMoving', exists (select from sightings s
+        'isMoving', ${isOnItsWay('w.mailbox_id')} or exists (select from sightings s
            where s.message_id = m.id and s.mailbox_id = w.mailbox_id and s.gone_due_at is not null)) as wanted
        from ${rowsById('wanted_changes')} w join messages m on m.id = w.message_id
       order by wanted.position`,
