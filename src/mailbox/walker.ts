@@ -47,24 +47,20 @@ function isOfTheFolder(error: unknown): error is Failure {
 /** How many messages are asked for at once. */
 const batchMax = 500;
 
-/** Makes a walker over the folders of a mailbox that the listener has looked into. */
-export function createWalker(
-  parts: {
-    filing: FilingDeps;
-    log: Log;
-    session: Session;
-    mailboxId: MailboxId;
-    provider: Provider;
-    /** A folder that cannot be read is left out: it was tried often enough. */
-    leavesOut: boolean;
-  },
-  saved: readonly SavedFolder[],
-): Walker {
-  const { filing, log, session, mailboxId } = parts;
+type Parts = {
+  filing: FilingDeps;
+  log: Log;
+  session: Session;
+  mailboxId: MailboxId;
+  provider: Provider;
+  /** A folder that cannot be read is left out: it was tried often enough. */
+  leavesOut: boolean;
+};
+
+/** Opens folders, each once for as long as it stays the one that is open; rejects as Walker says. */
+function createOpener(session: Session): (folder: Walked) => Promise<void> {
   let open: string | null = null;
-  let bytes = 0;
-  let leftOut = false;
-  const enter = async (folder: Walked): Promise<void> => {
+  return async (folder) => {
     if (open === folder.id) return;
     open = null;
     const observed = await unlessRefused(session.open(folder.path));
@@ -73,6 +69,14 @@ export function createWalker(
       throw new Failure('temporary', 'folder_renumbered', 'a folder is numbered anew');
     open = folder.id;
   };
+}
+
+/** Makes a walker over the folders of a mailbox that the listener has looked into. */
+export function createWalker(parts: Parts, saved: readonly SavedFolder[]): Walker {
+  const { filing, log, session, mailboxId } = parts;
+  const enter = createOpener(session);
+  let bytes = 0;
+  let leftOut = false;
   return {
     folders: walkedOf(parts, saved),
     leftOut: () => leftOut,
