@@ -1,3 +1,4 @@
+import { canonicalAddress } from '../message/addresses.ts';
 import type { Sighting } from '../filing/sighting.ts';
 import type { Query } from './imap-fetch.ts';
 import type { Walked, Walker } from './walker.ts';
@@ -39,7 +40,7 @@ export async function walkByDate(
       const some = entries.slice(at, chunkEnd(entries, at));
       at += some.length;
       const upTo = at < entries.length ? (some.at(-1)?.date ?? to) + 1 : to;
-      if (!(await onChunk({ runs: await show(walker, some), upTo }))) return;
+      if (!(await onChunk({ runs: of(await show(walker, some), span.people), upTo }))) return;
     }
     if (entries.length === 0 && !(await onChunk({ runs: [], upTo: to }))) return;
   }
@@ -64,6 +65,20 @@ function chunkEnd(entries: readonly Entry[], start: number): number {
   let end = start + chunkMax;
   while (end < entries.length && entries[end]?.date === entries[end - 1]?.date) end += 1;
   return end;
+}
+
+/** Those that name one of the people: a server finds joann@… for ann@…, too. */
+function of(runs: Chunk['runs'], people: readonly string[] | null): Chunk['runs'] {
+  if (people === null) return runs;
+  const wanted = new Set(people.map(canonicalAddress));
+  const names = ({ people: { author, recipients } }: Sighting) =>
+    [...(author === null ? [] : [author]), ...recipients].some(({ address }) =>
+      wanted.has(canonicalAddress(address)),
+    );
+  return runs.flatMap((run) => {
+    const sightings = run.sightings.filter(names);
+    return sightings.length === 0 ? [] : [{ ...run, sightings }];
+  });
 }
 
 type Entry = { folder: Walked; uid: number; date: number };

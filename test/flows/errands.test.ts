@@ -224,6 +224,8 @@ describe('C8: older mail', () => {
   test('S16: one contact, however long ago it was; and a window leaves out what is older and newer', async () => {
     const who = await stage('contact');
     await scene.world.addContact(who.sub, 'bea', ['bea@customer.example']);
+    await scene.world.addContact(who.sub, 'abea', ['abea@customer.example']);
+    await who.old(2_000, { from: 'abea@customer.example', subject: 'Found by a part of her address' });
     await who.old(3_000, { from: 'bea@customer.example', subject: 'Long ago' });
     await who.old(50, { from: who.address, to: 'bea@customer.example', subject: 'To Bea', folder: 'Sent' });
     await who.old(40, { from: contact, subject: 'From Ann' });
