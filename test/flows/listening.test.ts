@@ -123,6 +123,8 @@ describe('S14: what arrives and what is written is seen in real time', () => {
     const who = await listen(address, { limits: noSafetyNet });
     await told(who, 'live');
     await deliver(servers, { from: 'doctor@clinic.example', to: address, subject: 'Findings', text: 'x' });
+    // Postfix may hand over the second of two mails first.
+    await waitFor('its decision', async () => (await decisionsOf(database.db, who.mailboxId)).length === 1);
     await deliver(servers, { from: ann, to: address, subject: 'After it', text: 'x' });
     await arrivalMs(who, 'After it');
     assert.deepEqual(await decisionsOf(database.db, who.mailboxId), [
