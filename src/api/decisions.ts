@@ -68,12 +68,16 @@ async function judgeAgain(deps: ApiDeps, subAccountId: string, decision: Decided
     was === 'stored' ||
     was === 'held' ||
     decision.replacedBy !== null ||
-    decision.reason === 'delivery_report'
+    ['delivery_report', 'erased'].includes(decision.reason)
   ) {
     const members = { outcome: was, replaced_by: decision.replacedBy };
-    throw new ApiError('already_decided', 'It is neither left out nor failed, or was judged again.', {
-      members,
-    });
+    throw new ApiError(
+      'already_decided',
+      'It is neither left out nor failed, was judged again, or was erased.',
+      {
+        members,
+      },
+    );
   }
   if (connectionId === null || mailboxId === null || folderId === null || !isActive) {
     throw new ApiError('not_connected', 'The connection through which it was seen has ended.');

@@ -141,6 +141,13 @@ describe('what is done in a mailbox besides listening, by API', () => {
     assert.deepEqual([status, body['code'], body['outcome']], [409, 'already_decided', 'stored']);
     await run(
       t.db,
+      `update decisions set outcome = 'skipped', reason = 'erased', message_id = null where id = 'dec_1'`,
+    );
+    const erased = await t.call('POST', '/v1/sub-accounts/s1/decisions/dec_1/store');
+    assert.deepEqual([erased.status, erased.body['code']], [409, 'already_decided']);
+    assert.equal((await asked()).length, 2, 'C7: no hand brings it back');
+    await run(
+      t.db,
       `update decisions set outcome = 'skipped', reason = 'no_match', message_id = null where id = 'dec_1'`,
     );
   });
