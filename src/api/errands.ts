@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { newId } from '../lib/id.ts';
-import type { ConnectionId, ErrandId } from '../lib/id.ts';
+import type { ConnectionId, ErrandId, MailboxId } from '../lib/id.ts';
 import { findContactAddresses } from '../store/contacts.ts';
 import { addErrands, endErrand, findAudit, findBackfill } from '../store/errands.ts';
 import type { PublicAudit, PublicBackfill } from '../store/errands.ts';
@@ -17,59 +17,54 @@ export function addErrandRoutes(api: Api, deps: ApiDeps): void {
     api,
     postBackfillRoute,
     async (c) => {
-      const { connectionId, ...of } = await connectionOf(deps, c.var.key, c.req.valid('param').id);
+      const connection = await activeConnection(deps, c.var.key, c.req.valid('param').id);
       const { since, until, contact_id: contactId = null, dry_run: dryRun } = c.req.valid('json');
       const now = deps.clock.now();
       const span = { since: msOf(since) ?? 0, until: Math.min(msOf(until) ?? now, now) };
       if (since === undefined && contactId === null) throw required('since', 'A window begins somewhere.');
       if (span.since >= span.until)
         throw required('since', 'The window is empty: it must begin before it ends.');
-      if (contactId !== null) await assertContact(deps, of.subAccountId, contactId);
+      if (contactId !== null) await assertContact(deps, connection.subAccountId, contactId);
       const id = newId('bkf');
       const request = { ...span, contactId, dryRun };
-      await addErrands(deps.db, [{ id, kind: 'backfill', ...rowOf(of, connectionId), request }]);
+      await addErrands(deps.db, [{ id, kind: 'backfill', ...rowOf(connection), request }]);
       deps.wakeErrands();
-      return c.json(await backfillOf(deps, of.subAccountId, id), 202);
+      return c.json(await backfillOf(deps, connection, id), 202);
     },
     ['not_connected'],
   );
   addRoute(api, getBackfillRoute, async (c) => {
     const { id, bid } = c.req.valid('param');
-    const { subAccountId } = await shownConnection(deps, c.var.key, id);
-    const backfill = await backfillOf(deps, subAccountId, bid as ErrandId);
-    if (backfill.connection_id !== id) throw notFound('backfill');
-    return c.json(backfill, 200);
+    const connection = await shownConnection(deps, c.var.key, id);
+    return c.json(await backfillOf(deps, connection, bid as ErrandId), 200);
   });
   addRoute(api, deleteBackfillRoute, async (c) => {
     const { id, bid } = c.req.valid('param');
-    const { subAccountId } = await shownConnection(deps, c.var.key, id);
-    const backfill = await backfillOf(deps, subAccountId, bid as ErrandId);
-    if (backfill.connection_id !== id) throw notFound('backfill');
+    const connection = await shownConnection(deps, c.var.key, id);
+    const backfill = await backfillOf(deps, connection, bid as ErrandId);
     const ended = { id: backfill.id, state: 'cancelled', reason: null, owner: null } as const;
     if (await endErrand(deps.db, ended)) deps.wakePublisher();
-    return c.json(await backfillOf(deps, subAccountId, backfill.id), 200);
+    return c.json(await backfillOf(deps, connection, backfill.id), 200);
   });
   addRoute(
     api,
     postAuditRoute,
     async (c) => {
-      const { connectionId, ...of } = await connectionOf(deps, c.var.key, c.req.valid('param').id);
+      const connection = await activeConnection(deps, c.var.key, c.req.valid('param').id);
       const { since, heal } = c.req.valid('json');
       const id = newId('aud');
       // What came before it is no business of its own (C8).
-      const request = { since: Math.max(msOf(since) ?? 0, of.startedAt), heal, scheduled: false };
-      await addErrands(deps.db, [{ id, kind: 'audit', ...rowOf(of, connectionId), request }]);
+      const request = { since: Math.max(msOf(since) ?? 0, connection.startedAt), heal, scheduled: false };
+      await addErrands(deps.db, [{ id, kind: 'audit', ...rowOf(connection), request }]);
       deps.wakeErrands();
-      return c.json(await auditOf(deps, of.subAccountId, id), 202);
+      return c.json(await auditOf(deps, connection, id), 202);
     },
     ['not_connected'],
   );
   addRoute(api, getAuditRoute, async (c) => {
     const { id, aid } = c.req.valid('param');
-    const { subAccountId } = await shownConnection(deps, c.var.key, id);
-    const audit = await auditOf(deps, subAccountId, aid as ErrandId);
-    if (audit.connection_id !== id) throw notFound('audit');
-    return c.json(audit, 200);
+    const connection = await shownConnection(deps, c.var.key, id);
+    return c.json(await auditOf(deps, connection, aid as ErrandId), 200);
   });
 }
 
@@ -82,7 +77,7 @@ async function shownConnection(deps: ApiDeps, key: KeyAccess, id: string) {
 }
 
 /** One through which something can be done. */
-async function connectionOf(deps: ApiDeps, key: KeyAccess, id: string) {
+async function activeConnection(deps: ApiDeps, key: KeyAccess, id: string) {
   const connection = await shownConnection(deps, key, id);
   const { mailboxId, isActive } = connection;
   if (mailboxId === null || !isActive) {
@@ -91,10 +86,9 @@ async function connectionOf(deps: ApiDeps, key: KeyAccess, id: string) {
   return { ...connection, mailboxId };
 }
 
-function rowOf(
-  { subAccountId, mailboxId }: { subAccountId: string; mailboxId: `mbx_${string}` },
-  connectionId: ConnectionId,
-) {
+type OfConnection = { connectionId: ConnectionId; subAccountId: string };
+
+function rowOf({ connectionId, subAccountId, mailboxId }: OfConnection & { mailboxId: MailboxId }) {
   return { sub_account_id: subAccountId, connection_id: connectionId, mailbox_id: mailboxId };
 }
 
@@ -113,15 +107,16 @@ function msOf(time: string | undefined): number | null {
   return time === undefined ? null : Date.parse(time);
 }
 
-async function backfillOf(deps: ApiDeps, subAccountId: string, id: ErrandId): Promise<PublicBackfill> {
-  const backfill = await findBackfill(deps.db, { subAccountId, id });
-  if (backfill === null) throw notFound('backfill');
+/** A backfill of a connection; that of another one is as unknown as one that is not there. */
+async function backfillOf(deps: ApiDeps, of: OfConnection, id: ErrandId): Promise<PublicBackfill> {
+  const backfill = await findBackfill(deps.db, { subAccountId: of.subAccountId, id });
+  if (backfill?.connection_id !== of.connectionId) throw notFound('backfill');
   return backfill;
 }
 
-async function auditOf(deps: ApiDeps, subAccountId: string, id: ErrandId): Promise<PublicAudit> {
-  const audit = await findAudit(deps.db, { subAccountId, id });
-  if (audit === null) throw notFound('audit');
+async function auditOf(deps: ApiDeps, of: OfConnection, id: ErrandId): Promise<PublicAudit> {
+  const audit = await findAudit(deps.db, { subAccountId: of.subAccountId, id });
+  if (audit?.connection_id !== of.connectionId) throw notFound('audit');
   return audit;
 }
 

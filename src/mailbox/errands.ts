@@ -13,12 +13,11 @@ import { claimWork } from '../store/work.ts';
 import { carryOut } from './errand-kinds.ts';
 import type { Done } from './errand-kinds.ts';
 import type { ListenerDeps } from './listener.ts';
-import { openSession } from './session.ts';
 import type { Session } from './session.ts';
 import { commandRefused } from './imap-errors.ts';
 import { placeOfError } from './trouble.ts';
 import { createWalker } from './walker.ts';
-import { addressOf, serverOf } from './watching.ts';
+import { openApart } from './watching.ts';
 
 /**
  * Does what is to be done in mailboxes besides listening: backfills, audits, mail that is judged once
@@ -34,7 +33,7 @@ export type ErrandRunner = {
 
 export type ErrandDeps = Pick<
   ListenerDeps,
-  'filing' | 'clock' | 'log' | 'providerOf' | 'loginOf' | 'resolveHost' | 'secureContext'
+  'filing' | 'clock' | 'log' | 'providerOf' | 'loginOf' | 'resolveHost' | 'secureContext' | 'openSession'
 > & { limits?: Partial<ErrandLimits> };
 
 export type ErrandLimits = {
@@ -134,17 +133,7 @@ async function visit(deps: Running, first: ErrandId): Promise<void> {
 }
 
 async function connect(deps: Running, mailbox: Mailbox): Promise<Session> {
-  const login = await deps.loginOf(mailbox, null);
-  return openSession({
-    server: serverOf(deps, mailbox),
-    ...(await addressOf(deps, mailbox)),
-    ...(deps.secureContext === undefined ? {} : { secureContext: deps.secureContext }),
-    login,
-    stop: deps.stop,
-    // It only asks; what is announced is the listener's.
-    onArrival: () => undefined,
-    onClose: () => undefined,
-  });
+  return openApart(deps, mailbox, await deps.loginOf(mailbox, null), deps.stop);
 }
 
 /** One try of an errand; false when the connection is of no further use. */

@@ -77,25 +77,33 @@ export async function watchMailbox(
 
 type Connect = (path: string) => Promise<Line>;
 
-/** A connection that listens to nothing, for as long as there is something to do on it. */
 async function connectApart(
   deps: ListenerDeps,
   mailbox: Mailbox,
   login: Login,
   stop: AbortSignal,
 ): Promise<Session> {
-  const server = serverOf(deps, mailbox);
-  const connect = async () =>
-    openSession({
-      server,
-      ...(await addressOf(deps, mailbox)),
-      ...(deps.secureContext === undefined ? {} : { secureContext: deps.secureContext }),
-      login,
-      stop,
-      onArrival: () => undefined,
-      onClose: () => undefined,
-    });
-  return deps.gates.logins(server.host, connect, stop);
+  const { host } = serverOf(deps, mailbox);
+  return deps.gates.logins(host, () => openApart(deps, mailbox, login, stop), stop);
+}
+
+/** A connection that listens to nothing, for as long as there is something to do on it. Rejects with a Failure. */
+export async function openApart(
+  deps: Pick<ListenerDeps, 'providerOf' | 'resolveHost' | 'secureContext' | 'openSession'>,
+  mailbox: Mailbox,
+  login: Login,
+  stop: AbortSignal,
+): Promise<Session> {
+  return (deps.openSession ?? openSession)({
+    server: serverOf(deps, mailbox),
+    ...(await addressOf(deps, mailbox)),
+    ...(deps.secureContext === undefined ? {} : { secureContext: deps.secureContext }),
+    login,
+    stop,
+    // What is announced is the listener's.
+    onArrival: () => undefined,
+    onClose: () => undefined,
+  });
 }
 
 async function connectLine(
@@ -175,14 +183,14 @@ async function begin(
 }
 
 /** The IMAP server of a mailbox. Throws a Failure where none is configured. */
-export function serverOf(deps: Pick<ListenerDeps, 'providerOf'>, mailbox: Mailbox): ServerAddress {
+function serverOf(deps: Pick<ListenerDeps, 'providerOf'>, mailbox: Mailbox): ServerAddress {
   const server = mailbox.servers?.imap ?? deps.providerOf(mailbox).imap;
   if (server === null) throw new Failure('operator', 'no_imap_server', 'no IMAP server is configured');
   return server;
 }
 
 /** Of a host that a person named. Looked up each time: a name that was public then may lead elsewhere by now. */
-export async function addressOf(
+async function addressOf(
   deps: Pick<ListenerDeps, 'resolveHost'>,
   mailbox: Mailbox,
 ): Promise<Pick<SessionOptions, 'address'>> {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { openApiDocument } from '../../src/api/openapi.ts';
-import { accessCases, publicRoutes, seed } from './access-cases.ts';
+import { accessCases, publicRoutes, seed, seedBreaks } from './access-cases.ts';
 import type { AccessCase, PathValues } from './access-cases.ts';
 import { startApi } from './support.ts';
 import type { Answer, ApiUnderTest } from './support.ts';
@@ -18,19 +18,7 @@ describe('W3: access by key', () => {
   before(async () => {
     // What the routes name is written by hand, and is no whole mail.
     t = await startApi({
-      breaks: [
-        'message_has_key',
-        'message_has_bytes',
-        'thread_knows_its_people',
-        'conversation_is_dated',
-        'send_has_decision',
-        'send_is_known',
-        'send_is_told',
-        'message_is_told_once',
-        'conversation_is_told_once',
-        'connection_state_is_told',
-        'delivery_state_agrees',
-      ],
+      breaks: seedBreaks,
     });
     await renew();
   });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { rows, run } from '../../src/store/database.ts';
-import { seed } from './access-cases.ts';
+import { seed, seedBreaks } from './access-cases.ts';
 import { startApi } from './support.ts';
 import type { ApiUnderTest } from './support.ts';
 
@@ -14,20 +14,7 @@ describe('what is done in a mailbox besides listening, by API', () => {
     t = await startApi({
       kind: 'pglite',
       wakeErrands: () => void (woken += 1),
-      // What the routes name is written by hand, and is no whole mail.
-      breaks: [
-        'message_has_key',
-        'message_has_bytes',
-        'thread_knows_its_people',
-        'conversation_is_dated',
-        'send_has_decision',
-        'send_is_known',
-        'send_is_told',
-        'message_is_told_once',
-        'conversation_is_told_once',
-        'connection_state_is_told',
-        'delivery_state_agrees',
-      ],
+      breaks: seedBreaks,
     });
     await seed(t);
     await t.call('PUT', '/v1/sub-accounts/s1/contacts/c1', { json: { emails: ['carla@customer.example'] } });
