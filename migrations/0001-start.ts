@@ -53,6 +53,20 @@ create table memberships (
 );
 create index memberships_by_user on memberships (user_id);
 
+-- Where a member sends a copy of a mail to have it logged (B1). What is written before the @ is all that
+-- counts: the domain is configured for the whole installation.
+create table logging_addresses (
+  id text collate "C" primary key,
+  sub_account_id text collate "C" not null,
+  user_id text collate "C" not null,
+  local_part text collate "C" not null unique,  -- 80 random bits, in lower case
+  created_at timestamptz not null default now(),
+  expires_at timestamptz,                       -- it was replaced, and counts until then; null: the one in use
+  foreign key (sub_account_id, user_id) references memberships on delete cascade
+);
+create unique index logging_addresses_in_use on logging_addresses (sub_account_id, user_id) where expires_at is null;
+create index logging_addresses_by_member on logging_addresses (sub_account_id, user_id);
+
 create table contacts (
   sub_account_id text collate "C" not null references sub_accounts on delete cascade,
   id text collate "C" not null,                 -- the CRM's own id, or cct_… until the CRM gives one

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { isHostOrNetwork } from './lib/net-guard.ts';
+import { validAddress } from './message/addresses.ts';
 import type { ProviderEndpoints } from './provider/providers.ts';
 
 /** One setting: what it is called in the environment (`TWOWAY_` before it), what it means, what it is by default. */
@@ -32,6 +33,11 @@ const networks = list.superRefine((entries, context) => {
   for (const entry of entries.filter((each) => !isHostOrNetwork(each)))
     context.addIssue({ code: 'custom', message: `"${entry}" is no network, address or host name` });
 });
+const domain = z
+  .string()
+  .toLowerCase()
+  .refine((text) => text === '' || validAddress(`log@${text}`), { message: 'must be a domain' })
+  .transform((text) => (text === '' ? null : text));
 const onOff = z.enum(['on', 'off', '']);
 
 const address = z.object({
@@ -119,6 +125,12 @@ const settings = {
     explain: 'Where mail to logging addresses is taken.',
   }),
   SMTP_PORT: setting({ schema: port, default: '2525', explain: 'Its port; 0 takes a free one.' }),
+  LOGGING_DOMAIN: setting({
+    schema: domain,
+    default: '',
+    explain:
+      'Domain of the logging addresses, for example log.crm.example; its MX record names the host that is reached at the SMTP port. Empty: none are offered.',
+  }),
   LOG_LEVEL: setting({
     schema: z.enum(['debug', 'info', 'warn', 'error']),
     default: 'info',

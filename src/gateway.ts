@@ -145,6 +145,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     eventSignal,
     connecting,
     offered: providers.offered,
+    loggingDomain: config.LOGGING_DOMAIN,
   });
   // Last: it is shown once, and a start that fails before shows nothing.
   const firstKey = await createFirstKey(db);

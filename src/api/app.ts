@@ -16,6 +16,7 @@ import { addErrandRoutes } from './errands.ts';
 import { addEvents } from './events.ts';
 import { addHealth } from './health.ts';
 import { addKeys } from './keys.ts';
+import { addLoggingAddresses } from './logging-address.ts';
 import { addMembers } from './members.ts';
 import { addMessageChanges } from './message-changes.ts';
 import { addMessages } from './messages.ts';
@@ -64,6 +65,7 @@ export function createApi(deps: ApiDeps): Api {
   addSubAccounts(api, deps);
   addUsers(api, deps);
   addMembers(api, deps);
+  addLoggingAddresses(api, deps);
   addContacts(api, deps);
   addContactsImport(api, deps);
   addNeverLog(api, deps);

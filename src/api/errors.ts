@@ -23,6 +23,7 @@ export const problems = {
     status: 409,
     title: 'The user has no mailbox connected, and individual mail goes through it',
   },
+  logging_off: { status: 409, title: 'No domain is configured for logging addresses' },
   not_connected: { status: 409, title: 'The connection has ended' },
   already_decided: { status: 409, title: 'There is nothing left to decide about this mail' },
   being_sent: { status: 409, title: 'A message is being sent, or it is not known yet whether it was' },

@@ -70,6 +70,7 @@ const tags = [
   { name: 'Users', description: 'People who work in the CRM, and where they are members.' },
   { name: 'Contacts', description: 'Customers, in one sub-account.' },
   { name: 'Never-log lists', description: 'Addresses and domains that are never stored (S15).' },
+  { name: 'Logging address', description: 'Where a mail is copied or forwarded to, to have it logged (B).' },
   { name: 'Connections', description: "Users' links to their mailboxes." },
   { name: 'Conversations', description: 'What was exchanged with each contact, in threads of messages.' },
   { name: 'Sends', description: 'What the CRM sends, and what became of it.' },

@@ -35,6 +35,8 @@ export type ApiDeps = {
   connectWithPassword: Connecting['connectWithPassword'];
   /** The providers that are configured. */
   offered: ConnectDeps['offered'];
+  /** What is behind the @ of logging addresses, in lower case; null: none are offered. */
+  loggingDomain: string | null;
   /** Where browsers reach the gateway, without a slash at the end. */
   publicUrl(): string;
   /** Called after a commit that left events behind. */

@@ -20,7 +20,8 @@ export type IdPrefix =
   | 'bkf'
   | 'aud'
   | 'err'
-  | 'wch';
+  | 'wch'
+  | 'lad';
 
 /** A gateway id: a prefix and a UUIDv7, for example `msg_01932c07-…`. Unique in the whole installation. */
 export type Id<P extends IdPrefix> = `${P}_${string}`;
@@ -38,6 +39,7 @@ export type WebhookId = Id<'whk'>;
 export type DeliveryId = Id<'dlv'>;
 export type KeyId = Id<'key'>;
 export type LinkId = Id<'lnk'>;
+export type LoggingAddressId = Id<'lad'>;
 /** A backfill, an audit, or another errand in a mailbox. */
 export type ErrandId = Id<'bkf' | 'aud' | 'err'>;
 

@@ -1,6 +1,7 @@
 import { canonicalOwnAddress } from '../message/addresses.ts';
 import { rows, run, runLong } from './database.ts';
 import type { Db } from './database.ts';
+import { addLoggingAddress } from './logging-addresses.ts';
 import { timestamp } from './timestamp.ts';
 
 export type User = {
@@ -89,7 +90,7 @@ export async function deleteUser(db: Db, id: string): Promise<boolean> {
   return (await runLong(db, 'delete from users where id = :id', { id })) > 0;
 }
 
-/** Makes a user a member; null when there is no such user. */
+/** Makes a user a member, with a logging address of their own (B1); null when there is no such user. In a transaction. */
 export async function joinSubAccount(
   db: Db,
   membership: { subAccountId: string; userId: string },
@@ -101,6 +102,7 @@ export async function joinSubAccount(
     `insert into memberships (sub_account_id, user_id) values (:subAccountId, :userId) on conflict do nothing`,
     membership,
   );
+  if (created > 0) await addLoggingAddress(db, membership);
   return { created: created > 0 };
 }
 

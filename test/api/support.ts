@@ -69,6 +69,7 @@ export async function startApi(
     connectWithPassword: ({ address }) =>
       Promise.resolve({ outcome: 'connected', connectionId: 'con_1', address, created: false }),
     offered: new Map([['imap', { provider: resolveProvider('imap'), oauth: null }]]),
+    loggingDomain: 'log.crm.example',
     publicUrl: () => 'https://twoway.example',
     wakePublisher: () => {},
     wakeSender: () => {},
@@ -100,7 +101,8 @@ export async function startApi(
       return { status: response.status, headers: response.headers, body: {} };
     }
     const text = await response.text();
-    const parsed = text === '' ? null : (JSON.parse(text) as unknown);
+    const isJson = response.headers.get('content-type')?.includes('json') === true;
+    const parsed = isJson && text !== '' ? (JSON.parse(text) as unknown) : null;
     return { status: response.status, headers: response.headers, body: parsed as Answer['body'] };
   };
   return {
