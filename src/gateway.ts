@@ -118,6 +118,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     secretBox,
     clock,
     log,
+    loggingDomain: config.LOGGING_DOMAIN,
     wakePublisher: () => publisher.wake(),
   };
   const sandbox = await listening({ port: 'TWOWAY_SANDBOX_PORT' }, () => startSandboxIfWanted(config, log));
@@ -145,7 +146,6 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     eventSignal,
     connecting,
     offered: providers.offered,
-    loggingDomain: config.LOGGING_DOMAIN,
   });
   // Last: it is shown once, and a start that fails before shows nothing.
   const firstKey = await createFirstKey(db);

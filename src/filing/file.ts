@@ -24,6 +24,7 @@ import { factKeysOf, groundsFor } from './gather.ts';
 import type { Ground } from './gather.ts';
 import { judge } from './judge.ts';
 import type { Fetched, Settled, Wanted } from './judge.ts';
+import { withoutLogging } from './sighting.ts';
 import type { Sighting } from './sighting.ts';
 import { assertNotErased, soughtTombstones } from './tombstones.ts';
 
@@ -33,6 +34,8 @@ export type FilingDeps = {
   secretBox: SecretBox;
   clock: Clock;
   log: Log;
+  /** What is behind the @ of logging addresses, in lower case; null: there are none. */
+  loggingDomain: string | null;
   /** Called after a commit that left events behind, so that they are published at once. */
   wakePublisher(): void;
 };
@@ -86,7 +89,9 @@ const knownMsMax = 5_000;
  * messages, decisions, events and the cursor in one transaction for each portion. A crash before the commit
  * repeats the portion; the cursor and the unique index on message_keys make the repeat harmless.
  */
-export async function fileBatch(deps: FilingDeps, batch: Batch): Promise<{ judged: number; stored: number }> {
+export async function fileBatch(deps: FilingDeps, seen: Batch): Promise<{ judged: number; stored: number }> {
+  const sightings = seen.sightings.map((sighting) => withoutLogging(sighting, deps.loggingDomain));
+  const batch = { ...seen, sightings };
   const course: Course = {
     fetched: { bodies: new Map(), reports: new Map() },
     keeping: new Map(),

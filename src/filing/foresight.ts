@@ -10,6 +10,7 @@ import { noEffects } from './effects.ts';
 import type { FilingDeps } from './file.ts';
 import { factKeysOf } from './gather.ts';
 import { judge, unread } from './judge.ts';
+import { withoutLogging } from './sighting.ts';
 import type { Sighting } from './sighting.ts';
 import { soughtTombstones } from './tombstones.ts';
 
@@ -19,7 +20,7 @@ import { soughtTombstones } from './tombstones.ts';
  * Ask for messages of one folder at a time.
  */
 export function createForesight(
-  { db, secretBox }: FilingDeps,
+  { db, secretBox, loggingDomain }: FilingDeps,
   of: { mailboxId: MailboxId; again: Again },
 ): (sightings: readonly Sighting[]) => Promise<Outcomes> {
   const { mailboxId, again } = of;
@@ -30,7 +31,9 @@ export function createForesight(
     const { folderId, uidValidity } = place;
     const uids = sightings.map((sighting) => sighting.place.uid);
     const decided = await readDecided(db, { connectionId: again.connectionId, folderId, uidValidity, uids });
-    const open = sightings.filter((sighting) => !isClosed(decided.get(sighting.place.uid)));
+    const open = sightings
+      .filter((sighting) => !isClosed(decided.get(sighting.place.uid)))
+      .map((sighting) => withoutLogging(sighting, loggingDomain));
     const connections = await readFilingConnections(db, mailboxId);
     const keys = factKeysOf(mailboxId, open, connections);
     const more = foreseenBy(keys, foreseen);

@@ -1,4 +1,4 @@
-import { canonicalAddress, canonicalOwnAddress } from '../message/addresses.ts';
+import { canonicalAddress, canonicalOwnAddress, domainOf } from '../message/addresses.ts';
 import type { Address } from '../message/addresses.ts';
 import { author } from '../message/header.ts';
 import type { MessageHeader } from '../message/header.ts';
@@ -54,6 +54,19 @@ export function sight(seen: Seen): Sighting {
     messageKeys: messageKeysOf(seen),
     threadKeys: threadKeysOf(seen),
   };
+}
+
+/**
+ * The same without logging addresses among its people: one is no participant and no contact, and mail to nobody
+ * else is mail to nobody (B6). What the message is known by stays. Pure.
+ */
+export function withoutLogging(sighting: Sighting, loggingDomain: string | null): Sighting {
+  const isLogging = ({ address }: Address) => domainOf(address) === loggingDomain;
+  if (loggingDomain === null || !sighting.people.recipients.some(isLogging)) return sighting;
+  const rest = (list: readonly Address[]) => list.filter((one) => !isLogging(one));
+  const { to, cc, bcc } = sighting.header;
+  const header = { ...sighting.header, to: rest(to), cc: rest(cc), bcc: rest(bcc) };
+  return { ...sighting, header, people: peopleOf(header) };
 }
 
 /** Sent by the mailbox's own person, or received by them. */

@@ -36,6 +36,8 @@ export type AcceptDeps = {
   blobs: BlobStore;
   secretBox: SecretBox;
   clock: Clock;
+  /** What is behind the @ of logging addresses; null: there are none. */
+  loggingDomain: string | null;
   /** Called after a commit that left events behind. */
   wakePublisher(): void;
   /** Called after a commit that left something to send behind. */
@@ -126,7 +128,7 @@ async function look(deps: AcceptDeps, request: SendRequest): Promise<MessagePlan
   // Only an answer that names nobody looks at the parent's Reply-To, which stands in its bytes alone.
   const raw = request.to.length === 0 ? (facts.parent?.rawSha256 ?? null) : null;
   const replyTo = raw === null ? [] : (await headerOf(deps.blobs, raw)).replyTo;
-  return planMessage(request, facts, replyTo);
+  return planMessage(request, { ...facts, loggingDomain: deps.loggingDomain }, replyTo);
 }
 
 /** A header is within the first 256 KiB (see message/header.ts). */

@@ -6,7 +6,7 @@ import type { PublicSend } from '../store/public-send.ts';
 import type { OutgoingFile } from './compose.ts';
 import { routeOf } from './route.ts';
 import type { BlockedState, MessageKind, Route } from './route.ts';
-import { ownAddressTest, recipientsOf, subjectOf, threadHeaders } from './threading.ts';
+import { leftOutTest, recipientsOf, subjectOf, threadHeaders } from './threading.ts';
 import type { Parent, ThreadHeaders } from './threading.ts';
 
 /** A message that the CRM asks to send, validated as far as it can be without the database. */
@@ -61,7 +61,7 @@ export type PlanRefusal = {
 /** Decides everything about a message before it is written down. `replyTo` is the parent's Reply-To. Pure. */
 export function planMessage(
   request: SendRequest,
-  facts: OutgoingFacts,
+  facts: OutgoingFacts & { loggingDomain: string | null },
   replyTo: readonly Address[],
 ): MessagePlan | { refused: PlanRefusal } {
   const { user, connection, contact, parent } = facts;
@@ -80,7 +80,11 @@ export function planMessage(
   const recipients = recipientsOf(
     { to, cc: request.cc, bcc: request.bcc },
     answered,
-    ownAddressTest(new Set(facts.ownAddresses)),
+    leftOutTest({
+      own: new Set(facts.ownAddresses),
+      isAnswer: answered !== null,
+      loggingDomain: facts.loggingDomain,
+    }),
   );
   if (recipients.to.length + recipients.cc.length + recipients.bcc.length === 0) {
     return refuse('no_recipients', 'Nobody is left to send it to.');

@@ -1,4 +1,4 @@
-import { canonicalAddress, canonicalOwnAddress } from '../message/addresses.ts';
+import { canonicalAddress, canonicalOwnAddress, domainOf } from '../message/addresses.ts';
 import type { Address } from '../message/addresses.ts';
 import type { InternetMessageId } from '../message/message-id.ts';
 import { replySubject } from '../message/subject.ts';
@@ -25,7 +25,7 @@ export type NamedRecipients = { to: readonly Address[]; cc: readonly Address[]; 
 /**
  * Whom a message goes to (D0), each address once. What the call names counts; an answer without a
  * `to` goes to the parent's author, or to its recipients where it was ours. `leftOut` tells of an
- * address that an answer never goes to: the sender's own and the logging addresses.
+ * address that the message never goes to.
  */
 export function recipientsOf(
   named: NamedRecipients,
@@ -37,7 +37,7 @@ export function recipientsOf(
   const distinct = (people: readonly Address[]) =>
     people.filter(({ address }) => {
       const canonical = canonicalAddress(address);
-      if (seen.has(canonical) || (parent !== null && leftOut(address))) return false;
+      if (seen.has(canonical) || leftOut(address)) return false;
       seen.add(canonical);
       return true;
     });
@@ -49,9 +49,17 @@ function answered(parent: Parent): readonly Address[] {
   return parent.replyTo.length > 0 ? parent.replyTo : [parent.sender];
 }
 
-/** Tells of the sender's own addresses, in whatever spelling. `own` is in own form. */
-export function ownAddressTest(own: ReadonlySet<string>): (address: string) => boolean {
-  return (address) => own.has(canonicalOwnAddress(address));
+/**
+ * Tells of addresses that a message never goes to: logging addresses (B6), and when it is an answer the
+ * sender's own, in whatever spelling. `own` is in own form.
+ */
+export function leftOutTest(of: {
+  own: ReadonlySet<string>;
+  isAnswer: boolean;
+  loggingDomain: string | null;
+}): (address: string) => boolean {
+  return (address) =>
+    domainOf(address) === of.loggingDomain || (of.isAnswer && of.own.has(canonicalOwnAddress(address)));
 }
 
 /** What makes mail programs show a message in its thread (D4). Ids are without brackets. */

@@ -85,6 +85,7 @@ async function compared(bench: Bench, { db }: BenchDatabase): Promise<number> {
     secretBox,
     clock: systemClock,
     log,
+    loggingDomain: null,
     wakePublisher: () => undefined,
   };
   // What following changes takes of a look; the rest is for new mail.

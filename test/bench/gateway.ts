@@ -48,6 +48,7 @@ export function startBenchGateway(options: {
   const filing: FilingDeps = {
     ...parts,
     blobs: createDiskBlobs(blobsDirectory),
+    loggingDomain: null,
     wakePublisher: () => {
       committed?.();
       publisher.wake();

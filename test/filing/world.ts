@@ -130,6 +130,7 @@ export async function createWorld(db: Db): Promise<World> {
     secretBox: createSecretBox([Buffer.alloc(32, 7)]),
     clock: systemClock,
     log: silentLog,
+    loggingDomain: 'log.crm.example',
     wakePublisher: () => undefined,
   };
   const decisions = async (after: string) =>

@@ -19,6 +19,7 @@ async function outcome(office: Office, request: Partial<SendRequest>): Promise<s
     blobs: office.blobs,
     secretBox,
     clock: systemClock,
+    loggingDomain: null,
     wakePublisher() {},
     wakeSender() {},
   };
@@ -253,6 +254,7 @@ for (const kind of databaseKinds) {
         blobs,
         secretBox,
         clock: systemClock,
+        loggingDomain: null,
         wakePublisher() {},
         wakeSender() {},
       };

@@ -109,7 +109,9 @@ export async function openOffice(
     },
     addContact: (id, address) => addContact(db, id, address),
     accept: async (request, key) => {
-      const deps = { db, blobs, secretBox, clock: systemClock, wakePublisher() {}, wakeSender() {} };
+      const loggingDomain = 'log.crm.example';
+      const parts = { db, blobs, secretBox, clock: systemClock, loggingDomain };
+      const deps = { ...parts, wakePublisher() {}, wakeSender() {} };
       const result = await acceptMessage(deps, { ...blankRequest, ...request }, key ?? null);
       for (const sender of senders) sender.wake();
       if ('refused' in result) throw new Error(`${result.refused.code}: ${result.refused.detail}`);

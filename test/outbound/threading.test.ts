@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Address } from '../../src/message/addresses.ts';
-import { ownAddressTest, recipientsOf, subjectOf, threadHeaders } from '../../src/outbound/threading.ts';
+import { leftOutTest, recipientsOf, subjectOf, threadHeaders } from '../../src/outbound/threading.ts';
 import type { Parent } from '../../src/outbound/threading.ts';
 
 const people = (...addresses: string[]): Address[] => addresses.map((address) => ({ name: '', address }));
 const nobody = { to: [], cc: [], bcc: [] };
-const own = ownAddressTest(new Set(['anna@mail.example']));
 
 const parent: Parent = {
   direction: 'inbound',
@@ -65,6 +64,22 @@ describe('D0: whom a message goes to', () => {
       'other@a.example /  / ',
     ],
     [
+      'B6: never to a logging address, whoever names it',
+      {
+        to: people('x@a.example', 'log-1@LOG.crm.example'),
+        cc: people('log-2+tag@log.crm.example'),
+        bcc: people('log-3@log.crm.example', 'log@crm.example'),
+      },
+      null,
+      'x@a.example /  / log@crm.example',
+    ],
+    [
+      'B6: nor in an answer to a mail that names one',
+      nobody,
+      { ...parent, replyTo: people('carla@customer.example', 'log-1@log.crm.example') },
+      'carla@customer.example /  / ',
+    ],
+    [
       'each address once, the first place counts',
       {
         to: people('x@a.example', 'X@A.example'),
@@ -83,7 +98,15 @@ describe('D0: whom a message goes to', () => {
   ];
   for (const [name, named, of, expected] of table) {
     test(name, () => {
-      const { to, cc, bcc } = recipientsOf(named, of, own);
+      const { to, cc, bcc } = recipientsOf(
+        named,
+        of,
+        leftOutTest({
+          own: new Set(['anna@mail.example']),
+          isAnswer: of !== null,
+          loggingDomain: 'log.crm.example',
+        }),
+      );
       const shown = [to, cc, bcc].map((list) => list.map(({ address }) => address).join(' ')).join(' / ');
       assert.equal(shown, expected);
     });

@@ -278,6 +278,7 @@ class Simulated implements World {
           blobs,
           secretBox,
           clock: loopClock(this.time),
+          loggingDomain: null,
           wakePublisher: () => undefined,
           wakeSender: () => undefined,
         },
@@ -490,6 +491,7 @@ class Simulated implements World {
       secretBox,
       clock: running.clock,
       log: silentLog,
+      loggingDomain: null,
       wakePublisher: () => undefined,
     };
     return {
