@@ -24,6 +24,8 @@ import { factKeysOf, groundsFor } from './gather.ts';
 import type { Ground } from './gather.ts';
 import { judge } from './judge.ts';
 import type { Fetched, Settled, Wanted } from './judge.ts';
+import { portionsOf } from './portions.ts';
+import type { Portion } from './portions.ts';
 import { withoutLogging } from './sighting.ts';
 import type { Sighting } from './sighting.ts';
 import { assertNotErased, soughtTombstones } from './tombstones.ts';
@@ -68,10 +70,6 @@ export class ConnectionAway extends Error {}
 
 /** A connection, one of its settings, or who claims contacts, is not what it was when the facts were looked up. */
 class ConnectionsChanged extends Error {}
-
-/** Bodies are fetched and filed in portions, so that memory stays bounded and progress is kept. */
-const portionMessagesMax = 100;
-const portionBytesMax = 16 * 1024 * 1024;
 
 /** How often facts may change between deciding and storing before it must be an error of ours. */
 const roundsMax = 10;
@@ -130,8 +128,6 @@ export async function fileBatch(deps: FilingDeps, seen: Batch): Promise<{ judged
   return { judged: batch.sightings.length, stored };
 }
 
-type Portion = { cursorUid: number; sightings: readonly Sighting[]; upToUid: number };
-
 /** What has been found out so far in the course of a batch. */
 type Course = {
   fetched: Fetched;
@@ -162,29 +158,6 @@ type Known = {
   /** By the monotonic clock. */
   at: number;
 };
-
-/** As many sightings as fit into each portion with the bodies that they want; at least one. */
-function portionsOf(batch: Batch, wanted: ReadonlySet<number>): Portion[] {
-  const portions: Portion[] = [];
-  let rest = batch.sightings;
-  let { cursorUid } = batch;
-  while (rest.length > 0) {
-    let messages = 0;
-    let bytes = 0;
-    const end = rest.findIndex((sighting, position) => {
-      if (!wanted.has(sighting.place.uid)) return false;
-      messages += 1;
-      bytes += sighting.size;
-      return position > 0 && (messages > portionMessagesMax || bytes > portionBytesMax);
-    });
-    const sightings = end === -1 ? rest : rest.slice(0, end);
-    rest = rest.slice(sightings.length);
-    const upToUid = rest.length === 0 ? batch.upToUid : (sightings.at(-1)?.place.uid ?? cursorUid);
-    portions.push({ cursorUid, sightings, upToUid });
-    cursorUid = upToUid;
-  }
-  return portions;
-}
 
 async function filePortion(
   deps: FilingDeps,
