@@ -10,6 +10,8 @@ export type BodyLine = {
   angles: number;
   /** What the markup says it is; plain text never has one. */
   mark: LineMark | null;
+  /** Where the line ends in the source: at its line break, or at the tag that ends it. */
+  end: number;
 };
 
 /**
@@ -25,7 +27,12 @@ const blankLinesMax = 2;
 /** The lines of plain text. */
 export function textLines(text: string): BodyLine[] {
   const lines = lineList();
-  for (const written of text.split(/\r\n|\n|\r/)) lines.add(written, 0, null);
+  let start = 0;
+  for (const { 0: lineBreak, index } of text.matchAll(/\r\n|\n|\r/g)) {
+    lines.add(text.slice(start, index), 0, null, index);
+    start = index + lineBreak.length;
+  }
+  lines.add(text.slice(start), 0, null, text.length);
   return lines.all;
 }
 
@@ -42,6 +49,7 @@ export function htmlLines(
   const within = { quote: 0, signature: 0, attribution: 0, pre: 0 };
   // Pieces, not one string: asking a growing string for its last character copies it each time.
   let pieces: string[] = [];
+  let at = 0;
   const flush = (evenIfEmpty: boolean): void => {
     const spaced = pieces.join('');
     pieces = [];
@@ -51,7 +59,7 @@ export function htmlLines(
     // The blank behind a signature's delimiter counts, see lineList.
     const line = text === '--' && /\s$/.test(spaced) ? '-- ' : text;
     // A paragraph of one no-break space is how Outlook writes a blank line.
-    if (evenIfEmpty || text !== '' || spaced.includes('\u00a0')) lines.add(line, within.quote, mark);
+    if (evenIfEmpty || text !== '' || spaced.includes('\u00a0')) lines.add(line, within.quote, mark, at);
   };
   const elements = openElements((depth) => {
     const effect = effects[depth];
@@ -61,36 +69,46 @@ export function htmlLines(
     effects[depth] = undefined;
   });
   scanHtml(html, {
-    text(text) {
+    text(text, start, end) {
       const parts = within.pre > 0 ? text.split('\n') : [text.replace(/[ \t\r\n\f\u200b\ufeff]+/g, ' ')];
+      const breaks = parts.length > 1 ? lineBreaksIn(html.slice(start, end)) : [];
       for (const [index, part] of parts.entries()) {
+        // A line break that is written as a reference is not to be found.
+        if (index > 0) at = start + (breaks[index - 1] ?? end - start);
         if (index > 0) flush(true);
         if (part !== '' && !(part === ' ' && pieces.at(-1)?.endsWith(' '))) pieces.push(part);
       }
     },
-    open(name, attributes) {
+    open(name, attributes, start) {
+      at = start;
       if (blocks.has(name)) flush(false);
       if (name === 'br') flush(true);
-      else if (name === 'p' && !isTightParagraph(attributes())) lines.add('', within.quote, null);
+      else if (name === 'p' && !isTightParagraph(attributes())) lines.add('', within.quote, null, at);
       else if (name === 'li') pieces.push('- ');
       else if (name === 'td' || name === 'th') pieces.push(' ');
       const effect = markers.has(name)
         ? effectOf(name, attributes(), () => endsInAttribution(lines.all))
         : null;
-      if (effect === 'original') lines.add('', within.quote, 'original');
+      if (effect === 'original') lines.add('', within.quote, 'original', at);
       const depth = elements.push(name);
       if (depth === null || effect === null || effect === 'original') return;
       flush(false);
       within[effect]++;
       effects[depth] = effect;
     },
-    close(name) {
+    close(name, start) {
+      at = start;
       if (blocks.has(name)) flush(false);
       elements.pop(name);
     },
   });
+  at = html.length;
   flush(false);
   return lines.all;
+}
+
+function lineBreaksIn(source: string): number[] {
+  return [...source.matchAll(/\n/g)].map(({ index }) => index);
 }
 
 /** The lines as text again: quotes with `>`, no blank lines around. */
@@ -172,13 +190,13 @@ const blocks: ReadonlySet<string> = new Set(
 /** Collects lines. `>` marks in front of one, also `> >`, count as quotes; of blank lines in a row two are kept. */
 function lineList(): {
   all: BodyLine[];
-  add(written: string, quoteDepth: number, mark: LineMark | null): void;
+  add(written: string, quoteDepth: number, mark: LineMark | null, end: number): void;
 } {
   const all: BodyLine[] = [];
   let blanks = 0;
   return {
     all,
-    add(written, quoteDepth, mark) {
+    add(written, quoteDepth, mark, end) {
       let at = 0;
       let marks = 0;
       for (; at < written.length; at++) {
@@ -191,7 +209,8 @@ function lineList(): {
       // The blank of a signature's delimiter (RFC 3676 §4.3) is what tells it from a ruler.
       const text = rest === '-- ' ? rest : rest.trimEnd();
       blanks = text === '' && mark !== 'original' ? blanks + 1 : 0;
-      if (blanks <= blankLinesMax) all.push({ text, quoteDepth: quoteDepth + marks, angles: marks, mark });
+      if (blanks <= blankLinesMax)
+        all.push({ text, quoteDepth: quoteDepth + marks, angles: marks, mark, end });
     },
   };
 }

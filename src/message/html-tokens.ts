@@ -1,9 +1,9 @@
-/** What `scanHtml` finds. Names are in lower case; text is decoded. */
+/** What `scanHtml` finds. Names are in lower case; text is decoded. `start` and `end` are where it is written in the source. */
 export type HtmlHandler = {
-  text(text: string): void;
+  text(text: string, start: number, end: number): void;
   /** `attributes` reads the tag's attributes when called: lower-case name to decoded value, the first of a name. */
-  open(name: string, attributes: () => ReadonlyMap<string, string>): void;
-  close(name: string): void;
+  open(name: string, attributes: () => ReadonlyMap<string, string>, start: number, end: number): void;
+  close(name: string, start: number): void;
 };
 
 /** Elements without content, so that their start tag opens nothing. */
@@ -26,7 +26,7 @@ export function scanHtml(html: string, handler: HtmlHandler): void {
   while (pos < html.length) {
     const open = html.indexOf('<', pos);
     if (open < 0) break;
-    if (open > pos) handler.text(decodeEntities(html.slice(pos, open)));
+    if (open > pos) handler.text(decodeEntities(html.slice(pos, open)), pos, open);
     const second = html.charCodeAt(open + 1);
     if (second === 0x21 || second === 0x3f) pos = declarationEnd(html, open);
     else if (isLetter(second === 0x2f ? html.charCodeAt(open + 2) : second)) {
@@ -37,11 +37,11 @@ export function scanHtml(html: string, handler: HtmlHandler): void {
       }
       pos = tag(html, open, end, handler);
     } else {
-      handler.text('<');
+      handler.text('<', open, open + 1);
       pos = open + 1;
     }
   }
-  if (pos < html.length) handler.text(decodeEntities(html.slice(pos)));
+  if (pos < html.length) handler.text(decodeEntities(html.slice(pos)), pos, html.length);
 }
 
 /** Whether elements are nested deeper than `depthMax`. Linear, where parsers that build a tree are not. */
@@ -173,7 +173,7 @@ function tag(html: string, open: number, end: number, handler: HtmlHandler): num
   while (at < end && at - start < 40 && !isNameEnd(html.charCodeAt(at))) at++;
   const name = html.slice(start, at).toLowerCase();
   if (closing) {
-    handler.close(name);
+    handler.close(name, open);
     return end + 1;
   }
   if (hiddenElements.has(name)) {
@@ -184,7 +184,8 @@ function tag(html: string, open: number, end: number, handler: HtmlHandler): num
     const after = html.indexOf('>', found.index);
     return after < 0 ? html.length : after + 1;
   }
-  handler.open(name, () => attributesOf(html.slice(at, Math.min(end, at + attributesCharsMax))));
+  const attributes = () => attributesOf(html.slice(at, Math.min(end, at + attributesCharsMax)));
+  handler.open(name, attributes, open, end + 1);
   return end + 1;
 }
 

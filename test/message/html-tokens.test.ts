@@ -35,6 +35,17 @@ describe('HTML tokens', () => {
     test(`reads ${name}`, () => assert.deepEqual(tokens(html), expected));
   }
 
+  test('says where in the source each is written', () => {
+    const html = '<p title="a > b">x &amp; <br/>y</P ><!-- -->z<';
+    const found: string[] = [];
+    scanHtml(html, {
+      text: (_, start, end) => found.push(html.slice(start, end)),
+      open: (_, _attributes, start, end) => found.push(html.slice(start, end)),
+      close: (_, start) => found.push(html.slice(start, start + 2)),
+    });
+    assert.deepEqual(found, ['<p title="a > b">', 'x &amp; ', '<br/>', 'y', '</', 'z', '<']);
+  });
+
   test('decodes entities', () => {
     const text =
       '&eacute;&Uuml;&szlig;&ntilde;&ccedil;&#233;&#xE9;&euro;&unknown;&#0;&#xD800;&#x110000;&amp;lt;&';
