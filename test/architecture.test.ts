@@ -42,6 +42,11 @@ const soleUsers: Readonly<Record<string, readonly string[]>> = {
 
 /** Decisions that are tables and functions alone: no I/O, no clock, no log. */
 const pure = [
+  'message/forwarded.ts',
+  'message/forwarded-start.ts',
+  'message/forwarded-bodies.ts',
+  'message/forwarded-date.ts',
+  'message/forwarded-addresses.ts',
   'filing/decide.ts',
   'filing/rules.ts',
   'filing/facts.ts',

@@ -23,7 +23,7 @@ const originalMark = new RegExp(
 const forwarded = [
   'forwarded message',
   'weitergeleitete nachricht',
-  'message transf[ée]r[ée]|message r[ée]exp[ée]di[ée]',
+  'message transf[ée]r[ée]|message r[ée]exp[ée]di[ée]|message transmis',
   'mensaje reenviado',
   'messaggio inoltrato',
   'mensagem (?:encaminhada|reencaminhada)',
@@ -44,80 +44,16 @@ const forwardMark = new RegExp(
   'iu',
 );
 
+/** Whether a mail program says here that what follows was forwarded; it writes this above no answer. */
+export function isForwardMark(text: string): boolean {
+  return text.length <= markCharsMax && forwardMark.test(text);
+}
+
 /** Whether the line starts an original or forwarded message that goes on to the end, unmarked. */
 export function isOriginalMark(text: string): boolean {
   return text.length <= markCharsMax && (originalMark.test(text) || forwardMark.test(text));
 }
 
-/** The names of header lines in Outlook's blocks, bold stars of converted HTML around them. */
-const blockNames = {
-  from: ['from', 'von', 'de', 'da', 'van', 'från', 'fra', 'od', 'expéditeur', 'mittente'],
-  date: [
-    'sent',
-    'date',
-    'gesendet',
-    'datum',
-    'envoyé',
-    'enviado(?: el| em)?',
-    'enviada(?: em)?',
-    'fecha',
-    'data',
-    'inviato',
-    'verzonden',
-    'skickat',
-    'sendt',
-    'wysłano',
-  ],
-  to: ['to', 'an', 'à', 'a', 'para', 'aan', 'till', 'til', 'do', 'pour', 'destinataires?', 'destinatario'],
-  subject: [
-    'subject',
-    'betreff',
-    'objet',
-    'asunto',
-    'oggetto',
-    'assunto',
-    'onderwerp',
-    'ämne',
-    'emne',
-    'temat',
-  ],
-};
-const blockLine = Object.fromEntries(
-  Object.entries(blockNames).map(([part, names]) => [
-    part,
-    new RegExp(`^[\\s*]{0,4}(?:${names.join('|')})[\\s*]{0,3}:`, 'iu'),
-  ]),
-) as Record<keyof typeof blockNames, RegExp>;
-
-/** How many lines a block has at most: recipients may take several. */
-const blockLinesMax = 12;
-
-/**
- * Whether the block `From: … Sent: … To: … Subject: …` starts at `index`: the way in which Outlook
- * and others introduce the original message. People type such blocks as well, and write on below them:
- * it is a mail program's only where it stands together, with a date and a subject, and has an address
- * or the ruler of Outlook above it.
- */
-export function isHeaderBlock(lines: readonly BodyLine[], index: number): boolean {
-  const first = lines[index];
-  if (!lineMatches(first, blockLine.from) && !lineMatches(first, blockLine.date)) return false;
-  const reach = lines.slice(index, index + blockLinesMax);
-  const end = reach.findIndex((line) => line.text === '' || line.quoteDepth !== first?.quoteDepth);
-  const block = end < 0 ? reach : reach.slice(0, end);
-  const has = (part: keyof typeof blockNames): boolean =>
-    block.some((line) => lineMatches(line, blockLine[part]));
-  if (!has('from') || !has('date') || !has('subject')) return false;
-  return block.some((line) => address.test(line.text.slice(0, lineCharsMax))) || isUnderRuler(lines, index);
-}
-
-/** Outlook writes a rule as 32 underscores. */
-function isUnderRuler(lines: readonly BodyLine[], index: number): boolean {
-  const above = lines[index - 1]?.text === '' ? lines[index - 2] : lines[index - 1];
-  return above !== undefined && /^_{32}$/.test(above.text);
-}
-
-/** Of a line of a block: enough for a name and an address. */
-const lineCharsMax = 500;
 const address = /[^\s<>@]@[^\s<>@]/u;
 const verb =
   /(?:^|[\s>),])(?:wrote|writes|schrieb|geschrieben|a [ée]crit|escribi[óo]|ha scritto|escreveu|schreef|geschreven|skrev|napisał\(?a?\)?)(?=$|[\s:,<(])/iu;
@@ -228,11 +164,11 @@ export function isListRuler(text: string): boolean {
   return /^_{47}$/.test(text);
 }
 
-/** Lines of dashes or underscores, which Outlook puts above its header block. */
-export function isRuler(text: string): boolean {
-  return /^[-_=*]{5,100}$/.test(text);
-}
-
-function lineMatches(line: BodyLine | undefined, pattern: RegExp): boolean {
-  return line !== undefined && pattern.test(line.text.slice(0, 60));
+/** Where what starts at `index` begins with the blank lines and the rulers above it; Outlook draws one above its header block. */
+export function aboveRulers(lines: readonly BodyLine[], index: number): number {
+  const isSpacer = (line: BodyLine | undefined): boolean =>
+    line !== undefined && line.quoteDepth === 0 && (line.text === '' || /^[-_=*]{5,100}$/.test(line.text));
+  let start = index;
+  while (isSpacer(lines[start - 1])) start--;
+  return start;
 }

@@ -1,12 +1,12 @@
 import { type BodyLine, htmlLines, joinLines, textLines } from './body-lines.ts';
 import { cut } from './charset.ts';
+import { isHeaderBlock } from './header-block.ts';
 import {
+  aboveRulers,
   attributionEndingAt,
-  isHeaderBlock,
   isListRuler,
   isMobileSignature,
   isOriginalMark,
-  isRuler,
   isSignatureDelimiter,
   mayBeOfAttribution,
   mayEndAttribution,
@@ -171,14 +171,6 @@ function originalStart(lines: readonly BodyLine[]): number {
     if (found?.certain === true && !quoteFollows(lines, index)) return found.start;
   }
   return lines.length;
-}
-
-function aboveRulers(lines: readonly BodyLine[], index: number): number {
-  const isSpacer = (line: BodyLine | undefined): boolean =>
-    line !== undefined && line.quoteDepth === 0 && (line.text === '' || isRuler(line.text));
-  let start = index;
-  while (isSpacer(lines[start - 1])) start--;
-  return start;
 }
 
 function quoteFollows(lines: readonly BodyLine[], index: number): boolean {

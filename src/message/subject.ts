@@ -53,6 +53,11 @@ export function isForwardSubject(subject: string): boolean {
   return takenApart(subject).marks[0] === 'forward';
 }
 
+/** Whether the subject says that the message is an answer: its outermost mark is an answer's, after any `[tags]`. */
+export function isReplySubject(subject: string): boolean {
+  return takenApart(subject).marks[0] === 'reply';
+}
+
 /**
  * How often something was forwarded on the way of this subject: `Re: Fwd: Offer` answers a forward,
  * and so goes on with the forward's thread, not with that of the mail in it.

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { baseSubject, forwardCount, isForwardSubject, replySubject } from '../../src/message/subject.ts';
+import {
+  baseSubject,
+  forwardCount,
+  isForwardSubject,
+  isReplySubject,
+  replySubject,
+} from '../../src/message/subject.ts';
 import { assertInProportion } from '../fixtures/message/timing.ts';
 
 const cases: [subject: string, base: string, forward: boolean, reply: string][] = [
@@ -80,6 +86,13 @@ describe('subjects (RFC 5256 §2.1)', () => {
   for (const [subject, count] of forwards) {
     test(`${subject}: forwarded ${count} times`, () => assert.equal(forwardCount(subject), count));
   }
+
+  test('an answer is what is marked as one outermost', () => {
+    for (const subject of ['Re: Offer', '[Ticket 5] AW: Offer', 'RES: ENC: Offer', 'R: Offer'])
+      assert.equal(isReplySubject(subject), true, subject);
+    for (const subject of ['Offer', 'Fwd: Re: Offer', 'I: R: Offer', 'Report', ''])
+      assert.equal(isReplySubject(subject), false, subject);
+  });
 
   test('an answer keeps the base, and answering it again changes nothing', () => {
     fc.assert(
