@@ -1,7 +1,7 @@
 import type { ConnectionId, ErrandId, MailboxId } from '../lib/id.ts';
 import type { Decided } from '../store/decisions.ts';
 import type { FactRows, FilingConnection } from '../store/filing-facts.ts';
-import type { DecisionRow } from '../store/filing-writes.ts';
+import type { DecisionRow } from '../store/decision-writes.ts';
 import { groundsFor } from './gather.ts';
 import type { Ground } from './gather.ts';
 

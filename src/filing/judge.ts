@@ -2,7 +2,7 @@ import type { DeliveryReport } from '../message/delivery-report.ts';
 import { newId } from '../lib/id.ts';
 import type { ConnectionId, ErrandId, MessageId } from '../lib/id.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
-import type { DecisionRow } from '../store/filing-writes.ts';
+import type { DecisionRow } from '../store/decision-writes.ts';
 import { decide } from './decide.ts';
 import type { Verdict } from './decide.ts';
 import { addEffects } from './effects.ts';

@@ -1,16 +1,8 @@
 import { canonicalAddress } from '../message/addresses.ts';
 import type { DeliveryReport } from '../message/delivery-report.ts';
-import type {
-  ConnectionId,
-  ConversationId,
-  DecisionId,
-  ErrandId,
-  FolderId,
-  MailboxId,
-  MessageId,
-  SendId,
-  ThreadId,
-} from '../lib/id.ts';
+import type { ConversationId, FolderId, MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
+import { writeDecisions } from './decision-writes.ts';
+import type { Cursor, DecisionRow } from './decision-writes.ts';
 import type { ThreadKeyKind } from './filing-facts.ts';
 import { jsonText as json, rows, run } from './database.ts';
 import type { Db } from './database.ts';
@@ -91,29 +83,6 @@ export type AttachmentRow = {
   omitted: string | null;
 };
 
-export type DecisionRow = {
-  id: DecisionId;
-  sub_account_id: string;
-  connection_id: ConnectionId | null;
-  mailbox_id: MailboxId | null;
-  folder_id: FolderId | null;
-  uid_validity: number | null;
-  uid: number | null;
-  outcome: 'stored' | 'skipped' | 'held' | 'failed';
-  reason: string;
-  reasons: { rule: string; because: string }[];
-  facts: unknown;
-  /** Keyed hashes in hexadecimal. */
-  id_hash: string | null;
-  address_hashes: string[];
-  message_id: MessageId | null;
-  attempts: number;
-  errand_id: ErrandId | null;
-};
-
-/** Up to which UID, of a UIDVALIDITY, every message of a folder has its decision. */
-export type Cursor = { folderId: FolderId; uidValidity: number; uid: number };
-
 /** Another transaction stored the same message, or made the same conversation, a moment ago: look again. */
 export class FiledMeanwhile extends Error {}
 
@@ -142,8 +111,7 @@ export function noWrites(): FilingWrites {
  * where the folder stands then; null: it is no folder's mail.
  */
 export async function writeFiling(db: Db, writes: FilingWrites, cursor: Cursor | null): Promise<void> {
-  const { folderId, uidValidity, uid } = cursor ?? { folderId: null, uidValidity: null, uid: null };
-  await run(db, decisionsSql, { decisions: json(writes.decisions), folderId, uidValidity, uid });
+  await writeDecisions(db, writes.decisions, cursor);
   if (writes.messages.length + writes.sightings.length + writes.links.length === 0) return;
   const [made] = await rows<{ keys: string; conversations: string }>(db, messagesSql, {
     threads: json(writes.threads),
@@ -162,20 +130,6 @@ export async function writeFiling(db: Db, writes: FilingWrites, cursor: Cursor |
     throw new FiledMeanwhile('the same message or conversation was filed by another transaction');
   }
 }
-
-const decisionsSql = `
-with folder as (
-  update folders set uid_validity = :uidValidity, cursor_uid = :uid, looked_at = now() where id = :folderId
-)
-insert into decisions (id, sub_account_id, connection_id, mailbox_id, folder_id, uid_validity, uid, outcome,
-                       reason, reasons, facts, id_hash, address_hashes, message_id, attempts, errand_id)
-select d.id, d.sub_account_id, d.connection_id, d.mailbox_id, d.folder_id, d.uid_validity, d.uid, d.outcome,
-       d.reason, d.reasons, d.facts, decode(d.id_hash, 'hex'),
-       array(select decode(h, 'hex') from unnest(d.address_hashes) h), d.message_id, d.attempts, d.errand_id
-  from json_to_recordset(:decisions::json) as d(
-       id text, sub_account_id text, connection_id text, mailbox_id text, folder_id text, uid_validity bigint,
-       uid bigint, outcome text, reason text, reasons jsonb, facts jsonb, id_hash text, address_hashes text[],
-       message_id text, attempts integer, errand_id text)`;
 
 const messagesSql = `
 with thread as (
