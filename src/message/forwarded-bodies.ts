@@ -79,10 +79,11 @@ function unquoted({ source, at, depth }: Piece): { text: string; below: string }
   return { text: trimmed(own), below: trimmed(lines.slice(end)) };
 }
 
-/** Without blank lines around. */
+/** Without blank lines around, and without the mark (U+FEFF) that Apple Mail on phones leaves in front. */
 function trimmed(lines: readonly string[]): string {
   const isInk = (line: string): boolean => line.trim() !== '';
-  return lines.slice(Math.max(lines.findIndex(isInk), 0), lines.findLastIndex(isInk) + 1).join('\n');
+  const kept = lines.slice(Math.max(lines.findIndex(isInk), 0), lines.findLastIndex(isInk) + 1);
+  return kept.join('\n').replace(/^\ufeff/, '');
 }
 
 function ownWords(lines: readonly BodyLine[]): string {

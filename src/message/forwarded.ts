@@ -100,8 +100,11 @@ export type Forwarded = { form: 'none' } | Attached | Inline;
  */
 export function readForwarded(message: ParsedMessage): Forwarded {
   const subject = subjectMark(message.header.subject);
-  const views = viewsOf(message, subject);
-  const view = views.find(({ start }) => start.block !== null) ?? views[0] ?? null;
+  const found = viewsOf(message, subject);
+  const by = found[0]?.start.by;
+  // Of the other body only what starts alike: else it is something further down.
+  const views = found.filter(({ start }) => start.block !== null && start.by === by);
+  const view = views[0] ?? found[0] ?? null;
   const inline = view === null ? null : doubtsOfStart(view, message.header.subject);
   const attached = message.attachments.filter(({ type }) => type === 'message/rfc822');
   if (attached.length > 0 && subject !== 'reply' && (inline === null || view?.start.block == null))
@@ -153,7 +156,7 @@ function readInline(
   const block = view?.start.block ?? null;
   const read = linesOf(block);
   const bodies = bodiesOf(views) ?? { text: message.text, html: message.html, below: '' };
-  const from = authorOf(view);
+  const from = sameAuthor(views.map(authorOf));
   const date = dateOf(read.date, block, header);
   const doubts = [
     known,
@@ -203,13 +206,19 @@ function linesOf(block: HeaderBlock | null): ForwardedLines {
 }
 
 /** By the line; where that has only a name, by the one link on it. */
-function authorOf(view: View | null): Address | null {
-  const field = view?.start.block?.fields.get('from');
-  if (view === null || field === undefined) return null;
+function authorOf(view: View): Address | null {
+  const field = view.start.block?.fields.get('from');
+  if (field === undefined) return null;
   const written = readAuthor(field.value);
   if (written !== null || field.value.includes('@') || view.of !== 'html') return written;
   const linked = [...linkedAddresses(view.source, view.lines, field.line)];
   return linked.length === 1 ? readAuthor(`${field.value} <${linked[0] ?? ''}>`) : null;
+}
+
+/** The author of both bodies, or of the one that names any; null when they differ, since one of them was misread. */
+function sameAuthor(authors: readonly (Address | null)[]): Address | null {
+  const known = authors.filter((author) => author !== null);
+  return new Set(known.map(({ address }) => address.toLowerCase())).size === 1 ? (known[0] ?? null) : null;
 }
 
 /** The addresses that links on a line of HTML write to. */

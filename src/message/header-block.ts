@@ -113,6 +113,32 @@ function isUnderRuler(lines: readonly BodyLine[], index: number): boolean {
 const lineCharsMax = 500;
 const address = /[^\s<>@]@[^\s<>@]/u;
 
+/** A header line in a language that we do not know. */
+const unknownLabel = /^[\s*]{0,4}[^\s:：][^:：]{0,24}[:：]/u;
+
+/** How many lines are looked at for a block that cannot be read. */
+const unreadLinesMax = 8;
+
+/**
+ * Whether a block may start at `index` that `readHeaderBlock` cannot read, so that the next one below is
+ * not of the message above which it stands, but of an older one: an author's line with an address, or
+ * three lines with names that we do not know, in them an address, a year and a time.
+ */
+export function mayBeUnreadBlock(lines: readonly BodyLine[], index: number): boolean {
+  const first = lines[index];
+  if (first === undefined) return false;
+  if (labelOf(first)?.part === 'from' && address.test(first.text.slice(0, lineCharsMax))) return true;
+  const reach = lines.slice(index, index + unreadLinesMax);
+  const end = reach.findIndex(
+    (line) => line.quoteDepth !== first.quoteDepth || !unknownLabel.test(line.text),
+  );
+  const block = (end < 0 ? reach : reach.slice(0, end)).map(({ text }) => text.slice(0, lineCharsMax));
+  const isAddressed = block.some((text) => address.test(text));
+  return block.length >= 3 && isAddressed && block.some((text) => yearAndTime.test(text));
+}
+
+const yearAndTime = /(?<!\d)20\d{2}(?!\d).{0,200}\d{1,2}[:.h]\d{2}/u;
+
 /** One line of a block that was read. */
 export type BlockField = {
   /** As written: `Von`, `Date`. */
@@ -211,9 +237,6 @@ function nextLabelOf(block: readonly BodyLine[], labels: readonly (Label | null)
   }
   return next;
 }
-
-/** A header line in a language that we do not know. */
-const unknownLabel = /^[\s*]{0,4}[^\s:：][^:：]{0,24}[:：]/u;
 
 function isComplete(fields: ReadonlyMap<BlockPart, BlockField>): boolean {
   return fields.has('from') && fields.has('date') && fields.has('subject');

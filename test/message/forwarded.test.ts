@@ -120,12 +120,16 @@ const plain = {
   To: 'Jonas Fink <jonas@acme.example>',
   Subject: 'Kitchen',
 };
+/** A block of Outlook in a language that is not among ours. */
+const hungarian =
+  'Feladó: Ute <ute@customer.example>\nElküldve: 2026. november 25., szerda 9:04\nCímzett: Jonas\nTárgy: Konyha';
 const sent = '2026-11-23T14:04:00.000Z';
 
 /** Whose words these are, and when: all that matters for where a forward is logged. */
 function gist(found: Forwarded): unknown {
   const { original: it, doubts } = inline(found);
-  return [it.from?.address ?? null, it.date?.toISOString() ?? null, it.subject, it.text, ...doubts];
+  const text = it.text.replaceAll('\r', '').replace(/^\n+|\n+$/g, '');
+  return [it.from?.address ?? null, it.date?.toISOString() ?? null, it.subject, text, ...doubts];
 }
 
 describe('B2: forwards of other programs, and odd ones', () => {
@@ -294,6 +298,68 @@ describe('B2: forwards of other programs, and odd ones', () => {
         text: '---------- Forwarded message ---------\nFeladó: Anna Berg <anna@customer.example>\nDate: 2026. nov. 23., H, 15:04\nSubject: Kitchen\nTo: <jonas@acme.example>\n\nHello',
       },
       [null, null, 'Kitchen', 'Hello', 'no_from_address', 'no_date'],
+    ],
+    [
+      'a language that we do not know, by Outlook, above an older mail that we could read',
+      { subject: 'FW: Kitchen', text: `See below\n\n${hungarian}\n\nHello\n\n${block(plain)}` },
+      [null, null, 'Kitchen', `See below\n\n${hungarian}\n\nHello\n\n${block(plain)}`, 'no_header_block'],
+    ],
+    [
+      'the same above an older forward',
+      { subject: 'FW: Kitchen', text: `${hungarian}\n\n${forwardText('Gmail', 'en')}` },
+      [
+        null,
+        null,
+        'Kitchen',
+        `${hungarian}\n\n${forwardText('Gmail', 'en')}`.replaceAll('\r', ''),
+        'no_header_block',
+      ],
+    ],
+    [
+      'a block that fell apart, above an older one',
+      {
+        subject: 'FW: Kitchen',
+        text: `From: Ute <ute@customer.example>\n\n\nSent: today\n\n\nHello\n\n${block(plain)}`,
+      },
+      [
+        null,
+        null,
+        'Kitchen',
+        `From: Ute <ute@customer.example>\n\n\nSent: today\n\n\nHello\n\n${block(plain)}`,
+        'no_header_block',
+      ],
+    ],
+    [
+      'two bodies that say different things',
+      {
+        subject: 'FW: Kitchen',
+        text: block(plain),
+        html: block({ ...plain, From: 'ute@customer.example' }).replaceAll('\n', '<br>'),
+      },
+      [null, sent, 'Kitchen', 'Hello', 'no_from_address'],
+    ],
+    [
+      'two bodies, of which the text has an older mail only',
+      {
+        subject: 'FW: Kitchen',
+        text: `${hungarian}\n\nHello\n\n${block(plain)}`.replaceAll('@', ' at '),
+        html: `${hungarian}\n\nHello\n\n${block(plain)}`.replaceAll('<', '&lt;').replaceAll('\n', '<br>'),
+      },
+      [
+        null,
+        null,
+        'Kitchen',
+        `${hungarian}\n\nHello\n\n${block(plain)}`.replaceAll('@', ' at '),
+        'no_header_block',
+      ],
+    ],
+    [
+      'a phone that puts an invisible mark before the text',
+      {
+        subject: 'Fwd: Kitchen',
+        text: 'Begin forwarded message:\n\n> From: Anna Berg <anna@customer.example>\n> Date: 23 November 2026 at 15:04:00 CET\n> To: jonas@acme.example\n> Subject: Kitchen\n> \n> \ufeffHello',
+      },
+      ['anna@customer.example', sent, 'Kitchen', 'Hello'],
     ],
     [
       'a mark below the subject of an answer',
