@@ -21,7 +21,8 @@ export type IdPrefix =
   | 'aud'
   | 'err'
   | 'wch'
-  | 'lad';
+  | 'lad'
+  | 'spl';
 
 /** A gateway id: a prefix and a UUIDv7, for example `msg_01932c07-…`. Unique in the whole installation. */
 export type Id<P extends IdPrefix> = `${P}_${string}`;
@@ -40,6 +41,7 @@ export type DeliveryId = Id<'dlv'>;
 export type KeyId = Id<'key'>;
 export type LinkId = Id<'lnk'>;
 export type LoggingAddressId = Id<'lad'>;
+export type SpoolId = Id<'spl'>;
 /** A backfill, an audit, or another errand in a mailbox. */
 export type ErrandId = Id<'bkf' | 'aud' | 'err'>;
 
