@@ -34,6 +34,7 @@ const soleUsers: Readonly<Record<string, readonly string[]>> = {
   mailparser: ['message/mime.ts'],
   // The sandbox is a provider of its own and needs a server to be one.
   'smtp-server': ['intake/', 'sandbox/smtp-server.ts'],
+  mailauth: ['intake/authenticate.ts', 'intake/mailauth-tools.d.ts'],
   'google-auth-library': ['provider/'],
   '@azure/msal-node': ['provider/'],
   knex: ['store/'],
@@ -60,6 +61,7 @@ const pure = [
   'outbound/route.ts',
   'outbound/states.ts',
   'outbound/smtp-errors.ts',
+  'intake/verify.ts',
   'provider/connection-states.ts',
 ];
 
