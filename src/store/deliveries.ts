@@ -1,7 +1,6 @@
 import type { DeliveryId, EventId, WebhookId } from '../lib/id.ts';
 import { rows, run } from './database.ts';
 import type { Db } from './database.ts';
-import { claimWork } from './work.ts';
 
 /**
  * Deliveries: one row for each event and webhook that wants it.
@@ -13,21 +12,13 @@ import { claimWork } from './work.ts';
  *
  * Order (W2). While a delivery is ready, delivery_keys holds its order keys. Of the ready deliveries
  * of one webhook that share a key only the one with the lowest seq can be claimed; the others wait
- * with due_at 'infinity', so that a claim never reads through them. Two places keep it so: inserting
+ * with due_at 'infinity', so that a claim never reads through them (some are claimed with the first, to
+ * follow it: see delivery-claims.ts). Two places keep it so: inserting
  * (a row waits when its key is taken) and settling (what a finished row held up is let go). Both lock
  * the webhook's row first and look at the keys in a later statement, whose snapshot holds all that
  * others committed under that lock. Without it a row could be made to wait for one that is being
  * finished in that moment, and would wait for ever.
  */
-
-/** A delivery that was claimed, with all that its request needs. */
-export type ClaimedDelivery = {
-  id: DeliveryId;
-  /** Tries so far, this one included. */
-  attempts: number;
-  event: PublishedEvent;
-  webhook: { id: WebhookId; url: string; secretSealed: string };
-};
 
 /** An event that has its number. */
 export type PublishedEvent = {
@@ -98,41 +89,6 @@ export function listDueWebhooks(db: Db): Promise<DueWebhook[]> {
   );
 }
 
-/** Leases due deliveries of one webhook, in order. */
-export async function claimDeliveries(
-  db: Db,
-  claim: { webhookId: WebhookId; owner: string; leaseMs: number; limit: number },
-): Promise<ClaimedDelivery[]> {
-  const { webhookId, ...rest } = claim;
-  const ids = await claimWork(db, {
-    table: 'deliveries',
-    ...rest,
-    filter: { column: 'webhook_id', value: webhookId },
-  });
-  if (ids.length === 0) return [];
-  const found = await rows<
-    PublishedEvent & { eventId: EventId; attempts: number; url: string; secretSealed: string } & {
-      id: DeliveryId;
-    }
-  >(
-    db,
-    `select d.id, d.attempts, w.url, w.secret_sealed as "secretSealed", e.sequence, e.id as "eventId", e.type,
-            e.sub_account_id as "subAccountId", e.data, e.created_at as "createdAt"
-     from unnest(:ids::text[]) with ordinality as claimed (id, place)
-     join deliveries d on d.id = claimed.id
-     join events e on e.ord = d.event_ord
-     join webhooks w on w.id = d.webhook_id
-     order by claimed.place`,
-    { ids },
-  );
-  return found.map(({ id, attempts, url, secretSealed, eventId, ...event }) => ({
-    id,
-    attempts,
-    event: { ...event, id: eventId },
-    webhook: { id: webhookId, url, secretSealed },
-  }));
-}
-
 /** What became of one delivery that was claimed. */
 export type SettledDelivery = {
   id: DeliveryId;
@@ -180,44 +136,54 @@ export function settleDeliveries(
   return db.transaction(async (tx) => {
     const before = await lockWebhook(tx, webhookId);
     if (before === undefined) return undefined;
-    const heldUp = await rows<{ key: string }>(
-      tx,
-      `with outcome as (
-         select * from jsonb_to_recordset(:settled::jsonb)
-           as o (id text, tried boolean, state text, status integer, error text, "delayMs" float8)),
-       settled as (
-         update deliveries d
-         set state = o.state, ready = (o.state = 'pending'),
-             attempts = case when o.tried then d.attempts else d.attempts - 1 end,
-             last_status = case when o.tried then o.status else d.last_status end,
-             last_error = case when o.tried then o.error else d.last_error end,
-             delivered_at = case when o.state = 'delivered' then now() end,
-             due_at = case when o.state = 'pending' then now() + o."delayMs" * interval '1 ms' else d.due_at end,
-             lease_owner = null, lease_until = null
-         from outcome o
-         -- Still ready, in words for which there is no index: this must go by the id.
-         where d.id = o.id and d.lease_owner = :owner and d.state not in ('delivered', 'parked')
-         returning d.id, d.ready),
-       freed as (
-         delete from delivery_keys where ctid = any(array(
-           select k.ctid from settled s
-           cross join lateral (select ctid from delivery_keys where delivery_id = s.id offset 0) k
-           where not s.ready))
-         returning key, seq)
-       select distinct k.key from freed k
-       where (select true from delivery_keys f
-              where f.webhook_id = :webhookId and f.key = k.key and f.seq > k.seq limit 1)`,
-      { settled: JSON.stringify(round.settled), owner, webhookId },
-    );
-    if (heldUp.length > 0) {
-      await letGo(
-        tx,
-        webhookId,
-        heldUp.map((row) => row.key),
-      );
-    }
+    const over = round.settled.filter(({ state }) => state !== 'pending');
+    const putOff = round.settled.filter(({ state }) => state === 'pending');
+    const heldUp = await storeOutcomes(tx, { webhookId, owner, settled: over });
+    if (heldUp.length > 0) await letGo(tx, webhookId, heldUp);
+    // Now: of two of one conversation the second may have been put off, and the first is what it waited for.
+    await storeOutcomes(tx, { webhookId, owner, settled: putOff });
     return storeNews(tx, webhookId, before, round.news, round.pauseMs);
   });
+}
+
+/** Stores what became of deliveries that `owner` still holds; answers the keys that those which are over held up. */
+async function storeOutcomes(
+  tx: Db,
+  of: { webhookId: WebhookId; owner: string; settled: readonly SettledDelivery[] },
+): Promise<string[]> {
+  if (of.settled.length === 0) return [];
+  const heldUp = await rows<{ key: string }>(
+    tx,
+    `with outcome as (
+       select * from jsonb_to_recordset(:settled::jsonb)
+         as o (id text, tried boolean, state text, status integer, error text, "delayMs" float8)),
+     settled as (
+       update deliveries d
+       set state = o.state, ready = (o.state = 'pending'),
+           attempts = case when o.tried then d.attempts else d.attempts - 1 end,
+           last_status = case when o.tried then o.status else d.last_status end,
+           last_error = case when o.tried then o.error else d.last_error end,
+           delivered_at = case when o.state = 'delivered' then now() end,
+           -- What is behind another one still waits for that, whatever became of itself.
+           due_at = case when o.state = 'pending' and o.tried and d.due_at < 'infinity'
+                         then now() + o."delayMs" * interval '1 ms' else d.due_at end,
+           lease_owner = null, lease_until = null
+       from outcome o
+       -- Still ready, in words for which there is no index: this must go by the id.
+       where d.id = o.id and d.lease_owner = :owner and d.state not in ('delivered', 'parked')
+       returning d.id, d.ready),
+     freed as (
+       delete from delivery_keys where ctid = any(array(
+         select k.ctid from settled s
+         cross join lateral (select ctid from delivery_keys where delivery_id = s.id offset 0) k
+         where not s.ready))
+       returning key, seq)
+     select distinct k.key from freed k
+     where (select true from delivery_keys f
+            where f.webhook_id = :webhookId and f.key = k.key and f.seq > k.seq limit 1)`,
+    { ...of, settled: JSON.stringify(of.settled) },
+  );
+  return heldUp.map(({ key }) => key);
 }
 
 /** Makes the first delivery of each key due, where it is the first of all of its keys. */

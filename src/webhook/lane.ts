@@ -6,8 +6,10 @@ import type { SecretBox } from '../lib/secret-box.ts';
 import { createWaker } from '../lib/waker.ts';
 import type { Waker } from '../lib/waker.ts';
 import type { Db } from '../store/database.ts';
-import { claimDeliveries, settleDeliveries } from '../store/deliveries.ts';
-import type { ClaimedDelivery, DueWebhook, EndpointState, SettledDelivery } from '../store/deliveries.ts';
+import { settleDeliveries } from '../store/deliveries.ts';
+import type { DueWebhook, EndpointState, SettledDelivery } from '../store/deliveries.ts';
+import { claimDeliveries } from '../store/delivery-claims.ts';
+import type { ClaimedDelivery } from '../store/delivery-claims.ts';
 import { endpointPauseMs, newsOf, outcomeOf } from './outcome.ts';
 import type { Answer, Try } from './outcome.ts';
 import { publicEvent } from './payload.ts';
@@ -82,7 +84,7 @@ type LaneState = {
   webhook: DueWebhook;
   waker: Waker;
   /** Claimed, and waiting for their turn; the oldest first. */
-  claimed: { delivery: ClaimedDelivery; atMs: number }[];
+  claimed: ClaimedTry[];
   /** Claimed, and to be given back untried. */
   returned: ClaimedDelivery[];
   inFlight: number;
@@ -97,6 +99,9 @@ type LaneState = {
   mayBeDue: boolean;
   stopping: boolean;
 };
+
+/** A delivery that may be tried, and what goes after it when it is delivered. `atMs`: when all of them were claimed. */
+type ClaimedTry = { delivery: ClaimedDelivery; behind: readonly ClaimedDelivery[]; atMs: number };
 
 type EndedTry = Try & { delivery: ClaimedDelivery };
 
@@ -158,7 +163,7 @@ async function claim(deps: LaneDeps, lane: LaneState, limit: number): Promise<vo
     limit,
   });
   if (claimed.length === limit) lane.mayBeDue = true;
-  for (const delivery of claimed) lane.claimed.push({ delivery, atMs });
+  for (const { behind, ...delivery } of claimed) lane.claimed.push({ delivery, behind, atMs });
   startClaimed(deps, lane);
 }
 
@@ -172,17 +177,26 @@ function startClaimed(deps: LaneDeps, lane: LaneState): void {
       next !== undefined && (next.atMs < tooOld || (most < inFlightMax && lane.inFlight >= most));
     if (!giveBack && lane.inFlight >= most) return;
     lane.claimed.shift();
-    if (giveBack) lane.returned.push(next.delivery);
-    else if (next !== undefined) void attempt(deps, lane, next.delivery);
+    if (giveBack) lane.returned.push(next.delivery, ...next.behind);
+    else if (next !== undefined) void attempt(deps, lane, next);
   }
 }
 
-async function attempt(deps: LaneDeps, lane: LaneState, delivery: ClaimedDelivery): Promise<void> {
+async function attempt(
+  deps: LaneDeps,
+  lane: LaneState,
+  { delivery, behind, atMs }: ClaimedTry,
+): Promise<void> {
   const startedAtMs = deps.clock.monotonic();
   lane.inFlight += 1;
   const answer = await post(deps, delivery);
   lane.inFlight -= 1;
-  lane.ended.push({ delivery, answer, attempts: delivery.attempts, startedAtMs });
+  const ended = { delivery, answer, attempts: delivery.attempts, startedAtMs };
+  lane.ended.push(ended);
+  const [next, ...others] = behind;
+  if (next !== undefined && outcomeOf(ended).state === 'delivered')
+    lane.claimed.unshift({ delivery: next, behind: others, atMs });
+  else lane.returned.push(...behind);
   const tookMs = Math.max(1, deps.clock.monotonic() - startedAtMs);
   lane.paceMs = lane.paceMs === Infinity ? tookMs : (lane.paceMs * 7 + tookMs) / 8;
   startClaimed(deps, lane);

@@ -3,13 +3,14 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 import { rows, run } from '../../src/store/database.ts';
 import type { Db } from '../../src/store/database.ts';
 import {
-  claimDeliveries,
   listDeliveries,
   listDueWebhooks,
   retryDelivery,
   settleDeliveries,
 } from '../../src/store/deliveries.ts';
-import type { ClaimedDelivery, EndpointNews, SettledDelivery } from '../../src/store/deliveries.ts';
+import type { EndpointNews, SettledDelivery } from '../../src/store/deliveries.ts';
+import { claimDeliveries } from '../../src/store/delivery-claims.ts';
+import type { ClaimedDelivery, ClaimedLine } from '../../src/store/delivery-claims.ts';
 import { publishBatch } from '../../src/store/events.ts';
 import type { DeliveryId, WebhookId } from '../../src/lib/id.ts';
 import { updateWebhook } from '../../src/store/webhooks.ts';
@@ -21,10 +22,25 @@ import { addWebhook, event, publish, record, seededRandom } from '../webhook/sup
 const delivered = { state: 'delivered', tried: true, status: 200, error: null, delayMs: 0 } as const;
 const failed = { state: 'pending', tried: true, status: 500, error: 'the endpoint answered 500' } as const;
 const parked = { ...failed, state: 'parked', delayMs: 0 } as const;
+const untried = { state: 'pending', tried: false, status: null, error: null, delayMs: 0 } as const;
 const hourMs = 3_600_000;
 
-function claim(db: Db, webhookId: WebhookId, owner = 'n1', limit = 10): Promise<ClaimedDelivery[]> {
+function claimLines(db: Db, webhookId: WebhookId, owner = 'n1', limit = 10): Promise<ClaimedLine[]> {
   return claimDeliveries(db, { webhookId, owner, leaseMs: 60_000, limit });
+}
+
+/** What may be tried at once; what is behind that is given back. */
+async function claim(
+  db: Db,
+  webhookId: WebhookId,
+  owner?: string,
+  limit?: number,
+): Promise<ClaimedDelivery[]> {
+  const lines = await claimLines(db, webhookId, owner, limit);
+  const behind = lines.flatMap((line) => line.behind);
+  if (behind.length > 0)
+    await settle(db, webhookId, all(behind, untried), owner === undefined ? {} : { owner });
+  return lines;
 }
 
 function settle(
@@ -84,6 +100,56 @@ for (const kind of databaseKinds) {
       assert.deepEqual(numbers(await claim(db, hook)), [2, 5]);
     });
 
+    test('W2: what is right behind one in its only conversation is claimed with it', async () => {
+      await publish(
+        db,
+        event(0, 'a'),
+        event(1, 'a'),
+        event(2, 'a'),
+        event(3, 'a', 'b'),
+        event(4, 'a'),
+        event(5),
+      );
+      const lines = await claimLines(db, hook);
+      assert.deepEqual(
+        lines.map((line) => [...numbers([line]), ...numbers(line.behind)]),
+        [[0, 1, 2], [5]],
+        '3 is in another conversation, too, and 4 is behind it',
+      );
+      assert.deepEqual(
+        lines[0]?.behind.map(({ attempts }) => attempts),
+        [1, 1],
+      );
+      assert.deepEqual(await claim(db, hook, 'n2'), []);
+      const [first, second, third] = [lines[0], ...(lines[0]?.behind ?? [])];
+      assert.ok(first && second && third);
+      await settle(db, hook, [
+        { id: third.id, ...untried },
+        { id: second.id, ...failed, delayMs: hourMs },
+        { id: first.id, ...delivered },
+      ]);
+      assert.deepEqual(await claim(db, hook), [], 'the second is put off, and holds up the third');
+      await run(db, `update deliveries set due_at = now() where due_at < 'infinity'`);
+      const [again] = await claimLines(db, hook);
+      assert.deepEqual([again?.attempts, ...(again?.behind ?? []).map(({ attempts }) => attempts)], [2, 1]);
+    });
+
+    test('W2: one that was put off behind another waits as long as that one does', async () => {
+      await publish(db, event(0, 'a'), event(1, 'a'));
+      const [first] = await claimLines(db, hook);
+      const [second] = first?.behind ?? [];
+      assert.ok(first && second);
+      await run(db, `update deliveries set lease_until = now() - interval '1 ms' where id = :id`, {
+        id: first.id,
+      });
+      const [taken] = await claimLines(db, hook, 'n2');
+      assert.deepEqual([taken?.id, taken?.behind], [first.id, []], 'the second is still held');
+      await settle(db, hook, [{ id: second.id, ...failed, delayMs: 0 }]);
+      assert.deepEqual(await claim(db, hook), []);
+      await settle(db, hook, all([first], delivered), { owner: 'n2' });
+      assert.deepEqual(numbers(await claim(db, hook)), [1]);
+    });
+
     test('webhooks do not wait for each other', async () => {
       const other = await addWebhook(db);
       await publish(db, event(0, 'a'), event(1, 'a'));
@@ -123,7 +189,6 @@ for (const kind of databaseKinds) {
     test('what is given back untried keeps its attempts and what was last said of it', async () => {
       await publish(db, event(0, 'a'));
       await settle(db, hook, all(await claim(db, hook), { ...failed, delayMs: 0 }));
-      const untried = { state: 'pending', tried: false, status: null, error: null, delayMs: 0 } as const;
       await settle(db, hook, all(await claim(db, hook), untried));
       const [row] = await listDeliveries(db, { webhookId: hook, state: null, before: null, limit: 1 });
       assert.deepEqual(
@@ -313,13 +378,13 @@ async function history(db: Db, hook: WebhookId, seed: number): Promise<void> {
     published += batch.length;
     const owner = `n${pick(3)}`;
     // At once: a row must not be made to wait for one that is finished in the same moment.
-    const [claimed] = await Promise.all([claim(db, hook, owner, pick(5) + 1), publish(db, ...batch)]);
-    const settled = claimed.flatMap((delivery): SettledDelivery[] => {
-      const fate = random();
-      if (fate < 0.1) return [];
-      const outcome = fate < 0.7 ? delivered : fate < 0.75 ? parked : { ...failed, delayMs: 0 };
-      if (outcome.state !== 'pending') finished.push(...numbers([delivery]));
-      return [{ id: delivery.id, ...outcome }];
+    const [lines] = await Promise.all([claimLines(db, hook, owner, pick(5) + 1), publish(db, ...batch)]);
+    const settled = lines.flatMap(({ behind, ...first }) => {
+      const line = fateOf([first, ...behind], random);
+      for (const { delivery, outcome } of line) {
+        if (outcome.state !== 'pending') finished.push(...numbers([delivery]));
+      }
+      return line.map(({ delivery, outcome }): SettledDelivery => ({ id: delivery.id, ...outcome }));
     });
     const next = keysOf.slice(published, published + pick(3)).map((keys, n) => event(published + n, ...keys));
     published += next.length;
@@ -338,6 +403,22 @@ async function history(db: Db, hook: WebhookId, seed: number): Promise<void> {
     );
   }
   assert.deepEqual(await rows(db, 'select 1 from delivery_keys'), [], 'no key is left behind');
+}
+
+/** One after the other is tried, as long as each is delivered; then the others are given back, or lost with their node. */
+function fateOf(
+  line: readonly ClaimedDelivery[],
+  random: () => number,
+): { delivery: ClaimedDelivery; outcome: Omit<SettledDelivery, 'id'> }[] {
+  const [delivery, ...behind] = line;
+  const fate = random();
+  if (delivery === undefined || fate < 0.1) return [];
+  const outcome = fate < 0.7 ? delivered : fate < 0.75 ? parked : { ...failed, delayMs: 0 };
+  const givesBack = fate < 0.9 ? behind.map((each) => ({ delivery: each, outcome: untried })) : [];
+  return [
+    { delivery, outcome },
+    ...(outcome.state === 'delivered' && fate < 0.6 ? fateOf(behind, random) : givesBack),
+  ];
 }
 
 describe('a row that comes while the one before it is being finished, postgres', () => {
