@@ -568,6 +568,29 @@ create table send_attempts (
   reply text,                                   -- the provider's own words
   primary key (send_id, n)
 );
+
+-- Copies in Sent that the gateway sees to, at hosts that save none by themselves (U1): one row for each send
+-- that such a host took. It goes when a copy shows up that is not the gateway's.
+create table sent_copies (
+  id text collate "C" primary key references sends on delete cascade, -- the send's own
+  sub_account_id text collate "C" not null references sub_accounts on delete cascade,
+  mailbox_id text collate "C" not null references mailboxes,
+  -- Written before APPEND goes out: from then on the copy may be there, and is the gateway's. Null: the gateway put none there.
+  begun_at timestamptz,
+  outcome text check (outcome in ('appended', 'not_appended')), -- null: not over
+  reason text,                                  -- why not, or not yet
+  -- the columns of every table of work (see src/store/work.ts); no order to keep
+  ready boolean not null default true,
+  attempts integer not null default 0,
+  due_at timestamptz not null,
+  lease_owner text,
+  lease_until timestamptz,
+  seq bigint generated always as identity,
+  created_at timestamptz not null default now(), -- when the host took the message
+  check (ready = (outcome is null))
+);
+create index sent_copies_due on sent_copies (mailbox_id, due_at, seq) where ready;
+create index sent_copies_by_sub_account on sent_copies (sub_account_id, mailbox_id);
 `;
 
 const eventSide = `

@@ -115,6 +115,28 @@ export const sendSchema = z
         'When it is due to be tried, or looked for; null once that is over, and while a person must act.',
       ),
     copy_seen: z.boolean().describe("The mailbox's own copy was seen in its Sent folder."),
+    sent_copy: z
+      .strictObject({
+        state: z
+          .enum(['awaited', 'appended', 'not_appended'])
+          .describe(
+            '`awaited`: the gateway puts one there unless one shows up within some minutes; `appended`: it did; ' +
+              '`not_appended`: it puts none there.',
+          ),
+        reason: z
+          .string()
+          .nullable()
+          .describe(
+            'Why not, or not yet: `host_saves_copies` (it did so before), `no_sent_folder`, `sent_folder_unreadable`, ' +
+              '`disconnected`, `refused` with the server’s own words behind it, or what the connection failed for; ' +
+              'null when there is nothing to say.',
+          ),
+      })
+      .nullable()
+      .describe(
+        'What the gateway does about that copy; null where the provider puts it there by itself, as Gmail and Outlook ' +
+          'do, and until the message is sent.',
+      ),
     attempts: z
       .array(
         z.strictObject({

@@ -79,13 +79,21 @@ function explainThread(thread: PublicThread): string {
   return `Its thread ${thread.id}, opened by ${thread.opened_by}, is ${state}.`;
 }
 
+const copyMeanings: Readonly<Record<NonNullable<PublicSend['sent_copy']>['state'], string>> = {
+  awaited: 'Unless one shows up, the gateway puts it into Sent',
+  appended: 'The gateway put it into Sent',
+  not_appended: 'The gateway puts none into Sent',
+};
+
 function explainSend(send: PublicSend): string[] {
   const reason = send.reason === null ? '' : ` (${send.reason})`;
   const copy = send.copy_seen
     ? "The mailbox's own Sent copy was seen."
     : "The mailbox's own Sent copy was not seen yet.";
+  const words = send.sent_copy?.reason == null ? '' : ` (${send.sent_copy.reason})`;
+  const appended = send.sent_copy === null ? '' : ` ${copyMeanings[send.sent_copy.state]}${words}.`;
   return [
-    `Its send ${send.id} goes through the ${send.route.through} because ${send.route.because}. ${send.state_since} ${send.state}${reason}. ${copy}`,
+    `Its send ${send.id} goes through the ${send.route.through} because ${send.route.because}. ${send.state_since} ${send.state}${reason}. ${copy}${appended}`,
     ...send.attempts.map(
       (attempt) =>
         `  Attempt ${attempt.n} at ${attempt.started_at}: ${attempt.outcome ?? 'no answer yet'}${attempt.reply === null ? '' : `, "${attempt.reply}"`}.`,

@@ -22,7 +22,7 @@ export function notePlaces(
 ): Promise<void> {
   return inOne(deps, async (tx) => {
     if (news.modseq !== null) await saveModseq(tx, folder, news.modseq);
-    return writePlaces(tx, folder, news);
+    return tellRefreshed(tx, await writePlaces(tx, folder, news));
   });
 }
 
@@ -34,25 +34,31 @@ export function noteVanished(
 ): Promise<void> {
   return inOne(deps, async (tx) => {
     await settleVanished(tx, mailboxId, settled);
-    return settled.map((one) => one.message_id);
+    return tellRefreshed(
+      tx,
+      settled.map((one) => one.message_id),
+    );
   });
 }
 
 /** How often what others overtook is done again. */
 const triesMax = 5;
 
-/** Writes places, and the messages and events that follow from them, in one transaction. */
-export async function inOne(deps: Deps, write: (tx: Db) => Promise<MessageId[]>): Promise<void> {
+/** Does it in one transaction, again where others overtook it. `work` answers how many events it left behind. */
+export async function inOne(deps: Deps, work: (tx: Db) => Promise<number>): Promise<void> {
   for (let tries = 1; ; tries += 1) {
     try {
-      const events = await deps.db.transaction(async (tx) => {
-        const messages = await refreshMessages(tx, await write(tx));
-        return messages.length === 0 ? 0 : tellEffects(tx, noEffects(), { messages, sends: [] });
-      });
+      const events = await deps.db.transaction(work);
       if (events > 0) deps.wakePublisher();
       return;
     } catch (error) {
       if (tries === triesMax || !wasOvertaken(error)) throw error;
     }
   }
+}
+
+/** Brings messages in line with their places, and tells of those that are another by that; answers with how many events. */
+export async function tellRefreshed(tx: Db, ids: readonly MessageId[]): Promise<number> {
+  const messages = await refreshMessages(tx, ids);
+  return messages.length === 0 ? 0 : tellEffects(tx, noEffects(), { messages, sends: [] });
 }

@@ -1,7 +1,7 @@
 import type { MailboxId, MessageId } from '../lib/id.ts';
 import { endWishes, wantChange, writePlacesDone } from '../store/wanted.ts';
 import type { PlaceDone, Wanted, Wish, WishRefused } from '../store/wanted.ts';
-import { inOne } from './places.ts';
+import { inOne, tellRefreshed } from './places.ts';
 import type { Deps } from './places.ts';
 
 /**
@@ -16,7 +16,7 @@ export async function wish(
   let result: Awaited<ReturnType<typeof wantChange>> = null;
   await inOne(deps, async (tx) => {
     result = await wantChange(tx, of, wanted);
-    return result !== null && 'mailboxes' in result ? [of.messageId] : [];
+    return result !== null && 'mailboxes' in result ? tellRefreshed(tx, [of.messageId]) : 0;
   });
   return result;
 }
@@ -30,6 +30,9 @@ export function noteDone(
   return inOne(deps, async (tx) => {
     await writePlacesDone(tx, done);
     await endWishes(tx, ended, owner);
-    return wishes.map(({ messageId }) => messageId);
+    return tellRefreshed(
+      tx,
+      wishes.map(({ messageId }) => messageId),
+    );
   });
 }

@@ -38,3 +38,35 @@ export function canMove(client: ImapFlow): 'at_once' | 'by_copy' | 'no' {
 function refused(command: string): Failure {
   return new Failure('temporary', commandRefused, `the provider did not carry out ${command}`);
 }
+
+/** The server answered that it did not take a message: it is certain not to be there (RFC 9051 §6.3.12). */
+export const appendRefused = 'append_refused';
+
+type AppendError = {
+  code?: string;
+  responseStatus?: string;
+  serverResponseCode?: string;
+  responseText?: string;
+};
+
+/** See Session.appendSeen. Rejects with `append_refused` and the server's words, or with what `imapFailure` makes of it. */
+export async function appendSeen(
+  client: ImapFlow,
+  path: string,
+  { raw, date }: { raw: Buffer; date: number },
+): Promise<void> {
+  try {
+    const done = await client.append(path, raw, ['\\Seen'], new Date(date));
+    // imapflow (2.10.2) says nothing of a connection that ended before.
+    if (!done) throw new Failure('temporary', 'connection_closed', 'the connection ended before APPEND');
+  } catch (thrown) {
+    const { code, responseStatus, serverResponseCode, responseText } = thrown as AppendError;
+    const isAnswer = ['NO', 'BAD'].includes(responseStatus ?? '') && code !== 'ETHROTTLE';
+    // imapflow compares the size with APPENDLIMIT by itself (RFC 7889).
+    if (!isAnswer && serverResponseCode !== 'APPENDLIMIT') throw thrown;
+    const words = [serverResponseCode, responseText]
+      .filter((word) => word !== undefined && word !== '')
+      .join(' ');
+    throw new Failure('temporary', appendRefused, words, { cause: thrown });
+  }
+}

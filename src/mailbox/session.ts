@@ -15,7 +15,7 @@ import {
   searchOf,
 } from './imap-fetch.ts';
 import type { Query } from './imap-fetch.ts';
-import { canMove, moveMessages, removeMessages, storeSeen } from './imap-write.ts';
+import { appendSeen, canMove, moveMessages, removeMessages, storeSeen } from './imap-write.ts';
 import { commandRefused, imapFailure } from './imap-errors.ts';
 import type { Ability } from './change-plan.ts';
 import type { Listed, Observed, Standing } from './plan.ts';
@@ -98,6 +98,8 @@ export type Session = {
   storeSeen(uids: string, seen: boolean): Promise<void>;
   moveMessages(uids: string, to: string): Promise<void>;
   removeMessages(uids: string): Promise<void>;
+  /** Puts a message into a folder, as read, with the date at which it was sent (ms since the epoch). */
+  appendSeen(path: string, raw: Buffer, date: number): Promise<void>;
   /** Whether a move is one step, or a copy that may be left without its end. */
   readonly moves: 'at_once' | 'by_copy' | 'no';
   /** Listens, unless it does already; any other call ends it by itself. */
@@ -292,13 +294,17 @@ function writingOf(
     call,
     search,
   }: { call<T>(work: () => Promise<T>): Promise<T>; search(query: SearchObject): Promise<number[]> },
-): Pick<Session, 'openToWrite' | 'uidsOfGmail' | 'storeSeen' | 'moveMessages' | 'removeMessages' | 'moves'> {
+): Pick<
+  Session,
+  'openToWrite' | 'uidsOfGmail' | 'storeSeen' | 'moveMessages' | 'removeMessages' | 'appendSeen' | 'moves'
+> {
   return {
     openToWrite: (path) => call(async () => observed(await client.mailboxOpen(path, { readOnly: false }))),
     uidsOfGmail: (id) => search({ emailId: id }),
     storeSeen: (uids, seen) => call(() => storeSeen(client, uids, seen)),
     moveMessages: (uids, to) => call(() => moveMessages(client, uids, to)),
     removeMessages: (uids) => call(() => removeMessages(client, uids)),
+    appendSeen: (path, raw, date) => call(() => appendSeen(client, path, { raw, date })),
     moves: canMove(client),
   };
 }

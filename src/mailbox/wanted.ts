@@ -11,11 +11,12 @@ import { claimWork, postponeWork } from '../store/work.ts';
 import { uidSet } from './fetching.ts';
 import { commandRefused } from './imap-errors.ts';
 import type { Session } from './session.ts';
+import { putSentCopies } from './sent-copies.ts';
 import { placeOfError } from './trouble.ts';
 import { deedsFor, outcomeOf } from './wanted-plan.ts';
 import type { Deed } from './wanted-plan.ts';
 
-/** Carries out what the CRM asked for in one mailbox, beside its listener. */
+/** Writes into one mailbox what is to be written there, beside its listener: what the CRM asked for, and copies in Sent (U1). */
 export type WantedWorker = {
   /** Does what is due, unless it is at it already. */
   poke(): void;
@@ -50,10 +51,15 @@ export function createWantedWorker(deps: Deps): WantedWorker {
   const run = async () => {
     do {
       again = false;
-      try {
-        while (!deps.stop.aborted && (await carryOut(deps, owner)));
-      } catch (error) {
-        deps.log.warn({ ...placeOfError(error) }, 'what the CRM asked for was left to its lease');
+      for (const work of [carryOut, putSentCopies]) {
+        try {
+          while (!deps.stop.aborted && (await work(deps, owner)));
+        } catch (error) {
+          deps.log.warn(
+            { ...placeOfError(error) },
+            'what is to be written into a mailbox was left to its lease',
+          );
+        }
       }
     } while (again && !deps.stop.aborted);
     running = null;

@@ -247,6 +247,13 @@ export function resolveProvider(name: ProviderName, overrides: ProviderEndpoints
   };
 }
 
+/** How long a copy in Sent is waited for before the gateway puts one there (U1), in ms; providers that save their own are left out. */
+export const sentCopyWaitsMs: ReadonlyMap<ProviderName, number> = new Map(
+  Object.values(providers).flatMap(({ name, savesSentCopy, sentCopyMsMax }) =>
+    savesSentCopy ? [] : [[name, sentCopyMsMax]],
+  ),
+);
+
 /** The limits of a provider by default; they are nobody's configuration. */
 export function providerLimits(name: ProviderName): ProviderLimits {
   return providers[name].limits;

@@ -8,6 +8,7 @@ import { jsonText as json, rows, run } from './database.ts';
 import type { Db } from './database.ts';
 import type { PlaceState } from './places.ts';
 import { touchMessage, writeSendChange } from './sends.ts';
+import { awaitSentCopy } from './sent-copies.ts';
 
 /** Everything that one filing transaction writes, table by table. Times are RFC 3339 or null. */
 export type FilingWrites = {
@@ -243,7 +244,10 @@ export async function recogniseMessages(
        returning s.id, s.message_id, s.mailbox_id, old.state as was, seen.in_sent
      ), learned as (
        update mailboxes set saves_sent_copy = true
-        where saves_sent_copy is distinct from true and id in (select mailbox_id from sent where in_sent)
+        where saves_sent_copy is distinct from true
+          -- A copy that the gateway put there, or may have, says nothing about the host.
+          and id in (select mailbox_id from sent
+                      where in_sent and not exists (select from sent_copies c where c.id = sent.id and c.begun_at is not null))
      ), message as (
        update messages m set updated_at = now(),
               via = case when 'mailbox' = any(m.via) then m.via else m.via || 'mailbox'::text end,
@@ -260,6 +264,8 @@ export async function recogniseMessages(
             coalesce((select json_agg(id) from sent where was <> 'sent'), '[]') as sends`,
     { recognised: json(recognised) },
   );
+  // A mail to oneself in the inbox is no copy in Sent (U1).
+  for (const id of changed?.sends ?? []) await awaitSentCopy(db, id);
   return changed ?? { messages: [], sends: [] };
 }
 

@@ -13,6 +13,7 @@ import { credentialContext } from './mailboxes.ts';
 import { addErrands } from './errands.ts';
 import { addRevocation } from './revocations.ts';
 import { tellUnlinked } from './unlinked.ts';
+import { endAwaitedCopies } from './sent-copies.ts';
 import { endWanted } from './wanted.ts';
 
 /** A user in a sub-account. */
@@ -193,6 +194,7 @@ export async function endConnection(
     await unlinkThreads(db, { mailboxId, subAccountId, reason: as });
     await endClaims(db, { mailboxId, subAccountId });
     await endWanted(db, { mailboxId, subAccountId });
+    await endAwaitedCopies(db, { mailboxId, subAccountId });
   }
   await tell(db, `connection.${as}`, [connectionId]);
   if (mailboxId !== null) await eraseCredentialIfLast(db, mailboxId);

@@ -1,6 +1,7 @@
 import type { MessageId, SendId, ThreadId } from '../lib/id.ts';
 import { rows, rowsById } from './database.ts';
 import type { Db } from './database.ts';
+import { copyWasSeen } from './sent-copies.ts';
 import { timestamp } from './timestamp.ts';
 
 /**
@@ -34,6 +35,14 @@ export type PublicSend = {
   next_try_at: string | null;
   /** The mailbox's own copy was seen in its Sent folder. */
   copy_seen: boolean;
+  /**
+   * What the gateway does about that copy (U1); null: nothing, since the provider puts it there, or did not take the
+   * message yet.
+   * - `awaited`: one is put there unless one shows up. `reason`: what went wrong with that last.
+   * - `appended`: the gateway put it there.
+   * - `not_appended`: none is put there. `reason`: why.
+   */
+  sent_copy: { state: 'awaited' | 'appended' | 'not_appended'; reason: string | null } | null;
   attempts: {
     n: number;
     started_at: string;
@@ -53,6 +62,8 @@ export async function readSends(db: Db, subAccountId: string, ids: readonly Send
         'user_id', s.user_id, 'state', s.state, 'reason', s.state_reason, 'state_since', ${timestamp('s.state_since')},
         'route', s.route, 'next_try_at', case when s.ready and isfinite(s.due_at) then ${timestamp('s.due_at')} end,
         'copy_seen', s.copy_seen_at is not null,
+        'sent_copy', (select json_build_object('state', coalesce(c.outcome, 'awaited'), 'reason', c.reason)
+          from sent_copies c where c.id = s.id and (c.begun_at is not null or not ${copyWasSeen('s')})),
         'attempts', (select coalesce(json_agg(json_build_object(
             'n', a.n, 'started_at', ${timestamp('a.started_at')}, 'ended_at', ${timestamp('a.ended_at')},
             'outcome', a.outcome, 'reply', a.reply) order by a.n), '[]')

@@ -4,6 +4,7 @@ import type { MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
 import { jsonText, rows, run } from './database.ts';
 import type { Db } from './database.ts';
 import type { PublicSend, SendState } from './public-send.ts';
+import { awaitSentCopy } from './sent-copies.ts';
 
 /** A send as it is first written: with its message, in one transaction. */
 export type NewSend = {
@@ -142,7 +143,7 @@ export type SendChange = {
   next: 'in_hand' | 'waiting' | 'over' | number;
 };
 
-/** Writes a send's new state; its row must be locked. */
+/** Writes a send's new state; its row must be locked. From what the provider took on, its copy in Sent is awaited. */
 export async function writeSendChange(db: Db, id: SendId, change: SendChange): Promise<void> {
   const { state, reason, next } = change;
   await run(
@@ -165,6 +166,7 @@ export async function writeSendChange(db: Db, id: SendId, change: SendChange): P
       ms: typeof next === 'number' ? Math.round(next) : 0,
     },
   );
+  if (state === 'sent' || state === 'bounced') await awaitSentCopy(db, id);
 }
 
 /** Marks a message as changed: what became of its send is part of it. */

@@ -320,6 +320,7 @@ function sessionOf(box: Box, line: Line, onCall: OnCall): Session {
     storeSeen: () => Promise.reject(refused()),
     moveMessages: () => Promise.reject(refused()),
     removeMessages: () => Promise.reject(refused()),
+    appendSeen: () => Promise.reject(refused()),
     moves: 'no',
     idle: () => undefined,
     close: () => closeLine(box, line),

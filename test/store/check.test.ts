@@ -55,6 +55,9 @@ const anErrand = `insert into errands (id, kind, sub_account_id, connection_id, 
 const tombstone = `insert into tombstones (sub_account_id, hash, message_id)
   values ('north', decode(md5('erased'), 'hex'), 'msg_erased')`;
 
+const copyOfQueued = `insert into sent_copies (id, sub_account_id, mailbox_id, due_at)
+  select id, sub_account_id, mailbox_id, now() from sends where state = 'queued' limit 1`;
+
 /** The event of an erasure that is as it shall be but for `shown`. */
 function eventOfErased(shown: string): string {
   const emptied = `{"id": "msg_erased", "subject": "", "text": "", "reply_text": "", "html": null, "to": [], "cc": [],
@@ -272,6 +275,16 @@ const cases: { name: string; done: string[]; also?: string[] }[] = [
     done: [`delete from sightings where message_id in (select message_id from sends)`],
     also: ['message_has_source', 'stored_message_was_sighted'],
   },
+  { name: 'appended_copy_is_due', done: [copyOfQueued] },
+  { name: 'appended_copy_is_due', done: [`update mailboxes set provider = 'gmail'`] },
+  {
+    name: 'appended_copy_is_due',
+    done: [`update sent_copies set ready = false, outcome = 'appended'`],
+  },
+  {
+    name: 'lease_is_whole',
+    done: [`update sent_copies set lease_owner = 'node'`],
+  },
   { name: 'send_is_known', done: [`update sends set internet_message_id = 'another@mail.example'`] },
   { name: 'send_is_known', done: [`update sends set server_message_id = 'another@mail.example'`] },
   { name: 'envelope_has_recipients', done: [`update sends set envelope = envelope || '{"to": []}'`] },
@@ -330,6 +343,7 @@ const crossings: { what: string; done: string }[] = [
     done: `insert into wanted_changes (id, sub_account_id, message_id, mailbox_id, is_read)
            select 'wch_1', 'south', message_id, mailbox_id, true from sightings limit 1`,
   },
+  { what: 'sent copy', done: `update sent_copies set sub_account_id = 'south'` },
   { what: 'attachment', done: `update attachments set sub_account_id = 'south'` },
   { what: 'send', done: `update sends set sub_account_id = 'south'` },
   { what: 'decision', done: `update decisions set sub_account_id = 'south' where outcome = 'stored'` },

@@ -1,5 +1,12 @@
 import { fetchItems, fetchRow, inSet, searchMatcher, visible } from './script-fetch.ts';
-import { moveMessage, setFlags, type Change, type Folder, type Message } from './script-mailbox.ts';
+import {
+  changeMailbox,
+  moveMessage,
+  setFlags,
+  type Change,
+  type Folder,
+  type Message,
+} from './script-mailbox.ts';
 import { secretOf, type ClientLine, type Session } from './script-session.ts';
 import { quoted, tokensOf, wordOf, wordsOf, type Token } from './script-tokens.ts';
 
@@ -246,7 +253,21 @@ function messageCommands(session: Session, state: State, done: Done): Record<str
     }
     done(tag, 'OK done');
   };
+  const append = (tag: string, args: Token[]): void => {
+    const folder = session.mailbox.folders.get(wordOf(args[0]));
+    if (folder === undefined) return done(tag, 'NO [TRYCREATE] no such folder');
+    const uid = folder.uidNext;
+    const flags = `flags (${wordsOf(args[1]).join(' ')}) date ${quoted(wordOf(args[2]))}`;
+    changeMailbox(
+      session.mailbox,
+      'deliver',
+      tokensOf(`${quoted(folder.path)} ${flags}`),
+      Buffer.from(wordOf(args[3])),
+    );
+    done(tag, `OK [APPENDUID ${folder.uidValidity} ${uid}] done`);
+  };
   return {
+    APPEND: append,
     'UID MOVE': move,
     FETCH: fetch(false),
     'UID FETCH': fetch(true),

@@ -25,6 +25,9 @@ export const connectionInvariants: readonly Invariant[] = [
       select 'send', s.id from sends s join messages m on m.id = s.message_id
        where m.sub_account_id <> s.sub_account_id
       union all
+      select 'sent copy', c.id from sent_copies c join sends s on s.id = c.id
+       where s.sub_account_id <> c.sub_account_id
+      union all
       select 'decision', d.id from decisions d join messages m on m.id = d.message_id
        where m.sub_account_id <> d.sub_account_id
       union all
@@ -149,6 +152,8 @@ export const connectionInvariants: readonly Invariant[] = [
       union all
       select 'errand', id from errands where num_nonnulls(lease_owner, lease_until) = 1
       union all
-      select 'wanted change', id from wanted_changes where num_nonnulls(lease_owner, lease_until) = 1`,
+      select 'wanted change', id from wanted_changes where num_nonnulls(lease_owner, lease_until) = 1
+      union all
+      select 'sent copy', id from sent_copies where num_nonnulls(lease_owner, lease_until) = 1`,
   },
 ];

@@ -1,3 +1,4 @@
+import { sentCopyWaitsMs } from '../../provider/providers.ts';
 import type { Invariant } from './invariant.ts';
 
 /** Of what the CRM sends. */
@@ -70,6 +71,19 @@ export const sendInvariants: readonly Invariant[] = [
        where s.copy_seen_at is not null
          and (s.state not in ('sent', 'bounced')
               or not exists (select from sightings i where i.message_id = s.message_id and i.mailbox_id = s.mailbox_id))`,
+  },
+  {
+    name: 'appended_copy_is_due',
+    rules: ['U1'],
+    holds:
+      'The gateway puts a copy into Sent only of what the provider took, and only where the provider saves none; nobody has it when that is over.',
+    broken: `
+      select c.id as send, s.state, b.provider
+        from sent_copies c join sends s on s.id = c.id join mailboxes b on b.id = c.mailbox_id
+       where s.state not in ('sent', 'bounced') or s.mailbox_id <> c.mailbox_id
+          or b.provider <> all('{${[...sentCopyWaitsMs.keys()].join(',')}}')
+          or (c.outcome = 'appended' and c.begun_at is null)
+          or (not c.ready and c.lease_owner is not null)`,
   },
   {
     name: 'send_is_known',
