@@ -391,6 +391,7 @@ create table messages (
   mailbox_state text not null default 'present' check (mailbox_state in ('present', 'archived', 'trashed', 'gone')),
   raw_sha256 text,
   raw_size bigint not null default 0,
+  logging_tags text[] not null default '{}',    -- behind the + of the logging addresses that it came to (B1)
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now()
 );
@@ -457,6 +458,42 @@ create table wanted_changes (
 create index wanted_changes_due on wanted_changes (mailbox_id, due_at, seq) where ready;
 create index wanted_changes_by_sub_account on wanted_changes (sub_account_id, mailbox_id);
 
+-- What came to logging addresses and was accepted (B5): a row for each address that it came to. It stays for a
+-- while when all is done, so that what a crash hands over twice is known again.
+create table intake_spool (
+  id text collate "C" primary key,
+  accepted_id text collate "C" not null,        -- of the mail as it was accepted, whoever it came to
+  logging_address_id text collate "C" not null,
+  sub_account_id text collate "C" not null references sub_accounts on delete cascade,
+  user_id text collate "C" not null,
+  tag text not null,                            -- behind the + of the address; empty: none
+  envelope jsonb not null,                      -- what the SMTP session said: see src/store/spool.ts
+  proof jsonb not null,                         -- what the sending domain proves of From (B4)
+  received_at timestamptz not null,
+  raw_sha256 text not null,
+  raw_size bigint not null,
+  state text not null default 'waiting' check (state in ('waiting', 'filed', 'held', 'discarded', 'failed')),
+  state_since timestamptz not null default now(),
+  decision_id text collate "C",                 -- the newest one; null while it waits for the first
+  read jsonb,                                   -- what whoever reviews it is shown; only of one that is or was held
+  released_at timestamptz,                      -- a person has said that it is to be logged
+  author jsonb,                                 -- who wrote what was forwarded, as that person says
+  -- the columns of every table of work (see src/store/work.ts); no order to keep
+  ready boolean not null default true,
+  attempts integer not null default 0,
+  due_at timestamptz not null default now(),
+  lease_owner text,
+  lease_until timestamptz,
+  seq bigint generated always as identity,
+  created_at timestamptz not null default now(),
+  unique (accepted_id, logging_address_id)
+);
+create index intake_spool_due on intake_spool (due_at, seq) where ready;
+create index intake_spool_held on intake_spool (sub_account_id, id) where state = 'held';
+create index intake_spool_by_sub_account on intake_spool (sub_account_id);
+create index intake_spool_by_raw on intake_spool (raw_sha256);
+create index intake_spool_done on intake_spool (state_since) where not ready;
+
 create table attachments (
   sub_account_id text collate "C" not null,
   message_id text collate "C" not null references messages on delete cascade,
@@ -509,6 +546,7 @@ create table decisions (
   address_hashes bytea[] not null default '{}', -- keyed hashes of the outside addresses
   message_id text collate "C",
   attempts integer not null default 0,          -- of a failed one (T3)
+  intake_id text collate "C",                   -- what came to a logging address; null: it was seen in a mailbox
   errand_id text collate "C",                   -- what had it judged again; null: it was new
   replaced_by text collate "C",                 -- the decision that holds since, for the same place and connection
   decided_at timestamptz not null default now()
@@ -518,6 +556,7 @@ create index decisions_replaced on decisions (replaced_by) where replaced_by is 
 create index decisions_by_message on decisions (message_id) where message_id is not null;
 create index decisions_by_id_hash on decisions (id_hash);
 create index decisions_by_address on decisions using gin (address_hashes);
+create index decisions_by_intake on decisions (intake_id) where intake_id is not null;
 create index decisions_by_place on decisions (folder_id, uid_validity, uid);
 create index decisions_failed on decisions (folder_id, decided_at) where outcome = 'failed';
 `;

@@ -1,30 +1,49 @@
 import { readDeliveryReport } from '../message/delivery-report.ts';
 import type { DeliveryReport } from '../message/delivery-report.ts';
 import { parseMessage } from '../message/parse.ts';
+import type { ParsedMessage } from '../message/parse.ts';
 import { blobName } from '../store/blobs.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import type { Body } from './effects.ts';
 
-/**
- * A raw message, read. Its blob and those of its attachments are durable when `kept` resolves, which must be
- * awaited before anything that names them is committed; what the disk takes is time for the database.
- */
-export async function readBody(
-  blobs: BlobStore,
-  raw: Buffer,
-): Promise<{ body: Body; kept: Promise<unknown> }> {
+/** A body, and its way to the disk. */
+type KeptBody = {
+  body: Body;
+  /**
+   * Its blob and those of its attachments are durable when it resolves, which must be awaited before anything
+   * that names them is committed; what the disk takes is time for the database.
+   */
+  kept: Promise<unknown>;
+};
+
+/** A raw message, read. */
+export async function readBody(blobs: BlobStore, raw: Buffer): Promise<KeptBody> {
   const rawSha256 = blobName(raw);
   const rawKept = blobs.put([raw], [rawSha256]);
   // A failure shows where it is awaited, in `kept`.
   rawKept.catch(() => undefined);
-  const { attachments, text, html, replyText, partial } = await parseMessage(raw);
+  return keep(blobs, { rawSha256, rawSizeBytes: raw.length, rawKept }, await parseMessage(raw));
+}
+
+/** A raw message that was read already, or of which a part was; `parsed` is what counts of it. */
+export function keepBody(blobs: BlobStore, raw: Buffer, parsed: ParsedMessage): KeptBody {
+  const rawSha256 = blobName(raw);
+  const rawKept = blobs.put([raw], [rawSha256]);
+  return keep(blobs, { rawSha256, rawSizeBytes: raw.length, rawKept }, parsed);
+}
+
+function keep(
+  blobs: BlobStore,
+  { rawKept, ...raw }: { rawSha256: string; rawSizeBytes: number; rawKept: Promise<unknown> },
+  { attachments, text, html, replyText, partial }: ParsedMessage,
+): KeptBody {
   const contents = attachments.map(({ content }) => content);
   const names = contents.map(blobName);
   const kept = Promise.all([rawKept, blobs.put(contents, names)]);
+  // A failure shows where it is awaited.
   kept.catch(() => undefined);
   const body: Body = {
-    rawSha256,
-    rawSizeBytes: raw.length,
+    ...raw,
     parsed: { text, html, replyText, partial },
     attachments: attachments.map((attachment, position) => ({
       n: attachment.n,

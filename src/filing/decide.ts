@@ -1,4 +1,5 @@
 import type { Facts } from './facts.ts';
+import { loggedRules } from './logged-rules.ts';
 import { rules } from './rules.ts';
 import type { Answer } from './rules.ts';
 
@@ -13,10 +14,19 @@ export type Verdict = Answer & {
   steps: Step[];
 };
 
+/** What a verdict makes of a sighting, where nothing fails. */
+export const outcomes: Readonly<Record<Verdict['verdict'], 'stored' | 'skipped' | 'held'>> = {
+  skip: 'skipped',
+  report: 'skipped',
+  hold: 'held',
+  join: 'stored',
+  store: 'stored',
+};
+
 /** What the rules say of one sighting in one sub-account. Pure: the same facts, the same verdict. */
 export function decide(facts: Facts): Verdict {
   const asked: Step[] = [];
-  for (const rule of rules) {
+  for (const rule of facts.logged === undefined ? rules : loggedRules) {
     const answer = rule.ask(facts);
     if (answer !== null) {
       return { ...answer, rule: rule.id, steps: [...asked, { rule: rule.id, because: answer.because }] };

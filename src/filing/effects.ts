@@ -75,6 +75,7 @@ export function addEffects(
   const { sighting, facts, verdict, body } = seen;
   switch (verdict.verdict) {
     case 'skip':
+    case 'hold':
       return null;
     case 'report':
       if (seen.report !== null && verdict.on.failed) {
@@ -138,36 +139,9 @@ function storeSighting(
   seen: { sighting: Sighting; facts: Facts; verdict: Verdict & { verdict: 'store' }; body: Body },
 ): MessageId {
   const { sighting, facts, verdict, body } = seen;
-  const { header } = sighting;
-  const { author } = sighting.people;
-  const date = new Date(header.date ?? sighting.internalDate).toISOString();
-  const row: MessageDraft = {
-    direction: facts.direction,
-    kind: 'individual',
-    via: ['mailbox'],
-    sender: author ?? { name: '', address: '' },
-    recipients_to: header.to,
-    recipients_cc: header.cc,
-    recipients_bcc: [],
-    subject: header.subject,
-    date,
-    received_at: new Date(sighting.internalDate).toISOString(),
-    internet_message_id: header.messageId,
-    in_reply_to: header.inReplyTo,
-    reference_ids: header.references,
-    body_text: body.parsed.text,
-    body_html: body.parsed.html,
-    reply_text: body.parsed.replyText,
-    automatic: sighting.kind === 'person' ? null : sighting.kind,
-    partial: body.parsed.partial,
-    is_read: facts.direction === 'outbound' || sighting.marks.has('\\seen'),
-    mailbox_state: placeStateOf(sighting.place.role, sighting.marks),
-    raw_sha256: body.rawSha256,
-    raw_size: body.rawSizeBytes,
-  };
   const contacts = [...facts.author.contacts, ...facts.recipientContacts].map((contact) => contact.id);
   const stored = storeMessage(effects, ground, {
-    row,
+    row: draftOf(sighting, facts, body),
     attachments: body.attachments,
     threadId: verdict.threadId,
     openedBy: verdict.reason,
@@ -182,6 +156,36 @@ function storeSighting(
   if (isOpened && verdict.threadId === null && ground.fetchThreadHead)
     addHead(effects, ground, sighting, stored.messageId);
   return stored.messageId;
+}
+
+/** The row of a message that was seen, as it came from a mailbox. */
+export function draftOf(sighting: Sighting, facts: Pick<Facts, 'direction'>, body: Body): MessageDraft {
+  const { header } = sighting;
+  const { author } = sighting.people;
+  return {
+    direction: facts.direction,
+    kind: 'individual',
+    via: ['mailbox'],
+    sender: author ?? { name: '', address: '' },
+    recipients_to: header.to,
+    recipients_cc: header.cc,
+    recipients_bcc: [],
+    subject: header.subject,
+    date: new Date(header.date ?? sighting.internalDate).toISOString(),
+    received_at: new Date(sighting.internalDate).toISOString(),
+    internet_message_id: header.messageId,
+    in_reply_to: header.inReplyTo,
+    reference_ids: header.references,
+    body_text: body.parsed.text,
+    body_html: body.parsed.html,
+    reply_text: body.parsed.replyText,
+    automatic: sighting.kind === 'person' ? null : sighting.kind,
+    partial: body.parsed.partial,
+    is_read: facts.direction === 'outbound' || sighting.marks.has('\\seen'),
+    mailbox_state: placeStateOf(sighting.place.role, sighting.marks),
+    raw_sha256: body.rawSha256,
+    raw_size: body.rawSizeBytes,
+  };
 }
 
 /** As many older messages as a thread is likely to have before it reaches a contact. */
@@ -270,15 +274,15 @@ function openThread(effects: Effects, ground: Ground, subject: string, openedBy:
   return id;
 }
 
-function addLink(effects: Effects, ground: Ground, threadId: ThreadId): void {
+export function addLink(effects: Effects, ground: Ground, threadId: ThreadId): void {
   const thread = ground.threads.get(threadId);
   const { mailboxId, subAccountId } = ground.connection;
-  if (thread === undefined || thread.link === 'live') return;
+  if (thread === undefined || thread.link === 'live' || mailboxId === null) return;
   effects.writes.links.push({ thread_id: threadId, mailbox_id: mailboxId, sub_account_id: subAccountId });
   ground.threads.set(threadId, { ...thread, link: 'live', unlinkedReason: null });
 }
 
-function addKeys(
+export function addKeys(
   effects: Effects,
   ground: Ground,
   stored: { messageId: MessageId; threadId: ThreadId; here: boolean; sendId: SendId | null },
@@ -300,7 +304,7 @@ function addKeys(
   }
 }
 
-function addThreadKeys(
+export function addThreadKeys(
   effects: Effects,
   ground: Ground,
   threadId: ThreadId,
@@ -334,11 +338,12 @@ function addParticipants(effects: Effects, ground: Ground, threadId: ThreadId, r
   }
 }
 
-function showInConversations(
+/** Shows a thread in the conversation of each contact; what is there of it has a newer message. */
+export function showInConversations(
   effects: Effects,
   ground: Ground,
   threadId: ThreadId,
-  message: { row: MessageDraft; contactIds: readonly string[] },
+  message: { row: Pick<MessageDraft, 'date'>; contactIds: readonly string[] },
 ): void {
   const { subAccountId } = ground.connection;
   const shown = ground.threadConversations.get(threadId) ?? new Map<string, ConversationId>();

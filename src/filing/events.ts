@@ -1,15 +1,19 @@
-import type { ConversationId, MessageId, SendId } from '../lib/id.ts';
+import type { ConversationId, MessageId, SendId, SpoolId } from '../lib/id.ts';
+import { readPublicContacts } from '../store/contacts.ts';
 import type { Db } from '../store/database.ts';
 import { recordEvents } from '../store/events.ts';
 import type { NewEvent } from '../store/events.ts';
 import { subAccountsOf, touchConversations } from '../store/filing-writes.ts';
+import { readHeld } from '../store/held.ts';
+import type { MadeContact } from '../store/made-contacts.ts';
 import { readConversations } from '../store/public-conversation.ts';
 import { readMessages } from '../store/public-message.ts';
 import { readSends } from '../store/public-send.ts';
 import type { Effects } from './effects.ts';
 
 /**
- * Leaves behind the events of what a filing transaction did (W2); answers how many. The
+ * Leaves behind the events of what a filing transaction did (W2); answers how many. `made` are contacts of one
+ * sub-account that are new with it. The
  * conversations are locked first, in order, so that the events of one conversation are numbered in
  * the order in which their transactions commit.
  */
@@ -17,6 +21,7 @@ export async function tellEffects(
   tx: Db,
   effects: Effects,
   changed: { messages: MessageId[]; sends: SendId[] },
+  made: readonly MadeContact[] = [],
 ): Promise<number> {
   const touched = [...effects.touched].sort(([a], [b]) => (a < b ? -1 : 1));
   await touchConversations(
@@ -24,12 +29,48 @@ export async function tellEffects(
     touched.map(([id, { date }]) => ({ id, date })),
     effects.writes.conversationThreads,
   );
-  const events: NewEvent[] = [];
+  const events: NewEvent[] = await contactsMade(tx, effects, made);
   for (const [sub, group] of await bySubAccount(tx, effects, changed)) {
     events.push(...(await eventsOf(tx, sub, group)));
   }
   await recordEvents(tx, events);
   return events.length;
+}
+
+/** In order before the conversations that they have from now on. */
+async function contactsMade(tx: Db, { writes }: Effects, made: readonly MadeContact[]): Promise<NewEvent[]> {
+  const [first] = made;
+  if (first === undefined) return [];
+  const contacts = await readPublicContacts(
+    tx,
+    first.sub_account_id,
+    made.map(({ id }) => id),
+  );
+  return contacts.map((contact) => ({
+    type: 'contact.created',
+    sub_account_id: contact.sub_account_id,
+    order_keys: [
+      contact.id,
+      ...writes.conversations.filter((row) => row.contact_id === contact.id).map(({ id }) => id),
+    ],
+    data: contact,
+  }));
+}
+
+/** Leaves behind that mail waits for review (B4); answers how many events. */
+export async function tellHeld(tx: Db, ids: readonly SpoolId[]): Promise<number> {
+  const held = ids.length === 0 ? [] : await readHeld(tx, ids);
+  await recordEvents(
+    tx,
+    held.map((data) => ({
+      type: 'decision.held',
+      sub_account_id: data.sub_account_id,
+      order_keys: [data.id],
+      // Events are kept when a mail is discarded, or erased.
+      data: { ...data, mail: null },
+    })),
+  );
+  return held.length;
 }
 
 type Group = {

@@ -4,6 +4,7 @@ import { forwardCount, isForwardSubject } from '../message/subject.ts';
 import type { DeliveryReport } from '../message/delivery-report.ts';
 import type { MailKind } from '../message/kind.ts';
 import type { ConnectionId, MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
+import type { Proof } from '../store/spool.ts';
 import type { Settings } from '../store/sub-accounts.ts';
 import { directionOf } from './sighting.ts';
 import type { Direction, FolderRole, Sighting, ThreadKey } from './sighting.ts';
@@ -59,6 +60,32 @@ export type Facts = {
   byHand: boolean;
   /** It was fetched because a message that opened a thread answers it (S13). */
   answered: boolean;
+  /** It came to a logging address; all else is of what is logged of it. Missing: it was seen in a mailbox. */
+  logged?: LoggedFacts;
+};
+
+/** What the rules look at besides of a mail that came to a logging address (B). */
+export type LoggedFacts = {
+  /** Of the mail itself; what was forwarded may be of another. */
+  kind: MailKind;
+  /** It comes from a logging address, or was passed on too often. */
+  loop: boolean;
+  /** The membership of the user whose address it was has ended meanwhile. */
+  gone: boolean;
+  /** From is an address of the user whose logging address it is. */
+  byUser: boolean;
+  /** What the sending domain proves of From. */
+  proof: Proof['verdict'];
+  /** A person has reviewed it, and said that it is to be logged. */
+  released: boolean;
+  /** Whether it was forwarded to the logging address alone, and what was forwarded can be read with confidence. */
+  forwarded: 'no' | 'sure' | 'unsure';
+  /** Those for whose sake it is logged: outside recipients, or the author of what was forwarded. */
+  counterparts: number;
+  /** Of them, those who are contacts. */
+  contacts: ContactFact[];
+  /** Who would be among them, and is on a never-log list (S15). */
+  neverLogged: number;
 };
 
 export type ReportFact = {
@@ -112,7 +139,8 @@ export type FactBase = {
     id: ConnectionId;
     subAccountId: string;
     userId: string;
-    mailboxId: MailboxId;
+    /** Null: the user has none, and logs mail all the same. */
+    mailboxId: MailboxId | null;
     /** ms since the epoch. */
     startedAt: number;
   };
@@ -129,7 +157,7 @@ export type FactBase = {
   /** Own form: addresses of users of the sub-account, as far as the batch names them. */
   userAddresses: ReadonlySet<string>;
   /** Contact's form → the contacts that have it. */
-  contacts: ReadonlyMap<string, readonly ContactFact[]>;
+  contacts: Map<string, readonly ContactFact[]>;
   /** Canonical addresses and `@domain`s that are never logged. */
   neverLog: ReadonlySet<string>;
   /** Message key → the stored messages known by it. */

@@ -56,7 +56,7 @@ type Shared = Pick<Ground, 'messages' | 'threadKeys' | 'threads' | 'conversation
 
 /** The rows of a batch, sorted by connection: what each one's rules may look at. Pure. */
 export function groundsFor(
-  mailboxId: MailboxId,
+  mailboxId: MailboxId | null,
   connections: readonly FilingConnection[],
   found: FactRows,
 ): Map<ConnectionId, Ground> {

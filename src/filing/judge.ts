@@ -3,7 +3,7 @@ import { newId } from '../lib/id.ts';
 import type { ConnectionId, ErrandId, MessageId } from '../lib/id.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { DecisionRow } from '../store/decision-writes.ts';
-import { decide } from './decide.ts';
+import { decide, outcomes } from './decide.ts';
 import type { Verdict } from './decide.ts';
 import { addEffects } from './effects.ts';
 import type { Body, Effects } from './effects.ts';
@@ -113,13 +113,6 @@ export const unread: Body = {
   attachments: [],
 };
 
-const outcomes: Readonly<Record<Verdict['verdict'], DecisionRow['outcome']>> = {
-  skip: 'skipped',
-  report: 'skipped',
-  join: 'stored',
-  store: 'stored',
-};
-
 /** What came of one sighting for one connection. */
 export type Judged = {
   sighting: Sighting;
@@ -151,6 +144,7 @@ function decisionRow(secretBox: SecretBox, judged: Judged, errandId: ErrandId | 
     address_hashes: counterparts(sighting, facts).map((address) => hashOfAddress(secretBox, address)),
     message_id: messageId,
     attempts: failed ? 1 : 0,
+    intake_id: null,
     errand_id: errandId,
   };
 }

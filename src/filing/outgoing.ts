@@ -107,6 +107,7 @@ export async function fileOutgoing(
     ),
     message_id: filed.messageId,
     attempts: 0,
+    intake_id: null,
     errand_id: null,
   });
   await writeFiling(tx, effects.writes, null);

@@ -1,5 +1,5 @@
 import type { DecisionWithFacts } from '../store/decisions.ts';
-import { decide } from './decide.ts';
+import { decide, outcomes } from './decide.ts';
 import type { Facts } from './facts.ts';
 
 /** What today's rules make of an earlier decision. */
@@ -11,7 +11,7 @@ export type Replayed =
   | { what: 'left_out'; why: 'failed' | 'no_facts' | 'other_facts' };
 
 /** The names of all facts; the compiler keeps it whole. */
-const factNames: Record<keyof Facts, true> = {
+const factNames: Record<Exclude<keyof Facts, 'logged'>, true> = {
   role: true,
   draft: true,
   discarded: true,
@@ -43,9 +43,8 @@ export function replay(decision: DecisionWithFacts): Replayed {
   if (facts === null) return { what: 'left_out', why: 'no_facts' };
   if (!isOfToday(facts)) return { what: 'left_out', why: 'other_facts' };
   const verdict = decide(facts);
-  const stores = verdict.verdict === 'store' || verdict.verdict === 'join';
   const was = `${outcome} ${reason}`;
-  const now = `${stores ? 'stored' : 'skipped'} ${verdict.reason}`;
+  const now = `${outcomes[verdict.verdict]} ${verdict.reason}`;
   if (was === now) return { what: 'same' };
   return { what: 'different', was, now, because: verdict.steps.at(-1)?.because ?? '' };
 }

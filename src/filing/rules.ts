@@ -27,6 +27,14 @@ export const reasonCodes = {
   before_connection: 'C8: it is older than the connection',
   erased: 'C7: it was erased here, and does not come back',
   unreadable: 'T3: it could not be fetched or parsed',
+  logged: 'B2: the user sent it to their logging address',
+  not_the_user: 'B4: it came to a logging address from somebody who is not its user',
+  unproven: 'B4: the sending domain does not prove that the user sent it to their logging address',
+  too_many_recipients: 'B2: it came to a logging address, and to too many others',
+  forward_unclear: 'B2: it was forwarded to a logging address, and who wrote it is not clear',
+  mail_loop: 'B6: it came to a logging address from one, or in circles',
+  address_gone: 'B1: whose logging address it came to is no member any more',
+  discarded: 'B4: it waited for review, and was discarded',
 } as const;
 
 export type ReasonCode = keyof typeof reasonCodes;
@@ -39,6 +47,8 @@ export type Answer =
   | { verdict: 'join'; reason: ReasonCode; because: string; known: KnownFact }
   /** Not stored: it says what became of a message that the CRM sent. */
   | { verdict: 'report'; reason: ReasonCode; because: string; on: ReportFact }
+  /** Kept for a person's review. */
+  | { verdict: 'hold'; reason: ReasonCode; because: string }
   /** Stored, in this thread or (null) in a new one. */
   | { verdict: 'store'; reason: ReasonCode; because: string; threadId: ThreadId | null };
 
@@ -187,7 +197,7 @@ const named: Readonly<Record<ThreadFact['by'], string>> = {
  * forward's thread, and Gmail and Outlook count it to the same thread; so there only an answer to a stored
  * message belongs with fewer forwards, or with nobody but users in common.
  */
-function belongs(facts: Facts, thread: ThreadFact): boolean {
+export function belongs(facts: Facts, thread: ThreadFact): boolean {
   const { by, shares, forwards } = thread;
   // Its answer was stored first, and opened the thread.
   if (facts.forward) return by === 'cited' && shares === 'outside' && facts.forwards === forwards;
@@ -267,6 +277,6 @@ function storeOrJoin(facts: Facts, reason: ReasonCode, because: string, threadId
   return { verdict: 'store', reason, because, threadId: threadId ?? elsewhere?.threadId ?? null };
 }
 
-function skip(reason: ReasonCode, because: string): Answer {
+export function skip(reason: ReasonCode, because: string): Answer {
   return { verdict: 'skip', reason, because };
 }

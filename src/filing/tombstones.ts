@@ -76,7 +76,7 @@ function soughtFor(
  */
 export async function assertNotErased(
   tx: Db,
-  { messages, sightings }: FilingWrites,
+  { messages, sightings }: Written,
   sought: FactKeys['tombstones'],
 ): Promise<void> {
   if (messages.length === 0) return;
@@ -95,6 +95,11 @@ export async function assertNotErased(
   if (erased.length > 0)
     throw new FiledMeanwhile('a message was erased after the facts about it were looked up');
 }
+
+/** Messages that are new, and by which sighting each was known. */
+type Written = Pick<FilingWrites, 'messages'> & {
+  sightings: readonly Pick<FilingWrites['sightings'][number], 'uid' | 'message_id'>[];
+};
 
 /** How many names are looked up at once. */
 const pageMax = 1_000;

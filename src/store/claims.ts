@@ -70,10 +70,10 @@ export async function claimContacts(
 }
 
 /**
- * Whoever files mail of the mailbox either has committed, so that the threads it opened are found now, or
- * waits, and finds then that it must look again.
+ * Whoever files mail of the mailbox either has committed, so that what it wrote is found now, or waits, and
+ * finds then that it must look again: contacts were claimed, or made.
  */
-async function holdOffFiling(db: Db, mailboxId: MailboxId): Promise<void> {
+export async function holdOffFiling(db: Db, mailboxId: MailboxId): Promise<void> {
   await run(db, 'select from folders where mailbox_id = :mailboxId order by id for no key update', {
     mailboxId,
   });

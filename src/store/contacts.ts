@@ -1,6 +1,7 @@
 import { canonicalAddress } from '../message/addresses.ts';
 import { rows, run } from './database.ts';
 import type { Db } from './database.ts';
+import { shareContacts } from './made-contacts.ts';
 import { timestamp } from './timestamp.ts';
 
 export type Contact = {
@@ -123,6 +124,7 @@ export async function putContacts(
   subAccountId: string,
   inputs: readonly ContactInput[],
 ): Promise<PutOutcome[] | null> {
+  await shareContacts(db, subAccountId);
   const [subAccount] = await rows<{ awaiting: boolean }>(
     db,
     `select exists (select 1 from contacts where sub_account_id = :subAccountId and awaits_crm_id) as awaiting

@@ -1,4 +1,12 @@
-import type { ConnectionId, DecisionId, ErrandId, FolderId, MailboxId, MessageId } from '../lib/id.ts';
+import type {
+  ConnectionId,
+  DecisionId,
+  ErrandId,
+  FolderId,
+  MailboxId,
+  MessageId,
+  SpoolId,
+} from '../lib/id.ts';
 import { jsonText, run } from './database.ts';
 import type { Db } from './database.ts';
 
@@ -21,6 +29,8 @@ export type DecisionRow = {
   address_hashes: string[];
   message_id: MessageId | null;
   attempts: number;
+  /** What came to a logging address; null: it was seen in a mailbox, or sent from the CRM. */
+  intake_id: SpoolId | null;
   errand_id: ErrandId | null;
 };
 
@@ -72,11 +82,13 @@ with folder as (
   update folders set uid_validity = :uidValidity, cursor_uid = :uid, looked_at = now() where id = :folderId
 )
 insert into decisions (id, sub_account_id, connection_id, mailbox_id, folder_id, uid_validity, uid, outcome,
-                       reason, reasons, facts, id_hash, address_hashes, message_id, attempts, errand_id)
+                       reason, reasons, facts, id_hash, address_hashes, message_id, attempts,
+                       intake_id, errand_id)
 select d.id, d.sub_account_id, d.connection_id, d.mailbox_id, d.folder_id, d.uid_validity, d.uid, d.outcome,
        d.reason, (:reasons::jsonb[])[d.reasons], (:facts::jsonb[])[d.facts], decode(d.id_hash, 'hex'),
-       array(select decode(h, 'hex') from unnest(d.address_hashes) h), d.message_id, d.attempts, d.errand_id
+       array(select decode(h, 'hex') from unnest(d.address_hashes) h), d.message_id, d.attempts, d.intake_id,
+       d.errand_id
   from json_to_recordset(:decisions::json) as d(
        id text, sub_account_id text, connection_id text, mailbox_id text, folder_id text, uid_validity bigint,
        uid bigint, outcome text, reason text, reasons integer, facts integer, id_hash text, address_hashes text[],
-       message_id text, attempts integer, errand_id text)`;
+       message_id text, attempts integer, intake_id text, errand_id text)`;

@@ -330,3 +330,46 @@ export async function readHistory(db: Db, messageId: MessageId): Promise<Message
   if (row === undefined) throw new Error('a select without a from clause gave no row');
   return row;
 }
+
+/** Mail of a connection that was judged when its people were no contacts, by folder, the newest UIDs first. */
+export type LeftOut = { folderId: FolderId; uidValidity: number; uids: number[] };
+
+/** As many are judged again at once; more than that came in no meanwhile. */
+const leftOutMax = 500;
+
+/**
+ * What was left out of a connection's mail for want of a contact, and may not be any more: by its Message-ID, and
+ * what was decided since `since` (ms since the epoch) with one of the addresses on the other side. Hashes are in
+ * hexadecimal (filing/hashes.ts).
+ */
+export async function findLeftOut(
+  db: Db,
+  of: {
+    connectionId: ConnectionId;
+    idHashes: readonly string[];
+    addressHashes: readonly string[];
+    since: number;
+  },
+): Promise<LeftOut[]> {
+  const found = await rows<Omit<LeftOut, 'uidValidity'> & { uidValidity: string }>(
+    db,
+    `with asked as materialized (
+       select array(select decode(h, 'hex') from unnest(:idHashes::text[]) h) as ids,
+              array(select decode(h, 'hex') from unnest(:addressHashes::text[]) h) as addresses
+     ), found as materialized (
+       select d.* from asked cross join lateral (
+         select id from decisions where id_hash = any(asked.ids)
+          union
+         select id from decisions where address_hashes && asked.addresses
+            and decided_at >= to_timestamp(:since / 1000.0)) named
+        cross join lateral (select * from decisions where id = named.id offset 0) d
+        where d.connection_id = :connectionId and d.folder_id is not null and d.outcome = 'skipped'
+          and d.reason = 'no_match' and d.replaced_by is null
+        order by d.id desc limit :leftOutMax
+     )
+     select folder_id as "folderId", uid_validity as "uidValidity", json_agg(uid order by uid desc) as uids
+       from found group by folder_id, uid_validity`,
+    { ...of, leftOutMax },
+  );
+  return found.map((place) => ({ ...place, uidValidity: Number(place.uidValidity) }));
+}

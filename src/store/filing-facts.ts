@@ -99,6 +99,77 @@ export async function lockConnection(db: Db, connectionId: ConnectionId): Promis
   return row?.connection ?? null;
 }
 
+/** A member who logs mail, and their connection if they have one. */
+export type LoggingParty = {
+  /** Of one without a connection, that of nobody: see `nowhere`. */
+  connection: FilingConnection;
+  mailboxId: MailboxId | null;
+};
+
+/** Stands for the connection and the mailbox of a member who has none. */
+export const nowhere = { connectionId: 'con_none', mailboxId: 'mbx_none' } as const;
+
+/**
+ * A member of a sub-account as their logged mail is judged, null when they are none; locked for the rest of the
+ * transaction, their mailbox as lockPosition does.
+ */
+export async function lockLoggingParty(
+  db: Db,
+  member: { subAccountId: string; userId: string },
+): Promise<LoggingParty | null> {
+  const [row] = await rows<LoggingParty>(db, loggingPartySql, { ...member, ...nowhere });
+  if (row === undefined) return null;
+  await run(
+    db,
+    `select from memberships where sub_account_id = :subAccountId and user_id = :userId for key share`,
+    member,
+  );
+  if (row.mailboxId !== null) await run(db, 'select from mailboxes where id = :mailboxId for key share', row);
+  // A statement of its own: one that waited for a lock still sees what was true before it waited.
+  return readLoggingParty(db, member);
+}
+
+/** The same as they are at this moment. */
+export async function readLoggingParty(
+  db: Db,
+  member: { subAccountId: string; userId: string },
+): Promise<LoggingParty | null> {
+  const [row] = await rows<LoggingParty>(db, loggingPartySql, { ...member, ...nowhere });
+  return row ?? null;
+}
+
+const loggingPartySql = `
+select json_build_object(
+    'id', coalesce(c.id, :connectionId), 'subAccountId', b.sub_account_id, 'userId', b.user_id,
+    'provider', coalesce(c.provider, 'imap'), 'startedAt', 0, 'paused', false, 'settings', s.settings,
+    'claimsVersion', coalesce(m.claims_version, 0),
+    'neverLogVersions', json_build_array(s.never_log_version, p.never_log_version),
+    'ownAddresses', array(select canonical from user_addresses u where u.user_id = b.user_id
+                          union select m.canonical where m.canonical is not null order by 1)) as connection,
+    c.mailbox_id as "mailboxId"
+  from memberships b
+  join sub_accounts s on s.id = b.sub_account_id
+  join users p on p.id = b.user_id
+  left join connections c on c.sub_account_id = b.sub_account_id and c.user_id = b.user_id and c.ended_at is null
+   and c.mailbox_id is not null
+  left join mailboxes m on m.id = c.mailbox_id
+ where b.sub_account_id = :subAccountId and b.user_id = :userId`;
+
+/** Addresses in own form that are users' of a sub-account, of those asked for. */
+export async function findUserAddresses(
+  db: Db,
+  subAccountId: string,
+  ownAddresses: readonly string[],
+): Promise<Set<string>> {
+  const found = await rows<{ canonical: string }>(
+    db,
+    `select u.canonical from user_addresses u join memberships m on m.user_id = u.user_id
+      where u.canonical = any(:ownAddresses) and m.sub_account_id = :subAccountId`,
+    { subAccountId, ownAddresses },
+  );
+  return new Set(found.map(({ canonical }) => canonical));
+}
+
 /** The active connections of a mailbox as a JSON list, each time in the same order. */
 const connectionsOf = (mailboxId: string) => `
 (select coalesce(json_agg(l.connection order by l.id), '[]') from (
@@ -243,7 +314,7 @@ ${list(`
      and (sub_account_id = any(:subAccountIds) or user_id = any(:userIds))`)} as "neverLog",
 ${list(`
   select f.sub_account_id as sub, f.key, f.fingerprint, f.message_id as message, f.thread_id as thread,
-         (f.mailbox_id is not distinct from :mailboxId or exists (
+         (coalesce(f.mailbox_id = :mailboxId, false) or exists (
             select from sightings s where s.message_id = f.message_id and s.mailbox_id = :mailboxId)) as here,
          case when f.mailbox_id = :mailboxId then f.send_id end as send
     from found f`)} as messages,

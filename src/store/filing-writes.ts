@@ -113,7 +113,11 @@ export function noWrites(): FilingWrites {
  */
 export async function writeFiling(db: Db, writes: FilingWrites, cursor: Cursor | null): Promise<void> {
   await writeDecisions(db, writes.decisions, cursor);
-  if (writes.messages.length + writes.sightings.length + writes.links.length === 0) return;
+  const { messages, sightings, links, messageKeys, conversationThreads } = writes;
+  const isMore = [messages, sightings, links, messageKeys, conversationThreads].some(
+    ({ length }) => length > 0,
+  );
+  if (!isMore) return;
   const [made] = await rows<{ keys: string; conversations: string }>(db, messagesSql, {
     threads: json(writes.threads),
     links: json(writes.links),
@@ -267,6 +271,29 @@ export async function recogniseMessages(
   // A mail to oneself in the inbox is no copy in Sent (U1).
   for (const id of changed?.sends ?? []) await awaitSentCopy(db, id);
   return changed ?? { messages: [], sends: [] };
+}
+
+/**
+ * Notes that messages came to a logging address, with the tag that was on it (B1). Answers which of them this
+ * changed.
+ */
+export async function noteLogged(
+  db: Db,
+  logged: readonly { message_id: MessageId; tag: string }[],
+): Promise<MessageId[]> {
+  if (logged.length === 0) return [];
+  const changed = await rows<{ id: MessageId }>(
+    db,
+    `update messages m set updated_at = now(),
+            via = case when 'logging_address' = any(m.via) then m.via else m.via || 'logging_address'::text end,
+            logging_tags = m.logging_tags || l.tags
+       from (select t.message_id, array_remove(array_agg(distinct t.tag), '') as tags
+               from json_to_recordset(:logged::json) as t(message_id text, tag text) group by t.message_id) l
+      where m.id = l.message_id and (not 'logging_address' = any(m.via) or not m.logging_tags @> l.tags)
+     returning m.id`,
+    { logged: json(logged) },
+  );
+  return changed.map(({ id }) => id);
 }
 
 /**

@@ -1,4 +1,7 @@
-import type { LoggingAddressId, SpoolId } from '../lib/id.ts';
+import { newId } from '../lib/id.ts';
+import type { DecisionId, LoggingAddressId, SpoolId } from '../lib/id.ts';
+import { jsonText, rows, run } from './database.ts';
+import type { Db } from './database.ts';
 
 /** What the SMTP session said of a message (RFC 5321 §2.3.1). */
 export type Envelope = {
@@ -46,3 +49,181 @@ export type Spooled = {
   /** Bytes. */
   size: number;
 };
+
+/** A mail that came to one logging address, as it is filed. */
+export type LoggedMail = Omit<Spooled, 'id'> & {
+  id: SpoolId;
+  /** The same for every logging address that it came to. */
+  acceptedId: SpoolId;
+  subAccountId: string;
+  userId: string;
+  /** Behind the + of the address; empty: none. */
+  tag: string;
+  /** A person has said that it is to be logged. */
+  isReleased: boolean;
+  /** Who wrote what was forwarded, as that person says. */
+  author: { name: string; address: string } | null;
+  /** What was decided of it before it was released; null: it is new. */
+  decidedBefore: DecisionId | null;
+  attempts: number;
+};
+
+/**
+ * Keeps accepted mail for those whose logging addresses it came to. What was kept before stays as it is: a
+ * hand-over that was cut off is repeated. Whoever is gone meanwhile gets nothing.
+ */
+export async function addSpooled(db: Db, accepted: readonly Spooled[]): Promise<void> {
+  const copies = accepted.flatMap(({ envelope, ...mail }) =>
+    envelope.to.map(({ loggingAddressId, tag }) => ({
+      id: newId('spl'),
+      accepted_id: mail.id,
+      logging_address_id: loggingAddressId,
+      tag,
+      envelope,
+      proof: mail.proof,
+      received_at: new Date(mail.receivedAt).toISOString(),
+      raw_sha256: mail.sha256,
+      raw_size: mail.size,
+    })),
+  );
+  await run(
+    db,
+    `insert into intake_spool (id, accepted_id, logging_address_id, sub_account_id, user_id, tag, envelope, proof,
+                               received_at, raw_sha256, raw_size)
+     select c.id, c.accepted_id, c.logging_address_id, l.sub_account_id, l.user_id, c.tag, c.envelope, c.proof,
+            c.received_at, c.raw_sha256, c.raw_size
+       from json_to_recordset(:copies::json) as c(
+            id text, accepted_id text, logging_address_id text, tag text, envelope jsonb, proof jsonb,
+            received_at timestamptz, raw_sha256 text, raw_size bigint)
+       join logging_addresses l on l.id = c.logging_address_id
+      order by c.id
+     on conflict (accepted_id, logging_address_id) do nothing`,
+    { copies: jsonText(copies) },
+  );
+}
+
+/** Mail that waits to be filed, by its ids. */
+export async function readLoggedMail(db: Db, ids: readonly string[]): Promise<LoggedMail[]> {
+  const found = await rows<LoggedMailRow>(
+    db,
+    `select i.*, floor(extract(epoch from i.received_at) * 1000) as received_ms
+       from intake_spool i where i.id = any(:ids) order by i.seq`,
+    { ids },
+  );
+  return found.map((row) => ({
+    id: row.id,
+    acceptedId: row.accepted_id,
+    subAccountId: row.sub_account_id,
+    userId: row.user_id,
+    tag: row.tag,
+    envelope: row.envelope,
+    proof: row.proof,
+    receivedAt: Number(row.received_ms),
+    sha256: row.raw_sha256,
+    size: Number(row.raw_size),
+    isReleased: row.released_at !== null,
+    author: row.author,
+    decidedBefore: row.decision_id,
+    attempts: row.attempts,
+  }));
+}
+
+type LoggedMailRow = {
+  id: SpoolId;
+  accepted_id: SpoolId;
+  sub_account_id: string;
+  user_id: string;
+  tag: string;
+  envelope: Envelope;
+  proof: Proof;
+  received_ms: string;
+  raw_sha256: string;
+  raw_size: string;
+  released_at: Date | null;
+  author: { name: string; address: string } | null;
+  decision_id: DecisionId | null;
+  attempts: number;
+};
+
+/** Sub-accounts to whose logging addresses the same mail came. */
+export async function subAccountsLogging(db: Db, acceptedId: SpoolId): Promise<string[]> {
+  const found = await rows<{ id: string }>(
+    db,
+    'select distinct sub_account_id as id from intake_spool where accepted_id = :acceptedId',
+    { acceptedId },
+  );
+  return found.map(({ id }) => id);
+}
+
+/** What became of a mail. `read`: what whoever reviews it is shown. */
+export type SpoolOutcome = {
+  id: SpoolId;
+  state: 'filed' | 'held' | 'failed';
+  decisionId: DecisionId;
+  read: HeldReading | null;
+};
+
+/** What is known of a mail that waits for review; content of a user's own mail, which goes when it is discarded. */
+export type HeldReading = {
+  from: { name: string; address: string } | null;
+  to: { name: string; address: string }[];
+  cc: { name: string; address: string }[];
+  subject: string;
+  /** RFC 3339; null: unreadable. */
+  date: string | null;
+  /** Of a forward: what was read of the mail inside, and what makes it doubtful. */
+  forwarded: {
+    from: { name: string; address: string } | null;
+    subject: string;
+    date: string | null;
+    doubts: string[];
+  } | null;
+};
+
+/**
+ * Ends the work on mail; in the transaction of its effects. False when a lease was lost: another node has
+ * taken over, and the effects must not be committed.
+ */
+export async function endSpooled(db: Db, owner: string, outcomes: readonly SpoolOutcome[]): Promise<boolean> {
+  const ended = await run(
+    db,
+    `update intake_spool i set state = o.state, state_since = now(), decision_id = o."decisionId", read = o.read,
+            ready = false, lease_owner = null, lease_until = null
+       from json_to_recordset(:outcomes::json) as o(id text, state text, "decisionId" text, read jsonb)
+      where i.id = o.id and i.lease_owner = :owner and i.ready`,
+    { owner, outcomes: jsonText(outcomes) },
+  );
+  return ended === outcomes.length;
+}
+
+/** How long what is done is known again, when a crash hands it over twice. */
+const knownDays = 30;
+
+/** Removes mail that was filed or discarded long ago. The messages and decisions that came of it stay. */
+export async function forgetSpooled(db: Db): Promise<void> {
+  await run(
+    db,
+    `delete from intake_spool where not ready and state in ('filed', 'discarded')
+        and state_since < now() - :knownDays * interval '1 day'`,
+    { knownDays },
+  );
+}
+
+/** Keeps what was found out of the sender of a mail later than it came. */
+export async function keepProof(db: Db, id: SpoolId, proof: Proof): Promise<void> {
+  await run(db, 'update intake_spool set proof = :proof::jsonb where id = :id', {
+    id,
+    proof: jsonText(proof),
+  });
+}
+
+/** Has a mail filed once more that failed (T3). False when it has not. */
+export async function retrySpooled(db: Db, id: SpoolId): Promise<boolean> {
+  const changed = await run(
+    db,
+    `update intake_spool set state = 'waiting', state_since = now(), ready = true, attempts = 0, due_at = now()
+      where id = :id and state = 'failed'`,
+    { id },
+  );
+  return changed > 0;
+}

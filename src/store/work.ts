@@ -15,7 +15,7 @@ import type { Db } from './database.ts';
  *   down, where a check of each candidate would go through the whole pile. There only the first of
  *   each key has a due_at that can come; the others have 'infinity', until the one before them is
  *   finished (see deliveries.ts).
- * - `revocations`, `wanted_changes` and `sent_copies` have none to keep.
+ * - `revocations`, `wanted_changes`, `sent_copies` and `intake_spool` have none to keep.
  * - `errands` go one at a time in a mailbox, in whatever order: it allows few connections. A second one that
  *   is claimed in the same instant only costs one more.
  */
@@ -26,6 +26,7 @@ const claimable = {
   errands: `not exists (select 1 from errands p where p.mailbox_id = w.mailbox_id and p.id <> w.id and p.lease_until > now())`,
   wanted_changes: 'true',
   sent_copies: 'true',
+  intake_spool: 'true',
 } as const;
 
 type WorkTable = keyof typeof claimable;

@@ -4,6 +4,7 @@ import type { PublicConnection } from '../store/connections.ts';
 import type { PublishedEvent } from '../store/deliveries.ts';
 import type { EventType } from '../store/events.ts';
 import type { PublicContact } from '../store/contacts.ts';
+import type { PublicHeld } from '../store/held.ts';
 import type { PublicConversation, PublicThread } from '../store/public-conversation.ts';
 import type { PublicMessage } from '../store/public-message.ts';
 import type { PublicSend } from '../store/public-send.ts';
@@ -64,8 +65,8 @@ type EventData = {
   /** Another mailbox took its place (C6). */
   'connection.superseded': PublicConnection;
   'connection.disconnected': PublicConnection;
-  /** A mail waits for a person's review (B4), as `GET …/held` shows it. */
-  'decision.held': Record<string, unknown>;
+  /** A mail waits for a person's review (B4), as `GET …/held` shows it; but `mail` is null, to be read there. */
+  'decision.held': PublicHeld;
   /** As `GET …/backfills/{bid}` shows it. */
   'backfill.finished': PublicBackfill;
   /** As `GET …/audits/{aid}` shows it. */

@@ -13,6 +13,7 @@ import type { Outcomes } from '../../src/store/decisions.ts';
 import { sightingOf } from '../../src/mailbox/seen.ts';
 import type { BlobStore } from '../../src/store/blobs.ts';
 import { rows, run } from '../../src/store/database.ts';
+import { addLoggingAddress } from '../../src/store/logging-addresses.ts';
 import type { Db } from '../../src/store/database.ts';
 import { endConnection, findActiveConnection, openConnection } from '../../src/store/lifecycle.ts';
 import { Readable } from 'node:stream';
@@ -64,7 +65,7 @@ export type Letter = {
 let letters = 0;
 
 /** The letter as it travels. */
-function rawOf(letter: Letter): Buffer {
+export function rawOf(letter: Letter): Buffer {
   letters += 1;
   const id = letter.id === undefined ? `letter-${letters}@example.com` : letter.id;
   const lines = [
@@ -169,6 +170,7 @@ export async function createWorld(db: Db): Promise<World> {
       }
       for (const sub of subAccounts) {
         await run(db, `insert into memberships (sub_account_id, user_id) values (:sub, :id)`, { sub, id });
+        await addLoggingAddress(db, { subAccountId: sub, userId: id });
       }
     },
     addContact: async (sub, id, emails, assigned) => {

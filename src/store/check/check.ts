@@ -4,6 +4,7 @@ import { connectionInvariants } from './connections.ts';
 import { decisionInvariants } from './decisions.ts';
 import { eventInvariants } from './events.ts';
 import { examplesMax } from './invariant.ts';
+import { intakeInvariants } from './intake.ts';
 import type { Checked, Invariant } from './invariant.ts';
 import { messageInvariants } from './messages.ts';
 import { sendInvariants } from './sends.ts';
@@ -17,6 +18,7 @@ export const invariants: readonly Invariant[] = [
   ...connectionInvariants,
   ...messageInvariants,
   ...decisionInvariants,
+  ...intakeInvariants,
   ...sendInvariants,
   ...eventInvariants,
 ];

@@ -8,7 +8,7 @@ const factNames = `
   role draft discarded direction kind forward forwards beforeConnection author own user contacts
   outsideRecipients recipientContacts neverLog known erased threads reportsOn syncSentToContacts messageId
   sendId failed id assigned assignedAnywhere claimed shared assignedContactsOnly twoWaySyncOff byHand answered threadId here
-  by link unlinkedReason shares crmSent`
+  by link unlinkedReason shares crmSent logged loop gone byUser proof released forwarded counterparts contacts neverLogged`
   .trim()
   .split(/\s+/);
 
@@ -57,10 +57,10 @@ export const decisionInvariants: readonly Invariant[] = [
     name: 'decision_has_place',
     rules: ['T1'],
     holds:
-      'A decision says where the message was seen: folder, UIDVALIDITY and UID; only what the CRM sent has no place.',
+      'A decision says where the message was seen: folder, UIDVALIDITY and UID; only what the CRM sent, or what came to a logging address, has no place.',
     broken: `
       select d.id as decision from decisions d
-       where num_nonnulls(d.folder_id, d.uid_validity, d.uid) <> case when d.reason = 'crm_send' then 0 else 3 end`,
+       where num_nonnulls(d.folder_id, d.uid_validity, d.uid) <> case when d.reason = 'crm_send' or d.intake_id is not null then 0 else 3 end`,
   },
   {
     name: 'place_is_in_mailbox',

@@ -6,15 +6,18 @@ export const messageInvariants: readonly Invariant[] = [
   {
     name: 'message_has_source',
     rules: ['S12', 'T1'],
-    holds: 'A message was seen in a mailbox, or sent from the CRM, and its `via` says which.',
+    holds: 'A message was seen in a mailbox, sent from the CRM, or logged, and its `via` says which.',
     broken: `
       select m.id as message
         from messages m
         left join sends on sends.message_id = m.id
         left join (select distinct message_id from sightings) seen on seen.message_id = m.id
+        left join (select distinct message_id from decisions where intake_id is not null and outcome = 'stored') logged
+          on logged.message_id = m.id
        where m.via = '{}'
           or array(select way from unnest(m.via) way order by way) <>
              array_remove(array[case when sends.id is not null then 'crm' end,
+                                case when logged.message_id is not null then 'logging_address' end,
                                 case when seen.message_id is not null then 'mailbox' end], null)`,
   },
   {

@@ -1,0 +1,157 @@
+import { randomUUID } from 'node:crypto';
+import { buffer } from 'node:stream/consumers';
+import { failLogged, fileLogged, LeaseLost } from '../filing/file-logged.ts';
+import type { LoggedDeps } from '../filing/file-logged.ts';
+import { backoffMs } from '../lib/backoff.ts';
+import { isOfOneMessage, placeOfError } from '../lib/blame.ts';
+import { messageOf } from '../lib/failure.ts';
+import { createWaker } from '../lib/waker.ts';
+import { keepProof, readLoggedMail } from '../store/spool.ts';
+import type { LoggedMail } from '../store/spool.ts';
+import { claimWork, postponeWork } from '../store/work.ts';
+import type { Prover } from './authenticate.ts';
+
+/** Files what came to logging addresses (B2, B5), on every node; one for each process. */
+export type Filer = {
+  start(): void;
+  /** Resolves when nothing is being filed; the rest waits for another node, or the next start. */
+  stop(): Promise<void>;
+  /** To be called after a commit that left mail to file; never needed for correctness. */
+  wake(): void;
+};
+
+/** In ms, and counts. */
+const limits = {
+  claimMax: 50,
+  /** Held in memory at once of one user's mail. */
+  portionBytesMax: 16 * 1024 * 1024,
+  parallel: 4,
+  /** Outlives the filing of a portion; another node takes over then. */
+  leaseMs: 120_000,
+  pollMs: 2_000,
+  retry: { firstMs: 1_000, mostMs: 10 * 60_000 },
+  /** A message of which our own code, or the database, makes nothing so often is kept as failed (T3). */
+  triesMax: 6,
+  /** For so long DNS is asked again about a message whose sender it did not tell of; then a person decides. */
+  proofMsMax: 60 * 60_000,
+};
+
+type Deps = LoggedDeps & { proveMessage: Prover['proveMessage'] };
+
+/** Makes the filer; nothing happens before `start`. */
+export function createFiler(deps: Deps): Filer {
+  const { db, clock, log } = deps;
+  const owner = randomUUID();
+  const waker = createWaker(clock);
+  const stopping = new AbortController();
+  let looping: Promise<void> | undefined;
+  const loop = async (): Promise<void> => {
+    while (!stopping.signal.aborted) {
+      try {
+        const of = { table: 'intake_spool', owner, leaseMs: limits.leaseMs, limit: limits.claimMax } as const;
+        const ids = await claimWork(db, of);
+        await fileAll(deps, owner, await readLoggedMail(db, ids));
+        if (ids.length > 0) continue;
+      } catch (error) {
+        log.warn({ error: messageOf(error) }, 'logged mail could not be filed; trying again');
+      }
+      await waker.wait(limits.pollMs);
+    }
+  };
+  return {
+    start() {
+      looping ??= loop();
+    },
+    wake: () => waker.wake(),
+    async stop() {
+      stopping.abort();
+      waker.wake();
+      await looping;
+    },
+  };
+}
+
+/** Each user's mail by itself, in portions; never rejects for what befalls a portion. */
+async function fileAll(deps: Deps, owner: string, mails: readonly LoggedMail[]): Promise<void> {
+  const byUser = Map.groupBy(mails, ({ subAccountId, userId }) => JSON.stringify([subAccountId, userId]));
+  const portions = [...byUser.values()].flatMap(portionsOf);
+  let next = 0;
+  const work = async () => {
+    for (let n = next++; n < portions.length; n = next++) await filePortion(deps, owner, portions[n] ?? []);
+  };
+  await Promise.all(Array.from({ length: limits.parallel }, work));
+}
+
+function portionsOf(mails: readonly LoggedMail[]): LoggedMail[][] {
+  const portions: LoggedMail[][] = [];
+  let bytes = 0;
+  for (const mail of mails) {
+    const last = portions.at(-1);
+    if (last === undefined || bytes + mail.size > limits.portionBytesMax) {
+      portions.push([mail]);
+      bytes = mail.size;
+    } else {
+      last.push(mail);
+      bytes += mail.size;
+    }
+  }
+  return portions;
+}
+
+async function filePortion(deps: Deps, owner: string, portion: readonly LoggedMail[]): Promise<void> {
+  const { log } = deps;
+  try {
+    const proven = await Promise.all(portion.map((mail) => proveAgain(deps, owner, mail)));
+    await fileLogged(
+      deps,
+      owner,
+      proven.filter((mail) => mail !== null),
+    );
+  } catch (error) {
+    if (error instanceof LeaseLost) return;
+    // The one that is to blame must not hold the others.
+    if (portion.length > 1 && isToBlame(error)) {
+      for (const mail of portion) await filePortion(deps, owner, [mail]);
+      return;
+    }
+    const [first] = portion;
+    const fields = { ...placeOfError(error), messages: portion.length, intake_id: first?.id };
+    if (
+      portion.length === 1 &&
+      first !== undefined &&
+      isToBlame(error) &&
+      first.attempts >= limits.triesMax
+    ) {
+      log.error(fields, 'a logged mail cannot be filed; it is kept as failed');
+      await failLogged(deps, owner, first);
+      return;
+    }
+    log.warn(fields, 'logged mail is not filed yet');
+    for (const mail of portion) await postpone(deps, owner, mail, backoffMs(mail.attempts, limits.retry));
+  }
+}
+
+/** A fault of our own, values that the database does not take, or bytes that are not there. */
+function isToBlame(error: unknown): boolean {
+  const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
+  return isMissing || isOfOneMessage(error);
+}
+
+async function postpone({ db, clock }: Deps, owner: string, { id }: LoggedMail, ms: number): Promise<void> {
+  const dueAt = new Date(clock.now() + ms);
+  await postponeWork(db, { table: 'intake_spool', id, owner, dueAt });
+}
+
+/** Asks once more who sent it, where DNS did not tell when it came; null: it is to be asked again later. */
+async function proveAgain(deps: Deps, owner: string, mail: LoggedMail): Promise<LoggedMail | null> {
+  if (mail.proof.verdict !== 'pending' || mail.isReleased) return mail;
+  const raw = await buffer(deps.blobs.get(mail.sha256));
+  const proof = await deps.proveMessage(raw, mail.envelope);
+  if (proof.verdict !== 'pending') {
+    await keepProof(deps.db, mail.id, proof);
+    return { ...mail, proof };
+  }
+  if (deps.clock.now() - mail.receivedAt > limits.proofMsMax) return mail;
+  await postpone(deps, owner, mail, backoffMs(mail.attempts, limits.retry));
+  return null;
+}

@@ -1,0 +1,409 @@
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import { eraseMessages } from '../../src/filing/erase.ts';
+import type { MessageId } from '../../src/lib/id.ts';
+import { rows, run } from '../../src/store/database.ts';
+import { putContacts } from '../../src/store/contacts.ts';
+import { databaseKinds, testDatabase } from '../support/database.ts';
+import type { TestDatabase } from '../support/database.ts';
+import { addSpooled } from '../../src/store/spool.ts';
+import { createLoggingWorld } from './logging-world.ts';
+import type { LoggingWorld, ToLog } from './logging-world.ts';
+import { createWorld } from './world.ts';
+import type { World } from './world.ts';
+
+const ann = 'Ann <ann@mail.example>';
+
+for (const kind of databaseKinds)
+  describe(`B: mail to a logging address, on ${kind}`, () => {
+    let database: TestDatabase;
+    let world: World;
+    let logging: LoggingWorld;
+    const log = (...mails: ToLog[]) => logging.log(...mails);
+
+    before(async () => {
+      database = await testDatabase(kind);
+    });
+    after(() => database.drop());
+
+    beforeEach(async () => {
+      await run(database.db, 'truncate sub_accounts, users, mailboxes cascade');
+      world = await createWorld(database.db);
+      logging = createLoggingWorld(world);
+      for (const sub of ['north', 'south']) await world.addSubAccount(sub);
+      await world.addUser('ann', 'ann@mail.example', ['north', 'south'], ['ann@alias.example']);
+      await world.addUser('bob', 'bob@mail.example', ['north']);
+      await world.addContact('north', 'c1', ['carla@customer.example'], 'bob');
+      await run(
+        database.db,
+        `insert into never_log (user_id, pattern, as_written) values ('ann', '@bank.example', '@bank.example')`,
+      );
+    });
+
+    const contactsOf = async (sub: string) =>
+      (
+        await rows<{ line: string }>(
+          database.db,
+          `select a.canonical || ' "' || c.name || '" ' || coalesce(c.assigned_user_id, '-') || ' ' || c.created_by as line
+             from contacts c join contact_addresses a on a.sub_account_id = c.sub_account_id and a.contact_id = c.id
+            where c.sub_account_id = :sub order by 1`,
+          { sub },
+        )
+      ).map(({ line }) => line);
+    const shownTo = async (subject: string) =>
+      (
+        await rows<{ canonical: string }>(
+          database.db,
+          `select distinct a.canonical from messages m
+             join conversation_threads t on t.thread_id = m.thread_id
+             join conversations v on v.id = t.conversation_id
+             join contact_addresses a on a.sub_account_id = v.sub_account_id and a.contact_id = v.contact_id
+            where m.subject = :subject order by 1`,
+          { subject },
+        )
+      ).map(({ canonical }) => canonical);
+    const carla = 'carla@customer.example "c1" bob crm';
+
+    test('B2: each outside recipient becomes a contact of the user, and the message is in its conversation', async () => {
+      const made = await log({
+        from: ann,
+        to: 'Dave Doe <Dave@other.example>, carla@customer.example, bob@mail.example',
+        cc: 'eve@other.example, no-reply@shop.example, teller@bank.example, log-1@log.crm.example, ann@alias.example',
+        subject: 'An offer',
+        tag: 'deal-7',
+      });
+      assert.deepEqual(made, ['stored logged']);
+      assert.deepEqual(await contactsOf('north'), [
+        carla,
+        'dave@other.example "Dave Doe" ann logging_address',
+        'eve@other.example "eve@other.example" ann logging_address',
+      ]);
+      assert.deepEqual(await shownTo('An offer'), [
+        'carla@customer.example',
+        'dave@other.example',
+        'eve@other.example',
+      ]);
+      const [message] = await rows<Record<string, unknown>>(
+        database.db,
+        `select direction, via, logging_tags, user_id, is_read, recipients_cc::text as cc from messages`,
+      );
+      assert.deepEqual(
+        [
+          message?.['direction'],
+          message?.['via'],
+          message?.['logging_tags'],
+          message?.['user_id'],
+          message?.['is_read'],
+        ],
+        ['outbound', ['logging_address'], ['deal-7'], 'ann', true],
+      );
+      assert.ok(!String(message?.['cc']).includes('log.crm.example'), 'B6: no logging address is shown');
+      assert.deepEqual(await contactsOf('south'), [], 'W3: another sub-account learns nothing');
+      const events = await rows<{ type: string; order_keys: string[] }>(
+        database.db,
+        'select type, order_keys from events order by ord',
+      );
+      assert.deepEqual(events.map(({ type }) => type).slice(0, 3), [
+        'contact.created',
+        'contact.created',
+        'conversation.created',
+      ]);
+      assert.equal(events[0]?.order_keys.length, 2, 'told before its conversation');
+    });
+
+    const table: [name: string, mail: ToLog, made: string, more?: { contacts?: string[] }][] = [
+      [
+        'B4: from an alias of the user',
+        { from: 'ann@alias.example', to: 'x@other.example' },
+        'stored logged',
+      ],
+      [
+        'B4: from an address with a tag',
+        { from: 'ann+crm@mail.example', to: 'x@other.example' },
+        'stored logged',
+      ],
+      [
+        'B4: from a stranger who answers to all',
+        { from: 'x@other.example', to: 'ann@mail.example' },
+        'skipped not_the_user',
+      ],
+      ['B4: from a colleague', { from: 'bob@mail.example', to: 'x@other.example' }, 'skipped not_the_user'],
+      ['B4: from nobody', { from: 'undisclosed', to: 'x@other.example' }, 'skipped not_the_user'],
+      ['B4: not proven', { from: ann, to: 'x@other.example', proof: 'unproven' }, 'held unproven'],
+      [
+        'B4: against the policy, found out too late',
+        { from: ann, to: 'x@other.example', proof: 'failed' },
+        'held unproven',
+      ],
+      ['B4: DNS never answered', { from: ann, to: 'x@other.example', proof: 'pending' }, 'held unproven'],
+      [
+        'B6: an auto-reply',
+        { from: ann, to: 'x@other.example', headers: { 'Auto-Submitted': 'auto-replied' } },
+        'skipped automatic',
+      ],
+      [
+        'B6: a bounce, whoever is on it',
+        { from: 'mailer-daemon@other.example', to: 'ann@mail.example', sender: '' },
+        'skipped automatic',
+      ],
+      ['B6: no return path', { from: ann, to: 'x@other.example', sender: '' }, 'skipped automatic'],
+      [
+        'B6: from a logging address',
+        { from: 'log-1@log.crm.example', to: 'x@other.example' },
+        'skipped mail_loop',
+      ],
+      [
+        'B6: sent by a logging address',
+        { from: ann, to: 'x@other.example', sender: 'log-1@log.crm.example' },
+        'skipped mail_loop',
+      ],
+      ['S7: to colleagues alone', { from: ann, to: 'bob@mail.example' }, 'skipped counterpart_is_user'],
+      [
+        'S7: to the logging address alone, and no forward',
+        { from: ann, to: 'log-1@log.crm.example' },
+        'skipped counterpart_is_user',
+      ],
+      ['B2: to robots alone', { from: ann, to: 'noreply@shop.example' }, 'skipped counterpart_is_user'],
+      ['S15: to the never-logged alone', { from: ann, to: 'a@bank.example' }, 'skipped never_log'],
+      ['B2: to 20 people', { from: ann, to: many(20) }, 'stored logged'],
+      ['B2: to 21 people', { from: ann, to: many(21) }, 'held too_many_recipients'],
+      [
+        'B2: a bulk mail of the user',
+        { from: ann, to: 'x@other.example', headers: { Precedence: 'bulk' } },
+        'stored logged',
+      ],
+    ];
+    for (const [name, mail, made] of table) {
+      test(name, async () => {
+        assert.deepEqual(await log(mail), [made]);
+        const stores = made.startsWith('stored');
+        assert.equal((await world.messages('north')).length, stores ? 1 : 0);
+        if (!stores) assert.deepEqual(await contactsOf('north'), [carla], 'nothing is made');
+      });
+    }
+
+    test('S12: the Sent copy comes later: one message, with both in via, and no second event of its making', async () => {
+      const mailbox = await world.connect('ann@mail.example', [['north', 'ann']]);
+      const mail = { id: 'm1@mail.example', from: ann, to: 'x@other.example', date: now(), subject: 'One' };
+      await log(mail);
+      assert.deepEqual(await mailbox.see('sent', { ...mail, headers: { Bcc: 'log-1@log.crm.example' } }), [
+        'north:thread_member',
+      ]);
+      const [message, ...others] = await world.messages('north');
+      assert.deepEqual([message?.via, others], [['logging_address', 'mailbox'], []]);
+    });
+
+    test('S12, B3: the Sent copy and the answer were there first, when nobody was a contact: both are judged again', async () => {
+      const mailbox = await world.connect('ann@mail.example', [['north', 'ann']]);
+      const mail = { id: 'm1@mail.example', from: ann, to: 'x@other.example', date: now(), subject: 'One' };
+      assert.deepEqual(await mailbox.see('sent', mail), ['north:no_match']);
+      const answer = { from: 'x@other.example', to: 'ann@mail.example', inReplyTo: 'm1@mail.example' };
+      assert.deepEqual(await mailbox.see('inbox', answer, { from: 'y@other.example' }), [
+        'north:no_match',
+        'north:no_match',
+      ]);
+      assert.deepEqual(await log(mail), ['stored logged']);
+      assert.equal(logging.woken(), 1);
+      const errands = await rows<{ role: string; uids: number[] }>(
+        database.db,
+        `select f.role, e.request -> 'uids' as uids from errands e join folders f on f.id = e.request ->> 'folderId'
+          where e.kind = 'judge_again' order by f.role`,
+      );
+      assert.deepEqual(errands, [
+        { role: 'inbox', uids: [1] },
+        { role: 'sent', uids: [1] },
+      ]);
+      assert.deepEqual(await mailbox.seeAgain('sent', [1], { sub: 'north' }), ['north:thread_member']);
+      assert.deepEqual(await mailbox.seeAgain('inbox', [1], { sub: 'north' }), ['north:thread_member']);
+      const messages = await world.messages('north');
+      assert.deepEqual(
+        messages.map(({ via, direction }) => [via, direction]),
+        [
+          [['logging_address', 'mailbox'], 'outbound'],
+          [['mailbox'], 'inbound'],
+        ],
+      );
+      assert.equal(new Set(messages.map(({ thread_id }) => thread_id)).size, 1);
+    });
+
+    test('S12: stored from the mailbox first, the logged copy joins it and makes its contacts', async () => {
+      const mailbox = await world.connect('ann@mail.example', [['north', 'ann']]);
+      const mail = {
+        id: 'm1@mail.example',
+        from: ann,
+        to: 'carla@customer.example, x@other.example',
+        date: now(),
+        subject: 'Both',
+      };
+      assert.deepEqual(await mailbox.see('sent', mail), ['north:to_contact']);
+      assert.deepEqual(await shownTo('Both'), ['carla@customer.example']);
+      assert.deepEqual(await log({ ...mail, tag: 't' }), ['stored logged']);
+      const [message, ...others] = await world.messages('north');
+      assert.deepEqual([message?.via, others], [['mailbox', 'logging_address'], []]);
+      assert.deepEqual(await shownTo('Both'), ['carla@customer.example', 'x@other.example']);
+    });
+
+    test('B5, S12: handed over twice, or sent twice, it is one message', async () => {
+      const mail = { id: 'm1@mail.example', from: ann, to: 'x@other.example', date: now(), subject: 'One' };
+      const [accepted] = await logging.accept(mail);
+      assert.ok(accepted !== undefined);
+      await addSpooled(database.db, [accepted]);
+      assert.deepEqual(await logging.fileAll(), ['stored logged']);
+      await addSpooled(database.db, [accepted]);
+      assert.deepEqual(await logging.fileAll(), [], 'known again after it was filed');
+      assert.deepEqual(await log(mail), ['stored logged'], 'the sender had no answer, and sent it again');
+      assert.equal((await world.messages('north')).length, 1);
+      assert.equal((await contactsOf('north')).length, 2);
+    });
+
+    test('B2: several mails of one batch to one new person make one contact', async () => {
+      const made = await log(
+        { from: ann, to: 'New <x@other.example>', subject: 'one' },
+        { from: ann, to: 'x@other.example', cc: 'X@OTHER.example', subject: 'two' },
+      );
+      assert.deepEqual(made, ['stored logged', 'stored logged']);
+      assert.deepEqual(await contactsOf('north'), [carla, 'x@other.example "New" ann logging_address']);
+    });
+
+    // The embedded database has one connection: nothing happens at the same moment there.
+    if (kind === 'postgres')
+      test('B2: two users log mail to one new person at the same moment: one contact', async () => {
+        await logging.accept({ from: ann, to: 'x@other.example' });
+        const mine = createLoggingWorld(world);
+        let isFirst = true;
+        // Between the facts and the writing of the first, the other's is filed.
+        const meanwhile = new Proxy(database.db, {
+          get(db, name, receiver) {
+            const of: unknown = Reflect.get(db, name, receiver);
+            if (name !== 'transaction' || !isFirst) return of;
+            isFirst = false;
+            return async (work: Parameters<typeof db.transaction>[0]) => {
+              await mine.log({ from: 'bob@mail.example', to: 'x@other.example', of: [['north', 'bob']] });
+              return db.transaction(work);
+            };
+          },
+        });
+        const made = await logging.fileAll({ db: meanwhile });
+        assert.deepEqual(made, ['stored logged', 'stored logged']);
+        assert.equal((await contactsOf('north')).length, 2);
+      });
+
+    test('W1: the CRM gives a contact of a logged mail an id of its own by its address, with its conversation', async () => {
+      await log({ from: ann, to: 'x@other.example', subject: 'Hello' });
+      await database.db.transaction((tx) =>
+        putContacts(tx, 'north', [
+          { id: 'crm-9', name: 'Xenia', emails: ['x@other.example'], assignedUserId: null },
+        ]),
+      );
+      assert.deepEqual(await contactsOf('north'), [carla, 'x@other.example "Xenia" - logging_address']);
+      assert.deepEqual(await shownTo('Hello'), ['x@other.example']);
+    });
+
+    test('S3: a logged answer joins the thread that it belongs to, and makes an unlinked one live again', async () => {
+      const mailbox = await world.connect('ann@mail.example', [['north', 'ann']]);
+      await mailbox.see('inbox', {
+        id: 'q@customer.example',
+        from: 'carla@customer.example',
+        to: 'ann@mail.example',
+      });
+      await run(database.db, `update thread_links set state = 'unlinked', reason = 'disconnected'`);
+      const answer = {
+        id: 'a@mail.example',
+        from: ann,
+        to: 'carla@customer.example',
+        inReplyTo: 'q@customer.example',
+      };
+      assert.deepEqual(await log(answer), ['stored logged']);
+      const messages = await world.messages('north');
+      assert.deepEqual([messages.length, new Set(messages.map(({ thread_id }) => thread_id)).size], [2, 1]);
+      const [link] = await rows(database.db, 'select state from thread_links');
+      assert.deepEqual(link, { state: 'live' });
+    });
+
+    test('B1: a user without a mailbox logs mail all the same; connected later, an answer syncs by S2', async () => {
+      assert.deepEqual(await log({ id: 'm1@mail.example', from: ann, to: 'x@other.example', date: now() }), [
+        'stored logged',
+      ]);
+      const mailbox = await world.connect('ann@mail.example', [['north', 'ann']]);
+      const answer = { from: 'x@other.example', to: 'ann@mail.example', inReplyTo: 'm1@mail.example' };
+      assert.deepEqual(await mailbox.see('inbox', answer), ['north:from_contact']);
+      const messages = await world.messages('north');
+      assert.equal(new Set(messages.map(({ thread_id }) => thread_id)).size, 1);
+    });
+
+    test('S10: with outlook_two_way_sync off it makes no contact, and is logged for those who are', async () => {
+      await world.connect('ann@mail.example', [['north', 'ann']]);
+      await run(database.db, `update mailboxes set provider = 'outlook'`);
+      await run(database.db, `update connections set provider = 'outlook'`);
+      await run(database.db, `update sub_accounts set settings = '{"outlook_two_way_sync": false}'`);
+      assert.deepEqual(
+        await log(
+          { from: ann, to: 'x@other.example' },
+          { from: ann, to: 'x@other.example, carla@customer.example', subject: 'Known' },
+        ),
+        ['skipped feature_off', 'stored logged'],
+      );
+      assert.deepEqual(await contactsOf('north'), [carla]);
+      assert.deepEqual(await shownTo('Known'), ['carla@customer.example']);
+    });
+
+    test('S9: an answer written in the mail program claims its contact with the logging address of one sub-account', async () => {
+      await run(database.db, `update contacts set assigned_user_id = null`);
+      await world.addContact('south', 's1', ['carla@customer.example']);
+      const mailbox = await world.connect('ann@mail.example', [
+        ['north', 'ann'],
+        ['south', 'ann'],
+      ]);
+      const question = { id: 'q@customer.example', from: 'carla@customer.example', to: 'ann@mail.example' };
+      assert.deepEqual(await mailbox.see('inbox', question), ['north:from_contact', 'south:from_contact']);
+      const answer = { from: ann, to: 'carla@customer.example', inReplyTo: 'q@customer.example' };
+      const both = {
+        ...answer,
+        id: 'a0@mail.example',
+        of: [
+          ['north', 'ann'],
+          ['south', 'ann'],
+        ] satisfies [string, string][],
+      };
+      assert.deepEqual((await log(both)).sort(), ['stored logged', 'stored logged']);
+      const claims = () => rows(database.db, 'select sub_account_id as sub from claims');
+      assert.deepEqual(await claims(), [], 'both were named');
+      assert.deepEqual(await log({ ...answer, id: 'a1@mail.example', of: [['south', 'ann']] }), [
+        'stored logged',
+      ]);
+      assert.deepEqual(await claims(), [{ sub: 'south' }]);
+      assert.deepEqual(
+        await mailbox.see('inbox', { from: 'carla@customer.example', to: 'ann@mail.example' }),
+        ['north:claimed_elsewhere', 'south:from_contact'],
+      );
+    });
+
+    test('C7: what was erased is not brought back by its logged copy', async () => {
+      const mail = {
+        id: 'm1@mail.example',
+        from: ann,
+        to: 'carla@customer.example',
+        date: now(),
+        subject: 'One',
+      };
+      await log(mail);
+      const [message] = await world.messages('north');
+      await eraseMessages(world.filing, 'north', [(message?.id ?? '') as MessageId]);
+      assert.equal((await world.messages('north')).length, 0);
+      assert.deepEqual(await log(mail), ['skipped erased']);
+    });
+
+    test('B1: the membership ended meanwhile: it is dropped with a decision', async () => {
+      await logging.accept({ from: ann, to: 'x@other.example' });
+      await run(database.db, `delete from memberships where user_id = 'ann'`);
+      assert.deepEqual(await logging.fileAll(), ['skipped address_gone']);
+    });
+  });
+
+function many(count: number): string {
+  return Array.from({ length: count }, (_, n) => `p${n}@other.example`).join(', ');
+}
+
+function now(): string {
+  return new Date().toUTCString();
+}
