@@ -10,6 +10,8 @@ import type { ConsoleDeps } from './console/connect-start.tsx';
 import { blobsDirectory, makeSecretKey, openData, readSecretKeys } from './data.ts';
 import type { FilingDeps } from './filing/file.ts';
 import { createHousekeeping } from './housekeeping.ts';
+import { createProver } from './intake/authenticate.ts';
+import { createFiler } from './intake/filer.ts';
 import { startIntake } from './intake/server.ts';
 import { systemClock } from './lib/clock.ts';
 import { Failure, messageOf } from './lib/failure.ts';
@@ -124,7 +126,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
   const sandbox = await listening({ port: 'TWOWAY_SANDBOX_PORT' }, () => startSandboxIfWanted(config, log));
   if (sandbox !== null) defer(() => sandbox.stop());
   const providers = createProviders(config, sandbox);
-  const { sender, supervisor, errands, connecting, housekeeping } = startWorkers(config, defer, {
+  const { sender, supervisor, errands, connecting, housekeeping, filer } = startWorkers(config, defer, {
     database,
     blobs,
     filing,
@@ -141,6 +143,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     wakeMailbox: (id) => supervisor.wake(id),
     wakeWanted: (id) => supervisor.wakeWanted(id),
     wakeHousekeeping: () => housekeeping.wake(),
+    wakeFiler: () => filer.wake(),
     netGuard,
     dispatcher,
     eventSignal,
@@ -207,11 +210,18 @@ function startWorkers(
     log,
     factsKeptDays: config.KEEP_FACTS_DAYS,
   });
-  for (const worker of [publisher, deliverer, sender, supervisor, errands, revoker, housekeeping]) {
+  const prover = createProver({ clock, log, hostName: hostname() });
+  const filer = createFiler({
+    ...filing,
+    proveMessage: prover.proveMessage,
+    wakeErrands: () => errands.wake(),
+  });
+  const workers = [publisher, deliverer, sender, supervisor, errands, revoker, filer, housekeeping];
+  for (const worker of workers) {
     worker.start();
     defer(() => worker.stop());
   }
-  return { sender, supervisor, errands, connecting, housekeeping };
+  return { sender, supervisor, errands, connecting, housekeeping, filer };
 }
 
 /** Where the outside comes in: SMTP, and HTTP for the API and the pages. */

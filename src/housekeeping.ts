@@ -4,6 +4,7 @@ import type { Log } from './lib/log.ts';
 import { createWaker } from './lib/waker.ts';
 import { findUnreferencedBlobs } from './store/blob-references.ts';
 import type { SweptBlobStore } from './store/blobs.ts';
+import { forgetSpooled } from './store/spool.ts';
 import { vacuum } from './store/database.ts';
 import type { Database } from './store/database.ts';
 import { forgetFacts } from './store/decisions.ts';
@@ -54,6 +55,7 @@ export function createHousekeeping(deps: {
       try {
         await forgetAnswers(database.db, answersKeptHours);
         await forgetErrands(database.db, errandsKeptDays);
+        await forgetSpooled(database.db);
         await scheduleAudits(database.db, { ...audits, now: clock.now() });
         const before = clock.now() - factsKeptDays * dayMs;
         forgottenTo = await forgetFacts(database.db, { before, after: forgottenTo }, stopping.signal);

@@ -14,6 +14,7 @@ import { ApiError, answerError, notFound } from './errors.ts';
 import type { Api, ApiDeps, ApiEnv } from './route.ts';
 import { addErrandRoutes } from './errands.ts';
 import { addEvents } from './events.ts';
+import { addHeld } from './held.ts';
 import { addHealth } from './health.ts';
 import { addKeys } from './keys.ts';
 import { addLoggingAddresses } from './logging-address.ts';
@@ -66,6 +67,7 @@ export function createApi(deps: ApiDeps): Api {
   addUsers(api, deps);
   addMembers(api, deps);
   addLoggingAddresses(api, deps);
+  addHeld(api, deps);
   addContacts(api, deps);
   addContactsImport(api, deps);
   addNeverLog(api, deps);

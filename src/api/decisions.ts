@@ -3,11 +3,12 @@ import { explain } from '../filing/history.ts';
 import { hashOfAddress, hashOfMessageId } from '../filing/hashes.ts';
 import { reasonCodes } from '../filing/rules.ts';
 import { newId } from '../lib/id.ts';
-import type { MessageId } from '../lib/id.ts';
+import type { MessageId, SpoolId } from '../lib/id.ts';
 import { messageIdOf } from '../message/message-id.ts';
 import { listDecisions } from '../store/decisions.ts';
 import { addErrands, findDecidedPlace } from '../store/errands.ts';
 import type { DecidedPlace } from '../store/errands.ts';
+import { retrySpooled } from '../store/spool.ts';
 import { ApiError, notFound } from './errors.ts';
 import { gatewayId, plainText, subAccountParam, timeField } from './fields.ts';
 import { pageOf, pageQuery, pageSchema } from './paging.ts';
@@ -51,7 +52,7 @@ export function addDecisions(api: Api, deps: ApiDeps): void {
       await judgeAgain(deps, sid, decision);
       return c.body(null, 202);
     },
-    ['already_decided', 'not_connected'],
+    ['already_decided', 'not_connected', 'not_kept'],
   );
   addRoute(api, explainRoute, async (c) => {
     const { sid, id } = c.req.valid('param');
@@ -79,6 +80,7 @@ async function judgeAgain(deps: ApiDeps, subAccountId: string, decision: Decided
       },
     );
   }
+  if (decision.intakeId !== null) return fileAgain(deps, decision.intakeId);
   if (connectionId === null || mailboxId === null || folderId === null || !isActive) {
     throw new ApiError('not_connected', 'The connection through which it was seen has ended.');
   }
@@ -86,6 +88,16 @@ async function judgeAgain(deps: ApiDeps, subAccountId: string, decision: Decided
   const row = { sub_account_id: subAccountId, connection_id: connectionId, mailbox_id: mailboxId };
   await addErrands(deps.db, [{ id: newId('err'), kind: 'judge_again', ...row, request }]);
   deps.wakeErrands();
+}
+
+/** What was not logged is not kept; what failed is. */
+async function fileAgain({ db, wakeFiler }: ApiDeps, intakeId: SpoolId): Promise<void> {
+  if (!(await retrySpooled(db, intakeId)))
+    throw new ApiError(
+      'not_kept',
+      'It came to a logging address, and was dropped: it must be sent there again.',
+    );
+  wakeFiler();
 }
 
 const outcome = z.enum(['stored', 'skipped', 'held', 'failed']);
@@ -104,7 +116,7 @@ const decisionSchema = z
         uid: z.number().describe('UID of the message in it.'),
       })
       .nullable()
-      .describe('Where it was seen; null for what the CRM sent.'),
+      .describe('Where it was seen; null for what the CRM sent, and what came to a logging address.'),
     outcome: outcome.describe('What became of it.'),
     reason: z.string().describe(
       `Why: ${Object.entries(reasonCodes)
@@ -120,6 +132,12 @@ const decisionSchema = z
       )
       .describe('The rules that were asked, in order; the last one answered.'),
     message_id: z.string().nullable().describe('The message that it is part of; null where it was left out.'),
+    intake_id: z
+      .string()
+      .nullable()
+      .describe(
+        '`spl_…`: what came to a logging address; null: it was seen in a mailbox, or sent from the CRM.',
+      ),
     errand_id: z
       .string()
       .nullable()

@@ -79,6 +79,9 @@ export const messageSchema = z
       })
       .nullable()
       .describe('What became of a message that the CRM sent; null for the others.'),
+    logging_tags: z
+      .array(z.string())
+      .describe('What stood behind the `+` of the logging addresses that it came to (B1).'),
     created_at: timeField.describe('When it came to be here.'),
     updated_at: timeField.describe('When anything of it last changed.'),
   })

@@ -49,6 +49,8 @@ export type ApiDeps = {
   wakeMailbox(mailboxId: MailboxId): void;
   /** Called after a commit that left a wish of the CRM to be done in a mailbox (U2, U3). */
   wakeWanted(mailboxId: MailboxId): void;
+  /** Called after a commit that left mail to a logging address to be filed. */
+  wakeFiler(): void;
   /** Called after a commit that erased messages. */
   wakeHousekeeping(): void;
   /** What a webhook's URL may be. */

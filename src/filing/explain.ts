@@ -51,7 +51,9 @@ export function explainDecision(decision: PublicDecision): string[] {
   const { place } = decision;
   const where =
     place === null
-      ? ''
+      ? decision.intake_id === null
+        ? ''
+        : ` for what came to a logging address (${decision.intake_id})`
       : ` for ${place.folder ?? place.folder_id}, UID ${place.uid} of ${place.uid_validity}`;
   const meaning =
     decision.reason in reasonCodes

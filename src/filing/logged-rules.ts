@@ -3,7 +3,7 @@ import { belongs, skip } from './rules.ts';
 import type { Answer, Rule } from './rules.ts';
 
 /** B2: a mail to more is no letter, and makes no contacts before somebody has looked at it. */
-export const loggedRecipientsMax = 20;
+const loggedRecipientsMax = 20;
 
 /** The rules for what came to a logging address, in the order in which they are asked; the first answer counts. */
 export const loggedRules: readonly Rule[] = [

@@ -7,6 +7,7 @@ import type {
   FolderId,
   MailboxId,
   MessageId,
+  SpoolId,
   WebhookId,
 } from '../lib/id.ts';
 import { jsonText, rows, run } from './database.ts';
@@ -28,6 +29,8 @@ export type PublicDecision = {
   steps: { rule: string; because: string }[];
   /** The message that it is part of; null for one that was left out. */
   message_id: MessageId | null;
+  /** What came to a logging address; null: it was seen in a mailbox, or sent from the CRM. */
+  intake_id: SpoolId | null;
   /** What had it judged again: a backfill, an audit, the CRM; null: it was new. */
   errand_id: ErrandId | null;
   /** The decision that holds now, where it was judged again and came out otherwise. */
@@ -42,7 +45,7 @@ const decisionObject = `json_build_object(
   'place', case when d.folder_id is not null then json_build_object(
      'folder_id', d.folder_id, 'folder', f.path, 'uid_validity', d.uid_validity, 'uid', d.uid) end,
   'outcome', d.outcome, 'reason', d.reason, 'steps', d.reasons, 'message_id', d.message_id,
-  'errand_id', d.errand_id, 'replaced_by', d.replaced_by,
+  'intake_id', d.intake_id, 'errand_id', d.errand_id, 'replaced_by', d.replaced_by,
   'erased_at', (select ${timestamp('t.erased_at')} from tombstones t where t.message_id = d.message_id limit 1),
   'decided_at', ${timestamp('d.decided_at')})`;
 

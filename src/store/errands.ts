@@ -1,5 +1,13 @@
 import { newId } from '../lib/id.ts';
-import type { ConnectionId, DecisionId, ErrandId, FolderId, MailboxId, MessageId } from '../lib/id.ts';
+import type {
+  ConnectionId,
+  DecisionId,
+  ErrandId,
+  FolderId,
+  MailboxId,
+  MessageId,
+  SpoolId,
+} from '../lib/id.ts';
 import { jsonText, rows, run } from './database.ts';
 import type { Db } from './database.ts';
 import { recordEvents } from './events.ts';
@@ -356,6 +364,8 @@ export type DecidedPlace = {
   outcome: 'stored' | 'skipped' | 'held' | 'failed';
   reason: string;
   replacedBy: DecisionId | null;
+  /** What came to a logging address; null: it was seen in a mailbox. */
+  intakeId: SpoolId | null;
   connectionId: ConnectionId | null;
   mailboxId: MailboxId | null;
   folderId: FolderId | null;
@@ -372,7 +382,7 @@ export async function findDecidedPlace(
 ): Promise<DecidedPlace | null> {
   const [row] = await rows<DecidedPlace>(
     db,
-    `select d.id, d.outcome, d.reason, d.replaced_by as "replacedBy", d.connection_id as "connectionId",
+    `select d.id, d.outcome, d.reason, d.replaced_by as "replacedBy", d.intake_id as "intakeId", d.connection_id as "connectionId",
             d.mailbox_id as "mailboxId", f.id as "folderId", coalesce(d.uid_validity, 0)::float8 as "uidValidity",
             coalesce(d.uid, 0)::float8 as uid, c.id is not null as "isActive"
        from decisions d left join folders f on f.id = d.folder_id

@@ -91,7 +91,7 @@ export async function releaseHeld(
 ): Promise<void> {
   await run(
     db,
-    `update intake_spool set state = 'waiting', state_since = now(), released_at = now(), author = :author::jsonb,
+    `update intake_spool set state = 'waiting', state_since = now(), released_at = now(), author = :author::jsonb, read = null,
             ready = true, attempts = 0, due_at = now()
       where id = :id`,
     { id, author: author === null ? null : jsonText(author) },
@@ -100,6 +100,20 @@ export async function releaseHeld(
 
 /** Ends a held mail for good; what was read of it is forgotten, its bytes are removed by and by. */
 export async function discardHeld(db: Db, id: SpoolId, decisionId: DecisionId): Promise<void> {
+  await run(
+    db,
+    `with made as (
+       insert into decisions (id, sub_account_id, outcome, reason, reasons, id_hash, address_hashes, intake_id)
+       select :decisionId, d.sub_account_id, 'skipped', 'discarded', :reasons::jsonb, d.id_hash, d.address_hashes, d.intake_id
+         from intake_spool i join decisions d on d.id = i.decision_id where i.id = :id
+     )
+     update decisions d set replaced_by = :decisionId from intake_spool i where i.id = :id and d.id = i.decision_id`,
+    {
+      id,
+      decisionId,
+      reasons: jsonText([{ rule: 'B4', because: 'a person reviewed it, and discarded it' }]),
+    },
+  );
   await run(
     db,
     `update intake_spool set state = 'discarded', state_since = now(), read = null, decision_id = :decisionId

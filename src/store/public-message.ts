@@ -67,6 +67,8 @@ export type PublicMessage = {
   mailbox_state: 'present' | 'archived' | 'trashed' | 'gone';
   /** What became of a message that the CRM sent; null for the others. */
   send: { id: SendId; state: string; reason: string | null } | null;
+  /** Behind the + of the logging addresses that it came to (B1). */
+  logging_tags: string[];
   created_at: string;
   updated_at: string;
 };
@@ -87,6 +89,7 @@ const messageObject = `json_build_object(
   'mailbox_state', m.mailbox_state,
   'send', (select json_build_object('id', s.id, 'state', s.state, 'reason', s.state_reason)
     from sends s where s.message_id = m.id),
+  'logging_tags', m.logging_tags,
   'created_at', ${timestamp('m.created_at')}, 'updated_at', ${timestamp('m.updated_at')})`;
 
 /** Messages by id, in the order of the ids; another sub-account's are left out. */

@@ -20,7 +20,7 @@ export type AccessCase = {
   mixed?: number;
   makes?: true;
   /** Which of the seeded objects `{id}` of the path is. */
-  id?: 'message' | 'thread' | 'conversation' | 'send' | 'connection' | 'decision';
+  id?: 'message' | 'thread' | 'conversation' | 'send' | 'connection' | 'decision' | 'held' | 'doubtful';
 };
 
 /** Routes that need no key. */
@@ -77,6 +77,16 @@ export const accessCases: Readonly<Record<string, AccessCase>> = {
     foreign: 404,
     mixed: 404,
   },
+  'GET /v1/sub-accounts/{sid}/held': { all: 200, own: 200, foreign: 404 },
+  'POST /v1/sub-accounts/{sid}/held/{id}/release': {
+    id: 'held',
+    json: {},
+    all: 202,
+    own: 202,
+    foreign: 404,
+    mixed: 404,
+  },
+  'POST /v1/sub-accounts/{sid}/held/{id}/discard': inside('doubtful'),
   'GET /v1/sub-accounts/{sid}/never-log': { all: 200, own: 200, foreign: 404 },
   'PUT /v1/sub-accounts/{sid}/never-log': { json: neverLog, all: 200, own: 200, foreign: 404 },
   'POST /v1/sub-accounts/{sid}/never-log/erase': { json: neverLog, all: 200, own: 200, foreign: 404 },
@@ -215,6 +225,8 @@ export async function seed(t: ApiUnderTest): Promise<PathValues> {
     send: 'snd_1',
     connection: 'con_1',
     decision: 'dec_1',
+    held: 'spl_1',
+    doubtful: 'spl_10',
     bid: 'bkf_1',
     aid: 'aud_1',
     mailbox: 'mbx_1',
@@ -231,6 +243,8 @@ export async function seed(t: ApiUnderTest): Promise<PathValues> {
     send: 'snd_2',
     connection: 'con_2',
     decision: 'dec_2',
+    held: 'spl_2',
+    doubtful: 'spl_20',
     bid: 'bkf_2',
     aid: 'aud_2',
     mailbox: 'mbx_2',
@@ -247,6 +261,8 @@ export async function seed(t: ApiUnderTest): Promise<PathValues> {
     send: 'snd_9',
     connection: 'con_9',
     decision: 'dec_9',
+    held: 'spl_9',
+    doubtful: 'spl_90',
     bid: 'bkf_9',
     aid: 'aud_9',
     n: '1',
@@ -291,6 +307,15 @@ async function seedConnection(t: ApiUnderTest, values: Values): Promise<void> {
      values (:bid, 'backfill', :sid, :connection, :mailbox, '{"since": 0, "until": 1, "contactId": null, "dryRun": false}'),
             (:aid, 'audit', :sid, :connection, :mailbox, '{"since": 0, "heal": true, "scheduled": false}')
      on conflict do nothing`,
+    ...['held', 'doubtful'].flatMap((name) => [
+      `insert into decisions (id, sub_account_id, outcome, reason, reasons, intake_id)
+       values ('dec_of_' || :${name}, :sid, 'held', 'unproven', '[{"rule": "B4", "because": "x"}]', :${name}) on conflict do nothing`,
+      `insert into intake_spool (id, accepted_id, logging_address_id, sub_account_id, user_id, tag, envelope, proof,
+                                 received_at, raw_sha256, raw_size, state, decision_id, read, ready)
+       values (:${name}, :${name}, 'lad_1', :sid, :uid, '', '{}', '{"verdict": "unproven", "domain": ""}', now(), '', 0,
+               'held', 'dec_of_' || :${name}, '{"from": null, "to": [], "cc": [], "subject": "", "date": null, "forwarded": null}', false)
+       on conflict do nothing`,
+    ]),
   ];
   for (const statement of statements) await t.db.raw(statement, values);
 }

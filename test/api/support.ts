@@ -77,6 +77,7 @@ export async function startApi(
     wakeMailbox: () => {},
     wakeWanted: () => {},
     wakeHousekeeping: () => {},
+    wakeFiler: () => {},
     netGuard: createNetGuard({ allow: ['127.0.0.1'] }),
     dispatcher: new Agent(),
     eventSignal: createEventSignal(),

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { fileLogged } from '../../src/filing/file-logged.ts';
+import { failLogged, fileLogged } from '../../src/filing/file-logged.ts';
 import type { LoggedDeps } from '../../src/filing/file-logged.ts';
 import { newId } from '../../src/lib/id.ts';
 import type { LoggingAddressId, SpoolId } from '../../src/lib/id.ts';
-import { rows, run } from '../../src/store/database.ts';
+import { rows } from '../../src/store/database.ts';
 import { addSpooled, readLoggedMail } from '../../src/store/spool.ts';
 import type { Proof, Spooled } from '../../src/store/spool.ts';
 import { claimWork } from '../../src/store/work.ts';
@@ -29,6 +29,8 @@ export type LoggingWorld = {
   accept(...mails: ToLog[]): Promise<Spooled[]>;
   /** The second half alone. */
   fileAll(deps?: Partial<LoggedDeps>): Promise<string[]>;
+  /** Accepts a mail that cannot be filed. */
+  fail(mail: ToLog): Promise<void>;
   /** How often errands were woken. */
   woken(): number;
 };
@@ -83,6 +85,11 @@ export function createLoggingWorld(world: World): LoggingWorld {
       await accept(...mails);
       return fileAll();
     },
+    fail: async (mail) => {
+      await accept(mail);
+      const ids = await claimWork(db, { table: 'intake_spool', owner, leaseMs: 60_000, limit: 500 });
+      for (const each of await readLoggedMail(db, ids)) await failLogged({ db }, owner, each);
+    },
     woken: () => woken,
   };
 }
@@ -114,12 +121,4 @@ function proofOf(verdict: Proof['verdict']): Proof {
     dmarcPolicy: verdict === 'failed' ? 'reject' : 'none',
     arc: null,
   };
-}
-
-/** Lets a held mail be filed, as the review does. */
-export async function markReleased({ db }: World): Promise<void> {
-  await run(
-    db,
-    `update intake_spool set state = 'waiting', ready = true, released_at = now() where state = 'held'`,
-  );
 }
