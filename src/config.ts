@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { isHostOrNetwork } from './lib/net-guard.ts';
-import { validAddress } from './message/addresses.ts';
+import { domainToASCII } from 'node:url';
+import { isHostOrNetwork, isNetwork } from './lib/net-guard.ts';
 import type { ProviderEndpoints } from './provider/providers.ts';
 
 /** One setting: what it is called in the environment (`TWOWAY_` before it), what it means, what it is by default. */
@@ -33,11 +33,17 @@ const networks = list.superRefine((entries, context) => {
   for (const entry of entries.filter((each) => !isHostOrNetwork(each)))
     context.addIssue({ code: 'custom', message: `"${entry}" is no network, address or host name` });
 });
-const domain = z
-  .string()
-  .toLowerCase()
-  .refine((text) => text === '' || validAddress(`log@${text}`), { message: 'must be a domain' })
-  .transform((text) => (text === '' ? null : text));
+const peers = list.superRefine((entries, context) => {
+  for (const entry of entries.filter((each) => !isNetwork(each)))
+    context.addIssue({ code: 'custom', message: `"${entry}" is no address and no network` });
+});
+const domain = optional.transform((name, context) => {
+  if (name === null) return null;
+  const ascii = domainToASCII(name);
+  if (/^(?:[a-z0-9-]{1,63}\.)+[a-z0-9-]{1,63}$/.test(ascii)) return ascii;
+  context.addIssue({ code: 'custom', message: `"${name}" is no domain` });
+  return z.NEVER;
+});
 const onOff = z.enum(['on', 'off', '']);
 
 const address = z.object({
@@ -129,7 +135,20 @@ const settings = {
     schema: domain,
     default: '',
     explain:
-      'Domain of the logging addresses, for example log.crm.example; its MX record names the host that is reached at the SMTP port. Empty: none are offered.',
+      'Domain of the logging addresses, for example log.crm.example, whose MX record leads to the SMTP port (25 outside). Empty: no mail is taken.',
+  }),
+  SMTP_TLS_CERT: setting({
+    schema: optional,
+    default: '',
+    explain:
+      'Path of a PEM file with the certificate and its chain for STARTTLS; read again when it is renewed. Empty: STARTTLS is not offered.',
+  }),
+  SMTP_TLS_KEY: setting({ schema: optional, default: '', explain: 'Path of the PEM file with its key.' }),
+  SMTP_PROXIES: setting({
+    schema: peers,
+    default: '',
+    explain:
+      'Addresses and networks (CIDR) of load balancers that begin each SMTP connection with a PROXY header, version 1, separated by commas.',
   }),
   LOG_LEVEL: setting({
     schema: z.enum(['debug', 'info', 'warn', 'error']),
@@ -242,6 +261,8 @@ function contradictions(values: Partial<Settings>, production: boolean): string[
     if ((id === null) !== (secret === null))
       problems.push(`TWOWAY_${provider}_CLIENT_ID and _SECRET: one is set and the other is not`);
   }
+  if ((values.SMTP_TLS_CERT === null) !== (values.SMTP_TLS_KEY === null))
+    problems.push('TWOWAY_SMTP_TLS_CERT and _KEY: one is set and the other is not');
   // A key that a node made for itself would open nothing that another has sealed.
   if (typeof values.DATABASE_URL === 'string' && values.SECRET_KEYS?.length === 0) {
     problems.push(

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { createApi } from './api/app.ts';
 import { createFirstKey } from './api/auth.ts';
 import type { ApiDeps } from './api/route.ts';
@@ -13,7 +13,10 @@ import { createHousekeeping } from './housekeeping.ts';
 import { createProver } from './intake/authenticate.ts';
 import { createFiler } from './intake/filer.ts';
 import { startIntake } from './intake/server.ts';
+import type { IntakeServer } from './intake/server.ts';
+import { openSpool } from './intake/spool.ts';
 import { systemClock } from './lib/clock.ts';
+import type { Clock } from './lib/clock.ts';
 import { Failure, messageOf } from './lib/failure.ts';
 import { createLog } from './lib/log.ts';
 import type { Log } from './lib/log.ts';
@@ -230,10 +233,7 @@ async function openDoors(
   defer: Defer,
   deps: Omit<ApiDeps & ConsoleDeps, 'publicUrl'>,
 ): Promise<{ url: string; smtpPort: number }> {
-  const intake = await listening({ port: 'TWOWAY_SMTP_PORT', host: 'TWOWAY_SMTP_HOST' }, () =>
-    startIntake({ host: config.SMTP_HOST, port: config.SMTP_PORT }),
-  );
-  defer(() => intake.stop());
+  const intake = await openIntake(config, defer, deps);
   // Known when the server listens: the configured port may be 0.
   let publicUrl = config.PUBLIC_URL.replace(/\/+$/, '');
   const parts = { ...deps, publicUrl: () => publicUrl };
@@ -251,6 +251,34 @@ async function openDoors(
   defer(() => http.stop());
   if (publicUrl === '') publicUrl = http.url;
   return { url: http.url, smtpPort: intake.port };
+}
+
+/** The door of the logging addresses. No user has one yet: every recipient is refused, and so nothing is spooled. */
+async function openIntake(
+  config: Config,
+  defer: Defer,
+  { clock, log }: { clock: Clock; log: Log },
+): Promise<IntakeServer> {
+  const take = () => Promise.reject(new Error('nobody has a logging address'));
+  const spool = await openSpool({ directory: join(config.DATA_DIR, 'spool'), take, clock, log });
+  defer(() => spool.stop());
+  const { SMTP_TLS_CERT: certPath, SMTP_TLS_KEY: keyPath } = config;
+  const intake = await listening({ port: 'TWOWAY_SMTP_PORT', host: 'TWOWAY_SMTP_HOST' }, () =>
+    startIntake({
+      host: config.SMTP_HOST,
+      port: config.SMTP_PORT,
+      domain: config.LOGGING_DOMAIN,
+      certificate: certPath === null || keyPath === null ? null : { certPath, keyPath },
+      proxies: config.SMTP_PROXIES,
+      lookUp: async () => new Map(),
+      prover: createProver({ clock, log, hostName: hostname() }),
+      spool,
+      clock,
+      log,
+    }),
+  );
+  defer(() => intake.stop());
+  return intake;
 }
 
 async function logIn(

@@ -24,6 +24,16 @@ const faults: { name: string; environment: NodeJS.ProcessEnv; problems: RegExp[]
     problems: [/GOOGLE_CLIENT_ID and _SECRET/],
   },
   {
+    name: 'half of a certificate',
+    environment: { TWOWAY_SMTP_TLS_CERT: '/etc/ssl/log.pem' },
+    problems: [/SMTP_TLS_CERT and _KEY/],
+  },
+  {
+    name: 'a logging domain and proxies that are none',
+    environment: { TWOWAY_LOGGING_DOMAIN: 'log@crm', TWOWAY_SMTP_PROXIES: '10.0.0.1,balancer' },
+    problems: [/LOGGING_DOMAIN: "log@crm" is no domain/, /SMTP_PROXIES: "balancer" is no address/],
+  },
+  {
     name: 'a short key',
     environment: { TWOWAY_SECRET_KEYS: `${key},c2hvcnQ=` },
     problems: [/key 2 is not 32 bytes/],

@@ -13,7 +13,7 @@ import { domainOf } from '../message/addresses.ts';
 import type { Envelope, Proof } from '../store/spool.ts';
 import { cachedDns, limitedDns, systemDns } from './dns.ts';
 import type { ResolveDns } from './dns.ts';
-import { noProof, proofOf, readWriter } from './verify.ts';
+import { headBytesMax, noProof, proofOf, readWriter } from './verify.ts';
 import type { Evidence, Writer } from './verify.ts';
 
 /** A raw message that need not be in memory. */
@@ -38,7 +38,6 @@ const questionsMax = 80;
 const pieceBytes = 64 * 1024;
 /** RFC 5321 §4.5.3.1.6 allows 1,000. */
 const lineBytesMax = 1024 * 1024;
-const headBytesMax = 256 * 1024;
 
 export function createProver(options: {
   /** By default the machine's own resolver. */

@@ -13,6 +13,7 @@ import { openJournal } from './journal.ts';
 import type { FoundRecord, Journal, Place } from './journal.ts';
 import { openSpoolFiles } from './spool-files.ts';
 import type { SpoolFile, SpoolFiles } from './spool-files.ts';
+import { headBytesMax } from './verify.ts';
 
 /** Mail between its 250 and the database: durable here (B5), and handed over as soon as it is taken. */
 export type Spool = {
@@ -33,7 +34,7 @@ export type Arrival = {
   size(): number;
   /** The next piece, which is not changed afterwards. To be awaited: this is what slows a sender down. */
   write(piece: Buffer): Promise<void>;
-  /** What came first, 256 KiB at most. */
+  /** What came first, `headBytesMax` at most. */
   head(): Buffer;
   /** All of it, in pieces. After the last `write`. */
   pieces(): AsyncIterable<Buffer>;
@@ -60,7 +61,7 @@ export const spoolLimits: SpoolLimits = {
 };
 
 /** A larger message goes to a file of its own while it comes. */
-const inJournalBytesMax = 256 * 1024;
+const inJournalBytesMax = headBytesMax;
 const fileSuffix = '.eml';
 
 /** What a record says: a message whose bytes are in the record, or in a file named after it. */

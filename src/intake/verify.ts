@@ -26,6 +26,9 @@ export type Writer = {
   isWhole: boolean;
 };
 
+/** So much of a message is read as its header; honest ones are a tenth of it. */
+export const headBytesMax = 256 * 1024;
+
 /** RFC 5322 §3.6, and RFC 2045 for what tells how the body is read. */
 const singleFields = [
   'from',
@@ -43,7 +46,7 @@ const singleFields = [
   'content-transfer-encoding',
 ];
 
-/** Reads the beginning of a message, of at most 256 KiB. */
+/** Reads the beginning of a message, of at most `headBytesMax`. */
 export function readWriter(head: Buffer): Writer {
   const header = readHeader(head);
   const text = head.toString('latin1');
@@ -61,7 +64,7 @@ export function readWriter(head: Buffer): Writer {
     domain: from === null ? '' : domainOf(from),
     hasRepeatedField: singleFields.some((name) => (counts.get(name) ?? 0) > 1),
     signatures: counts.get('dkim-signature') ?? 0,
-    isWhole: end !== null,
+    isWhole: end !== null || head.length < headBytesMax,
   };
 }
 

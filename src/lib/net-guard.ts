@@ -106,6 +106,11 @@ export function createNetGuard(options: {
   };
 }
 
+/** Whether `entry` is an address or a network (CIDR). */
+export function isNetwork(entry: string): boolean {
+  return ipaddr.isValidCIDR(entry) || ipaddr.isValid(entry);
+}
+
 /** Whether `entry` may stand in the list of private places that are allowed: a network, an address or a host name. */
 export function isHostOrNetwork(entry: string): boolean {
   if (ipaddr.isValidCIDR(entry)) return true;

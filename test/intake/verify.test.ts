@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { isRobot, noProof, readWriter, refusalOfProof, refusalOfWriter } from '../../src/intake/verify.ts';
+import {
+  headBytesMax,
+  isRobot,
+  noProof,
+  readWriter,
+  refusalOfProof,
+  refusalOfWriter,
+} from '../../src/intake/verify.ts';
 import type { Proof } from '../../src/store/spool.ts';
 
 const writerOf = (header: string) => readWriter(Buffer.from(`${header}\r\n\r\nbody`));
@@ -33,9 +40,11 @@ describe('who a message is from', () => {
     assert.equal(writer.isWhole, true);
   });
 
-  test('a header without an end is none', () => {
-    const writer = readWriter(Buffer.from('From: ann@seller.example\r\nX: y\r\n'));
-    assert.equal(refusalOfWriter(writer, ann)?.code, 552);
+  test('a header without an end is refused when it is too long to be one', () => {
+    const short = readWriter(Buffer.from('From: ann@seller.example\r\nX: y\r\n'));
+    assert.equal(refusalOfWriter(short, ann), null, 'RFC 5322 §3.5: there need be no body');
+    const long = Buffer.from(`From: ann@seller.example\r\n${'X: y\r\n'.repeat(60_000)}`);
+    assert.equal(refusalOfWriter(readWriter(long.subarray(0, headBytesMax)), ann)?.code, 552);
   });
 });
 

@@ -1,0 +1,167 @@
+import { callbackify } from 'node:util';
+import type { SMTPServerAddress, SMTPServerDataStream, SMTPServerSession } from 'smtp-server';
+import type { Clock } from '../lib/clock.ts';
+import { messageOf } from '../lib/failure.ts';
+import type { Log } from '../lib/log.ts';
+import type { Envelope } from '../store/spool.ts';
+import { acceptMessage } from './accept.ts';
+import type { Prover } from './authenticate.ts';
+import { clientOf, createClients } from './clients.ts';
+import type { Visit } from './door.ts';
+import type { IntakeLimits } from './limits.ts';
+import { createRecipients, readRecipient } from './recipients.ts';
+import type { KnownAddress, LookUp } from './recipients.ts';
+import { Refusal } from './reply.ts';
+import type { Spool } from './spool.ts';
+import type { Answer } from './verify.ts';
+
+/**
+ * What is answered for every address that is not in force, be it unknown, expired or replaced (B4): for good, which
+ * the sender's own provider reports at once; a 4xx would make it try for days (providers.md A.8). Also for
+ * `postmaster`: RFC 5321 §4.5.1 wants it accepted, but nobody reads mail here, and to accept it and throw it away
+ * would be a lie.
+ */
+const unknownAddress: Answer = {
+  code: 550,
+  text: '5.1.1 There is no such logging address; copy the current one from your CRM',
+};
+const guessing: Answer = { code: 421, text: '4.7.0 Too many unknown recipients' };
+const cannotTell: Answer = {
+  code: 451,
+  text: '4.3.0 Logging addresses cannot be looked up at the moment, try again later',
+};
+const tooManySessions: Answer = { code: 421, text: '4.7.0 Too many sessions from your address' };
+/** To whom is still there when the server stops. */
+export const restarting: Answer = { code: 421, text: '4.3.2 Restarting, try again in a minute' };
+
+type Parts = {
+  domain: string | null;
+  lookUp: LookUp;
+  spool: Spool;
+  prover: Prover;
+  clock: Clock;
+  log: Log;
+};
+
+/** How the library is told an outcome; `text` is that of the 250 to DATA. */
+type Callback = (error?: Error | null, text?: string) => void;
+
+/** Hands the outcome of a handler to the library. What is no Refusal is a fault of ours, and temporary. */
+export function answer(work: () => void | Promise<void>, callback: Callback): void {
+  const outcome = callbackify(async () => work());
+  outcome((error) => callback(error === null ? null : asRefusal(error)));
+}
+
+function asRefusal(error: Error): Refusal {
+  return error instanceof Refusal ? error : new Refusal(cannotTell);
+}
+
+/** What happens in sessions: who comes, whom for, and with what. */
+export function createVisits(parts: Parts, limits: IntakeLimits) {
+  const { clock } = parts;
+  const clients = createClients({
+    clock,
+    sessionsMax: limits.sessionsOfClientMax,
+    guessesMax: limits.guessesMax,
+    guessesMs: limits.guessesMs,
+  });
+  const recipients = createRecipientCheck(parts, limits);
+  const messages = new Set<Promise<string>>();
+  let isStopping = false;
+
+  const receive = async (
+    visit: Visit,
+    stream: SMTPServerDataStream,
+    session: SMTPServerSession,
+  ): Promise<string> => {
+    visit.dataSince = clock.monotonic();
+    try {
+      const { envelope, known } = recipients.envelopeOf(session);
+      const accepting = { ...parts, messageBytesMax: limits.messageBytesMax };
+      const text = await acceptMessage(accepting, stream, envelope, known);
+      visit.commands = 0;
+      return text;
+    } finally {
+      visit.dataSince = null;
+    }
+  };
+
+  return {
+    /** Throws Refusal where there are too many. */
+    enter(visit: Visit): void {
+      const client = clientOf(visit.remoteAddress);
+      if (!clients.enter(client)) throw new Refusal(tooManySessions);
+      visit.client = client;
+      visit.startedAt = clock.monotonic();
+      visit.failedRecipientsMax = clients.isGuessing(client) ? 1 : limits.failedRecipientsMax;
+    },
+    leave(visit: Visit): void {
+      if (visit.client !== null) clients.leave(visit.client);
+    },
+    /** Throws Refusal for all but a logging address in force. */
+    async recipient(visit: Visit, address: SMTPServerAddress): Promise<void> {
+      if (await recipients.isKnown(address)) return;
+      visit.failedRecipients += 1;
+      if (visit.client !== null) clients.guessed(visit.client);
+      throw new Refusal(visit.failedRecipients > visit.failedRecipientsMax ? guessing : unknownAddress);
+    },
+    message(
+      visit: Visit,
+      stream: SMTPServerDataStream,
+      session: SMTPServerSession,
+      callback: Callback,
+    ): void {
+      const message = receive(visit, stream, session);
+      messages.add(message);
+      callbackify(() => message)((error, text) => {
+        messages.delete(message);
+        const refusal = error === null ? null : asRefusal(error);
+        callback(refusal, text);
+        if (refusal?.closes === true) visit.close();
+        if (isStopping) visit.say(restarting);
+      });
+    },
+    stop: () => void (isStopping = true),
+    /** Resolves when no message is being taken in. */
+    ended: () => Promise.allSettled(messages),
+  };
+}
+
+function createRecipientCheck(parts: Parts, limits: IntakeLimits) {
+  const recipients = createRecipients({ ...parts, msMax: limits.lookUpMs });
+  /** By the recipient as the library keeps it. */
+  const accepted = new WeakMap<SMTPServerAddress, { known: KnownAddress; tag: string }>();
+  const find = async (local: string): Promise<KnownAddress | null> => {
+    try {
+      return await recipients.find(local);
+    } catch (error) {
+      parts.log.warn({ error: messageOf(error) }, 'logging addresses cannot be looked up');
+      throw new Refusal(cannotTell);
+    }
+  };
+  return {
+    async isKnown(address: SMTPServerAddress): Promise<boolean> {
+      const recipient = readRecipient(address.address, parts.domain);
+      const known = recipient === null ? null : await find(recipient.local);
+      if (recipient === null || known === null) return false;
+      accepted.set(address, { known, tag: recipient.tag });
+      return true;
+    },
+    /** What the session said of its message, and what is known of each recipient. */
+    envelopeOf(session: SMTPServerSession): { envelope: Envelope; known: KnownAddress[] } {
+      const { mailFrom, rcptTo } = session.envelope;
+      const found = rcptTo.flatMap((recipient) => {
+        const one = accepted.get(recipient);
+        return one === undefined ? [] : [{ address: recipient.address, ...one }];
+      });
+      const envelope: Envelope = {
+        from: mailFrom === false ? '' : mailFrom.address,
+        to: found.map(({ address, known, tag }) => ({ address, loggingAddressId: known.id, tag })),
+        helo: session.hostNameAppearsAs,
+        clientAddress: session.remoteAddress,
+        tls: session.secure,
+      };
+      return { envelope, known: found.map(({ known }) => known) };
+    },
+  };
+}
