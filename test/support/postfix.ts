@@ -16,9 +16,17 @@ export type PostfixInfo = {
   rewritingPort: number;
   /** Like 25: what another mail system speaks to. No login, and no Sent copy. */
   mxPort: number;
+  /**
+   * Logging domains and where their mail is relayed to: each to a port of 127.0.0.1 at which one test listens.
+   * Fixed when Postfix starts, which notices a changed table only after a while.
+   */
+  relays: { plain: Relay; tls: Relay; story: Relay };
   configDirectory: string;
   logPath: string;
 };
+
+/** `tls`: not without STARTTLS. */
+type Relay = { domain: string; port: number; security: 'plain' | 'tls' };
 
 /*
  * Domains whose mail does not arrive. Every other domain's is delivered into Dovecot, so that nothing can
@@ -28,6 +36,7 @@ export type PostfixInfo = {
  *  - refuses-data.test: accepted at RCPT, refused for good after the message.
  *  - bounces.test: accepted, then a delivery report (5.1.1) comes back to the sender.
  *  - swallows.test: accepted and thrown away.
+ *  - those of `relays`: relayed to a port of loopback, as a sender's provider relays mail for a logging address.
  */
 const recipientActions = [
   '/@refuses\\.test$/ 550 5.1.1 No such user here',
@@ -61,10 +70,24 @@ export async function configurePostfix(options: {
     noCopyPort: await freePort(),
     rewritingPort: await freePort(),
     mxPort: await freePort(),
+    relays: {
+      plain: { domain: 'log-plain.test', port: await freePort(), security: 'plain' },
+      tls: { domain: 'log-tls.test', port: await freePort(), security: 'tls' },
+      story: { domain: 'log-story.test', port: await freePort(), security: 'plain' },
+    },
     configDirectory,
     logPath: join(home, 'mail.log'),
   };
-  const tables = { recipientActions, dataActions, transports, sentCopies, messageIdRewrite };
+  const relays = Object.values(info.relays).map(
+    ({ domain, port, security }) => `/@${domain.replace('.', '\\.')}$/ relay-${security}:[127.0.0.1]:${port}`,
+  );
+  const tables = {
+    recipientActions,
+    dataActions,
+    transports: [...transports, ...relays],
+    sentCopies,
+    messageIdRewrite,
+  };
   for (const [name, lines] of Object.entries(tables)) {
     await writeFile(join(configDirectory, name), `${lines.join('\n')}\n`);
   }
@@ -153,6 +176,8 @@ default_transport = lmtp:inet:127.0.0.1:${lmtpPort}
 transport_maps = regexp:${info.configDirectory}/transports
 lmtp_destination_concurrency_limit = 20
 lmtp_tls_security_level = none
+relay-plain_destination_concurrency_limit = 50
+relay-plain_initial_destination_concurrency = 50
 
 smtpd_tls_cert_file = ${certificates.certificatePath}
 smtpd_tls_key_file = ${certificates.keyPath}
@@ -212,6 +237,10 @@ error unix - - n - - error
 retry unix - - n - - error
 discard unix - - n - - discard
 lmtp unix - - n - - lmtp
+relay-plain unix - - n - 100 smtp
+  -o smtp_tls_security_level=none
+relay-tls unix - - n - - smtp
+  -o smtp_tls_security_level=encrypt
 anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
