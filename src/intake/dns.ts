@@ -55,9 +55,8 @@ export function limitedDns(resolve: ResolveDns, questionsMax: number): ResolveDn
   return async (name, type) => {
     questions += 1;
     if (questions > questionsMax) throw Object.assign(new Error('too many questions'), { code: 'ENODATA' });
-    const records = await resolve(name, type);
     // mailauth sorts lists in place; the remembered one stays as it is.
-    return structuredClone(records);
+    return [...(await resolve(name, type))] as Records;
   };
 }
 

@@ -25,6 +25,9 @@ export function readRecipient(address: string, domain: string | null): { local: 
 const rememberedMs = 10_000;
 const rememberedMax = 10_000;
 
+/** Made once: the reason that Node makes for each abort is dear. */
+const isOver = new Error('the database has answered');
+
 type Waiting = { resolve(known: KnownAddress | null): void; reject(error: unknown): void };
 
 /**
@@ -45,7 +48,7 @@ export function createRecipients(options: { lookUp: LookUp; clock: Clock; msMax:
     try {
       return await Promise.race([options.lookUp(locals), late]);
     } finally {
-      done.abort();
+      done.abort(isOver);
     }
   };
 

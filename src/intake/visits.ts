@@ -1,4 +1,3 @@
-import { callbackify } from 'node:util';
 import type { SMTPServerAddress, SMTPServerDataStream, SMTPServerSession } from 'smtp-server';
 import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/failure.ts';
@@ -44,15 +43,21 @@ type Parts = {
 };
 
 /** How the library is told an outcome; `text` is that of the 250 to DATA. */
-type Callback = (error?: Error | null, text?: string) => void;
+type Tell = (error?: Error | null, text?: string) => void;
 
 /** Hands the outcome of a handler to the library. What is no Refusal is a fault of ours, and temporary. */
-export function answer(work: () => void | Promise<void>, callback: Callback): void {
-  const outcome = callbackify(async () => work());
-  outcome((error) => callback(error === null ? null : asRefusal(error)));
+export function answer(work: () => void | Promise<void>, tell: Tell): void {
+  const fail = (error: unknown) => tell(asRefusal(error));
+  try {
+    const working = work();
+    if (working === undefined) tell(null);
+    else working.then(() => tell(null), fail);
+  } catch (error) {
+    fail(error);
+  }
 }
 
-function asRefusal(error: Error): Refusal {
+function asRefusal(error: unknown): Refusal {
   return error instanceof Refusal ? error : new Refusal(cannotTell);
 }
 
@@ -105,21 +110,19 @@ export function createVisits(parts: Parts, limits: IntakeLimits) {
       if (visit.client !== null) clients.guessed(visit.client);
       throw new Refusal(visit.failedRecipients > visit.failedRecipientsMax ? guessing : unknownAddress);
     },
-    message(
-      visit: Visit,
-      stream: SMTPServerDataStream,
-      session: SMTPServerSession,
-      callback: Callback,
-    ): void {
+    message(visit: Visit, stream: SMTPServerDataStream, session: SMTPServerSession, tell: Tell): void {
       const message = receive(visit, stream, session);
       messages.add(message);
-      callbackify(() => message)((error, text) => {
+      const end = (refusal: Refusal | null, text?: string) => {
         messages.delete(message);
-        const refusal = error === null ? null : asRefusal(error);
-        callback(refusal, text);
+        tell(refusal, text);
         if (refusal?.closes === true) visit.close();
         if (isStopping) visit.say(restarting);
-      });
+      };
+      message.then(
+        (text) => end(null, text),
+        (error: unknown) => end(asRefusal(error)),
+      );
     },
     stop: () => void (isStopping = true),
     /** Resolves when no message is being taken in. */
