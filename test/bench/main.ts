@@ -1,12 +1,13 @@
 // npm run bench [-- part ...]: measures the gateway against the bare libraries, in one run on the tests' own
 // servers (PostgreSQL with fsync), and prints one table in Markdown. Parts: judged, stored, notice, memory, audit,
-// contacts, flags.
+// contacts, flags, intake.
 import { cpus } from 'node:os';
 import { measureAudit } from './audit.ts';
 import { startBench } from './bench.ts';
 import type { Bench } from './bench.ts';
 import { measureContacts } from './contacts.ts';
 import { measureFlags } from './flags.ts';
+import { measureIntake } from './intake.ts';
 import { measureJudged } from './judged.ts';
 import { measureMemory } from './memory.ts';
 import { measureNotice } from './notice.ts';
@@ -22,6 +23,7 @@ const parts: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> = {
   audit: measureAudit,
   contacts: measureContacts,
   flags: measureFlags,
+  intake: measureIntake,
 };
 
 /** Well over what it takes on a busy machine; a bench that hangs leaves nothing running. */
