@@ -49,17 +49,20 @@ export function createProver(options: {
 }): Prover {
   const { resolve: resolver = systemDns(), clock, log, hostName } = options;
   const dns = cachedDns(resolver, clock);
+  const passes = createPasses(clock);
 
   const prove = async (message: RawMessage, writer: Writer, sender: Sender): Promise<Proof> => {
     if (writer.from === null) return noProof('unproven', '');
+    const known = passes.of(writer, sender);
+    if (known !== null) return known;
     const done = new AbortController();
     const late = clock.sleep(deadlineMs, done.signal).then(() => noProof('pending', writer.domain));
     const resolve = limitedDns(dns, questionsMax);
     try {
-      return await Promise.race([
-        evaluate(message, writer, sender, { resolve, hostName, signal: done.signal }),
-        late,
-      ]);
+      const means = { resolve, hostName, signal: done.signal };
+      const proof = await Promise.race([evaluate(message, writer, sender, means), late]);
+      passes.note(writer, sender, proof);
+      return proof;
     } catch (error) {
       log.error({ error: messageOf(error) }, 'the sender of a message could not be verified');
       return noProof('pending', writer.domain);
@@ -77,6 +80,31 @@ export function createProver(options: {
 
 /** The signatures of a message that would take too long. */
 const notLookedAt = { result: 'policy', isAligned: false };
+
+/** For how long, and of how many senders, a pass of SPF is remembered; DNS records are for longer. */
+const passMs = 60_000;
+const passesMax = 5_000;
+
+/** Whoever logs mail logs more of it, by the same servers: that SPF passes for them need not be found out each time. */
+function createPasses(clock: Clock) {
+  const passes = new Map<string, { proof: Proof; until: number }>();
+  const keyOf = ({ domain }: Writer, { from, helo, clientAddress }: Sender) =>
+    JSON.stringify([domain, from, helo, clientAddress]);
+  return {
+    of(writer: Writer, sender: Sender): Proof | null {
+      const found = passes.get(keyOf(writer, sender));
+      return found !== undefined && found.until > clock.monotonic() ? found.proof : null;
+    },
+    note(writer: Writer, sender: Sender, proof: Proof): void {
+      if (proof.by !== 'spf') return;
+      const key = keyOf(writer, sender);
+      passes.delete(key);
+      passes.set(key, { proof, until: clock.monotonic() + passMs });
+      const [oldest] = passes.keys();
+      if (passes.size > passesMax && oldest !== undefined) passes.delete(oldest);
+    },
+  };
+}
 
 /** Made once: the reason that Node makes for each abort costs more than verifying SPF. */
 const isOver = new Error('the time for this message is over');

@@ -332,9 +332,12 @@ describe('what the sending domain proves of From (B4)', () => {
     const before = dns.asked.length;
     assert.equal((await prover.proveMessage(raw, own)).verdict, 'proven');
     assert.equal(dns.asked.length, before);
+    const other = await prover.proveMessage(raw, { ...own, clientAddress: '192.0.2.2' });
+    assert.equal(other.verdict, 'unproven', 'what is remembered is of one client');
     await clock.advance(300_001);
+    const later = dns.asked.length;
     assert.equal((await prover.proveMessage(raw, own)).verdict, 'proven');
-    assert.ok(dns.asked.length > before);
+    assert.ok(dns.asked.length > later);
   });
 
   test('a message of 50 MB keeps nothing else waiting for 200 ms', async () => {
