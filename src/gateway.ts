@@ -11,12 +11,13 @@ import { blobsDirectory, makeSecretKey, openData, readSecretKeys } from './data.
 import type { FilingDeps } from './filing/file.ts';
 import { createHousekeeping } from './housekeeping.ts';
 import { createProver } from './intake/authenticate.ts';
+import type { Prover } from './intake/authenticate.ts';
 import { createFiler } from './intake/filer.ts';
 import { startIntake } from './intake/server.ts';
 import type { IntakeServer } from './intake/server.ts';
 import { openSpool } from './intake/spool.ts';
+import { createTake } from './intake/take.ts';
 import { systemClock } from './lib/clock.ts';
-import type { Clock } from './lib/clock.ts';
 import { Failure, messageOf } from './lib/failure.ts';
 import { createLog } from './lib/log.ts';
 import type { Log } from './lib/log.ts';
@@ -45,6 +46,7 @@ import { createDiskBlobs } from './store/blobs.ts';
 import type { SweptBlobStore } from './store/blobs.ts';
 import type { Database, Db } from './store/database.ts';
 import { readPassword } from './store/mailboxes.ts';
+import { findLoggingOwners } from './store/logging-addresses.ts';
 import type { Mailbox } from './store/mailboxes.ts';
 import { createTokenStore } from './store/tokens.ts';
 import { createTelling } from './webhook/telling.ts';
@@ -129,14 +131,18 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
   const sandbox = await listening({ port: 'TWOWAY_SANDBOX_PORT' }, () => startSandboxIfWanted(config, log));
   if (sandbox !== null) defer(() => sandbox.stop());
   const providers = createProviders(config, sandbox);
-  const { sender, supervisor, errands, connecting, housekeeping, filer } = startWorkers(config, defer, {
-    database,
-    blobs,
-    filing,
-    telling,
-    providers,
-    netGuard,
-  });
+  const { sender, supervisor, errands, connecting, housekeeping, filer, prover } = startWorkers(
+    config,
+    defer,
+    {
+      database,
+      blobs,
+      filing,
+      telling,
+      providers,
+      netGuard,
+    },
+  );
   const doors = await openDoors(config, defer, {
     databaseKind: database.kind,
     ...filing,
@@ -147,6 +153,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     wakeWanted: (id) => supervisor.wakeWanted(id),
     wakeHousekeeping: () => housekeeping.wake(),
     wakeFiler: () => filer.wake(),
+    prover,
     netGuard,
     dispatcher,
     eventSignal,
@@ -224,14 +231,14 @@ function startWorkers(
     worker.start();
     defer(() => worker.stop());
   }
-  return { sender, supervisor, errands, connecting, housekeeping, filer };
+  return { sender, supervisor, errands, connecting, housekeeping, filer, prover };
 }
 
 /** Where the outside comes in: SMTP, and HTTP for the API and the pages. */
 async function openDoors(
   config: Config,
   defer: Defer,
-  deps: Omit<ApiDeps & ConsoleDeps, 'publicUrl'>,
+  deps: Omit<ApiDeps & ConsoleDeps, 'publicUrl'> & { prover: Prover },
 ): Promise<{ url: string; smtpPort: number }> {
   const intake = await openIntake(config, defer, deps);
   // Known when the server listens: the configured port may be 0.
@@ -253,13 +260,14 @@ async function openDoors(
   return { url: http.url, smtpPort: intake.port };
 }
 
-/** The door of the logging addresses. No user has one yet: every recipient is refused, and so nothing is spooled. */
+/** The door of the logging addresses. */
 async function openIntake(
   config: Config,
   defer: Defer,
-  { clock, log }: { clock: Clock; log: Log },
+  deps: Pick<ApiDeps, 'db' | 'blobs' | 'clock' | 'log' | 'loggingDomain' | 'wakeFiler'> & { prover: Prover },
 ): Promise<IntakeServer> {
-  const take = () => Promise.reject(new Error('nobody has a logging address'));
+  const { db, clock, log } = deps;
+  const take = createTake(deps);
   const spool = await openSpool({ directory: join(config.DATA_DIR, 'spool'), take, clock, log });
   defer(() => spool.stop());
   const { SMTP_TLS_CERT: certPath, SMTP_TLS_KEY: keyPath } = config;
@@ -267,11 +275,11 @@ async function openIntake(
     startIntake({
       host: config.SMTP_HOST,
       port: config.SMTP_PORT,
-      domain: config.LOGGING_DOMAIN,
+      domain: deps.loggingDomain,
       certificate: certPath === null || keyPath === null ? null : { certPath, keyPath },
       proxies: config.SMTP_PROXIES,
-      lookUp: async () => new Map(),
-      prover: createProver({ clock, log, hostName: hostname() }),
+      lookUp: (localParts) => findLoggingOwners(db, localParts),
+      prover: deps.prover,
       spool,
       clock,
       log,
