@@ -1,4 +1,5 @@
-import { canonicalOwnAddress } from '../message/addresses.ts';
+import { canonicalAddress, canonicalOwnAddress } from '../message/addresses.ts';
+import { baseSubject } from '../message/subject.ts';
 import { newId } from '../lib/id.ts';
 import type { MailboxId } from '../lib/id.ts';
 import { holdOffFiling } from '../store/claims.ts';
@@ -18,7 +19,7 @@ import type { LoggingParty } from '../store/filing-facts.ts';
 import { FiledMeanwhile, noteLogged, noWrites, writeFiling } from '../store/filing-writes.ts';
 import { findLoggingOwners } from '../store/logging-addresses.ts';
 import { makeContacts } from '../store/made-contacts.ts';
-import { endSpooled, subAccountsLogging } from '../store/spool.ts';
+import { endSpooled, findForwarded, subAccountsLogging } from '../store/spool.ts';
 import type { LoggedMail, SpoolOutcome } from '../store/spool.ts';
 import { claim } from './claim.ts';
 import { decide, outcomes } from './decide.ts';
@@ -166,9 +167,15 @@ async function judgeAll(
   const connection = party?.connection ?? { ...nobody, ...of.member };
   const sightings = letters.map(({ sighting }) => sighting);
   const tombstones = soughtTombstones(secretBox, sightings, [connection]);
-  const rows = await readFactRows(db, { ...factKeysOf(mailboxId, sightings, [connection]), tombstones });
+  const again = await knownAgain(db, subAccountId, letters);
+  const keys = factKeysOf(mailboxId, sightings, [connection]);
+  const threadIds = again.map(({ threadId }) => threadId);
+  const rows = await readFactRows(db, { ...keys, tombstones, threadIds });
   const ground = groundsFor(party?.mailboxId ?? null, [connection], rows).get(connection.id);
   if (ground === undefined) throw new Error(`no ground for ${connection.id}`);
+  for (const { key, ...known } of again) {
+    ground.messages.set(key, [...(ground.messages.get(key) ?? []), { ...known, here: false, sendId: null }]);
+  }
   const effects = noLoggedEffects();
   const judged = letters.map((letter): JudgedLetter => {
     const known = loggedFactsOf(letter, ground);
@@ -180,6 +187,33 @@ async function judgeAll(
     return { letter, facts, verdict, row };
   });
   return { effects, letters: judged, ground: party === null ? null : ground, tombstones };
+}
+
+/**
+ * S12: above what is forwarded inline stands no Message-ID, and no second of its date. It is a stored message by its
+ * author, minute and subject.
+ */
+async function knownAgain(db: Db, subAccountId: string, letters: readonly Letter[]) {
+  const sought = letters.flatMap(({ sighting: { header, people, place } }) =>
+    header.messageId !== null || header.date === null || people.author === null || place.role !== 'inbox'
+      ? []
+      : [{ uid: place.uid, author: canonicalAddress(people.author.address), date: minuteOf(header.date) }],
+  );
+  const found = await findForwarded(db, subAccountId, sought);
+  return found.flatMap(({ uid, sender, subject, messageId, threadId }) => {
+    const sighting = letters[uid]?.sighting;
+    const author = sought.find((mail) => mail.uid === uid)?.author;
+    if (sighting === undefined || canonicalAddress(sender) !== author) return [];
+    if (baseSubject(subject) !== baseSubject(sighting.header.subject)) return [];
+    const [key = ''] = sighting.messageKeys;
+    return [{ key, fingerprint: sighting.fingerprint, messageId, threadId }];
+  });
+}
+
+const minuteMs = 60_000;
+
+function minuteOf(ms: number): number {
+  return Math.floor(ms / minuteMs) * minuteMs;
 }
 
 /** Whose membership has ended: nothing is theirs. */

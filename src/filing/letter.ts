@@ -35,7 +35,7 @@ export type Letter = {
   loop: boolean;
   forwarded: LoggedFacts['forwarded'];
   /** The names of the mail itself, where what is logged is another one: it may come again. */
-  shell: { keys: readonly string[]; fingerprint: string } | null;
+  shell: Pick<Sighting, 'messageKeys' | 'threadKeys' | 'fingerprint'> | null;
   /** Logging addresses that it names beside the one that it came to, in Cc or To. */
   otherLocalParts: string[];
   /** What whoever reviews it is shown. */
@@ -95,7 +95,7 @@ export async function readLetter(
     kind: mail.envelope.from === '' && kind === 'person' ? 'auto_reply' : kind,
     loop: isLoop(reading, mail, parsed.header, raw),
     forwarded: forwarded.form === 'none' ? 'no' : forwarded.confident ? 'sure' : 'unsure',
-    shell: forwarded.form === 'none' ? null : { keys: outer.messageKeys, fingerprint: outer.fingerprint },
+    shell: forwarded.form === 'none' ? null : outer,
     otherLocalParts: loggingLocalParts(reading, parsed.header),
     reading: shownOf(outer, forwarded, inner.parsed.header),
   };
@@ -121,6 +121,8 @@ async function innerOf(
     to: original.to,
     cc: original.cc,
     subject: original.subject,
+    // Mail programs cite in the forward what they forward, and all that it cites.
+    references: [...parsed.header.references, ...parsed.header.inReplyTo],
     date: original.date?.getTime() ?? parsed.header.date,
     dateText: original.date === null ? '' : forwarded.read.date,
   };

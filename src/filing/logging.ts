@@ -110,7 +110,8 @@ export function addLoggedEffects(
   }
   if (shell !== null) {
     const names = { messageId, threadId, here: false, sendId: null };
-    addKeys(effects, ground, names, shell.keys, shell.fingerprint, false);
+    addKeys(effects, ground, names, shell.messageKeys, shell.fingerprint, false);
+    addThreadKeys(effects, ground, threadId, shell.threadKeys);
   }
   effects.logged.push({ message_id: messageId, tag: mail.tag });
   return messageId;

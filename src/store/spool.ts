@@ -1,5 +1,5 @@
 import { newId } from '../lib/id.ts';
-import type { DecisionId, LoggingAddressId, SpoolId } from '../lib/id.ts';
+import type { DecisionId, LoggingAddressId, MessageId, SpoolId, ThreadId } from '../lib/id.ts';
 import { jsonText, rows, run } from './database.ts';
 import type { Db } from './database.ts';
 
@@ -153,6 +153,36 @@ export async function subAccountsLogging(db: Db, acceptedId: SpoolId): Promise<s
     { acceptedId },
   );
   return found.map(({ id }) => id);
+}
+
+/** What is known of a mail that was forwarded and has no Message-ID. */
+export type ForwardedMail = {
+  uid: number;
+  /** Of its author, in contact's form. */
+  author: string;
+  /** ms since the epoch; in whole minutes, since mail programs write no seconds above what they forward. */
+  date: number;
+};
+
+/** Stored messages of these authors and minutes, as far as their author is a contact. */
+export async function findForwarded(
+  db: Db,
+  subAccountId: string,
+  mails: readonly ForwardedMail[],
+): Promise<{ uid: number; messageId: MessageId; threadId: ThreadId; sender: string; subject: string }[]> {
+  if (mails.length === 0) return [];
+  return rows(
+    db,
+    `select distinct asked.uid, m.id as "messageId", m.thread_id as "threadId", m.sender ->> 'address' as sender, m.subject
+       from json_to_recordset(:mails::json) as asked(uid int, author text, date float8)
+       join contact_addresses a on a.sub_account_id = :subAccountId and a.canonical = asked.author
+       join conversations v on v.sub_account_id = a.sub_account_id and v.contact_id = a.contact_id
+       join conversation_threads t on t.conversation_id = v.id
+       join messages m on m.thread_id = t.thread_id
+        and m.date >= to_timestamp(asked.date / 1000) and m.date < to_timestamp(asked.date / 1000 + 60)
+      order by m.id`,
+    { subAccountId, mails: jsonText(mails) },
+  );
 }
 
 /** What became of a mail. `read`: what whoever reviews it is shown. */
