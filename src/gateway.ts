@@ -268,7 +268,10 @@ async function openIntake(
 ): Promise<IntakeServer> {
   const { db, clock, log } = deps;
   const take = createTake(deps);
-  const spool = await openSpool({ directory: join(config.DATA_DIR, 'spool'), take, clock, log });
+  // Of this machine alone: several nodes may share the folder of the blobs, and a lock tells only whether a process
+  // of the same machine is alive.
+  const directory = join(config.DATA_DIR, 'spool', hostname());
+  const spool = await openSpool({ directory, take, clock, log });
   defer(() => spool.stop());
   const { SMTP_TLS_CERT: certPath, SMTP_TLS_KEY: keyPath } = config;
   const intake = await listening({ port: 'TWOWAY_SMTP_PORT', host: 'TWOWAY_SMTP_HOST' }, () =>

@@ -8,13 +8,16 @@ export type Waker = {
   wait(ms: number): Promise<void>;
 };
 
+/** Made once: the reason that Node makes for each abort is dear where thousands a second wake a loop. */
+const awake = new Error('woken');
+
 export function createWaker(clock: Clock): Waker {
   let woken = false;
   let waiting: AbortController | undefined;
   return {
     wake() {
       woken = true;
-      waiting?.abort();
+      waiting?.abort(awake);
     },
     async wait(ms) {
       if (!woken) {
