@@ -228,7 +228,10 @@ function createArrival(parts: Parts, append: (meta: RecordMeta, raw: Buffer) => 
         await discard();
         throw error;
       }
-      await file?.close();
+      // It is durable: what is said of the file now refuses it no more.
+      await file?.close().catch((error: unknown) => {
+        parts.log.warn({ spoolId: id, error: messageOf(error) }, 'a file of the spool could not be closed');
+      });
     },
     discard,
   };
