@@ -341,19 +341,24 @@ export async function touchConversations(
   if (touched.length === 0) return;
   await run(
     db,
-    `with shown as materialized (
-       select s.conversation_id, max(m.date) as date
-         from json_to_recordset(:shown::json) as s(conversation_id text, thread_id text)
-        cross join lateral (
-          select max(least(date, created_at)) as date from messages where thread_id = s.thread_id offset 0) m
-        group by s.conversation_id),
+    // One by one, and in arrays: joins were planned as readings of every conversation there is (see rowsById).
+    `with wanted as materialized (
+       select id, max(date) as date
+         from (select id, date from json_to_recordset(:touched::json) as t(id text, date timestamptz)
+               union all
+               select s.conversation_id, m.date
+                 from json_to_recordset(:shown::json) as s(conversation_id text, thread_id text)
+                cross join lateral (
+                  select max(least(date, created_at)) as date from messages where thread_id = s.thread_id offset 0) m) w
+        group by id),
      locked as materialized (
-       select c.id, greatest(t.date, s.date) as date
-         from json_to_recordset(:touched::json) as t(id text, date timestamptz)
-         left join shown s on s.conversation_id = t.id
-         join conversations c on c.id = t.id order by c.id for no key update of c)
-     update conversations c set updated_at = now(), last_message_at = greatest(c.last_message_at, least(l.date, now()))
-       from locked l where c.id = l.id`,
+       select c.id, w.date from (select id, date from wanted order by id collate "C") w
+        cross join lateral (select id from conversations where id = w.id for no key update) c),
+     listed as materialized (select array_agg(id) as ids, array_agg(date) as dates from locked)
+     update conversations c
+        set updated_at = now(),
+            last_message_at = greatest(c.last_message_at, least(l.dates[array_position(l.ids, c.id)], now()))
+       from listed l where c.id = any(l.ids)`,
     { touched: json(touched), shown: json(shown) },
   );
 }

@@ -6,6 +6,7 @@ import { listContacts, readPublicContacts } from '../../src/store/contacts.ts';
 import { openDatabase, rows } from '../../src/store/database.ts';
 import type { Db } from '../../src/store/database.ts';
 import { readFactRows } from '../../src/store/filing-facts.ts';
+import { touchConversations } from '../../src/store/filing-writes.ts';
 import { readOutgoingFacts } from '../../src/store/outgoing.ts';
 import { listConversations, readConversations, readThreads } from '../../src/store/public-conversation.ts';
 import { findPlaces, refreshMessages, writePlaces } from '../../src/store/places.ts';
@@ -87,6 +88,8 @@ describe('indexes', () => {
       const folder = { id: 'fld_1', uidValidity: 1 } as const;
       await findPlaces(db, folder, [1]);
       await writePlaces(db, folder, { there: [], gone: [1], goneAt: 0, goneDueAt: 0 });
+      const touched = [{ id: 'cnv_1', date: '2026-11-20T09:00:00.000Z' }] as const;
+      await touchConversations(db, touched, [{ conversation_id: 'cnv_1', thread_id: 'thr_1' }]);
       const plans = await plansOf(db);
       assert.ok(plans.length >= 13);
       for (const { statement, lines } of plans) {
