@@ -86,8 +86,8 @@ export function createDiskBlobs(directory: string): SweptBlobStore {
 async function isKept(path: string, size: number): Promise<boolean> {
   const now = new Date();
   // First, so that what is measured next is what a sweep would find renewed.
-  await utimes(path, now, now).catch(unlessMissing);
-  return (await sizeOf(path)) === size;
+  const isThere = await utimes(path, now, now).then(() => true, unlessMissing);
+  return isThere === true && (await sizeOf(path)) === size;
 }
 
 /** Paths of blobs that are older than `before`, some at a time. Clears up what crashes left on the way. */
@@ -152,8 +152,13 @@ function unlessMissing(error: NodeJS.ErrnoException): undefined {
   throw error;
 }
 
+/** Of this process alone: to be random anew for each blob took a tenth of all that a small one costs this thread. */
+const writer = randomBytes(6).toString('hex');
+let writes = 0;
+
 async function writeWhole(path: string, content: Buffer): Promise<void> {
-  const aside = `${path}.${randomBytes(6).toString('hex')}${partSuffix}`;
+  writes += 1;
+  const aside = `${path}.${writer}-${writes}${partSuffix}`;
   const file = await open(aside, 'wx').catch(async (error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;
     await mkdir(dirname(path), { recursive: true });
