@@ -68,8 +68,8 @@ function startJobs(): void {
 
 function startWorker(): Slot {
   const worker = new Worker(new URL('./parse-worker.ts', import.meta.url), {
-    // By address, since a bare `tsx` would be looked for from the working directory.
-    execArgv: ['--import', import.meta.resolve('tsx')],
+    // Nothing in it is JSX: Node strips the types itself.
+    execArgv: [],
     resourceLimits: { maxOldGenerationSizeMb: workerHeapMegabytesMax },
   });
   const slot: Slot = { worker, job: null };
