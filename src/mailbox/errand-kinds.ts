@@ -9,10 +9,10 @@ import type { Provider } from '../provider/providers.ts';
 import { findContactAddresses } from '../store/contacts.ts';
 import { countDecided, findUndecided } from '../store/decisions.ts';
 import type { Outcomes } from '../store/decisions.ts';
-import { readDownloads, saveErrand } from '../store/errands.ts';
+import { countDownload, readDownloads, saveErrand } from '../store/errands.ts';
 import type { Errand, ErrandKind, Progress } from '../store/errands.ts';
-import { daysOf, walkByDate, windowsOf } from './walk.ts';
-import type { Chunk } from './walk.ts';
+import { chunkMax, daysOf, fetchingAhead, nextLength, partsBySize, walkByDate, windowMs } from './walk.ts';
+import type { Chunk, Span } from './walk.ts';
 import { batchesOf } from './walker.ts';
 import type { Walked, Walker } from './walker.ts';
 
@@ -43,6 +43,17 @@ const finished: Done = { done: 'finished' };
 
 /** Does an errand, or as much of it as its turn allows. Rejects with a Failure of the provider's. */
 export async function carryOut(carrying: Carrying, errand: Errand, walker: Walker): Promise<Done> {
+  try {
+    return await ofItsKind(carrying, errand, walker);
+  } finally {
+    // Few messages by their ids keep no progress, and what fails has not kept all of it.
+    const { filing, clock } = carrying;
+    const { mailboxId } = errand;
+    await countDownload(filing.db, { mailboxId, day: dayOf(clock.now()), bytes: walker.takeBytes() });
+  }
+}
+
+async function ofItsKind(carrying: Carrying, errand: Errand, walker: Walker): Promise<Done> {
   switch (errand.kind) {
     case 'judge_again':
       return judgeAgain(errand, walker);
@@ -208,39 +219,86 @@ async function pauseFor(carrying: Carrying, { mailboxId }: Errand, inOneGo: bool
   return carrying.isOver() && !inOneGo ? { done: 'not_yet', pauseMs: 0, reason: null } : finished;
 }
 
+/** Of so many messages at most are the headers that an audit compares without a place to go on from, but for a busy week. */
+const auditWindow = { messagesMax: 20_000, msMin: 7 * 24 * 3_600_000 };
+
 /** T2: every message of the window is looked for among the decisions, by its place and else by its id. */
 async function audit(carrying: Carrying, errand: ErrandOf<'audit'>, walker: Walker): Promise<Done> {
-  const { request, startedAt } = errand;
   let { progress } = errand;
-  const from = progress.position ?? Math.max(request.since, startedAt);
-  for (const window of windowsOf({ from, to: carrying.clock.now() })) {
-    let next: Progress = { ...progress, position: window.to };
+  const to = carrying.clock.now();
+  let length = windowMs;
+  for (let from = progress.position ?? Math.max(errand.request.since, errand.startedAt); from < to;) {
+    const window = { from, to: Math.min(from + length, to) };
+    const listed: Listed[] = [];
     for (const folder of walker.folders) {
-      const uids = await walker.find(folder, daysOf(window.from, window.to));
-      for (const some of batchesOf(uids)) {
-        const looked = await walker.look(folder, some);
-        const mine = looked.filter(({ internalDate: at }) => at >= window.from && at < window.to);
-        next = await auditBatch(carrying, errand, walker, { folder, sightings: mine, progress: next });
-        // Its lease lasts on; what was counted counts when the window is through.
-        if (!(await save(carrying, errand, walker, progress)).isKept) return { done: 'lost' };
-      }
+      listed.push({ folder, uids: await walker.find(folder, daysOf(window.from, window.to)) });
     }
-    progress = next;
-    const saved = await save(carrying, errand, walker, progress);
+    const messages = listed.reduce((sum, { uids }) => sum + uids.length, 0);
+    const half = (window.to - window.from) / 2;
+    if (messages > auditWindow.messagesMax && half >= auditWindow.msMin) {
+      length = half;
+      continue;
+    }
+    const audited = await auditListed(carrying, errand, walker, { window, listed, progress });
+    if ('done' in audited) return audited;
+    const saved = await save(carrying, errand, walker, { ...audited, position: window.to });
     progress = saved.progress;
     const done = saved.isKept ? await pauseFor(carrying, errand, false) : ({ done: 'lost' } as const);
     if (done.done !== 'finished') return done;
+    from = window.to;
+    length = nextLength(length, messages);
   }
   return finished;
 }
 
+type Listed = { folder: Walked; uids: readonly number[] };
+
+/**
+ * Compares one window. What was counted counts when that is through: where the day's download ends before, the
+ * window is compared anew, and what was healed is there by then.
+ */
+async function auditListed(
+  carrying: Carrying,
+  errand: ErrandOf<'audit'>,
+  walker: Walker,
+  { window, listed, progress }: { window: Span; listed: readonly Listed[]; progress: Progress },
+): Promise<Progress | Done> {
+  let next = progress;
+  let done: Done = finished;
+  /** Its lease lasts on, and its bytes are counted. */
+  const mayGoOn = async () => {
+    const saved = await save(carrying, errand, walker, { ...progress, bytes: next.bytes ?? 0 });
+    next = { ...next, bytes: saved.progress.bytes ?? 0 };
+    done = saved.isKept ? await pauseFor(carrying, errand, true) : { done: 'lost' };
+    return done.done === 'finished';
+  };
+  for (const { folder, uids } of listed) {
+    const goesOn = await fetchingAhead(
+      batchesOf(uids),
+      (some) => walker.look(folder, some),
+      async (looked) => {
+        const mine = looked.filter(({ internalDate: at }) => at >= window.from && at < window.to);
+        const batch = { folder, sightings: mine, mayGoOn };
+        const counted = mine.length === 0 ? null : await auditBatch(carrying, errand, walker, batch);
+        if (counted !== null) next = addedAudit(next, counted);
+        return counted?.isWhole === false ? false : mayGoOn();
+      },
+    );
+    if (!goesOn) return done;
+  }
+  return next;
+}
+
+type AuditCounts = { seen: number; missing: number; healed: number };
+
+/** Where `mayGoOn` says no, a batch is left before it is whole. */
 async function auditBatch(
   { filing }: Carrying,
   errand: ErrandOf<'audit'>,
   walker: Walker,
-  batch: { folder: Walked; sightings: Sighting[]; progress: Progress },
-): Promise<Progress> {
-  const { folder, sightings, progress } = batch;
+  batch: { folder: Walked; sightings: Sighting[]; mayGoOn(): Promise<boolean> },
+): Promise<AuditCounts & { isWhole: boolean }> {
+  const { folder, sightings } = batch;
   const { connectionId, request } = errand;
   const undecided = async (some: readonly Sighting[], besides: ErrandId | null) => {
     const asked = some.map(({ place, messageKeys: [key] }) => ({
@@ -252,17 +310,22 @@ async function auditBatch(
     return some.filter(({ place }) => uids.has(place.uid));
   };
   // What it has judged itself, before it was interrupted, was missing all the same.
-  const missing = sightings.length === 0 ? [] : await undecided(sightings, errand.id);
-  let healed = 0;
-  if (request.heal && missing.length > 0) {
-    await walker.judgeAgain(folder, missing, againOf(errand, null));
-    healed = missing.length - (await undecided(missing, null)).length;
+  const missing = await undecided(sightings, errand.id);
+  const counts = { seen: sightings.length, missing: missing.length };
+  if (!request.heal || missing.length === 0) return { ...counts, healed: 0, isWhole: true };
+  for (const [n, some] of partsBySize(missing, chunkMax.bytes).entries()) {
+    if (n > 0 && !(await batch.mayGoOn())) return { ...counts, healed: 0, isWhole: false };
+    await walker.judgeAgain(folder, some, againOf(errand, null));
   }
+  return { ...counts, healed: missing.length - (await undecided(missing, null)).length, isWhole: true };
+}
+
+function addedAudit(progress: Progress, { seen, missing, healed }: AuditCounts): Progress {
   return {
     ...progress,
-    seen: (progress.seen ?? 0) + sightings.length,
-    decided: (progress.decided ?? 0) + sightings.length - missing.length,
-    missing: (progress.missing ?? 0) + missing.length,
+    seen: (progress.seen ?? 0) + seen,
+    decided: (progress.decided ?? 0) + seen - missing,
+    missing: (progress.missing ?? 0) + missing,
     healed: (progress.healed ?? 0) + healed,
   };
 }

@@ -17,11 +17,14 @@ import type { Session } from './session.ts';
 /** A folder that is watched, and of which it is known what was judged. */
 export type Walked = SavedFolder & { uidValidity: number };
 
+/** A message, when the provider received it (ms since the epoch), and its size in bytes. */
+export type Outline = { uid: number; date: number; size: number };
+
 /** Goes through folders on a connection of its own, and has what it finds judged again; no cursor moves for it. */
 export type Walker = {
   /** Folders whose mail is judged at all (S14), Sent before the others. */
   readonly folders: readonly Walked[];
-  /** Downloaded since this was asked for last. */
+  /** Downloaded since this was asked for last, also ahead. */
   takeBytes(): number;
   /**
    * UIDs that the folder's cursor has passed. Rejects where the folder was numbered anew, which the listener must
@@ -30,8 +33,8 @@ export type Walker = {
   find(folder: Walked, query: Query): Promise<number[]>;
   /** A folder was left out since it cannot be read. */
   leftOut(): boolean;
-  /** When the provider received messages, by UID, in ms since the epoch. */
-  dates(folder: Walked, uids: readonly number[]): Promise<Map<number, number>>;
+  /** What is known of messages without their headers. */
+  outlines(folder: Walked, uids: readonly number[]): Promise<Outline[]>;
   /** What the provider shows of messages, ascending by UID; what is gone is left out. */
   look(folder: Walked, uids: readonly number[]): Promise<Sighting[]>;
   /** Judges once more what was looked at in a folder. */
@@ -57,10 +60,17 @@ type Parts = {
   leavesOut: boolean;
 };
 
-/** Opens folders, each once for as long as it stays the one that is open; rejects as Walker says. */
-function createOpener(session: Session): (folder: Walked) => Promise<void> {
+/** Does something in a folder; rejects as Walker says. */
+type InFolder = <T>(folder: Walked, work: () => Promise<T>) => Promise<T>;
+
+/**
+ * Opens folders, each once for as long as it stays the one that is open. One thing after the other: what is fetched
+ * ahead in one folder must not close another one under somebody's feet.
+ */
+function createInFolder(session: Session): InFolder {
   let open: string | null = null;
-  return async (folder) => {
+  let last: Promise<unknown> = Promise.resolve();
+  const enter = async (folder: Walked) => {
     if (open === folder.id) return;
     open = null;
     const observed = await unlessRefused(session.open(folder.path));
@@ -69,12 +79,21 @@ function createOpener(session: Session): (folder: Walked) => Promise<void> {
       throw new Failure('temporary', 'folder_renumbered', 'a folder is numbered anew');
     open = folder.id;
   };
+  return (folder, work) => {
+    const turn = last.then(() => enter(folder)).then(work);
+    // Whoever asked hears of a failure; the next one begins all the same.
+    last = turn.then(
+      () => undefined,
+      () => undefined,
+    );
+    return turn;
+  };
 }
 
 /** Makes a walker over the folders of a mailbox that the listener has looked into. */
 export function createWalker(parts: Parts, saved: readonly SavedFolder[]): Walker {
   const { filing, log, session, mailboxId } = parts;
-  const enter = createOpener(session);
+  const inFolder = createInFolder(session);
   let bytes = 0;
   let leftOut = false;
   return {
@@ -87,8 +106,7 @@ export function createWalker(parts: Parts, saved: readonly SavedFolder[]): Walke
     },
     async find(folder, query) {
       try {
-        await enter(folder);
-        const found = await session.find(query);
+        const found = await inFolder(folder, () => session.find(query));
         return found.filter((uid) => uid <= folder.cursorUid);
       } catch (error) {
         if (!parts.leavesOut || !isOfTheFolder(error)) throw error;
@@ -97,20 +115,21 @@ export function createWalker(parts: Parts, saved: readonly SavedFolder[]): Walke
         return [];
       }
     },
-    async dates(folder, uids) {
-      if (uids.length === 0) return new Map();
-      await enter(folder);
-      const found = new Map<number, number>();
+    async outlines(folder, uids) {
+      const found: Outline[] = [];
       for (const some of batchesOf(uids, 4 * batchMax)) {
-        for (const seen of await session.marks(uidSet(some))) found.set(seen.uid, seen.internalDate);
+        const shown = await inFolder(folder, () => session.marks(uidSet(some)));
+        for (const { uid, internalDate: date, size } of shown) found.push({ uid, date, size });
       }
       return found;
     },
     async look(folder, uids) {
       if (uids.length === 0) return [];
-      await enter(folder);
-      const shown = await headersOf(session, uids);
-      const missed = await missedOnes(session, { listed: uids, shown: shown.map(({ uid }) => uid) });
+      const [shown, missed] = await inFolder(folder, async () => {
+        const headers = await headersOf(session, uids);
+        const there = headers.map(({ uid }) => uid);
+        return [headers, await missedOnes(session, { listed: uids, shown: there })] as const;
+      });
       for (const { header } of shown) bytes += header.length;
       const { id: folderId, role, uidValidity } = folder;
       const of = { mailboxId, place: { folderId, role, uidValidity }, now: filing.clock.now(), log };
@@ -126,8 +145,7 @@ export function createWalker(parts: Parts, saved: readonly SavedFolder[]): Walke
         again,
         sightings,
         fetchBodies: async (uids) => {
-          await enter(folder);
-          const bodies = await bodiesOf(session, sightings, uids);
+          const bodies = await inFolder(folder, () => bodiesOf(session, sightings, uids));
           for (const body of bodies.values()) bytes += body.length;
           return bodies;
         },

@@ -232,16 +232,23 @@ export async function saveErrand(
                        where c.id = errands.connection_id and c.ended_at is null and c.state <> 'paused')`,
       { ...of, progress: jsonText(of.progress) },
     );
-    if (of.bytes > 0) {
-      await run(
-        tx,
-        `insert into downloads as d (mailbox_id, day, bytes) values (:mailboxId, :day::date, :bytes)
-         on conflict (mailbox_id, day) do update set bytes = d.bytes + excluded.bytes`,
-        of,
-      );
-    }
+    await countDownload(tx, of);
     return kept > 0;
   });
+}
+
+/** Counts what was downloaded from a mailbox on a day (YYYY-MM-DD, UTC) besides listening to it (C8). */
+export async function countDownload(
+  db: Db,
+  of: { mailboxId: MailboxId; day: string; bytes: number },
+): Promise<void> {
+  if (of.bytes === 0) return;
+  await run(
+    db,
+    `insert into downloads as d (mailbox_id, day, bytes) values (:mailboxId, :day::date, :bytes)
+     on conflict (mailbox_id, day) do update set bytes = d.bytes + excluded.bytes`,
+    of,
+  );
 }
 
 /** What errands have downloaded from a mailbox on a day (YYYY-MM-DD, UTC). */

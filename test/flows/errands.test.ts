@@ -7,6 +7,7 @@ import { createErrandRunner } from '../../src/mailbox/errands.ts';
 import type { ErrandLimits, ErrandRunner } from '../../src/mailbox/errands.ts';
 import { startListener } from '../../src/mailbox/listener.ts';
 import type { Listener, ListenerDeps } from '../../src/mailbox/listener.ts';
+import { resolveProvider } from '../../src/provider/providers.ts';
 import type { Provider } from '../../src/provider/providers.ts';
 import { rows, run } from '../../src/store/database.ts';
 import { addErrands, endErrand, findAudit, findBackfill } from '../../src/store/errands.ts';
@@ -49,6 +50,7 @@ afterEach(async () => {
 
 type Stage = Person & {
   deps: ListenerDeps;
+  provider: Provider;
   client: MailboxClient;
   connectionId: ConnectionId;
   /** Puts a mail into a folder as it was received so many days ago. */
@@ -68,11 +70,12 @@ async function stage(name: string, traits: Partial<Provider> = {}): Promise<Stag
   running.push({ stop: () => client.close() });
   const person = await scene.person({ address });
   const { host, tlsPort: port } = servers.dovecot.imap.full;
+  const imap = { host, port, security: 'tls' } as const;
+  const provider: Provider = { ...resolveProvider('imap'), imap, ...traits };
   const deps = depsFor({
     world: scene.world,
     clock: systemClock,
-    imap: { host, port, security: 'tls' },
-    traits,
+    imap,
     log: keptLog(),
     loginOf: (mailbox) => Promise.resolve({ user: mailbox.login, password: passwordOf(mailbox.address) }),
   });
@@ -82,9 +85,11 @@ async function stage(name: string, traits: Partial<Provider> = {}): Promise<Stag
     person,
   );
   if (connection === undefined) throw new Error('no connection');
+  deps.providerOf = () => provider;
   return {
     ...person,
     deps,
+    provider,
     client,
     connectionId: connection.id,
     old: (days, mail) => {
@@ -166,6 +171,17 @@ const all = (more: Partial<ErrandRequests['backfill']> = {}) => ({
   dryRun: false,
   ...more,
 });
+
+/** C8: what was downloaded for it is counted with the rest of the day's. */
+const countsDownload = (who: Stage) =>
+  waitFor('its download to be counted', async () => {
+    const [day] = await rows<{ bytes: number }>(
+      database.db,
+      'select bytes::float8 as bytes from downloads where mailbox_id = :mailboxId',
+      who,
+    );
+    return (day?.bytes ?? 0) > 0;
+  });
 
 const eventsOf = async (type: string, id: string) =>
   (await rows(database.db, `select from events where type = :type and object_id = :id`, { type, id })).length;
@@ -424,6 +440,29 @@ describe('T2: what an audit counts', () => {
     assert.deepEqual(await audited(who, id), [2, 1, 1, 1]);
   });
 
+  test('C8: where the day’s download ends in the middle of a window, that is compared anew on the next day', async () => {
+    const who = await stage('audit-budget', { errandBytesPerDayMax: 1 });
+    await who.listen();
+    for (const subject of ['One', 'Two'])
+      await deliver(servers, { from: contact, to: who.address, subject, text: 'x' });
+    await waitFor(
+      'their decisions',
+      async () => (await decisionsOf(database.db, who.mailboxId)).length === 2,
+    );
+    await run(database.db, `delete from decisions where mailbox_id = :mailboxId and uid = 1`, who);
+    const id = (await ask(who, 'audit', request)) as `aud_${string}`;
+    who.runner();
+    const waits = await waitFor('it to wait', async () => {
+      const found = await findAudit(database.db, { subAccountId: who.sub, id });
+      return found?.state === 'waiting' ? found : null;
+    });
+    assert.equal(waits.reason, 'byte_budget');
+    await countsDownload(who);
+    Object.assign(who.provider, { errandBytesPerDayMax: null });
+    await run(database.db, `update errands set due_at = now() where id = :id`, { id });
+    assert.deepEqual(await audited(who, id), [2, 1, 1, 1], 'what was healed the day before was missing');
+  });
+
   test('C5: what came during a pause is not missing: it waits until that is judged', async () => {
     const who = await stage('audit-paused');
     const second = `${who.sub}-b`;
@@ -476,6 +515,7 @@ describe('T3: what failed is tried again', () => {
       `inbox ${uid} failed unreadable`,
       `inbox ${uid} stored from_contact`,
     ]);
+    await countsDownload(who);
   });
 });
 
@@ -517,6 +557,7 @@ describe('S13: what a message answers', () => {
     );
     const messages = await scene.world.messages(who.sub);
     assert.equal(new Set(messages.map((message) => message.thread_id)).size, 1);
+    await countsDownload(who);
   });
 });
 

@@ -89,7 +89,7 @@ describe('walking through a mailbox beside its listener', () => {
         error instanceof Failure && error.code === code && error.kind === 'temporary';
       await assert.rejects(walker.find(inbox, {}), is);
       await assert.rejects(walker.look(inbox, [3]), is);
-      await assert.rejects(walker.dates(inbox, [3]), is);
+      await assert.rejects(walker.outlines(inbox, [3]), is);
       assert.equal(walker.leftOut(), false);
     });
   }
