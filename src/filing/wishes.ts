@@ -28,11 +28,8 @@ export function noteDone(
   { done, ended, owner }: { done: readonly PlaceDone[]; ended: readonly Wanted[]; owner: string },
 ): Promise<void> {
   return inOne(deps, async (tx) => {
-    await writePlacesDone(tx, done);
+    const there = await writePlacesDone(tx, done);
     await endWishes(tx, ended, owner);
-    return tellRefreshed(
-      tx,
-      wishes.map(({ messageId }) => messageId),
-    );
+    return tellRefreshed(tx, [...wishes.map(({ messageId }) => messageId), ...there]);
   });
 }

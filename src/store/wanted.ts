@@ -172,17 +172,19 @@ export type PlaceDone = {
 
 /**
  * Notes what was done at places, each named once, as if it had been seen there. Where a message was moved to
- * is what became of it also for the places that it had left before.
+ * is what became of it also for the places that it had left before. Answers the messages that lie there: of
+ * each sub-account that has the mail, whoever's wish it was.
  */
-export async function writePlacesDone(db: Db, done: readonly PlaceDone[]): Promise<void> {
-  if (done.length === 0) return;
-  await run(
+export async function writePlacesDone(db: Db, done: readonly PlaceDone[]): Promise<MessageId[]> {
+  if (done.length === 0) return [];
+  const there = await rows<{ id: MessageId }>(
     db,
     `update sightings s set is_read = t.is_read, state = t.state, gone_due_at = null,
             gone_at = case when t.left then coalesce(s.gone_at, now()) end
        from json_to_recordset(:done::json) as t(
             folder_id text, uid_validity bigint, uid bigint, is_read boolean, state text, "left" boolean)
-      where s.folder_id = t.folder_id and s.uid_validity = t.uid_validity and s.uid = t.uid`,
+      where s.folder_id = t.folder_id and s.uid_validity = t.uid_validity and s.uid = t.uid
+     returning s.message_id as id`,
     { done: jsonText(done) },
   );
   await run(
@@ -193,6 +195,7 @@ export async function writePlacesDone(db: Db, done: readonly PlaceDone[]): Promi
       where o.message_id = s.message_id and o.mailbox_id = s.mailbox_id and o.gone_at is not null`,
     { left: jsonText(done.filter(({ left }) => left)) },
   );
+  return there.map(({ id }) => id);
 }
 
 /** Ends wishes that were claimed by `owner`; one that was wished anew since is given back, to be done. */

@@ -7,7 +7,7 @@ import type { Wish } from '../../src/store/wanted.ts';
 import { databaseKinds, testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { waitFor } from '../support/wait.ts';
-import { createScene, disconnect, openStage } from './listening.ts';
+import { connect, createScene, disconnect, openStage, toldOf } from './listening.ts';
 import type { Scene, Stage, StageOptions } from './listening.ts';
 
 const folders = `folder: INBOX uidvalidity 7 uidnext 11 exists 2
@@ -106,6 +106,34 @@ for (const kind of databaseKinds)
         ['UID MOVE 11 Archive'],
       );
       assert.deepEqual([...peer.sent('* UID COPY *'), ...peer.sent('*EXPUNGE*')], []);
+    });
+
+    test('another sub-account that is connected to the mailbox hears what was done there, too', async () => {
+      const person = await scene.person();
+      const second = { sub: `${person.sub}-b`, user: `${person.user}-b` };
+      await scene.world.addSubAccount(second.sub);
+      await scene.world.addUser(second.user, 'colleague@company.example', [second.sub]);
+      await scene.world.addContact(second.sub, 'c', ['ann@customer.example']);
+      await connect(database.db, { ...person, ...second, provider: 'imap' });
+      const stage = await openStage(scene, plain, { person });
+      stages.push(stage);
+      const other = { ...stage, ...second };
+      await waitFor(
+        'both to be live',
+        async () => (await toldOf(database.db, person.mailboxId)).length === 2,
+      );
+      stage.peer.deliver('INBOX', letter('a'));
+      await hears(stage, 'unread present');
+      await hears(other, 'unread present');
+      await ask(stage, { read: true });
+      await hears(other, 'unread present', 'read present');
+      await ask(stage, { state: 'archived' });
+      await hears(other, 'unread present', 'read present', 'read archived');
+      await done(stage);
+      // A look finds no more than that.
+      for (let times = 0; times < 4; times += 1) await stage.pass(60_000);
+      assert.equal((await heard(other)).length, 3);
+      await disconnect(database.db, person.mailboxId);
     });
 
     test('the same again changes nothing, and nothing is sent for it', async () => {
