@@ -98,7 +98,8 @@ const ideas: readonly (readonly [number, (memory: Memory) => Step[]])[] = [
   [1, () => [{ do: 'copies' }]],
   [2, moved],
   [1, deleted],
-  [1, flagged],
+  [2, flagged],
+  [2, marked],
   [1, renumbered],
   [1, hidden],
   [1, troubled],
@@ -352,7 +353,15 @@ function deleted(memory: Memory): Step[] {
 }
 
 function flagged(memory: Memory): Step[] {
-  return [{ do: 'flag', ...aPlace(memory), at: memory.random.below(3) }];
+  const { random } = memory;
+  return [{ do: 'flag', ...aPlace(memory), at: random.below(3), read: random.chance(0.7) }];
+}
+
+/** In the CRM; most often a mail of late, and one that is there. */
+function marked({ random, mails }: Memory): Step[] {
+  if (mails.length === 0) return [];
+  const { n } = random.pick(mails.slice(-6));
+  return [{ do: 'mark', sub: random.pick(['north', 'south']), n, read: random.chance(0.6) }];
 }
 
 function renumbered(memory: Memory): Step[] {

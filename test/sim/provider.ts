@@ -186,10 +186,17 @@ export function move(box: Box, time: Time, of: { folder: string; at: number; to:
   return true;
 }
 
-export function flag(box: Box, path: string, at: number): boolean {
-  const found = pickCopy(box, path, at);
-  found?.copy.marks.add('\\seen');
-  return found !== null;
+/** Marks a copy as read or unread; answers its mail, null where there is none. */
+export function flag(box: Box, of: { folder: string; at: number; read: boolean }): Mail | null {
+  const copy = copyAt(box, of.folder, of.at);
+  if (copy === undefined) return null;
+  mark(copy, of.read);
+  return copy.mail;
+}
+
+function mark({ marks }: Copy, read: boolean): void {
+  if (read) marks.add('\\seen');
+  else marks.delete('\\seen');
 }
 
 /** All UIDs are new, as after the folder was restored. */
@@ -314,10 +321,17 @@ function sessionOf(box: Box, line: Line, onCall: OnCall): Session {
         () =>
           new Set(open().copies.flatMap(({ mail }) => wanted.filter((id) => mail.raw.includes(`<${id}>`)))),
       ),
-    // Nobody asks for a change in a history.
-    openToWrite: () => Promise.reject(refused()),
+    openToWrite: (path) =>
+      call(() => {
+        line.path = path;
+        return observed(open());
+      }),
+    storeSeen: (set, read) =>
+      call(() => {
+        for (const copy of ofSet(set)) mark(copy, read);
+      }),
+    // Nobody asks for another change in a history.
     uidsOfGmail: () => Promise.reject(refused()),
-    storeSeen: () => Promise.reject(refused()),
     moveMessages: () => Promise.reject(refused()),
     removeMessages: () => Promise.reject(refused()),
     appendSeen: () => Promise.reject(refused()),
@@ -346,7 +360,8 @@ function listed(folder: Folder): Listed {
 
 function standing(folder: Folder): Standing {
   const { copies, uidNext } = folder;
-  return { ...observed(folder), signature: `${uidNext} ${copies.length}` };
+  const unseen = copies.filter(({ marks }) => !marks.has('\\seen')).length;
+  return { ...observed(folder), signature: `${uidNext} ${copies.length} ${unseen}` };
 }
 
 function observed({ uidValidity, uidNext }: Folder): Observed {

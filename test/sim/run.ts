@@ -40,7 +40,7 @@ export async function play(db: Db, history: History, sabotage: Sabotage = {}): P
 /** The first thing that is wrong says most. */
 async function judgeEnd(world: World): Promise<Verdict> {
   try {
-    for (const look of [asTheModel, asMuchAsThereIs, sentOnce]) {
+    for (const look of [asTheModel, asMuchAsThereIs, sentOnce, asRead]) {
       const wrong = await look(world);
       if (wrong.length > 0) return wrong;
     }
@@ -178,6 +178,43 @@ async function sentOnce(world: World): Promise<Verdict> {
             ? taken === 0
             : false;
     return right ? [] : [`mail ${n} is ${state} (${reason}), and was taken ${taken} times`];
+  });
+}
+
+/**
+ * U2: a mail is read where a copy of it is, as far as we look at all of them; what the person wrote is read
+ * always. And what the CRM wanted last, with no hand in between, is so in the mailbox.
+ */
+async function asRead(world: World): Promise<Verdict> {
+  const active = new Set(activeIn(await world.told()).map(({ sub, box }) => `${sub} ${box}`));
+  const messages = await rows<{
+    sub: string;
+    text: string;
+    direction: string;
+    read: boolean;
+    places: { box: string; path: string; uid: number }[];
+  }>(
+    world.db,
+    `select m.sub_account_id as sub, m.body_text as text, m.direction, m.is_read as read,
+            (select coalesce(json_agg(json_build_object('box', split_part(b.address, '@', 1), 'path', f.path, 'uid', s.uid)), '[]')
+               from sightings s join folders f on f.id = s.folder_id and f.uid_validity = s.uid_validity
+               join mailboxes b on b.id = s.mailbox_id
+              where s.message_id = m.id and s.gone_at is null) as places
+       from messages m`,
+  );
+  return messages.flatMap(({ sub, text, direction, read, places }) => {
+    const n = Number(/#(\d+)#/.exec(text)?.[1]);
+    if (direction === 'outbound') return read ? [] : [`mail ${n} of ${sub} was sent, and is unread`];
+    if (places.length === 0 || places.some(({ box }) => !active.has(`${sub} ${box}`))) return [];
+    const copies = places.map(({ box: name, path, uid }) => {
+      const box = world.boxes.get(name);
+      return box === undefined ? undefined : folderOf(box, path).copies.find((copy) => copy.uid === uid);
+    });
+    const isRead = copies.some((copy) => copy?.marks.has('\\seen') === true);
+    const wanted = world.wishes.get(n);
+    const said = [`read is ${read}`, `in the mailbox ${isRead}`, `wanted ${wanted?.read ?? 'nothing'}`];
+    const isSo = read === isRead && (wanted === undefined || wanted.sub !== sub || wanted.read === isRead);
+    return isSo ? [] : [`mail ${n} of ${sub}: ${said.join(', ')} (${JSON.stringify(places)})`];
   });
 }
 

@@ -86,7 +86,9 @@ export type Step =
   /** The person moves, deletes or marks a message of a folder; `at` counts from the newest. */
   | { do: 'move'; box: string; folder: string; at: number; to: string }
   | { do: 'delete'; box: string; folder: string; at: number }
-  | { do: 'flag'; box: string; folder: string; at: number }
+  | { do: 'flag'; box: string; folder: string; at: number; read: boolean }
+  /** The CRM wants a mail read or unread (U2); it is done in the mailbox by the next look that asks for all. */
+  | { do: 'mark'; sub: string; n: number; read: boolean }
   /** The server numbers a folder anew. */
   | { do: 'renumber'; box: string; folder: string }
   | { do: 'hide'; box: string; folder: string }

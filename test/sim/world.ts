@@ -1,8 +1,10 @@
 import { Readable } from 'node:stream';
+import { wish } from '../../src/filing/wishes.ts';
 import { createKeyedGate } from '../../src/mailbox/gate.ts';
 import { createConnecting } from '../../src/mailbox/connect.ts';
 import type { Connecting } from '../../src/mailbox/connect.ts';
 import { Failure } from '../../src/lib/failure.ts';
+import type { MessageId } from '../../src/lib/id.ts';
 import { createNetGuard } from '../../src/lib/net-guard.ts';
 import { createSecretBox } from '../../src/lib/secret-box.ts';
 import { startListener, listenerLimits } from '../../src/mailbox/listener.ts';
@@ -56,6 +58,8 @@ export type World = {
   told(): Promise<Happened[]>;
   /** How often the provider took each mail of the CRM, by number. */
   taken: Map<number, number>;
+  /** By the number of a mail: what must have become of it in the mailbox, by the CRM's wish. */
+  wishes: ReadonlyMap<number, { sub: string; read: boolean }>;
   apply(step: Step): Promise<void>;
   /** Every fault is over, and everything is looked at until nothing is left. */
   calm(): Promise<void>;
@@ -115,6 +119,9 @@ class Simulated implements World {
   lateCopies: { box: Box; mail: Mail; by: number }[] = [];
   /** Position of the last look-up of each mailbox among what happened. */
   readonly facts = new Map<string, number>();
+  /** By the number of a mail: what the CRM wanted of it last, and nobody has touched since. */
+  readonly wishes = new Map<number, { sub: string; read: boolean }>();
+  readonly contested = new Set<number>();
   /** The CRM's call that is being taken. */
   sending: (Happened & { what: 'crm_sent' }) | null = null;
   /** The rows of each `judged`. */
@@ -192,11 +199,15 @@ class Simulated implements World {
         if (this.isCopyOfSend(step)) return;
         return void remove(this.boxOf(step.box), step.folder, step.at);
       case 'flag':
-        return void flag(this.boxOf(step.box), step.folder, step.at);
+        return this.flag(step);
+      case 'mark':
+        return this.mark(step);
       case 'renumber':
         return renumber(this.boxOf(step.box), step.folder);
       case 'hide':
       case 'show':
+        // What is refused five times is given up.
+        this.wishes.clear();
         return void (folderOf(this.boxOf(step.box), step.folder).hidden = step.do === 'hide');
       case 'token':
         this.boxOf(step.box).token[step.what] = true;
@@ -212,6 +223,26 @@ class Simulated implements World {
       case 'wait':
         return this.time.pass(step.seconds * 1_000);
     }
+  }
+
+  flag(step: Step & { do: 'flag' }): void {
+    const mail = flag(this.boxOf(step.box), step);
+    // The person's hand and the CRM's wish: which one comes last is open.
+    if (mail !== null) this.wishes.delete(mail.n);
+  }
+
+  /** U2: what the CRM wants of a mail that it has. */
+  async mark({ sub, n, read }: Step & { do: 'mark' }): Promise<void> {
+    const messageId = await this.messageIdOf(sub, n);
+    if (messageId === null) return;
+    const filing = { db: this.db, wakePublisher: () => undefined };
+    const result = await wish(filing, { subAccountId: sub, messageId }, { read, state: null });
+    if (result === null || 'refused' in result) return;
+    const before = this.wishes.get(n);
+    // Two sub-accounts of one mailbox that want different things: which one comes last is open, too.
+    if (before !== undefined && before.sub !== sub && before.read !== read) this.contested.add(n);
+    this.wishes.set(n, { sub, read });
+    if (this.contested.has(n)) this.wishes.delete(n);
   }
 
   /** Who throws away the copy by which alone we know that a mail was taken gets it sent again (D5). */
@@ -297,8 +328,8 @@ class Simulated implements World {
     this.taken.set(n, 0);
   }
 
-  async messageIdOf(sub: string, n: number): Promise<string | null> {
-    const [found] = await rows<{ id: string }>(
+  async messageIdOf(sub: string, n: number): Promise<MessageId | null> {
+    const [found] = await rows<{ id: MessageId }>(
       this.db,
       `select id from messages where sub_account_id = :sub and body_text like :text order by id limit 1`,
       { sub, text: `%#${n}#%` },
@@ -333,6 +364,7 @@ class Simulated implements World {
     box.token = { issued: box.token.issued + 1, expired: false, revoked: false };
     if (result.created) {
       if (before !== null) this.happened.push({ what: 'ended', id: before.id, reason: 'superseded' });
+      if (before !== null) this.forgetWishes(sub);
       const { connectionId: id } = result;
       this.happened.push({ what: 'connected', id, sub, user, box: name, at: this.time.now() });
     }
@@ -344,6 +376,12 @@ class Simulated implements World {
     if (connection === null) return;
     await this.connecting.disconnect({ subAccountId: sub, userId: user });
     this.happened.push({ what: 'ended', id: connection.id, reason: 'disconnected' });
+    this.forgetWishes(sub);
+  }
+
+  /** Whoever leaves a mailbox wants nothing there any more. */
+  forgetWishes(sub: string): void {
+    for (const [n, wanted] of this.wishes) if (wanted.sub === sub) this.wishes.delete(n);
   }
 
   async assign({ sub, contact: id, user }: Step & { do: 'assign' }): Promise<void> {
@@ -701,12 +739,15 @@ class Simulated implements World {
     for (let round = 0; round < 12; round += 1) {
       this.bringCopies(() => true);
       await this.lookAtAll(round === 0 ? 'start' : 'net');
-      const [open] = await rows<{ count: string }>(this.db, 'select count(*) from sends where ready');
+      const [open] = await rows<{ count: string }>(
+        this.db,
+        'select (select count(*) from sends where ready) + (select count(*) from wanted_changes) as count',
+      );
       if (open?.count === '0' && this.lateCopies.length === 0) return this.noticeWhatIsGone();
       if (round > 0) this.time.pass(61 * 60_000);
       await this.apply({ do: 'send', node: 0, answers: [], fault: null });
     }
-    throw new Error('a send is not over after half a day');
+    throw new Error('a send, or what the CRM wants in a mailbox, is not over after half a day');
   }
 
   /** U3: that a mail is gone is told after a wait, and believed of many only after a longer one. */
