@@ -14,7 +14,7 @@ export const smallCast: Cast = {
 };
 
 export const connectAnn: Step = { do: 'connect', sub: 'north', user: 'ann', box: 'ann' };
-const carlaWrites: Step = {
+const carlaWrites: Step & { do: 'write' } = {
   do: 'write',
   mail: {
     n: 1,
@@ -36,6 +36,13 @@ const lookFrom = (node: number, fault: Fault | null = null): Step => ({
   how: 'start',
   fault,
 });
+
+/** Mail that is nobody's business, and is left out. */
+export const strangerWrites: Step[] = [
+  { do: 'write', mail: { ...carlaWrites.mail, from: 'stan@stranger.example' } },
+  arrives,
+  lookFrom(0),
+];
 
 const crmSends = (n: number, contact: string, replyTo: number | null): Step => ({
   do: 'crm_send',

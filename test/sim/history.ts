@@ -81,7 +81,9 @@ function createAuthor(random: Random, cast: Cast): Author {
     opening: () => {
       const connect = (sub: string, user: string): Step => ({ do: 'connect', sub, user, box: user });
       const some = [connect('north', 'ann'), connect('south', 'ann'), connect('north', 'bob')];
-      return [...random.shuffled(some).slice(0, random.chance(0.7) ? 3 : 2), ...received(memory)];
+      // Older than the connections, some of it.
+      const older = random.chance(0.3) ? [...received(memory), ...received(memory)] : [];
+      return [...older, ...random.shuffled(some).slice(0, random.chance(0.7) ? 3 : 2), ...received(memory)];
     },
     next: () => random.weighted(ideas)(memory),
   };
@@ -108,6 +110,9 @@ const ideas: readonly (readonly [number, (memory: Memory) => Step[]])[] = [
   [0.7, assigned],
   [0.4, contactAdded],
   [1, waited],
+  [1, backfilled],
+  [1, audited],
+  [2, errands],
 ];
 
 function number({ mails }: Memory): number {
@@ -392,6 +397,34 @@ function connected({ random }: Memory): Step[] {
 function disconnected({ random }: Memory): Step[] {
   const user = random.chance(0.8) ? 'ann' : 'bob';
   return [{ do: 'disconnect', user, sub: user === 'bob' ? 'north' : random.pick(['north', 'south']) }];
+}
+
+function backfilled(memory: Memory): Step[] {
+  const { random, cast } = memory;
+  const { sub, user } = someUser(memory);
+  const contact = random.pick(cast.contacts.filter((each) => each.sub === sub)).id;
+  const hours = random.pick([1, 48]);
+  const step: Step = { do: 'backfill', sub, user, contact: random.chance(0.5) ? contact : null, hours };
+  return random.chance(0.6) ? [step, ...errands(memory)] : [step];
+}
+
+function audited(memory: Memory): Step[] {
+  const step: Step = { do: 'audit', ...someUser(memory), hole: memory.random.below(2) };
+  return memory.random.chance(0.6) ? [step, ...errands(memory)] : [step];
+}
+
+function errands({ random }: Memory): Step[] {
+  const fault = random.weighted<Fault | null>([
+    [6, null],
+    [1, { at: random.below(8), what: 'drop' }],
+    [2, { at: random.below(60), what: 'crash' }],
+  ]);
+  return [{ do: 'errands', node: random.below(2), fault }];
+}
+
+function someUser({ random }: Memory): { sub: string; user: string } {
+  const user = random.chance(0.8) ? 'ann' : 'bob';
+  return { user, sub: user === 'bob' ? 'north' : random.pick(['north', 'south']) };
 }
 
 function assigned({ random, cast }: Memory): Step[] {

@@ -54,6 +54,11 @@ export type Sight = {
   internalDate: number;
   /** Gmail's own name for its thread. */
   gmailThread: string | null;
+  /**
+   * It was judged beside the listener: as if the connection had begun `since` (null: when it did), or because a
+   * mail that opened a thread answers it (S13).
+   */
+  again: { since: number | null; answered: boolean } | null;
   /** It was gone when its body was asked for. */
   wasGone: boolean;
   /** Where, and what was decided, for who reads a failure; no input of the model. */
@@ -265,13 +270,15 @@ function judge(state: State, sight: Sight): Outcome {
   };
   const { mail, received, box } = sight;
   if (subOf(state, sub).held.get(mail.n)?.has(box) === true) return keep('S12', null);
-  if (sight.internalDate < connection.at - clockToleranceMs) return skip('C8');
+  const thread = belongsTo(state, connection, sight).find(({ links }) => links.has(box));
+  const isHead = sight.again?.answered === true && thread?.links.get(box) === 'live';
+  const since = sight.again?.since ?? connection.at;
+  if (sight.internalDate < since - clockToleranceMs && !isHead) return skip('C8');
   const { neverLog, settings } = castSub(state, sub);
   const people = [mail.from, ...mail.to, ...mail.cc];
   if (people.some((address) => neverLog.includes(domainOf(address)))) return skip('S15');
   const outside = [...mail.to, ...mail.cc].filter((address) => !isUser(state, connection, address));
   if (received ? isUser(state, connection, mail.from) : outside.length === 0) return skip('S7');
-  const thread = belongsTo(state, connection, sight).find(({ links }) => links.has(box));
   const contacts = received
     ? contactsAt(state, sub, mail.from).map((contact) => ({ contact, address: mail.from }))
     : settings['sync_sent_to_contacts'] === false

@@ -1,5 +1,8 @@
+import { createSecretBox } from '../../src/lib/secret-box.ts';
 import type { BlobStore } from '../../src/store/blobs.ts';
 import type { Db } from '../../src/store/database.ts';
+
+export const secretBox = createSecretBox([Buffer.alloc(32, 7)]);
 
 /** The process ends here. */
 export class Crash extends Error {}
@@ -33,6 +36,7 @@ export type DecidedRow = {
   folder_id: string | null;
   uid_validity: number | null;
   uid: number | null;
+  errand_id: string | null;
   outcome: string;
   reason: string;
 };

@@ -290,12 +290,17 @@ function sessionOf(box: Box, line: Line, onCall: OnCall): Session {
         return folder === undefined || folder.hidden ? null : standing(folder);
       }),
     uids: (set) => call(() => ofSet(set).map(({ uid }) => uid)),
-    find: ({ since = 0, before = Number.POSITIVE_INFINITY, messageIds }) =>
+    find: ({ since = 0, before = Number.POSITIVE_INFINITY, messageIds, people }) =>
       call(() =>
         open()
           .copies.filter(({ internalDate }) => internalDate >= since - dayMs && internalDate < before + dayMs)
           .filter(
             ({ mail }) => messageIds === undefined || messageIds.some((id) => mail.raw.includes(`<${id}>`)),
+          )
+          .filter(
+            ({ mail }) =>
+              people === undefined ||
+              [mail.from, ...mail.to, ...mail.cc].some((address) => people.includes(address)),
           )
           .map(({ uid }) => uid),
       ),
@@ -378,4 +383,12 @@ function seen(copy: Copy, withHeader: boolean): Seen {
   const header = withHeader ? raw.subarray(0, raw.indexOf('\r\n\r\n') + 4) : Buffer.alloc(0);
   const { uid, internalDate, marks, gmail } = copy;
   return { uid, header, internalDate, size: raw.length, marks: new Set(marks), gmail };
+}
+
+/** A new consent's token where the last one has run out. */
+export function tokenOf(box: Box, isRefused: boolean): string {
+  const { token } = box;
+  if (token.revoked) throw new Failure('denied', 'token_revoked', 'the consent was withdrawn');
+  if (isRefused) Object.assign(token, { issued: token.issued + 1, expired: false });
+  return `token-${token.issued}`;
 }

@@ -40,7 +40,7 @@ export async function play(db: Db, history: History, sabotage: Sabotage = {}): P
 /** The first thing that is wrong says most. */
 async function judgeEnd(world: World): Promise<Verdict> {
   try {
-    for (const look of [asTheModel, asMuchAsThereIs, sentOnce, asRead]) {
+    for (const look of [asTheModel, asMuchAsThereIs, sentOnce, asRead, missed]) {
       const wrong = await look(world);
       if (wrong.length > 0) return wrong;
     }
@@ -180,6 +180,9 @@ async function sentOnce(world: World): Promise<Verdict> {
     return right ? [] : [`mail ${n} is ${state} (${reason}), and was taken ${taken} times`];
   });
 }
+
+/** C8, T2: what was asked for has a decision, and so has what a hole was made in. */
+const missed = (world: World): Promise<Verdict> => world.missed();
 
 /**
  * U2: a mail is read where a copy of it is, as far as we look at all of them; what the person wrote is read

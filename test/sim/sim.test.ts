@@ -5,7 +5,7 @@ import type { TestDatabase } from '../support/database.ts';
 import { historyOf } from './history.ts';
 import { historyDatabase, play } from './run.ts';
 import { shrink } from './shrink.ts';
-import { connectAnn, found, smallCast } from './found.ts';
+import { connectAnn, found, smallCast, strangerWrites } from './found.ts';
 import type { History, Step } from './steps.ts';
 import type { Sabotage } from './world.ts';
 
@@ -17,7 +17,7 @@ describe('random histories', () => {
   });
   after(() => database.drop());
 
-  test('S1-S12, C6, C7, D5: 300 of them end as the rules say, whatever went wrong on the way', async () => {
+  test('S1-S13, C6-C8, T2, U2, D5: 300 of them end as the rules say, whatever went wrong on the way', async () => {
     for (let seed = 1; seed <= 300; seed += 1) {
       const steps = 15 + (seed % 11);
       const wrong = await play(database.db, historyOf(seed, steps));
@@ -58,6 +58,11 @@ describe('random histories', () => {
       /was not judged/,
     ],
     ['T1: the provider hides every third message', { session: hiding }, /was not judged/],
+    [
+      'U2: what is done in the mailbox is not written down',
+      instead('update sightings s set is_read = t.is_read', 'update sightings s set is_read = s.is_read'),
+      /in the mailbox/,
+    ],
   ];
 
   for (const [what, sabotage, says] of sabotages) {
@@ -94,6 +99,20 @@ describe('random histories', () => {
     const broken = instead(`set outcome = 'uncertain' from mine`, `set outcome = null from mine`);
     const wrong = await play(database.db, history, broken);
     assert.match(wrong.join('\n'), /taken 2 times/);
+  });
+
+  test('a gateway that is broken is found: T2: an audit finds nothing missing', async () => {
+    const steps: Step[] = [
+      connectAnn,
+      ...strangerWrites,
+      { do: 'audit', sub: 'north', user: 'ann', hole: 0 },
+      { do: 'errands', node: 0, fault: null },
+    ];
+    const history = { cast: smallCast, steps };
+    assert.deepEqual(await play(database.db, history), []);
+    const asked = 'as asked (uid bigint, "idHash" text)';
+    const broken = instead(asked, `${asked} join (select where false) n on true`);
+    assert.match((await play(database.db, history, broken)).join('\n'), /was not healed/);
   });
 
   test('what fails is cut down to what it takes', async () => {

@@ -99,6 +99,12 @@ export type Step =
   | { do: 'disconnect'; sub: string; user: string }
   | { do: 'assign'; sub: string; contact: string; user: string | null }
   | { do: 'contact'; contact: ContactSpec }
+  /** The CRM asks for older mail of somebody's box, of one contact or of all (C8). */
+  | { do: 'backfill'; sub: string; user: string; contact: string | null; hours: number }
+  /** Somebody's hand takes a decision away, so that nobody knows that the mail was judged; an audit is asked for (T2). */
+  | { do: 'audit'; sub: string; user: string; hole: number }
+  /** A node does what is to be done in mailboxes besides listening. */
+  | { do: 'errands'; node: number; fault: Fault | null }
   | { do: 'wait'; seconds: number };
 
 export type History = { cast: Cast; steps: Step[] };

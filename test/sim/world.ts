@@ -6,7 +6,6 @@ import type { Connecting } from '../../src/mailbox/connect.ts';
 import { Failure } from '../../src/lib/failure.ts';
 import type { MessageId } from '../../src/lib/id.ts';
 import { createNetGuard } from '../../src/lib/net-guard.ts';
-import { createSecretBox } from '../../src/lib/secret-box.ts';
 import { startListener, listenerLimits } from '../../src/mailbox/listener.ts';
 import type { Listener, ListenerDeps } from '../../src/mailbox/listener.ts';
 import type { Session, SessionOptions } from '../../src/mailbox/session.ts';
@@ -26,7 +25,7 @@ import { memoryBlobs, silentLog } from '../filing/world.ts';
 import { grantOf } from '../mailbox/connecting.ts';
 import { composeMail, sentMail, modelMailOf } from './mail.ts';
 import type { Happened, ModelMail, Sight } from './model.ts';
-import { Crash, startProcess } from './node.ts';
+import { Crash, secretBox, startProcess } from './node.ts';
 import type { DecidedRow, Process } from './node.ts';
 import {
   announce,
@@ -40,9 +39,11 @@ import {
   put,
   remove,
   renumber,
+  tokenOf,
 } from './provider.ts';
 import type { Box, Mail } from './provider.ts';
 import type { Cast, ContactSpec, Fault, SmtpAnswer, Step } from './steps.ts';
+import { SimulatedErrands } from './errands.ts';
 import { loopClock, turns } from './time.ts';
 import type { LoopClock, Time } from './time.ts';
 
@@ -65,6 +66,8 @@ export type World = {
   calm(): Promise<void>;
   /** Looks at every box once, by the first node alone. */
   lookAtAll(how: 'net' | 'start'): Promise<void>;
+  /** What is missing in the end of what was asked for besides listening. */
+  missed(): Promise<string[]>;
   stop(): Promise<void>;
 };
 
@@ -91,8 +94,6 @@ type Running = {
 };
 
 type GatewayNode = { process: Process; listeners: Map<string, Running> };
-
-const secretBox = createSecretBox([Buffer.alloc(32, 7)]);
 
 /** A Sent copy is there within that time, where there is going to be one. */
 const copyMsMax = 240_000;
@@ -122,6 +123,7 @@ class Simulated implements World {
   /** By the number of a mail: what the CRM wanted of it last, and nobody has touched since. */
   readonly wishes = new Map<number, { sub: string; read: boolean }>();
   readonly contested = new Set<number>();
+  readonly errands = new SimulatedErrands(this);
   /** The CRM's call that is being taken. */
   sending: (Happened & { what: 'crm_sent' }) | null = null;
   /** The rows of each `judged`. */
@@ -220,6 +222,12 @@ class Simulated implements World {
         return this.assign(step);
       case 'contact':
         return this.addContact(step.contact);
+      case 'backfill':
+        return this.errands.backfill(step);
+      case 'audit':
+        return this.errands.audit(step);
+      case 'errands':
+        return this.errands.carryOut(step);
       case 'wait':
         return this.time.pass(step.seconds * 1_000);
     }
@@ -486,6 +494,7 @@ class Simulated implements World {
       received: box.allMail ? !copy.marks.has('\\sent') : copy.delivered,
       internalDate: copy.internalDate,
       gmailThread: copy.gmail?.threadId ?? null,
+      again: row.errand_id === null ? null : this.errands.againOf(row.errand_id),
       wasGone: box.missed.has(place),
       place: `${box.name} ${place}`,
       decided: `${row.outcome} ${row.reason}`,
@@ -550,7 +559,7 @@ class Simulated implements World {
     };
   }
 
-  async onCall(process: Process, running: Running): Promise<void> {
+  async onCall(process: Process, running: Pick<Running, 'calls' | 'made' | 'fault'>): Promise<void> {
     running.calls += 1;
     try {
       this.time.pass(20);
@@ -739,15 +748,17 @@ class Simulated implements World {
     for (let round = 0; round < 12; round += 1) {
       this.bringCopies(() => true);
       await this.lookAtAll(round === 0 ? 'start' : 'net');
+      await this.apply({ do: 'errands', node: 0, fault: null });
       const [open] = await rows<{ count: string }>(
         this.db,
         'select (select count(*) from sends where ready) + (select count(*) from wanted_changes) as count',
       );
-      if (open?.count === '0' && this.lateCopies.length === 0) return this.noticeWhatIsGone();
+      const isOver = open?.count === '0' && this.lateCopies.length === 0;
+      if (isOver && (await this.errands.areOver())) return this.noticeWhatIsGone();
       if (round > 0) this.time.pass(61 * 60_000);
       await this.apply({ do: 'send', node: 0, answers: [], fault: null });
     }
-    throw new Error('a send, or what the CRM wants in a mailbox, is not over after half a day');
+    throw new Error('a send, or what is to be done in a mailbox, is not over after half a day');
   }
 
   /** U3: that a mail is gone is told after a wait, and believed of many only after a longer one. */
@@ -777,6 +788,10 @@ class Simulated implements World {
     }
   }
 
+  missed(): Promise<string[]> {
+    return this.errands.missed();
+  }
+
   async stop(): Promise<void> {
     for (const n of this.nodes.keys()) {
       for (const name of this.boxes.keys()) await this.stopListener(n, name);
@@ -786,14 +801,6 @@ class Simulated implements World {
 
 function contactInput({ id, emails, assigned }: ContactSpec) {
   return { id, name: id, emails, assignedUserId: assigned };
-}
-
-/** A new consent's token where the last one has run out. */
-function tokenOf(box: Box, isRefused: boolean): string {
-  const { token } = box;
-  if (token.revoked) throw new Failure('denied', 'token_revoked', 'the consent was withdrawn');
-  if (isRefused) Object.assign(token, { issued: token.issued + 1, expired: false });
-  return `token-${token.issued}`;
 }
 
 function rename(mail: Mail): void {
