@@ -44,7 +44,7 @@ export const strangerWrites: Step[] = [
   lookFrom(0),
 ];
 
-const crmSends = (n: number, contact: string, replyTo: number | null): Step => ({
+export const crmSends = (n: number, contact: string, replyTo: number | null): Step => ({
   do: 'crm_send',
   n,
   sub: 'north',

@@ -73,10 +73,22 @@ type Memory = {
   coming: (Step & { do: 'arrive' })[];
   hidden: { box: string; folder: string }[];
   contacts: number;
+  /** Mails of the CRM. */
+  sent: number[];
+  reports: number;
 };
 
 function createAuthor(random: Random, cast: Cast): Author {
-  const memory: Memory = { random, cast, mails: [], coming: [], hidden: [], contacts: 0 };
+  const memory: Memory = {
+    random,
+    cast,
+    mails: [],
+    coming: [],
+    hidden: [],
+    contacts: 0,
+    sent: [],
+    reports: 0,
+  };
   return {
     opening: () => {
       const connect = (sub: string, user: string): Step => ({ do: 'connect', sub, user, box: user });
@@ -98,6 +110,7 @@ const ideas: readonly (readonly [number, (memory: Memory) => Step[]])[] = [
   [8, looked],
   [3, sent],
   [1, () => [{ do: 'copies' }]],
+  [1, bounced],
   [2, moved],
   [1, deleted],
   [2, flagged],
@@ -240,6 +253,7 @@ function fromCrm(memory: Memory): Step[] {
   const spec = { n, from, to, cc, answers: replyTo, cites: 'all' as const, forward: false };
   const mail: MailSpec = { ...spec, kind: 'person', id: 'own' };
   mails.push(mail);
+  memory.sent.push(n);
   deliver(memory, mail);
   const step: Step = {
     do: 'crm_send',
@@ -333,6 +347,14 @@ function sent(memory: Memory): Step[] {
   return [
     { do: 'send', node: random.below(2), answers: answers.filter((answer) => !isHelpless(answer)), fault },
   ];
+}
+
+/** Reports have numbers of their own: nobody answers them. */
+function bounced(memory: Memory): Step[] {
+  const { random, sent: mails } = memory;
+  if (mails.length === 0) return [];
+  memory.reports += 1;
+  return [{ do: 'bounce', n: 10_000 + memory.reports, of: random.pick(mails.slice(-3)) }];
 }
 
 const aFolder = ({ random }: Memory) => random.pick(['INBOX', 'INBOX', 'Sent', 'Archive', 'Projects']);

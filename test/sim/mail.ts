@@ -40,6 +40,38 @@ const kindFields: Readonly<Record<MailSpec['kind'], string[]>> = {
   list: ['List-Id: <people.list.example>'],
 };
 
+/** What a mail system says of a mail that it could not deliver to any of its recipients (RFC 3464). */
+export function composeReport(n: number, { to, about, now }: { to: string; about: Mail; now: number }): Mail {
+  const from = 'mailer-daemon@mail.example';
+  const failed = [...about.to, ...about.cc].flatMap((address) => [
+    '',
+    `Final-Recipient: rfc822; ${address}`,
+    'Action: failed',
+    'Status: 5.1.1',
+  ]);
+  const part = (type: string, lines: readonly string[]) => ['--b', `Content-Type: ${type}`, '', ...lines, ''];
+  const subject = 'Undelivered mail';
+  const raw = Buffer.from(
+    [
+      `From: ${from}`,
+      `To: ${to}`,
+      `Subject: ${subject}`,
+      `Date: ${new Date(now).toUTCString().replace('GMT', '+0000')}`,
+      `Message-ID: <${idOf(n)}>`,
+      'Auto-Submitted: auto-replied',
+      'Content-Type: multipart/report; report-type=delivery-status; boundary=b',
+      '',
+      ...part('text/plain', ['It reached nobody.']),
+      ...part('message/delivery-status', ['Reporting-MTA: dns; mail.example', ...failed]),
+      ...part('text/rfc822-headers', [`Message-ID: <${about.messageId}>`]),
+      '--b--',
+      '',
+    ].join('\r\n'),
+  );
+  const ids = { messageId: idOf(n), writtenId: null, inReplyTo: null, references: [] };
+  return { n, from, to: [to], cc: [], ...ids, subject, kind: 'report', raw };
+}
+
 /** What the CRM handed over, as its bytes have it. */
 export async function sentMail(
   n: number,

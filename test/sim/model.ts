@@ -21,7 +21,7 @@ export type ModelMail = {
   /** Of its subject. */
   forwards: number;
   isForward: boolean;
-  kind: 'person' | 'auto_reply' | 'list';
+  kind: 'person' | 'auto_reply' | 'list' | 'report';
 };
 
 /** What happened, in the order in which it took effect. */
@@ -270,6 +270,7 @@ function judge(state: State, sight: Sight): Outcome {
   };
   const { mail, received, box } = sight;
   if (subOf(state, sub).held.get(mail.n)?.has(box) === true) return keep('S12', null);
+  if (mail.kind === 'report') return skip('D6, S11');
   const thread = belongsTo(state, connection, sight).find(({ links }) => links.has(box));
   const isHead = sight.again?.answered === true && thread?.links.get(box) === 'live';
   const since = sight.again?.since ?? connection.at;

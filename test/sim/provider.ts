@@ -17,7 +17,7 @@ export type Mail = {
   inReplyTo: string | null;
   references: string[];
   subject: string;
-  kind: 'person' | 'auto_reply' | 'list';
+  kind: 'person' | 'auto_reply' | 'list' | 'report';
   raw: Buffer;
 };
 

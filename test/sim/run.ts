@@ -160,23 +160,40 @@ async function sound(world: World): Promise<Verdict> {
     .map(({ name, holds, examples }) => `${name}: ${holds} ${JSON.stringify(examples)}`);
 }
 
-/** D5: what the CRM sent was taken once, or not at all where that is what the CRM was told. */
+/**
+ * D5, D6: what the CRM sent was taken once, or not at all where that is what the CRM was told; and it bounced where
+ * a report said so that was seen, and nowhere else.
+ */
 async function sentOnce(world: World): Promise<Verdict> {
-  const sends = await rows<{ text: string; state: string; reason: string | null }>(
+  const sends = await rows<{ sub: string; text: string; state: string; reason: string | null }>(
     world.db,
-    `select m.body_text as text, s.state, s.state_reason as reason from sends s join messages m on m.id = s.message_id`,
+    `select s.sub_account_id as sub, m.body_text as text, s.state, s.state_reason as reason
+       from sends s join messages m on m.id = s.message_id`,
   );
-  return sends.flatMap(({ text, state, reason }) => {
+  const told = await world.told();
+  const subs = new Map(told.flatMap((each) => (each.what === 'connected' ? [[each.id, each.sub]] : [])));
+  const reported = new Set(
+    told.flatMap((each) =>
+      each.what === 'judged'
+        ? each.seen.map(({ connection, mail }) => `${subs.get(connection)} ${world.reports.get(mail.n)}`)
+        : [],
+    ),
+  );
+  return sends.flatMap(({ sub, text, state, reason }) => {
     const n = Number(/#(\d+)#/.exec(text)?.[1]);
     const taken = world.taken.get(n) ?? 0;
+    // A report names the id that the mail travelled with, which the provider may have kept to itself.
+    const isReported = reported.has(`${sub} ${n}`) && world.mails.get(n)?.writtenId === null;
     const right =
-      state === 'sent'
-        ? taken === 1
-        : state === 'uncertain'
-          ? taken <= 1
-          : state === 'failed'
-            ? taken === 0
-            : false;
+      state === 'bounced'
+        ? taken === 1 && reported.has(`${sub} ${n}`)
+        : state === 'sent'
+          ? taken === 1 && !isReported
+          : state === 'uncertain'
+            ? taken <= 1
+            : state === 'failed'
+              ? taken === 0
+              : false;
     return right ? [] : [`mail ${n} is ${state} (${reason}), and was taken ${taken} times`];
   });
 }

@@ -5,7 +5,7 @@ import type { TestDatabase } from '../support/database.ts';
 import { historyOf } from './history.ts';
 import { historyDatabase, play } from './run.ts';
 import { shrink } from './shrink.ts';
-import { connectAnn, found, smallCast, strangerWrites } from './found.ts';
+import { connectAnn, crmSends, found, smallCast, strangerWrites } from './found.ts';
 import type { History, Step } from './steps.ts';
 import type { Sabotage } from './world.ts';
 
@@ -17,7 +17,7 @@ describe('random histories', () => {
   });
   after(() => database.drop());
 
-  test('S1-S13, C6-C8, T2, U2, D5: 300 of them end as the rules say, whatever went wrong on the way', async () => {
+  test('S1-S13, C6-C8, T2, U2, D5, D6: 300 of them end as the rules say, whatever went wrong on the way', async () => {
     for (let seed = 1; seed <= 300; seed += 1) {
       const steps = 15 + (seed % 11);
       const wrong = await play(database.db, historyOf(seed, steps));
@@ -80,16 +80,7 @@ describe('random histories', () => {
   test('a gateway that is broken is found: D5: it does not note that a message may have been taken', async () => {
     const steps: Step[] = [
       connectAnn,
-      {
-        do: 'crm_send',
-        n: 1,
-        sub: 'north',
-        user: 'ann',
-        contact: 'north-carla',
-        replyTo: null,
-        cc: [],
-        crashAt: null,
-      },
+      crmSends(1, 'north-carla', null),
       { do: 'send', node: 0, answers: ['taken_then_crash'], fault: null },
       { do: 'wait', seconds: 60 },
       { do: 'send', node: 0, answers: [], fault: null },
@@ -113,6 +104,22 @@ describe('random histories', () => {
     const asked = 'as asked (uid bigint, "idHash" text)';
     const broken = instead(asked, `${asked} join (select where false) n on true`);
     assert.match((await play(database.db, history, broken)).join('\n'), /was not healed/);
+  });
+
+  test('a gateway that is broken is found: D6: a delivery report changes nothing', async () => {
+    const steps: Step[] = [
+      connectAnn,
+      crmSends(1, 'north-carla', null),
+      { do: 'send', node: 0, answers: ['accepted'], fault: null },
+      { do: 'bounce', n: 10_001, of: 1 },
+    ];
+    const history = { cast: smallCast, steps };
+    assert.deepEqual(await play(database.db, history), []);
+    const broken = instead(
+      `state in ('sending', 'uncertain', 'sent') for update`,
+      `state = 'lost' for update`,
+    );
+    assert.match((await play(database.db, history, broken)).join('\n'), /mail 1 is sent/);
   });
 
   test('what fails is cut down to what it takes', async () => {

@@ -77,6 +77,8 @@ export type Step =
       crashAt: number | null;
     }
   | { do: 'send'; node: number; answers: SmtpAnswer[]; fault: Fault | null }
+  /** A delivery report comes back: a mail of the CRM that was taken reached nobody (D6). `n`: the report's own number. */
+  | { do: 'bounce'; n: number; of: number }
   /** Sent copies that have not come yet. */
   | { do: 'copies' }
   /** `idle`: what the server announces; `net`: so much time has passed that all is asked for; `start`: afresh. */

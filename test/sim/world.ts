@@ -23,7 +23,7 @@ import { joinSubAccount, putUser } from '../../src/store/users.ts';
 import { blankRequest } from '../outbound/support.ts';
 import { memoryBlobs, silentLog } from '../filing/world.ts';
 import { grantOf } from '../mailbox/connecting.ts';
-import { composeMail, sentMail, modelMailOf } from './mail.ts';
+import { composeMail, composeReport, sentMail, modelMailOf } from './mail.ts';
 import type { Happened, ModelMail, Sight } from './model.ts';
 import { Crash, secretBox, startProcess } from './node.ts';
 import type { DecidedRow, Process } from './node.ts';
@@ -59,6 +59,8 @@ export type World = {
   told(): Promise<Happened[]>;
   /** How often the provider took each mail of the CRM, by number. */
   taken: Map<number, number>;
+  /** Delivery reports, by their number: of which mail of the CRM. */
+  reports: ReadonlyMap<number, number>;
   /** By the number of a mail: what must have become of it in the mailbox, by the CRM's wish. */
   wishes: ReadonlyMap<number, { sub: string; read: boolean }>;
   apply(step: Step): Promise<void>;
@@ -120,6 +122,7 @@ class Simulated implements World {
   lateCopies: { box: Box; mail: Mail; by: number }[] = [];
   /** Position of the last look-up of each mailbox among what happened. */
   readonly facts = new Map<string, number>();
+  readonly reports = new Map<number, number>();
   /** By the number of a mail: what the CRM wanted of it last, and nobody has touched since. */
   readonly wishes = new Map<number, { sub: string; read: boolean }>();
   readonly contested = new Set<number>();
@@ -186,6 +189,8 @@ class Simulated implements World {
         return this.crmSend(step);
       case 'send':
         return this.send(step);
+      case 'bounce':
+        return this.bounce(step);
       case 'copies':
         return this.bringCopies(() => true);
       case 'look':
@@ -278,6 +283,18 @@ class Simulated implements World {
     // What the CRM sends arrives nowhere before it was sent.
     if (mail === undefined || this.taken.get(n) === 0) return;
     put(this.boxOf(box), this.time, { mail, path: folder, delivered: true });
+  }
+
+  bounce({ n, of }: Step & { do: 'bounce' }): void {
+    const about = this.mails.get(of);
+    if (about === undefined || this.taken.get(of) !== 1) return;
+    for (const box of this.boxes.values()) {
+      if (box.address !== about.from) continue;
+      const mail = composeReport(n, { to: box.address, about, now: this.time.now() });
+      this.mails.set(n, mail);
+      this.reports.set(n, of);
+      put(box, this.time, { mail, path: 'INBOX', delivered: true });
+    }
   }
 
   bringCopies(which: (late: { by: number }) => boolean): void {
