@@ -6,7 +6,7 @@ import { holdOffFiling } from '../store/claims.ts';
 import { refersToNothing, wasOvertaken } from '../store/database.ts';
 import type { Db } from '../store/database.ts';
 import type { DecisionRow } from '../store/decision-writes.ts';
-import { findLeftOut, replaceDecisions } from '../store/decisions.ts';
+import { replaceDecisions } from '../store/decisions.ts';
 import { addErrands } from '../store/errands.ts';
 import {
   findUserAddresses,
@@ -17,6 +17,7 @@ import {
 } from '../store/filing-facts.ts';
 import type { LoggingParty } from '../store/filing-facts.ts';
 import { FiledMeanwhile, noteLogged, noWrites, writeFiling } from '../store/filing-writes.ts';
+import { findLeftOut } from '../store/judged-again.ts';
 import { findLoggingOwners } from '../store/logging-addresses.ts';
 import { makeContacts } from '../store/made-contacts.ts';
 import { endSpooled, findForwarded, subAccountsLogging } from '../store/spool.ts';

@@ -1,13 +1,5 @@
 import { newId } from '../lib/id.ts';
-import type {
-  ConnectionId,
-  DecisionId,
-  ErrandId,
-  FolderId,
-  MailboxId,
-  MessageId,
-  SpoolId,
-} from '../lib/id.ts';
+import type { ConnectionId, ErrandId, FolderId, MailboxId, MessageId } from '../lib/id.ts';
 import { jsonText, rows, run } from './database.ts';
 import type { Db } from './database.ts';
 import { recordEvents } from './events.ts';
@@ -363,39 +355,4 @@ async function findShown<T>(db: Db, kind: ErrandKind, object: string, which: Whi
     { ...which, kind },
   );
   return row?.shown ?? null;
-}
-
-/** Where the mail of a decision is, to be judged once more. */
-export type DecidedPlace = {
-  id: DecisionId;
-  outcome: 'stored' | 'skipped' | 'held' | 'failed';
-  reason: string;
-  replacedBy: DecisionId | null;
-  /** What came to a logging address; null: it was seen in a mailbox. */
-  intakeId: SpoolId | null;
-  connectionId: ConnectionId | null;
-  mailboxId: MailboxId | null;
-  folderId: FolderId | null;
-  uidValidity: number;
-  uid: number;
-  /** The connection is active. */
-  isActive: boolean;
-};
-
-/** A decision of a sub-account with its place; null when there is none of that id. */
-export async function findDecidedPlace(
-  db: Db,
-  which: { subAccountId: string; id: string },
-): Promise<DecidedPlace | null> {
-  const [row] = await rows<DecidedPlace>(
-    db,
-    `select d.id, d.outcome, d.reason, d.replaced_by as "replacedBy", d.intake_id as "intakeId", d.connection_id as "connectionId",
-            d.mailbox_id as "mailboxId", f.id as "folderId", coalesce(d.uid_validity, 0)::float8 as "uidValidity",
-            coalesce(d.uid, 0)::float8 as uid, c.id is not null as "isActive"
-       from decisions d left join folders f on f.id = d.folder_id
-       left join connections c on c.id = d.connection_id and c.ended_at is null
-      where d.id = :id and d.sub_account_id = :subAccountId`,
-    which,
-  );
-  return row ?? null;
 }

@@ -130,6 +130,7 @@ export class SimulatedErrands {
         secretBox,
         clock,
         log: silentLog,
+        loggingDomain: null,
         wakePublisher: () => undefined,
       },
       clock,

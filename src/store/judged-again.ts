@@ -1,0 +1,81 @@
+import type { ConnectionId, DecisionId, FolderId, MailboxId, SpoolId } from '../lib/id.ts';
+import { rows } from './database.ts';
+import type { Db } from './database.ts';
+
+/** Where the mail of a decision is, to be judged once more. */
+export type DecidedPlace = {
+  id: DecisionId;
+  outcome: 'stored' | 'skipped' | 'held' | 'failed';
+  reason: string;
+  replacedBy: DecisionId | null;
+  /** What came to a logging address; null: it was seen in a mailbox. */
+  intakeId: SpoolId | null;
+  connectionId: ConnectionId | null;
+  mailboxId: MailboxId | null;
+  folderId: FolderId | null;
+  uidValidity: number;
+  uid: number;
+  /** The connection is active. */
+  isActive: boolean;
+};
+
+/** A decision of a sub-account with its place; null when there is none of that id. */
+export async function findDecidedPlace(
+  db: Db,
+  which: { subAccountId: string; id: string },
+): Promise<DecidedPlace | null> {
+  const [row] = await rows<DecidedPlace>(
+    db,
+    `select d.id, d.outcome, d.reason, d.replaced_by as "replacedBy", d.intake_id as "intakeId", d.connection_id as "connectionId",
+            d.mailbox_id as "mailboxId", f.id as "folderId", coalesce(d.uid_validity, 0)::float8 as "uidValidity",
+            coalesce(d.uid, 0)::float8 as uid, c.id is not null as "isActive"
+       from decisions d left join folders f on f.id = d.folder_id
+       left join connections c on c.id = d.connection_id and c.ended_at is null
+      where d.id = :id and d.sub_account_id = :subAccountId`,
+    which,
+  );
+  return row ?? null;
+}
+
+/** Mail of a connection that was judged when its people were no contacts, by folder, the newest UIDs first. */
+export type LeftOut = { folderId: FolderId; uidValidity: number; uids: number[] };
+
+/** As many are judged again at once; more than that came in no meanwhile. */
+const leftOutMax = 500;
+
+/**
+ * What was left out of a connection's mail for want of a contact, and may not be any more: by its Message-ID, and
+ * what was decided since `since` (ms since the epoch) with one of the addresses on the other side. Hashes are in
+ * hexadecimal (filing/hashes.ts).
+ */
+export async function findLeftOut(
+  db: Db,
+  of: {
+    connectionId: ConnectionId;
+    idHashes: readonly string[];
+    addressHashes: readonly string[];
+    since: number;
+  },
+): Promise<LeftOut[]> {
+  const found = await rows<Omit<LeftOut, 'uidValidity'> & { uidValidity: string }>(
+    db,
+    `with asked as materialized (
+       select array(select decode(h, 'hex') from unnest(:idHashes::text[]) h) as ids,
+              array(select decode(h, 'hex') from unnest(:addressHashes::text[]) h) as addresses
+     ), found as materialized (
+       select d.* from asked cross join lateral (
+         select id from decisions where id_hash = any(asked.ids)
+          union
+         select id from decisions where address_hashes && asked.addresses
+            and decided_at >= to_timestamp(:since / 1000.0)) named
+        cross join lateral (select * from decisions where id = named.id offset 0) d
+        where d.connection_id = :connectionId and d.folder_id is not null and d.outcome = 'skipped'
+          and d.reason = 'no_match' and d.replaced_by is null
+        order by d.id desc limit :leftOutMax
+     )
+     select folder_id as "folderId", uid_validity as "uidValidity", json_agg(uid order by uid desc) as uids
+       from found group by folder_id, uid_validity`,
+    { ...of, leftOutMax },
+  );
+  return found.map((place) => ({ ...place, uidValidity: Number(place.uidValidity) }));
+}
