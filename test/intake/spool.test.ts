@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -150,6 +152,32 @@ describe('the spool', () => {
       }
     });
   }
+
+  test('nothing acknowledged is lost when the process is killed in the middle', async () => {
+    const directory = await folder();
+    for (let round = 0; round < 3; round += 1) {
+      const file = new URL('./spool-process.ts', import.meta.url).pathname;
+      const child = spawn(process.execPath, ['--import', 'tsx', file, directory], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      let said = '';
+      child.stdout.on('data', (data: Buffer) => (said += data.toString()));
+      await waitFor('it has committed many', () => said.length > 20_000 * (round + 1), { everyMs: 5 });
+      child.kill('SIGKILL');
+      await once(child, 'close');
+      const acknowledged = said.slice(0, said.lastIndexOf('\n')).split('\n');
+      const { taken, take } = taker();
+      const next = await open({ directory, take });
+      await waitFor('all is taken', () => next.waiting().messages === 0);
+      await next.stop();
+      assert.deepEqual(
+        acknowledged.filter((id) => !taken.has(id)),
+        [],
+      );
+      for (const [id, raw] of taken) assert.ok(raw.includes(`Subject: ${id}\r\n`));
+      assert.deepEqual(await messagesIn(directory), []);
+    }
+  });
 
   test('a commit that the disk refused is refused, is not found again, and the next one is durable', async () => {
     for (const operation of ['write', 'sync', 'create']) {
