@@ -43,6 +43,7 @@ const soleUsers: Readonly<Record<string, readonly string[]>> = {
 
 /** Decisions that are tables and functions alone: no I/O, no clock, no log. */
 const pure = [
+  'message/attachment-limits.ts',
   'message/forwarded.ts',
   'message/forwarded-start.ts',
   'message/forwarded-bodies.ts',
@@ -50,6 +51,7 @@ const pure = [
   'message/forwarded-addresses.ts',
   'filing/decide.ts',
   'filing/rules.ts',
+  'filing/logged-rules.ts',
   'filing/facts.ts',
   'filing/explain.ts',
   'filing/sighting.ts',
@@ -62,6 +64,7 @@ const pure = [
   'outbound/states.ts',
   'outbound/smtp-errors.ts',
   'intake/verify.ts',
+  'intake/log-address.ts',
   'provider/connection-states.ts',
 ];
 

@@ -95,7 +95,9 @@ const heldSchema = z
       .describe('`released`: a person said that it is to be logged; the decision tells what came of it.'),
     reason: z
       .string()
-      .describe('Why, as the decision says: `unproven`, `too_many_recipients`, `forward_unclear`.'),
+      .describe(
+        'Why, as the decision says: `unproven`, `too_many_recipients`, `forward_unclear`, `attachment_too_large`.',
+      ),
     because: z.string().describe('The same in words.'),
     received_at: timeField.describe('When it came.'),
     decision_id: z.string().describe('The decision that holds, `dec_…`.'),

@@ -1,3 +1,4 @@
+import type { AttachmentFault } from '../message/attachment-limits.ts';
 import { readDeliveryReport } from '../message/delivery-report.ts';
 import type { DeliveryReport } from '../message/delivery-report.ts';
 import { parseMessage } from '../message/parse.ts';
@@ -25,21 +26,36 @@ export async function readBody(blobs: BlobStore, raw: Buffer): Promise<KeptBody>
   return keep(blobs, { rawSha256, rawSizeBytes: raw.length, rawKept }, await parseMessage(raw));
 }
 
-/** A raw message that was read already, or of which a part was; `parsed` is what counts of it. */
-export function keepBody(blobs: BlobStore, raw: Buffer, parsed: ParsedMessage): KeptBody {
+/**
+ * A raw message that was read already, or of which a part was; `parsed` is what counts of it. Of an attachment
+ * with a fault the content is left out.
+ */
+export function keepBody(
+  blobs: BlobStore,
+  raw: Buffer,
+  parsed: ParsedMessage,
+  faults: readonly (AttachmentFault | null)[],
+): KeptBody {
   const rawSha256 = blobName(raw);
   const rawKept = blobs.put([raw], [rawSha256]);
-  return keep(blobs, { rawSha256, rawSizeBytes: raw.length, rawKept }, parsed);
+  return keep(blobs, { rawSha256, rawSizeBytes: raw.length, rawKept }, parsed, faults);
 }
 
 function keep(
   blobs: BlobStore,
   { rawKept, ...raw }: { rawSha256: string; rawSizeBytes: number; rawKept: Promise<unknown> },
   { attachments, text, html, replyText, partial }: ParsedMessage,
+  faults: readonly (AttachmentFault | null)[] = [],
 ): KeptBody {
-  const contents = attachments.map(({ content }) => content);
-  const names = contents.map(blobName);
-  const kept = Promise.all([rawKept, blobs.put(contents, names)]);
+  const names = attachments.map(({ content }, n) => (faults[n] == null ? blobName(content) : null));
+  const contents = attachments.flatMap(({ content }, n) => (names[n] == null ? [] : [content]));
+  const kept = Promise.all([
+    rawKept,
+    blobs.put(
+      contents,
+      names.filter((name) => name !== null),
+    ),
+  ]);
   // A failure shows where it is awaited.
   kept.catch(() => undefined);
   const body: Body = {
@@ -53,7 +69,7 @@ function keep(
       content_id: attachment.contentId,
       inline: attachment.inline,
       sha256: names[position] ?? null,
-      omitted: null,
+      omitted: faults[position] ?? null,
     })),
   };
   return { body, kept };

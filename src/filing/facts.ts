@@ -80,6 +80,8 @@ export type LoggedFacts = {
   released: boolean;
   /** Whether it was forwarded to the logging address alone, and what was forwarded can be read with confidence. */
   forwarded: 'no' | 'sure' | 'unsure';
+  /** Its attachments are past the limit of the user's mailbox (L1), and are not to be left out. */
+  tooLarge: boolean;
   /** Those for whose sake it is logged: outside recipients, or the author of what was forwarded. */
   counterparts: number;
   /** Of them, those who are contacts. */

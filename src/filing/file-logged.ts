@@ -1,5 +1,6 @@
 import { canonicalAddress, canonicalOwnAddress } from '../message/addresses.ts';
 import { baseSubject } from '../message/subject.ts';
+import { noLimits } from '../message/attachment-limits.ts';
 import { newId } from '../lib/id.ts';
 import type { MailboxId } from '../lib/id.ts';
 import { holdOffFiling } from '../store/claims.ts';
@@ -20,6 +21,8 @@ import { FiledMeanwhile, noteLogged, noWrites, writeFiling } from '../store/fili
 import { findLeftOut } from '../store/judged-again.ts';
 import { findLoggingOwners } from '../store/logging-addresses.ts';
 import { makeContacts } from '../store/made-contacts.ts';
+import { effectiveSettings } from '../store/sub-accounts.ts';
+import { providerLimits } from '../provider/providers.ts';
 import { endSpooled, findForwarded, subAccountsLogging } from '../store/spool.ts';
 import type { LoggedMail, SpoolOutcome } from '../store/spool.ts';
 import { claim } from './claim.ts';
@@ -32,7 +35,7 @@ import { factKeysOf, groundsFor } from './gather.ts';
 import type { Ground } from './gather.ts';
 import { hashOfAddress, hashOfMessageKey } from './hashes.ts';
 import { openMail, readLetter } from './letter.ts';
-import type { Letter, OpenMail } from './letter.ts';
+import type { Letter, OpenMail, Reading } from './letter.ts';
 import { addLoggedEffects, counterpartsOf, loggedFactsOf, noLoggedEffects } from './logging.ts';
 import type { LoggedEffects } from './logging.ts';
 import { assertNotErased, soughtTombstones } from './tombstones.ts';
@@ -163,7 +166,7 @@ async function judgeAll(
   ]);
   const mailboxId = party?.mailboxId ?? nowhere.mailboxId;
   const isUser = (address: string) => users.has(canonicalOwnAddress(address));
-  const reading = { blobs, loggingDomain, mailboxId, isUser };
+  const reading = { blobs, loggingDomain, mailboxId, isUser, ...limitsOf(party) };
   const letters = await Promise.all(opened.map((mail, uid) => readLetter(reading, mail, uid)));
   const connection = party?.connection ?? { ...nobody, ...of.member };
   const sightings = letters.map(({ sighting }) => sighting);
@@ -188,6 +191,14 @@ async function judgeAll(
     return { letter, facts, verdict, row };
   });
   return { effects, letters: judged, ground: party === null ? null : ground, tombstones };
+}
+
+/** B7. Whoever has no mailbox has its limits neither. */
+function limitsOf(party: LoggingParty | null): Pick<Reading, 'limits' | 'refusesTooLarge'> {
+  if (party === null || party.mailboxId === null) return { limits: noLimits, refusesTooLarge: false };
+  const { provider, settings } = party.connection;
+  const refusesTooLarge = effectiveSettings(settings).inbound_attachments === 'skip_message';
+  return { limits: providerLimits(provider), refusesTooLarge };
 }
 
 /**

@@ -1,6 +1,8 @@
 import { buffer } from 'node:stream/consumers';
 import type { Address } from '../message/addresses.ts';
 import { domainOf } from '../message/addresses.ts';
+import { attachmentFaults } from '../message/attachment-limits.ts';
+import type { AttachmentLimits } from '../message/attachment-limits.ts';
 import { headerFingerprint } from '../message/fingerprint.ts';
 import { readForwarded } from '../message/forwarded.ts';
 import type { Forwarded } from '../message/forwarded.ts';
@@ -34,6 +36,8 @@ export type Letter = {
   kind: MailKind;
   loop: boolean;
   forwarded: LoggedFacts['forwarded'];
+  /** Its attachments are past the limit of the user's mailbox, and such mail is not to be stored without them (L1). */
+  isTooLarge: boolean;
   /** The names of the mail itself, where what is logged is another one: it may come again. */
   shell: Pick<Sighting, 'messageKeys' | 'threadKeys' | 'fingerprint'> | null;
   /** Logging addresses that it names beside the one that it came to, in Cc or To. */
@@ -49,11 +53,16 @@ const hopsMax = 100;
 /** A header is within them (see message/header.ts). */
 const headBytesMax = 256 * 1024;
 
-type Reading = {
+/** What a mail is read with. */
+export type Reading = {
   blobs: BlobStore;
   loggingDomain: string | null;
   /** The mailbox of the user, or what stands for none. */
   mailboxId: MailboxId;
+  /** Of the provider of that mailbox (B7). */
+  limits: AttachmentLimits;
+  /** What is past them is not stored without the attachments, but not at all. */
+  refusesTooLarge: boolean;
   /** Of the sub-account, in whatever spelling. */
   isUser(address: string): boolean;
 };
@@ -75,7 +84,13 @@ export async function readLetter(
   // A mail to somebody else that quotes a forward is a mail to them.
   const forwarded: Forwarded = hasOutside ? { form: 'none' } : readForwarded(parsed);
   const inner = await innerOf(forwarded, { raw, parsed, mail });
-  const { body, kept } = keepBody(reading.blobs, inner.raw, inner.parsed);
+  const faults = attachmentFaults(inner.parsed.attachments, reading.limits);
+  const isTooLarge = reading.refusesTooLarge && !mail.isReleased && faults.includes('attachment_too_large');
+  // What a person has released is logged whole.
+  const omitted = mail.isReleased
+    ? faults.map((fault) => (fault === 'attachment_type' ? fault : null))
+    : faults;
+  const { body, kept } = keepBody(reading.blobs, inner.raw, inner.parsed, omitted);
   const { header } = inner.parsed;
   // What the user wrote themselves stays theirs, also when they forward it.
   const isOwn = forwarded.form === 'none' || sameWriter(header, parsed.header);
@@ -94,6 +109,7 @@ export async function readLetter(
     // RFC 5321 §4.5.5: what has no return path is written by no person.
     kind: mail.envelope.from === '' && kind === 'person' ? 'auto_reply' : kind,
     loop: isLoop(reading, mail, parsed.header, raw),
+    isTooLarge,
     forwarded: forwarded.form === 'none' ? 'no' : forwarded.confident ? 'sure' : 'unsure',
     shell: forwarded.form === 'none' ? null : outer,
     otherLocalParts: loggingLocalParts(reading, parsed.header),

@@ -16,6 +16,7 @@ export const loggedRules: readonly Rule[] = [
   { id: 'S15', ask: ofLogged(neverLog) },
   { id: 'S7', ask: ofLogged(nobodyOutside) },
   { id: 'S10', ask: ofLogged(featureOff) },
+  { id: 'L1', ask: ofLogged(tooLarge) },
   { id: 'B2', ask: ofLogged(logged) },
 ];
 
@@ -82,6 +83,13 @@ function nobodyOutside({ counterparts }: LoggedFacts): Answer | null {
 function featureOff({ contacts }: LoggedFacts, { twoWaySyncOff }: Facts): Answer | null {
   if (!twoWaySyncOff || contacts.length > 0) return null;
   return skip('feature_off', 'outlook_two_way_sync is off, so that a logged mail makes no contact');
+}
+
+/** Held, not dropped: a mail in a mailbox can be fetched by hand later, this one could not. */
+function tooLarge(logged: LoggedFacts): Answer | null {
+  return logged.tooLarge
+    ? hold('attachment_too_large', "its attachments are past the limit of the user's mailbox")
+    : null;
 }
 
 /** In the thread that it belongs to, live or not: the user says that it is the CRM's. */

@@ -66,6 +66,7 @@ export function loggedFactsOf(letter: Letter, ground: Ground): Facts & { logged:
       proof: mail.proof.verdict,
       released: mail.isReleased,
       forwarded,
+      tooLarge: letter.isTooLarge,
       counterparts: people.length,
       contacts: people.flatMap(({ address }) => ground.contacts.get(canonicalAddress(address)) ?? []),
       neverLogged,

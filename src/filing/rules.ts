@@ -32,6 +32,7 @@ export const reasonCodes = {
   unproven: 'B4: the sending domain does not prove that the user sent it to their logging address',
   too_many_recipients: 'B2: it came to a logging address, and to too many others',
   forward_unclear: 'B2: it was forwarded to a logging address, and who wrote it is not clear',
+  attachment_too_large: 'L1: its attachments are past the limit of the mailbox',
   mail_loop: 'B6: it came to a logging address from one, or in circles',
   address_gone: 'B1: whose logging address it came to is no member any more',
   discarded: 'B4: it waited for review, and was discarded',

@@ -378,6 +378,89 @@ for (const kind of databaseKinds)
       );
     });
 
+    const withFile = (name: string, type: string, content: Buffer): ToLog => ({
+      from: '',
+      raw: Buffer.from(
+        [
+          'From: ann@mail.example',
+          'To: x@other.example',
+          'Subject: With a file',
+          'Date: Fri, 20 Nov 2026 09:00:00 +0000',
+          `Message-ID: <${name}@mail.example>`,
+          'Content-Type: multipart/mixed; boundary=b',
+          '',
+          '--b',
+          'Content-Type: text/plain',
+          '',
+          'Here.',
+          '--b',
+          `Content-Type: ${type}; name="${name}"`,
+          `Content-Disposition: attachment; filename="${name}"`,
+          'Content-Transfer-Encoding: base64',
+          '',
+          content.toString('base64').replaceAll(/.{76}/g, '$&\r\n'),
+          '--b--',
+          '',
+        ].join('\r\n'),
+      ),
+    });
+    const files = () =>
+      rows<{ name: string; omitted: string | null; kept: boolean }>(
+        database.db,
+        'select name, omitted, sha256 is not null as kept from attachments order by name',
+      );
+
+    describe("B7, L1, L2: the limits of the user's provider", () => {
+      const large = Buffer.concat([Buffer.from('%PDF-1.7'), Buffer.alloc(3 * 1_048_576, 7)]);
+      const mails = () => [
+        withFile('large.pdf', 'application/pdf', large),
+        withFile('tool.exe', 'application/octet-stream', Buffer.from('MZ')),
+        withFile('small.pdf', 'application/pdf', Buffer.from('%PDF-1.7')),
+      ];
+      const connectOutlook = async () => {
+        await world.connect('ann@mail.example', [['north', 'ann']]);
+        await run(database.db, `update mailboxes set provider = 'outlook'`);
+        await run(database.db, `update connections set provider = 'outlook'`);
+      };
+
+      test('too large: it waits for review, and is logged whole when released; a type that is not allowed has no content', async () => {
+        await connectOutlook();
+        assert.deepEqual(await log(...mails()), [
+          'held attachment_too_large',
+          'stored logged',
+          'stored logged',
+        ]);
+        const others = [
+          { name: 'small.pdf', omitted: null, kept: true },
+          { name: 'tool.exe', omitted: 'attachment_type', kept: false },
+        ];
+        assert.deepEqual(await files(), others);
+        const released = `update intake_spool set state = 'waiting', ready = true, released_at = now(), read = null where state = 'held'`;
+        await run(database.db, released);
+        assert.deepEqual(await logging.fileAll(), ['stored logged']);
+        assert.deepEqual(await files(), [{ name: 'large.pdf', omitted: null, kept: true }, ...others]);
+      });
+
+      test('or it is logged without the attachment, if the sub-account wants that', async () => {
+        await connectOutlook();
+        await run(
+          database.db,
+          `update sub_accounts set settings = '{"inbound_attachments": "omit_attachment"}'`,
+        );
+        const [mail] = mails();
+        assert.ok(mail !== undefined);
+        assert.deepEqual(await log(mail), ['stored logged']);
+        assert.deepEqual(await files(), [
+          { name: 'large.pdf', omitted: 'attachment_too_large', kept: false },
+        ]);
+      });
+
+      test('Gmail takes it; and nothing limits who has no mailbox', async () => {
+        assert.deepEqual(await log(...mails()), ['stored logged', 'stored logged', 'stored logged']);
+        assert.ok((await files()).every(({ kept }) => kept));
+      });
+    });
+
     test('C7: what was erased is not brought back by its logged copy', async () => {
       const mail = {
         id: 'm1@mail.example',

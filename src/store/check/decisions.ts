@@ -8,7 +8,7 @@ const factNames = `
   role draft discarded direction kind forward forwards beforeConnection author own user contacts
   outsideRecipients recipientContacts neverLog known erased threads reportsOn syncSentToContacts messageId
   sendId failed id assigned assignedAnywhere claimed shared assignedContactsOnly twoWaySyncOff byHand answered threadId here
-  by link unlinkedReason shares crmSent logged loop gone byUser proof released forwarded counterparts contacts neverLogged`
+  by link unlinkedReason shares crmSent logged loop gone byUser proof released forwarded counterparts contacts neverLogged tooLarge`
   .trim()
   .split(/\s+/);
 

@@ -1,0 +1,103 @@
+/** An attachment as its limits look at it. */
+export type LimitedAttachment = {
+  name: string;
+  /** MIME type as declared. */
+  type: string;
+  /** Decoded bytes. */
+  size: number;
+  /** Shown in the HTML: it is body (L2). */
+  inline: boolean;
+  /** At least the first bytes. */
+  content: Uint8Array;
+};
+
+/** RULES L1 and L2, as a provider has them; null: no limit. */
+export type AttachmentLimits = {
+  /** Decoded bytes of all attachments of one message. */
+  attachmentsBytesMax: number | null;
+  /** Decoded bytes of each. */
+  attachmentBytesMax: number | null;
+  /** In lower case. */
+  attachmentExtensions: readonly string[] | null;
+};
+
+/** Everything passes. */
+export const noLimits: AttachmentLimits = {
+  attachmentsBytesMax: null,
+  attachmentBytesMax: null,
+  attachmentExtensions: null,
+};
+
+/** Why an attachment is left out: the identifiers of RULES.md. */
+export type AttachmentFault = 'attachment_too_large' | 'attachment_type';
+
+/**
+ * Which attachments pass the limits and which do not, in their order. Those that are too large together are left
+ * out from the largest on, until the rest is not. Pure.
+ */
+export function attachmentFaults(
+  attachments: readonly LimitedAttachment[],
+  limits: AttachmentLimits,
+): (AttachmentFault | null)[] {
+  const faults = attachments.map((attachment): AttachmentFault | null => {
+    if (attachment.inline) return null;
+    if (limits.attachmentExtensions !== null && !isOfType(attachment, limits.attachmentExtensions))
+      return 'attachment_type';
+    return limits.attachmentBytesMax !== null && attachment.size > limits.attachmentBytesMax
+      ? 'attachment_too_large'
+      : null;
+  });
+  const counted = attachments
+    .map(({ size, inline }, n) => ({ n, size, counts: !inline && faults[n] === null }))
+    .filter(({ counts }) => counts)
+    .sort((one, other) => other.size - one.size);
+  let together = counted.reduce((sum, { size }) => sum + size, 0);
+  for (const { n, size } of counted) {
+    if (limits.attachmentsBytesMax === null || together <= limits.attachmentsBytesMax) break;
+    faults[n] = 'attachment_too_large';
+    together -= size;
+  }
+  return faults;
+}
+
+/** What files of an extension are declared as, and how they begin: in hexadecimal, two digits for each byte. */
+type FileKind = { types: RegExp; begins: RegExp };
+
+const zipped = /^504b(?:0304|0506|0708)/;
+
+/** What mail programs know nothing of, they declare as application/octet-stream. */
+const kinds: Readonly<Record<string, FileKind>> = {
+  jpg: { types: /^image\/p?jpe?g$/, begins: /^ffd8ff/ },
+  jpeg: { types: /^image\/p?jpe?g$/, begins: /^ffd8ff/ },
+  png: { types: /^image\/(?:x-)?png$/, begins: /^89504e470d0a1a0a/ },
+  // The size of the first box, then `ftyp` (ISO/IEC 14496-12).
+  mp4: { types: /^(?:video|audio|application)\/mp4$/, begins: /^.{8}66747970/ },
+  // A pack or a start code, a frame of sound, an ID3 tag, or packets of a transport stream.
+  mpeg: { types: /^(?:video|audio)\/mpe?g$/, begins: /^(?:000001b.|ff[ef]|494433|47.{374}47)/ },
+  zip: { types: /^application\/(?:x-)?zip(?:-compressed)?$/, begins: zipped },
+  rar: { types: /^application\/(?:vnd\.rar|x-rar(?:-compressed)?)$/, begins: /^526172211a07/ },
+  // `%PDF-` within the first 1,024 bytes (ISO 32000, annex H.3).
+  pdf: { types: /^application\/(?:x-)?pdf$/, begins: /^(?:..)*255044462d/ },
+  // An OLE compound, or the RTF that Word saves under this name.
+  doc: { types: /^application\/(?:msword|rtf)$/, begins: /^(?:d0cf11e0a1b11ae1|7b5c727466)/ },
+  docx: {
+    types: /^application\/vnd\.openxmlformats-officedocument\.wordprocessingml\.document$/,
+    begins: zipped,
+  },
+  // UTF-16 with its mark, or anything without a NUL.
+  txt: { types: /^text\/plain$/, begins: /^(?:fffe|feff|(?:[1-9a-f].|0[1-9a-f])*$)/ },
+};
+
+/** As many as the longest of the beginnings looks at. */
+const beginningBytes = 1_024;
+
+/** L2: by extension and content type, checked against the first bytes. An empty file is of any type. */
+function isOfType({ name, type, content }: LimitedAttachment, extensions: readonly string[]): boolean {
+  const extension = /\.([a-z0-9]+)$/i.exec(name.trim())?.[1]?.toLowerCase() ?? '';
+  const kind = kinds[extension];
+  if (!extensions.includes(extension) || kind === undefined) return false;
+  const declared = type.toLowerCase().split(';', 1)[0]?.trim() ?? '';
+  if (declared !== 'application/octet-stream' && !kind.types.test(declared)) return false;
+  const beginning = Buffer.from(content.subarray(0, beginningBytes)).toString('hex');
+  return beginning === '' || kind.begins.test(beginning);
+}

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { attachmentFaults, noLimits } from '../../src/message/attachment-limits.ts';
+import type { AttachmentLimits, LimitedAttachment } from '../../src/message/attachment-limits.ts';
+import { providerLimits } from '../../src/provider/providers.ts';
+
+const mebibyte = 1_048_576;
+
+function file(name: string, type: string, begins: string | Buffer, more: Partial<LimitedAttachment> = {}) {
+  const content = typeof begins === 'string' ? Buffer.from(begins, 'latin1') : begins;
+  return { name, type, size: content.length, inline: false, content, ...more };
+}
+
+const large = (size: number, more: Partial<LimitedAttachment> = {}) =>
+  file('offer.pdf', 'application/pdf', '%PDF-1.7', { size, ...more });
+
+describe('L1: sizes, in decoded bytes', () => {
+  const gmail = providerLimits('gmail');
+  const outlook = providerLimits('outlook');
+  const table: [name: string, limits: AttachmentLimits, sizes: LimitedAttachment[], expected: unknown[]][] = [
+    ['Gmail: 25 MB together', gmail, [large(20 * mebibyte), large(5 * mebibyte)], [null, null]],
+    [
+      'a byte more: the largest goes',
+      gmail,
+      [large(20 * mebibyte), large(5 * mebibyte + 1)],
+      ['attachment_too_large', null],
+    ],
+    [
+      'as many of the largest as it takes',
+      gmail,
+      [large(mebibyte), large(26 * mebibyte), large(25 * mebibyte)],
+      [null, 'attachment_too_large', 'attachment_too_large'],
+    ],
+    [
+      'inline images do not count',
+      gmail,
+      [large(20 * mebibyte), large(20 * mebibyte, { inline: true })],
+      [null, null],
+    ],
+    ['Outlook: 3 MB each', outlook, [large(3 * mebibyte), large(3 * mebibyte)], [null, null]],
+    ['a byte more', outlook, [large(3 * mebibyte + 1), large(1)], ['attachment_too_large', null]],
+    ['no limits', noLimits, [large(1e12)], [null]],
+  ];
+  for (const [name, limits, attachments, expected] of table) {
+    test(name, () => assert.deepEqual(attachmentFaults(attachments, limits), expected));
+  }
+});
+
+describe('L2: types at Outlook, by extension, content type and first bytes', () => {
+  const limits = providerLimits('outlook');
+  const ole = '\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1';
+  const word = 'application/vnd.openxmlformats-officedocument.wordprocessingml.document';
+  const passes: LimitedAttachment[] = [
+    file('a.jpg', 'image/jpeg', '\xff\xd8\xff\xe0'),
+    file('a.JPEG', 'image/pjpeg', '\xff\xd8\xff\xe1'),
+    file('a.png', 'image/png', '\x89PNG\r\n\x1a\n'),
+    file('a.mp4', 'video/mp4', '\0\0\0\x20ftypisom'),
+    file('a.mpeg', 'video/mpeg', '\0\0\x01\xba'),
+    file('a.zip', 'application/x-zip-compressed', 'PK\x03\x04'),
+    file('a.rar', 'application/vnd.rar', 'Rar!\x1a\x07\x01\0'),
+    file('a.pdf', 'application/pdf; name=a.pdf', '%PDF-1.4'),
+    file('a.doc', 'application/msword', ole),
+    file('a.docx', word, 'PK\x03\x04'),
+    file('a.txt', 'text/plain', 'hello'),
+    file('a.txt', 'text/plain', Buffer.from([0xff, 0xfe, 0x68, 0])),
+    file('a.pdf', 'application/octet-stream', '%PDF-1.4'),
+    file('empty.txt', 'text/plain', ''),
+    file('logo.gif', 'image/gif', 'GIF89a', { inline: true }),
+  ];
+  for (const each of passes) {
+    test(`${each.name} as ${each.type} passes`, () =>
+      assert.deepEqual(attachmentFaults([each], limits), [null]));
+  }
+  const fails: [why: string, file: LimitedAttachment][] = [
+    ['an extension that is not allowed', file('a.exe', 'application/octet-stream', 'MZ')],
+    ['none at all', file('README', 'text/plain', 'hello')],
+    ['another one behind it', file('a.pdf.exe', 'application/pdf', '%PDF-1.4')],
+    ['the type of something else', file('a.pdf', 'application/x-msdownload', '%PDF-1.4')],
+    ['the bytes of a program', file('a.pdf', 'application/pdf', 'MZ\x90\0')],
+    ['a NUL behind much text', file('a.txt', 'text/plain', `${'z'.repeat(900)}\0`)],
+    ['a program as text', file('a.txt', 'text/plain', 'MZ\x90\0\x03')],
+    ['a zip as an old Word file', file('a.doc', 'application/msword', 'PK\x03\x04')],
+    ['a name of nothing but dots', file('...', 'application/pdf', '%PDF-1.4')],
+  ];
+  for (const [why, each] of fails) {
+    test(why, () => assert.deepEqual(attachmentFaults([each], limits), ['attachment_type']));
+  }
+});
