@@ -1,3 +1,4 @@
+import { Resolver } from 'node:dns';
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { domainToASCII } from 'node:url';
@@ -36,6 +37,10 @@ const networks = list.superRefine((entries, context) => {
 const peers = list.superRefine((entries, context) => {
   for (const entry of entries.filter((each) => !isNetwork(each)))
     context.addIssue({ code: 'custom', message: `"${entry}" is no address and no network` });
+});
+const dnsServers = list.superRefine((entries, context) => {
+  for (const entry of entries.filter((each) => !isDnsServer(each)))
+    context.addIssue({ code: 'custom', message: `"${entry}" is no address of a DNS server` });
 });
 const domain = optional.transform((name, context) => {
   if (name === null) return null;
@@ -150,6 +155,12 @@ const settings = {
     explain:
       'Addresses and networks (CIDR) of load balancers that begin each SMTP connection with a PROXY header, version 1, separated by commas.',
   }),
+  DNS_SERVERS: setting({
+    schema: dnsServers,
+    default: '',
+    explain:
+      "Addresses of the DNS servers that are asked about the senders of logged mail, each with a :port where it is not 53, separated by commas. Empty: the machine's own.",
+  }),
   LOG_LEVEL: setting({
     schema: z.enum(['debug', 'info', 'warn', 'error']),
     default: 'info',
@@ -248,6 +259,15 @@ function givenValue(environment: NodeJS.ProcessEnv, name: string, problems: stri
   } catch (error) {
     problems.push(`TWOWAY_${name}_FILE: ${error instanceof Error ? error.message : String(error)}`);
     return direct;
+  }
+}
+
+function isDnsServer(entry: string): boolean {
+  try {
+    new Resolver().setServers([entry]);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -12,6 +12,7 @@ import type { FilingDeps } from './filing/file.ts';
 import { createHousekeeping } from './housekeeping.ts';
 import { createProver } from './intake/authenticate.ts';
 import type { Prover } from './intake/authenticate.ts';
+import { systemDns } from './intake/dns.ts';
 import { createFiler } from './intake/filer.ts';
 import { startIntake } from './intake/server.ts';
 import type { IntakeServer } from './intake/server.ts';
@@ -220,7 +221,7 @@ function startWorkers(
     log,
     factsKeptDays: config.KEEP_FACTS_DAYS,
   });
-  const prover = createProver({ clock, log, hostName: hostname() });
+  const prover = createProver({ resolve: systemDns(config.DNS_SERVERS), clock, log, hostName: hostname() });
   const filer = createFiler({
     ...filing,
     proveMessage: prover.proveMessage,

@@ -34,6 +34,13 @@ const faults: { name: string; environment: NodeJS.ProcessEnv; problems: RegExp[]
     problems: [/LOGGING_DOMAIN: "log@crm" is no domain/, /SMTP_PROXIES: "balancer" is no address/],
   },
   {
+    name: 'DNS servers that are none',
+    environment: { TWOWAY_DNS_SERVERS: '192.0.2.1:5353,[2001:db8::1],dns.example,192.0.2.1:70000' },
+    problems: [
+      /DNS_SERVERS: "dns\.example" is no address of a DNS server; "192\.0\.2\.1:70000" is no address/,
+    ],
+  },
+  {
     name: 'a short key',
     environment: { TWOWAY_SECRET_KEYS: `${key},c2hvcnQ=` },
     problems: [/key 2 is not 32 bytes/],

@@ -11,7 +11,7 @@ import { messageOf } from '../lib/failure.ts';
 import type { Log } from '../lib/log.ts';
 import { domainOf } from '../message/addresses.ts';
 import type { Envelope, Proof } from '../store/spool.ts';
-import { cachedDns, limitedDns, systemDns } from './dns.ts';
+import { cachedDns, limitedDns } from './dns.ts';
 import type { ResolveDns } from './dns.ts';
 import { headBytesMax, noProof, proofOf, readWriter } from './verify.ts';
 import type { Evidence, Writer } from './verify.ts';
@@ -40,15 +40,14 @@ const pieceBytes = 64 * 1024;
 const lineBytesMax = 1024 * 1024;
 
 export function createProver(options: {
-  /** By default the machine's own resolver. */
-  resolve?: ResolveDns;
+  resolve: ResolveDns;
   clock: Clock;
   log: Log;
   /** This server's, for macros of SPF. */
   hostName: string;
 }): Prover {
-  const { resolve: resolver = systemDns(), clock, log, hostName } = options;
-  const dns = cachedDns(resolver, clock);
+  const { clock, log, hostName } = options;
+  const dns = cachedDns(options.resolve, clock);
   const passes = createPasses(clock);
 
   const prove = async (message: RawMessage, writer: Writer, sender: Sender): Promise<Proof> => {

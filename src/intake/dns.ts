@@ -18,9 +18,10 @@ const keptMax = 5_000;
 const timeoutMs = 1_500;
 const triesMax = 2;
 
-/** The machine's own resolver. */
-export function systemDns(): ResolveDns {
+/** Asks these servers (`192.0.2.1`, `192.0.2.1:5353`, `[2001:db8::1]:53`); none: the machine's own. */
+export function systemDns(servers: readonly string[]): ResolveDns {
   const resolver = new Resolver({ timeout: timeoutMs, tries: triesMax });
+  if (servers.length > 0) resolver.setServers(servers);
   return async (name, type) => (await resolver.resolve(name, type)) as Records;
 }
 

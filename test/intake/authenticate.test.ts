@@ -6,7 +6,7 @@ import { systemClock } from '../../src/lib/clock.ts';
 import type { Proof } from '../../src/store/spool.ts';
 import { createManualClock } from '../support/manual-clock.ts';
 import { keyRecords, sealed, signed, stubDns } from './signing.ts';
-import type { Zone } from './signing.ts';
+import type { Zone } from '../support/dns.ts';
 import { keptLog } from './support.ts';
 
 const body = 'Hello,\r\nthe offer is attached.\r\n';

@@ -14,7 +14,7 @@ import { systemClock } from '../../src/lib/clock.ts';
 import type { Clock } from '../../src/lib/clock.ts';
 import type { Spooled } from '../../src/store/spool.ts';
 import { stubDns } from './signing.ts';
-import type { Zone } from './signing.ts';
+import type { Zone } from '../support/dns.ts';
 import { keptLog, newFolder } from './support.ts';
 
 /** The one user with a logging address, and her domain, whose SPF names loopback. */

@@ -2,9 +2,7 @@ import { createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:cry
 import { sealMessage } from 'mailauth/lib/arc/index.js';
 import { dkimSign } from 'mailauth/lib/dkim/sign.js';
 import type { ResolveDns } from '../../src/intake/dns.ts';
-
-/** Records by type and name, `TXT customer.example`; a string that is a code (`ESERVFAIL`) is thrown. */
-export type Zone = Record<string, readonly string[] | string>;
+import type { Zone } from '../support/dns.ts';
 
 /** A DNS of these records alone, that keeps what it was asked. */
 export function stubDns(zone: Zone): ResolveDns & { asked: string[] } {
