@@ -12,7 +12,7 @@ import type { FilingDeps } from './filing/file.ts';
 import { createHousekeeping } from './housekeeping.ts';
 import { createProver } from './intake/authenticate.ts';
 import type { Prover } from './intake/authenticate.ts';
-import { systemDns } from './intake/dns.ts';
+import type { ResolveDns } from './intake/dns.ts';
 import { createFiler } from './intake/filer.ts';
 import { startIntake } from './intake/server.ts';
 import type { IntakeServer } from './intake/server.ts';
@@ -35,7 +35,7 @@ import { createSupervisor, supervisorLimits } from './mailbox/supervisor.ts';
 import type { Login } from './mailbox/session.ts';
 import { stopParsing } from './message/parse.ts';
 import { listening } from './listening.ts';
-import { createProviders, startSandboxIfWanted } from './offers.ts';
+import { createProviders, dnsFor, loggingDomainOf, startSandboxIfWanted } from './offers.ts';
 import type { Providers } from './offers.ts';
 import { proveSmtpLogin } from './outbound/prove.ts';
 import { createSender } from './outbound/sender.ts';
@@ -120,30 +120,29 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
   defer(() => dispatcher.close());
   await claimBlobs(db, blobsDirectory(config));
   const blobs = createDiskBlobs(blobsDirectory(config));
+  const sandbox = await listening({ port: 'TWOWAY_SANDBOX_PORT' }, () => startSandboxIfWanted(config, log));
+  if (sandbox !== null) defer(() => sandbox.stop());
+  const loggingDomain = loggingDomainOf(config, sandbox);
   const filing: FilingDeps = {
     db,
     blobs,
     secretBox,
     clock,
     log,
-    loggingDomain: config.LOGGING_DOMAIN,
+    loggingDomain,
     wakePublisher: () => publisher.wake(),
   };
-  const sandbox = await listening({ port: 'TWOWAY_SANDBOX_PORT' }, () => startSandboxIfWanted(config, log));
-  if (sandbox !== null) defer(() => sandbox.stop());
   const providers = createProviders(config, sandbox);
-  const { sender, supervisor, errands, connecting, housekeeping, filer, prover } = startWorkers(
-    config,
-    defer,
-    {
-      database,
-      blobs,
-      filing,
-      telling,
-      providers,
-      netGuard,
-    },
-  );
+  const workers = startWorkers(config, defer, {
+    database,
+    blobs,
+    filing,
+    telling,
+    providers,
+    netGuard,
+    dns: dnsFor(config, sandbox),
+  });
+  const { sender, supervisor, errands, connecting, housekeeping, filer, prover } = workers;
   const doors = await openDoors(config, defer, {
     databaseKind: database.kind,
     ...filing,
@@ -161,6 +160,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     connecting,
     offered: providers.offered,
   });
+  if (loggingDomain !== null) sandbox?.routeTo({ domain: loggingDomain, port: doors.smtpPort });
   // Last: it is shown once, and a start that fails before shows nothing.
   const firstKey = await createFirstKey(db);
   return { ...doors, firstKey, sandboxUrl: sandbox?.http.url ?? null };
@@ -177,6 +177,7 @@ function startWorkers(
     telling: ReturnType<typeof createTelling>;
     providers: Providers;
     netGuard: NetGuard;
+    dns: ResolveDns;
   },
 ) {
   const { database, blobs, filing, providers, netGuard } = parts;
@@ -221,7 +222,7 @@ function startWorkers(
     log,
     factsKeptDays: config.KEEP_FACTS_DAYS,
   });
-  const prover = createProver({ resolve: systemDns(config.DNS_SERVERS), clock, log, hostName: hostname() });
+  const prover = createProver({ resolve: parts.dns, clock, log, hostName: hostname() });
   const filer = createFiler({
     ...filing,
     proveMessage: prover.proveMessage,

@@ -1,5 +1,7 @@
 import { join } from 'node:path';
 import type { Config } from './config.ts';
+import { systemDns } from './intake/dns.ts';
+import type { ResolveDns } from './intake/dns.ts';
 import { Failure } from './lib/failure.ts';
 import type { Log } from './lib/log.ts';
 import type { OfferedProvider } from './mailbox/connect.ts';
@@ -21,6 +23,25 @@ export async function startSandboxIfWanted(config: Config, log: Log): Promise<Sa
     directory: join(config.DATA_DIR, 'sandbox'),
     log,
   });
+}
+
+/** Where the sandbox runs, logging addresses are offered without a domain of the administrator's own. */
+export function loggingDomainOf(config: Config, sandbox: Sandbox | null): string | null {
+  return config.LOGGING_DOMAIN ?? (sandbox === null ? null : 'log.sandbox.example');
+}
+
+/**
+ * Who is asked about the senders of logged mail: DNS, which knows nothing of the sandbox. Its domain says of itself
+ * that this machine sends its mail (RFC 7208 §3).
+ */
+export function dnsFor(config: Config, sandbox: Sandbox | null): ResolveDns {
+  const dns = systemDns(config.DNS_SERVERS);
+  if (sandbox === null) return dns;
+  return async (name, type) => {
+    if (!/(?:^|\.)sandbox\.example$/i.test(name)) return dns(name, type);
+    if (type === 'TXT' && name.toLowerCase() === 'sandbox.example') return [['v=spf1 ip4:127.0.0.1 -all']];
+    throw Object.assign(new Error(`the sandbox has no ${type} of ${name}`), { code: 'ENOTFOUND' });
+  };
 }
 
 /** The providers of an installation: all that a mailbox can be at, and those that people are offered. */

@@ -30,7 +30,8 @@ const levels: Readonly<Record<string, number>> = {
 /** Each protocol library has one place. */
 const soleUsers: Readonly<Record<string, readonly string[]>> = {
   imapflow: ['mailbox/session.ts', 'mailbox/imap-fetch.ts', 'mailbox/imap-write.ts'],
-  nodemailer: ['outbound/'],
+  // The sandbox hands mail over to the gateway's own door.
+  nodemailer: ['outbound/', 'sandbox/relay.ts'],
   mailparser: ['message/mime.ts'],
   // The sandbox is a provider of its own and needs a server to be one.
   'smtp-server': ['intake/', 'sandbox/smtp-server.ts'],

@@ -65,18 +65,26 @@ export function baseSubject(subject: string): string {
 /** A delivery report as Gmail's mailer-daemon writes it (RFC 3464), for one recipient. */
 export function composeBounce(
   raw: Buffer,
-  facts: { to: string; recipient: string; sentAtMs: number },
+  facts: {
+    to: string;
+    recipient: string;
+    sentAtMs: number;
+    /** Of the server that refused it, beginning with its codes. */
+    words: string;
+  },
 ): Buffer {
   const part = parseMime(raw);
   const boundary = `=_${randomUUID()}`;
-  const text = `Your message was not delivered to ${facts.recipient}: there is no such address.\n`;
+  const words = facts.words.replaceAll(/\s+/g, ' ');
+  const code = /\b5\.\d+\.\d+\b/.exec(words)?.[0] ?? '5.0.0';
+  const text = `Your message was not delivered to ${facts.recipient}. The server there said: ${words}\n`;
   const status = [
     'Reporting-MTA: dns; sandbox.example',
     '',
     `Final-Recipient: rfc822; ${facts.recipient}`,
     'Action: failed',
-    'Status: 5.1.1',
-    'Diagnostic-Code: smtp; 550 5.1.1 no such address',
+    `Status: ${code}`,
+    `Diagnostic-Code: smtp; ${words}`,
     '',
   ].join('\r\n');
   const parts = [

@@ -9,6 +9,7 @@ import {
 } from './compose.ts';
 import { contactOf, type SandboxContact } from './contacts.ts';
 import { parseMime, headerOf } from './mime.ts';
+import type { Relay, Route } from './relay.ts';
 import type { Mailbox, Store } from './store.ts';
 import { messageOf } from '../lib/failure.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -23,8 +24,10 @@ export type PostOffice = {
   accept(outgoing: Outgoing): { outgoing: Outgoing; newId: string | undefined };
   /** The sender's own copy, where no recipient forbids it. */
   fileSentCopy(outgoing: Outgoing): void;
-  /** To each recipient with a mailbox here; customers act after the pause. Never sends anything outside. */
+  /** To each recipient with a mailbox here; customers act after the pause. Outside it sends to the one domain of `routeTo`. */
   deliver(outgoing: Outgoing): void;
+  /** Mail to a domain goes to a server on this machine from now on. */
+  routeTo(route: Route): void;
   /** Ends the pauses that are running: those customers do not act any more. */
   stop(): Promise<void>;
 };
@@ -40,6 +43,7 @@ export function createPostOffice(options: {
   log: Log;
   /** How long a customer waits before acting. */
   delayMs: number;
+  relay: Relay;
 }): PostOffice {
   const stopping = new AbortController();
   const pauses = new Set<Promise<void>>();
@@ -50,6 +54,25 @@ export function createPostOffice(options: {
       .catch((error: unknown) => options.log.error({ reason: messageOf(error) }, 'sandbox contact failed'))
       .finally(() => pauses.delete(pause));
     pauses.add(pause);
+  };
+  let route: Route | null = null;
+  const send = async (to: Route, recipients: string[], { mailbox, raw }: Outgoing) => {
+    const refusal = await options.relay(to, { from: mailbox.address, to: recipients, raw });
+    if (refusal === null) return;
+    for (const recipient of recipients) {
+      const facts = { to: mailbox.address, recipient, sentAtMs: options.clock.now(), words: refusal };
+      options.store.append(mailbox.folders.INBOX, composeBounce(raw, facts));
+    }
+  };
+  const sendOut = (outgoing: Outgoing) => {
+    const out = outgoing.recipients.filter((address) =>
+      address.toLowerCase().endsWith(`@${route?.domain ?? ''}`),
+    );
+    if (route === null || out.length === 0) return;
+    const sending = send(route, out, outgoing)
+      .catch((error: unknown) => options.log.error({ reason: messageOf(error) }, 'sandbox delivery failed'))
+      .finally(() => pauses.delete(sending));
+    pauses.add(sending);
   };
   const actAs = (contact: SandboxContact, recipient: string, sent: Outgoing) => {
     const answer = answers[contact];
@@ -75,7 +98,9 @@ export function createPostOffice(options: {
         if (contact) actAs(contact, recipient, outgoing);
         else if (mailbox) options.store.append(mailbox.folders.INBOX, outgoing.raw);
       }
+      sendOut(outgoing);
     },
+    routeTo: (to) => void (route = to),
     async stop() {
       stopping.abort();
       await Promise.all(pauses);
@@ -104,7 +129,7 @@ const answers: Partial<Record<SandboxContact, Answer>> = {
 };
 
 function bounce(recipient: string, { mailbox, raw }: Outgoing, sentAtMs: number): Buffer {
-  return composeBounce(raw, { to: mailbox.address, recipient, sentAtMs });
+  return composeBounce(raw, { to: mailbox.address, recipient, sentAtMs, words: '550 5.1.1 no such address' });
 }
 
 /** The Message-ID of a message, or an empty string. */

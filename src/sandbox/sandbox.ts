@@ -5,6 +5,8 @@ import { createHttpServer } from './http-server.ts';
 import { createImapServer } from './imap-server.ts';
 import { createOauth } from './oauth.tsx';
 import { createPostOffice } from './post-office.ts';
+import { createRelay } from './relay.ts';
+import type { Route } from './relay.ts';
 import { createSmtpServer } from './smtp-server.ts';
 import { openStore } from './store.ts';
 import { createTokens } from './tokens.ts';
@@ -27,6 +29,8 @@ export type Sandbox = {
     clientId: string;
     clientSecret: string;
   };
+  /** What its people send to this domain goes to a server on this machine from now on: the logging addresses. */
+  routeTo(route: Omit<Route, 'host'>): void;
   stop(): Promise<void>;
 };
 
@@ -52,7 +56,7 @@ export async function startSandbox(options: Options): Promise<Sandbox> {
   const tokens = await createTokens({ store, clock });
   const url = () => `http://${host}:${portOf(http.server)}`;
   const oauth = createOauth({ store, tokens, clock, issuer: url });
-  const postOffice = createPostOffice({ store, clock, log, delayMs });
+  const postOffice = createPostOffice({ store, clock, log, delayMs, relay: createRelay(log) });
   const imap = createImapServer({ store, authorise: oauth.authorise, log });
   const smtp = createSmtpServer({ postOffice, authorise: oauth.authorise, clock, log, delayMs });
   const http = createHttpServer({ ...oauth.routes, ...webMailRoutes({ store, postOffice, clock }) }, log);
@@ -83,6 +87,7 @@ export async function startSandbox(options: Options): Promise<Sandbox> {
       clientId: oauth.clientId,
       clientSecret: oauth.clientSecret,
     },
+    routeTo: (route) => postOffice.routeTo({ ...route, host }),
     stop,
   };
 }

@@ -207,6 +207,12 @@ function formPage(options: Options, fields: Map<string, string>): Promise<Respon
         {byCustomer ? 'From' : 'To'}
         <input name={byCustomer ? 'from' : 'to'} value={other ? formatAddress(other) : example} required />
       </label>
+      {!byCustomer && (
+        <label>
+          Bcc
+          <input name="bcc" />
+        </label>
+      )}
       <label>
         Subject
         <input name="subject" value={answer?.subject} />

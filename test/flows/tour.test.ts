@@ -35,8 +35,17 @@ describe("the README's tour", () => {
   const helper = blocks[0]?.split('\n')[0] ?? '';
 
   test('works as it is written: connect, send, be answered, ask why', async () => {
-    const [setUp = '', link = '', state = '', send = '', conversations = '', why = ''] = blocks;
-    assert.equal(blocks.length, 6, 'the blocks that this test knows');
+    const [
+      setUp = '',
+      link = '',
+      state = '',
+      send = '',
+      conversations = '',
+      why = '',
+      logging = '',
+      made = '',
+    ] = blocks;
+    assert.equal(blocks.length, 8, 'the blocks that this test knows');
     assert.doesNotMatch(await run(setUp), /problem/, 'the CRM tells what it knows');
 
     const { url } = JSON.parse(await run(helper, link)) as { url: string };
@@ -78,6 +87,33 @@ describe("the README's tour", () => {
     await waitFor('the decision about the stranger', async () =>
       (await run(helper, why)).includes('no_match'),
     );
+
+    const { address } = JSON.parse(await run(helper, logging)) as { address: string };
+    const written = await fetch(`${sandbox}/mail/send`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({
+        mailbox: 'ada@sandbox.example',
+        to: 'Dora New <dora@new.sandbox.example>',
+        bcc: address,
+        subject: 'Hello',
+        text: 'x',
+      }),
+    });
+    assert.ok(written.ok, await written.text());
+    await waitFor('the new contact', async () =>
+      /"created_by":"logging_address"/.test(await run(helper, made)),
+    );
+    const ways = async () =>
+      (
+        await gateway.must<{ data: { type: string; data: { subject?: string; via?: string[] } }[] }>(
+          'GET',
+          '/v1/events?types=message.created,message.updated&limit=100',
+        )
+      ).data.flatMap(({ data }) => (data.subject === 'Hello' ? [data.via?.toSorted().join(' ')] : []));
+    await waitFor('both ways of it', async () => (await ways()).includes('logging_address mailbox'), {
+      deadlineMs: 60_000,
+    });
   });
 
   test('lists the people of the sandbox as they are', () => {
