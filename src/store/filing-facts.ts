@@ -292,7 +292,7 @@ with named as materialized (
 ), found as materialized (
   select k.sub_account_id, k.key, k.fingerprint, k.message_id, m.thread_id, s.id as send_id, s.mailbox_id
     from ${lookUp('message_keys', 'key', ':messageKeys')} k
-    join messages m on m.id = k.message_id
+   cross join lateral (select thread_id, id from messages where id = k.message_id offset 0) m
     left join lateral (select * from sends where message_id = m.id offset 0) s on true
 )
 select ${list(`
@@ -301,8 +301,10 @@ select ${list(`
 ${list(`
   select a.sub_account_id as sub, a.canonical, c.id, c.assigned_user_id as assigned, v.id as conversation
     from ${lookUp('contact_addresses', 'canonical', ':addresses')} a
-    join contacts c on c.sub_account_id = a.sub_account_id and c.id = a.contact_id
-    left join conversations v on v.sub_account_id = c.sub_account_id and v.contact_id = c.id
+   cross join lateral (
+     select * from contacts where sub_account_id = a.sub_account_id and id = a.contact_id offset 0) c
+    left join lateral (
+     select id from conversations where sub_account_id = c.sub_account_id and contact_id = c.id offset 0) v on true
    order by c.id`)} as contacts,
 ${list(`
   select c.sub_account_id as sub, c.contact_canonical as canonical from claims c
@@ -335,11 +337,13 @@ ${list(`
 ${list(`select sub_account_id as sub, key, kind, thread_id as thread from named order by thread_id`)} as "threadKeys",
 ${list(`
   select t.sub_account_id as sub, t.id as thread, t.subject, l.state as link, l.reason,
-         exists (select from sends s join messages m on m.id = s.message_id
-                  where m.thread_id = t.id and s.mailbox_id = :mailboxId) as crm_sent,
+         exists (select from (select id from messages where thread_id = t.id offset 0) m
+                  cross join lateral (
+                    select from sends where message_id = m.id and mailbox_id = :mailboxId offset 0) s) as crm_sent,
          (select json_agg(p.canonical) from thread_participants p where p.thread_id = t.id) as participants,
          (select json_agg(json_build_object('id', v.id, 'contact', v.contact_id))
-            from conversation_threads ct join conversations v on v.id = ct.conversation_id
+            from conversation_threads ct
+           cross join lateral (select id, contact_id from conversations where id = ct.conversation_id offset 0) v
            where ct.thread_id = t.id) as conversations
     from (select unnest(:threadIds::text[]) as id union select thread_id from named union select thread_id from found
           union select m.thread_id from sends s join message_keys k on k.message_id = s.message_id
