@@ -1,4 +1,4 @@
-import nodemailer from 'nodemailer';
+import { createTransport } from 'nodemailer';
 import { messageOf } from '../lib/failure.ts';
 import type { Log } from '../lib/log.ts';
 
@@ -16,7 +16,7 @@ const giveUpMs = 10_000;
 /** Hands mail over by SMTP, once; a provider would try for days, the sandbox's people want to know. */
 export function createRelay(log: Log): Relay {
   return async ({ host, port }, { from, to, raw }) => {
-    const transport = nodemailer.createTransport({
+    const transport = createTransport({
       host,
       port,
       ignoreTLS: true,
