@@ -200,6 +200,8 @@ const named: Readonly<Record<ThreadFact['by'], string>> = {
  */
 export function belongs(facts: Facts, thread: ThreadFact): boolean {
   const { by, shares, forwards } = thread;
+  // Whoever cites a mail has it fetched, and the mailbox's owner is on all of its mail: that is nothing in common.
+  if (facts.answered && shares !== 'outside') return false;
   // Its answer was stored first, and opened the thread.
   if (facts.forward) return by === 'cited' && shares === 'outside' && facts.forwards === forwards;
   if (facts.forwards > forwards) return false;

@@ -36,7 +36,7 @@ export const settingsSchema = z.object({
     .default(true)
     .describe(
       'S13: when a thread opens with a message that answers older ones, these are looked for in the mailbox, and join ' +
-        'the thread if they belong to it, however old they are.',
+        'the thread if they belong to it, however old they are; mail that nobody of the thread is on but the user stays private.',
     ),
   inbound_attachments: z
     .enum(['skip_message', 'omit_attachment'])

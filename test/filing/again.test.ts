@@ -232,7 +232,12 @@ for (const kind of databaseKinds) {
     test('S13: it joins the thread, however old it is and whatever was said of it', async () => {
       await ann.see(
         'sent',
-        { from: 'ann@mail.example', to: 'agent@stranger.example', id: 'four@mail.example' },
+        {
+          from: 'ann@mail.example',
+          to: `agent@stranger.example, ${carla}`,
+          id: 'four@mail.example',
+          internalDate: longAgo(),
+        },
         { from: 'ann@mail.example', to: carla, id: 'five@mail.example', internalDate: longAgo() },
       );
       await ann.see('inbox', {
@@ -244,6 +249,22 @@ for (const kind of databaseKinds) {
       assert.deepEqual(made, ['s1:thread_member', 's1:thread_member']);
       const threads = new Set((await world.messages('s1')).map((message) => message.thread_id));
       assert.equal(threads.size, 1);
+    });
+
+    test('S13: mail with nobody in common but the owner stays private, whoever cites it', async () => {
+      // Ann has answered her doctor, and taken Carla into the exchange in place of the doctor.
+      await ann.see(
+        'sent',
+        { from: 'ann@mail.example', to: 'doctor@clinic.example', id: 'seven@mail.example' },
+        {
+          from: 'ann@mail.example',
+          to: carla,
+          id: 'eight@mail.example',
+          inReplyTo: 'seven@mail.example',
+        },
+      );
+      assert.deepEqual(await ann.seeAgain('sent', [1], { sub: 's1', answered: true }), []);
+      assert.equal((await world.messages('s1')).length, 1);
     });
 
     test('S13, C8: what is answered and does not belong to the thread stays where it is, as all from before the connection', async () => {
