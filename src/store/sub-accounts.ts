@@ -128,10 +128,11 @@ const erasedAtOnce = 1_000;
 
 /**
  * Erases most of what is in a sub-account, portion by portion, before it goes itself. Not in a transaction:
- * messages go before what tells of them, so that what is left is sound at each commit (see check/).
+ * messages, and what came to logging addresses, go before what tells of them, so that what is left is sound at each
+ * commit (see check/).
  */
 export async function eraseContent(db: Db, id: string): Promise<void> {
-  for (const table of ['messages', 'contacts', 'tombstones', 'decisions', 'events']) {
+  for (const table of ['intake_spool', 'messages', 'contacts', 'tombstones', 'decisions', 'events']) {
     for (;;) {
       const erased = await run(
         db,

@@ -17,6 +17,7 @@ import { claimDeliveries } from '../../src/store/delivery-claims.ts';
 import { publishBatch } from '../../src/store/events.ts';
 import { endConnection, findActiveConnection } from '../../src/store/lifecycle.ts';
 import { eraseContent } from '../../src/store/sub-accounts.ts';
+import { createLoggingWorld } from '../filing/logging-world.ts';
 import { createWorld } from '../filing/world.ts';
 import type { World } from '../filing/world.ts';
 import { blankRequest } from '../outbound/support.ts';
@@ -285,6 +286,7 @@ const cases: { name: string; done: string[]; also?: string[] }[] = [
     name: 'lease_is_whole',
     done: [`update sent_copies set lease_owner = 'node'`],
   },
+  { name: 'lease_is_whole', done: [`update intake_spool set lease_owner = 'node' where ready`] },
   { name: 'send_is_known', done: [`update sends set internet_message_id = 'another@mail.example'`] },
   { name: 'send_is_known', done: [`update sends set server_message_id = 'another@mail.example'`] },
   { name: 'envelope_has_recipients', done: [`update sends set envelope = envelope || '{"to": []}'`] },
@@ -325,6 +327,32 @@ const cases: { name: string; done: string[]; also?: string[] }[] = [
     done: [`update deliveries set due_at = now() where due_at = 'infinity'`],
   },
   { name: 'delivery_waits_for_another', done: [`update deliveries set due_at = 'infinity' where ready`] },
+  { name: 'logged_mail_has_decision', done: [`delete from decisions where outcome = 'held'`] },
+  {
+    name: 'logged_mail_has_decision',
+    done: [`update intake_spool set decision_id = 'dec_1' where state = 'filed'`],
+  },
+  {
+    name: 'logged_mail_has_decision',
+    done: [
+      `insert into decisions (id, sub_account_id, outcome, reason, reasons, intake_id)
+       select 'dec_again', sub_account_id, outcome, reason, reasons, intake_id from decisions where outcome = 'held'`,
+    ],
+  },
+  {
+    name: 'logged_mail_has_decision',
+    done: [`update intake_spool set state = 'discarded', read = null where state = 'held'`],
+  },
+  { name: 'held_mail_is_shown', done: [`update intake_spool set read = null where state = 'held'`] },
+  { name: 'held_mail_is_shown', done: [`update intake_spool set read = '{}' where state = 'filed'`] },
+  {
+    name: 'logged_mail_waits_or_is_done',
+    done: [`update intake_spool set ready = false where state = 'waiting'`],
+  },
+  {
+    name: 'logged_mail_waits_or_is_done',
+    done: [`update intake_spool set ready = true where state = 'held'`],
+  },
 ];
 
 function eventAgain(type: string): string {
@@ -348,6 +376,7 @@ const crossings: { what: string; done: string }[] = [
   { what: 'send', done: `update sends set sub_account_id = 'south'` },
   { what: 'decision', done: `update decisions set sub_account_id = 'south' where outcome = 'stored'` },
   { what: 'decision', done: `update decisions set sub_account_id = 'south' where outcome = 'skipped'` },
+  { what: 'logged mail', done: `update decisions set sub_account_id = 'south' where outcome = 'held'` },
   { what: 'thread key', done: `update thread_keys set sub_account_id = 'south'` },
   { what: 'thread link', done: `update thread_links set sub_account_id = 'south'` },
   { what: 'conversation', done: `update threads set sub_account_id = 'south'` },
@@ -395,7 +424,7 @@ for (const kind of databaseKinds)
                 (select count(*) from deliveries where due_at = 'infinity')::int > 0 as waiting`,
       );
       assert.deepEqual(seen, {
-        messages: 3,
+        messages: 4,
         sightings: 3,
         confirmed: 1,
         skipped: 1,
@@ -461,6 +490,25 @@ for (const kind of databaseKinds)
       for (const [name, content] of kept) all.set(name, content);
     });
 
+    test('blobs: that of a mail which was accepted, and is not filed yet, is named where it is missing', async () => {
+      const { all } = world.blobs;
+      const mails = await rows<{ state: string; name: string }>(
+        db,
+        `select state, raw_sha256 as name from intake_spool where state <> 'filed' order by seq`,
+      );
+      const kept = mails.map(({ name }): [string, Buffer] => [name, all.get(name) ?? Buffer.alloc(0)]);
+      const counts: [string, number][] = [];
+      for (const { state, name } of mails) {
+        all.delete(name);
+        counts.push([state, (await checkBlobs(db, world.blobs)).count]);
+      }
+      for (const [name, content] of kept) all.set(name, content);
+      assert.deepEqual(counts, [
+        ['held', 1],
+        ['waiting', 2],
+      ]);
+    });
+
     test('all hold at each commit of an erasure', async () => {
       const active = await findActiveConnection(db, { subAccountId: 'north', userId: 'ann' });
       assert.ok(active);
@@ -479,7 +527,7 @@ for (const kind of databaseKinds)
         }),
       };
       await eraseContent(watched as unknown as Db, 'north');
-      assert.deepEqual(commits, ['', '', '', '', '']);
+      assert.deepEqual(commits, ['', '', '', '', '', '']);
       assert.deepEqual(
         await rows(db, 'select from messages union all select from events union all select from tombstones'),
         [],
@@ -489,7 +537,8 @@ for (const kind of databaseKinds)
 
 /**
  * North: a message with a file, seen twice; one of a stranger; two sends, of which one went out and came
- * back as a copy in Sent; a webhook that has got its first event. South: nothing.
+ * back as a copy in Sent; a webhook that has got its first event; three mails that came to a logging address: one is
+ * filed, one is held, one waits. South: nothing.
  */
 async function exchangeMail(world: World): Promise<void> {
   const { db } = world;
@@ -530,6 +579,10 @@ async function exchangeMail(world: World): Promise<void> {
   await sender.stop();
   await mailbox.see('sent', raw);
   await accept(world, 'Queued');
+  const logging = createLoggingWorld(world);
+  const logged = { from: 'ann@crm.example', to: 'carla@customer.example' };
+  await logging.log(logged, { ...logged, proof: 'unproven' });
+  await logging.accept(logged);
   await publishBatch(db);
   const owner = newId('dlv');
   const [first] = await claimDeliveries(db, { webhookId, owner, leaseMs: 60_000, limit: 1 });

@@ -8,7 +8,10 @@ import type { Checked } from './invariant.ts';
 /** How many blobs are looked up at once. */
 const pageMax = 1_000;
 
-/** Checks that every blob to which a message, an attachment or a send refers is there, with the size that they say. */
+/**
+ * Checks that every blob to which a message, an attachment, a send, or mail that waits to be filed or reviewed refers
+ * is there, with the size that they say.
+ */
 export async function checkBlobs(db: Db, blobs: BlobStore): Promise<Checked> {
   const wrong: { blob: string; size: number; stored: number | null }[] = [];
   for (let after: string | undefined = ''; after !== undefined;) {
@@ -30,8 +33,9 @@ export async function checkBlobs(db: Db, blobs: BlobStore): Promise<Checked> {
   const broken = wrong.filter(({ blob }) => !erased.has(blob));
   return {
     name: 'blob_is_kept',
-    rules: ['T3'],
-    holds: 'The bytes of every message, attachment and send are on disk, as many as there were.',
+    rules: ['T3', 'B5'],
+    holds:
+      'The bytes of every message, attachment and send, and of mail that was accepted and is not logged yet, are on disk, as many as there were.',
     count: broken.length,
     examples: broken.slice(0, examplesMax),
   };
@@ -47,6 +51,10 @@ select blob, min(least) as least, max(most) as most from (
   union all
   (select raw_sha256, min(raw_size), max(raw_size) from sends
     where raw_sha256 > :after group by raw_sha256 order by raw_sha256 limit :pageMax)
+  union all
+  (select raw_sha256, min(raw_size), max(raw_size) from intake_spool
+    where raw_sha256 > :after and state in ('waiting', 'held', 'failed')
+    group by raw_sha256 order by raw_sha256 limit :pageMax)
   union all
   (select sha256, min(size), max(size) from attachments
     where sha256 > :after group by sha256 order by sha256 limit :pageMax)) referenced

@@ -34,6 +34,9 @@ export const connectionInvariants: readonly Invariant[] = [
       select 'decision', d.id from decisions d join connections c on c.id = d.connection_id
        where c.sub_account_id <> d.sub_account_id
       union all
+      select 'logged mail', i.id from intake_spool i join decisions d on d.intake_id = i.id
+       where d.sub_account_id <> i.sub_account_id
+      union all
       select 'thread key', k.thread_id from thread_keys k join threads t on t.id = k.thread_id
        where t.sub_account_id <> k.sub_account_id
       union all
@@ -154,6 +157,8 @@ export const connectionInvariants: readonly Invariant[] = [
       union all
       select 'wanted change', id from wanted_changes where num_nonnulls(lease_owner, lease_until) = 1
       union all
-      select 'sent copy', id from sent_copies where num_nonnulls(lease_owner, lease_until) = 1`,
+      select 'sent copy', id from sent_copies where num_nonnulls(lease_owner, lease_until) = 1
+      union all
+      select 'logged mail', id from intake_spool where num_nonnulls(lease_owner, lease_until) = 1`,
   },
 ];
