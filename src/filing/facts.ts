@@ -6,7 +6,7 @@ import type { MailKind } from '../message/kind.ts';
 import type { ConnectionId, MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
 import type { Proof } from '../store/spool.ts';
 import type { Settings } from '../store/sub-accounts.ts';
-import { directionOf } from './sighting.ts';
+import { directionOf, quoted } from './sighting.ts';
 import type { Direction, FolderRole, Sighting, ThreadKey } from './sighting.ts';
 
 /**
@@ -265,7 +265,8 @@ function reportedOn(report: DeliveryReport | null, base: FactBase): ReportFact |
  * Which stored message this is (S12). The id alone is not enough, since senders reuse ids: the
  * fingerprint must agree. Two exceptions, both named by something that nobody else can give: Gmail's
  * own id for a message of this mailbox, and the Message-ID of our own send in the mailbox that sent
- * it, where the provider may have rewritten From or Date (providers.md A.6, 2026-11).
+ * it, where the provider may have rewritten From or Date (providers.md A.6, 2026-11). Where an id says
+ * nothing, what is alike may still be the same.
  */
 function knownAs(sighting: Sighting, direction: Direction, base: FactBase): KnownFact | null {
   const [nameKey, ...otherKeys] = sighting.messageKeys;
@@ -282,9 +283,22 @@ function knownAs(sighting: Sighting, direction: Direction, base: FactBase): Know
       return { ...pick(found), by: providerKey ? 'provider_id' : key === nameKey ? 'id' : 'original_id' };
     }
   }
-  // A provider may rewrite the Message-ID and tell nobody: our own bytes are still recognised.
-  const sent = direction === 'outbound' ? base.unconfirmedSends.get(sighting.fingerprint)?.[0] : undefined;
-  return sent === undefined ? null : { ...pick(sent), by: 'fingerprint' };
+  const alike = direction === 'outbound' ? sentAlike(sighting, base) : quotedBefore(sighting, base);
+  return alike === undefined ? null : { ...pick(alike), by: 'fingerprint' };
+}
+
+/** A provider may rewrite the Message-ID and tell nobody: our own bytes are still recognised. */
+function sentAlike({ fingerprint }: Sighting, base: FactBase): StoredMessage | undefined {
+  return base.unconfirmedSends.get(fingerprint)?.[0];
+}
+
+/**
+ * It was forwarded inline to a logging address before this mailbox showed it. Of two that somebody wrote in one minute
+ * under one subject, the first that is seen is it: the other one must not be lost.
+ */
+function quotedBefore({ quotedKey }: Sighting, base: FactBase): StoredMessage | undefined {
+  const known = quotedKey === null ? [] : (base.messages.get(quotedKey) ?? []);
+  return known.find(({ fingerprint, here }) => fingerprint === quoted && !here);
 }
 
 function erasedAs(erased: ErasedMessage | undefined, direction: Direction): MessageId | null {

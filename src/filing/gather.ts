@@ -30,6 +30,7 @@ export function factKeysOf(
     neverLogPatterns: unique([...addresses, ...[...people].map((address) => `@${domainOf(address)}`)]),
     messageKeys: unique([
       ...sightings.flatMap(({ messageKeys }) => messageKeys),
+      ...sightings.flatMap(({ quotedKey }) => quotedKey ?? []),
       ...[...reports].flatMap((report) => report?.cites.map(idKey) ?? []),
     ]),
     threadKeys: unique(sightings.flatMap(({ threadKeys }) => threadKeys.map(({ key }) => key))),

@@ -17,6 +17,7 @@ import type { Effects } from './effects.ts';
 import { factsOf } from './facts.ts';
 import type { ContactFact, Facts, LoggedFacts } from './facts.ts';
 import type { Ground } from './gather.ts';
+import { quoted } from './sighting.ts';
 import type { Letter } from './letter.ts';
 
 /** What a filing transaction does of logged mail, besides what it does of any. */
@@ -103,6 +104,11 @@ export function addLoggedEffects(
           sendId: null,
         });
   const { messageId, threadId } = stored;
+  // What was forwarded inline has no Message-ID by which its mailbox's copy could be known as the same.
+  if (sighting.quotedKey !== null && sighting.header.messageId === null) {
+    const names = { messageId, threadId, here: false, sendId: null };
+    addKeys(effects, ground, names, [sighting.quotedKey], quoted, false);
+  }
   if (verdict.verdict === 'join') {
     addKeys(effects, ground, verdict.known, messageKeys, fingerprint, false);
     addThreadKeys(effects, ground, threadId, threadKeys);

@@ -1,5 +1,6 @@
 import { canonicalAddress, canonicalOwnAddress, domainOf } from '../message/addresses.ts';
 import type { Address } from '../message/addresses.ts';
+import { quotedFingerprint } from '../message/fingerprint.ts';
 import { author } from '../message/header.ts';
 import type { MessageHeader } from '../message/header.ts';
 import type { MailKind } from '../message/kind.ts';
@@ -23,6 +24,8 @@ export type Sighting = Seen & {
   /** Everybody named in it, once for each canonical (contact) form. */
   people: { author: Address | null; recipients: Address[] };
   messageKeys: string[];
+  /** By what it is known where it was forwarded inline before it was seen; null: it was not received, or has no date. */
+  quotedKey: string | null;
   threadKeys: ThreadKey[];
 };
 
@@ -52,6 +55,7 @@ export function sight(seen: Seen): Sighting {
     ...seen,
     people: peopleOf(seen.header),
     messageKeys: messageKeysOf(seen),
+    quotedKey: quotedKeyOf(seen),
     threadKeys: threadKeysOf(seen),
   };
 }
@@ -117,6 +121,18 @@ function messageKeysOf(sighting: Seen): string[] {
     ...(sighting.gmail === null ? [] : [gmailMessageKey(sighting.mailboxId, sighting.gmail.messageId)]),
   ];
 }
+
+/**
+ * The name under which a mail is logged that the user forwarded inline, and by which the mailbox's own copy is known as
+ * the same (S12). It goes with `quoted` for a fingerprint, which no header has: a Message-ID may be written like this key.
+ */
+function quotedKeyOf({ header, place }: Seen): string | null {
+  const fingerprint = place.role === 'sent' ? null : quotedFingerprint(header);
+  return fingerprint === null ? null : `none:quoted:${fingerprint}`;
+}
+
+/** Stands for the fingerprint beside a quotedKey. */
+export const quoted = 'quoted';
 
 /** Gmail's own id names one message of one mailbox, whatever label it is seen in. */
 function gmailMessageKey(mailboxId: MailboxId, gmailMessageId: string): string {

@@ -8,7 +8,7 @@ import { FiledMeanwhile } from '../store/filing-writes.ts';
 import type { FilingWrites } from '../store/filing-writes.ts';
 import { findTombstones, listNames } from '../store/tombstones.ts';
 import type { StoredName } from '../store/tombstones.ts';
-import { directionOf } from './sighting.ts';
+import { directionOf, quoted } from './sighting.ts';
 import type { Sighting } from './sighting.ts';
 
 /*
@@ -55,10 +55,11 @@ function soughtFor(
   sighting: Sighting,
   ownAddresses: ReadonlySet<string>,
 ): { mark: string; ofSent: boolean }[] {
-  const { mailboxId, messageKeys, fingerprint } = sighting;
+  const { mailboxId, messageKeys, quotedKey, fingerprint } = sighting;
   const received = messageKeys.map((key) =>
     key.startsWith(`gm:${mailboxId}:`) ? namedByProvider(key) : named(key, fingerprint),
   );
+  if (quotedKey !== null) received.push(named(quotedKey, quoted));
   const isSent = directionOf(sighting, ownAddresses) === 'outbound';
   const ofSent = isSent
     ? [...messageKeys.map((key) => sent(mailboxId, key)), copied(mailboxId, fingerprint)]

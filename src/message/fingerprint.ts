@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { canonicalAddress } from './addresses.ts';
 import { author, type MessageHeader } from './header.ts';
+import { baseSubject } from './subject.ts';
 
 /**
  * What makes two copies the same message, beside the Message-ID, which senders reuse, rewrite and
@@ -34,4 +35,22 @@ export function headerFingerprint(header: MessageHeader, receivedAt: number): st
 function dateOf({ date, dateText }: MessageHeader, receivedAt: number): string {
   if (date !== null) return String(Math.floor(date / 1000));
   return dateText === '' ? `received ${Math.floor(receivedAt / 1000)}` : dateText;
+}
+
+const minuteMs = 60_000;
+
+/**
+ * What is left of a message's identity where somebody forwards it in the text of another one: 32 hex characters of a
+ * SHA-256 over its author, the minute of its date and its subject without the marks of answers and forwards, since mail
+ * programs write no Message-ID and no second above what they forward. Null where author or date is missing.
+ */
+export function quotedFingerprint(header: MessageHeader): string | null {
+  const writer = author(header);
+  if (writer === null || header.date === null) return null;
+  const parts = [
+    canonicalAddress(writer.address),
+    Math.floor(header.date / minuteMs),
+    baseSubject(header.subject).toLowerCase(),
+  ];
+  return createHash('sha256').update(parts.join('\n')).digest('hex').slice(0, 32);
 }

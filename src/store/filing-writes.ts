@@ -255,7 +255,8 @@ export async function recogniseMessages(
      ), message as (
        update messages m set updated_at = now(),
               via = case when 'mailbox' = any(m.via) then m.via else m.via || 'mailbox'::text end,
-              internet_message_id = case when seen.send_id is null then m.internet_message_id
+              internet_message_id = case when seen.send_id is null
+                                         then coalesce(m.internet_message_id, seen.internet_message_id)
                                          else coalesce(seen.internet_message_id, m.internet_message_id) end
          from seen
         where m.id = seen.message_id

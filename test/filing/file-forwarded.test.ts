@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
+import { eraseMessages } from '../../src/filing/erase.ts';
+import type { MessageId } from '../../src/lib/id.ts';
 import { rows, run } from '../../src/store/database.ts';
 import { databaseKinds, testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
@@ -147,7 +149,7 @@ for (const kind of databaseKinds)
       await logging.log({ ...inline, id: 'f2@mail.example', date: 'Fri, 20 Nov 2026 10:00:00 +0100' });
       assert.equal((await logged()).length, 1);
       await logging.log(attached(question), attached(question));
-      assert.equal((await logged()).length, 2);
+      assert.equal((await logged()).length, 1, 'the same, as an attachment');
     });
 
     test('S12: the mailbox has it: skipped there before there was a contact, it is judged again and is the same', async () => {
@@ -174,6 +176,36 @@ for (const kind of databaseKinds)
       assert.deepEqual([message?.via, others], [['mailbox', 'logging_address'], []]);
       await logging.log(forward({ from: 'carla@customer.example', date: 'Thu, Nov 19, 2026 at 3:05 PM' }));
       assert.equal((await logged()).length, 2, 'a minute later it is another one');
+    });
+
+    const original = {
+      id: 'q1@other.example',
+      from: 'Dave <dave@other.example>',
+      to: 'ann@mail.example',
+      subject: 'A question',
+      date: 'Thu, 19 Nov 2026 15:04:31 +0100',
+    };
+
+    test('S12: what was forwarded inline is one message with what the mailbox brings later, and learns its Message-ID', async () => {
+      const mailbox = await world.connect('ann@mail.example', [['north', 'ann']], 0);
+      await mailbox.see('inbox', original);
+      assert.deepEqual(await logging.log(forward({ from: 'dave@other.example' })), ['stored logged']);
+      assert.deepEqual(await mailbox.seeAgain('inbox', [1], { sub: 'north' }), ['north:from_contact']);
+      const [message, ...others] = await world.messages('north');
+      assert.deepEqual([message?.via, others], [['logging_address', 'mailbox'], []]);
+      assert.equal((await logged())[0]?.id, 'q1@other.example');
+      await mailbox.see('archive', original);
+      assert.equal((await logged()).length, 1);
+      await mailbox.see('inbox', { ...original, id: 'q2@other.example' });
+      assert.equal((await logged()).length, 2, 'another one of the same minute is not lost');
+    });
+
+    test('C7: what was forwarded inline and erased does not come back from the mailbox', async () => {
+      const mailbox = await world.connect('ann@mail.example', [['north', 'ann']], 0);
+      await logging.log(forward({ from: 'dave@other.example' }));
+      const [message] = await world.messages('north');
+      await eraseMessages(world.filing, 'north', [(message?.id ?? '') as MessageId]);
+      assert.deepEqual(await mailbox.see('inbox', original), ['north:erased']);
     });
 
     const table: [name: string, mail: ToLog, made: string][] = [
