@@ -33,7 +33,7 @@ import type { Facts } from './facts.ts';
 import type { FilingDeps } from './file.ts';
 import { factKeysOf, groundsFor } from './gather.ts';
 import type { Ground } from './gather.ts';
-import { hashOfAddress, hashOfMessageKey } from './hashes.ts';
+import { hashOfAddress, hashOfMessageId, hashOfMessageKey } from './hashes.ts';
 import { openMail, readLetter } from './letter.ts';
 import type { Letter, OpenMail, Reading } from './letter.ts';
 import { addLoggedEffects, counterpartsOf, loggedFactsOf, noLoggedEffects } from './logging.ts';
@@ -352,17 +352,18 @@ async function judgeLeftOut(
   const connectionId = ground?.connection.id;
   const stored = letters.filter(({ row }) => row.message_id !== null);
   if (ground === null || connectionId === undefined || stored.length === 0) return;
-  const people = stored.flatMap(({ letter }) => counterpartsOf(letter, ground).people);
-  const since = Math.min(
-    ...stored.map(({ letter: { mail, sighting } }) =>
-      Math.min(mail.receivedAt, sighting.header.date ?? Infinity),
-    ),
-  );
   const found = await findLeftOut(tx, {
     connectionId,
-    idHashes: stored.flatMap(({ row }) => row.id_hash ?? []),
-    addressHashes: [...new Set(people.map(({ address }) => hashOfAddress(secretBox, address)))],
-    since,
+    idHashes: stored.flatMap(({ letter, row }) => [
+      ...(row.id_hash === null ? [] : [row.id_hash]),
+      ...quotedIds(letter).map((id) => hashOfMessageId(secretBox, id)),
+    ]),
+    addresses: stored.flatMap(({ letter }) =>
+      counterpartsOf(letter, ground).people.map(({ address }) => ({
+        hash: hashOfAddress(secretBox, address),
+        since: contactsSince(letter),
+      })),
+    ),
   });
   await addErrands(
     tx,
@@ -375,4 +376,22 @@ async function judgeLeftOut(
       request: { ...place, byHand: false },
     })),
   );
+}
+
+/** A mail program cites last, in a forward without a Message-ID of what is forwarded, just that. */
+function quotedIds({ sighting: { header, place } }: Letter): string[] {
+  return place.role === 'inbox' && header.messageId === null ? header.references.slice(-1) : [];
+}
+
+/** For so long a mail may be on its way, and be answered from elsewhere meanwhile: RFC 5321 §4.5.4.1, 4 to 5 days. */
+const onItsWayMsMax = 5 * 24 * 3_600_000;
+
+/**
+ * From when on mail of those on it is the CRM's (B3): since the user wrote it to them, as far as its date can be
+ * true, or forwarded what they had written. What they wrote before stays private, and is offered (S16).
+ */
+function contactsSince({ mail, sighting: { header, place } }: Letter): number {
+  if (place.role === 'inbox') return mail.receivedAt;
+  const written = Math.min(header.date ?? mail.receivedAt, mail.receivedAt);
+  return Math.max(written, mail.receivedAt - onItsWayMsMax);
 }

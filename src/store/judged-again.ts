@@ -1,5 +1,5 @@
 import type { ConnectionId, DecisionId, FolderId, MailboxId, SpoolId } from '../lib/id.ts';
-import { rows } from './database.ts';
+import { jsonText, rows } from './database.ts';
 import type { Db } from './database.ts';
 
 /** Where the mail of a decision is, to be judged once more. */
@@ -45,7 +45,7 @@ const leftOutMax = 500;
 
 /**
  * What was left out of a connection's mail for want of a contact, and may not be any more: by its Message-ID, and
- * what was decided since `since` (ms since the epoch) with one of the addresses on the other side. Hashes are in
+ * what was decided with an address on the other side since that one's `since` (ms since the epoch). Hashes are in
  * hexadecimal (filing/hashes.ts).
  */
 export async function findLeftOut(
@@ -53,21 +53,20 @@ export async function findLeftOut(
   of: {
     connectionId: ConnectionId;
     idHashes: readonly string[];
-    addressHashes: readonly string[];
-    since: number;
+    addresses: readonly { hash: string; since: number }[];
   },
 ): Promise<LeftOut[]> {
   const found = await rows<Omit<LeftOut, 'uidValidity'> & { uidValidity: string }>(
     db,
     `with asked as materialized (
-       select array(select decode(h, 'hex') from unnest(:idHashes::text[]) h) as ids,
-              array(select decode(h, 'hex') from unnest(:addressHashes::text[]) h) as addresses
+       select array[decode(hash, 'hex')] as address, to_timestamp(since / 1000) as since
+         from json_to_recordset(:addresses::json) as a(hash text, since float8)
      ), found as materialized (
-       select d.* from asked cross join lateral (
-         select id from decisions where id_hash = any(asked.ids)
+       select d.* from (
+         select id from decisions where id_hash = any(array(select decode(h, 'hex') from unnest(:idHashes::text[]) h))
           union
-         select id from decisions where address_hashes && asked.addresses
-            and decided_at >= to_timestamp(:since / 1000.0)) named
+         select named.id from asked cross join lateral (
+           select id from decisions where address_hashes @> asked.address and decided_at >= asked.since offset 0) named) named
         cross join lateral (select * from decisions where id = named.id offset 0) d
         where d.connection_id = :connectionId and d.folder_id is not null and d.outcome = 'skipped'
           and d.reason = 'no_match' and d.replaced_by is null
@@ -75,7 +74,7 @@ export async function findLeftOut(
      )
      select folder_id as "folderId", uid_validity as "uidValidity", json_agg(uid order by uid desc) as uids
        from found group by folder_id, uid_validity`,
-    { ...of, leftOutMax },
+    { ...of, addresses: jsonText(of.addresses), leftOutMax },
   );
   return found.map((place) => ({ ...place, uidValidity: Number(place.uidValidity) }));
 }

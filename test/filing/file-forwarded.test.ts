@@ -200,6 +200,26 @@ for (const kind of databaseKinds)
       assert.equal((await logged()).length, 2, 'another one of the same minute is not lost');
     });
 
+    test('S5, S16: of the mail that the author wrote before, only what was forwarded is judged again', async () => {
+      const mailbox = await world.connect('ann@mail.example', [['north', 'ann']], 0);
+      await mailbox.see('inbox', { ...original, id: 'q0@other.example', subject: 'Private' }, original, {
+        ...original,
+        id: 'q2@other.example',
+        subject: 'Private, too',
+      });
+      const asked = () =>
+        rows(
+          database.db,
+          `select request -> 'uids' as uids from errands where kind = 'judge_again' order by id`,
+        );
+      await logging.log(attached(question));
+      assert.deepEqual(await asked(), [{ uids: [2] }]);
+      await logging.log(
+        forward({ from: 'dave@other.example', subject: 'Private, too' }, { inReplyTo: 'q2@other.example' }),
+      );
+      assert.deepEqual(await asked(), [{ uids: [2] }, { uids: [3] }]);
+    });
+
     test('C7: what was forwarded inline and erased does not come back from the mailbox', async () => {
       const mailbox = await world.connect('ann@mail.example', [['north', 'ann']], 0);
       await logging.log(forward({ from: 'dave@other.example' }));

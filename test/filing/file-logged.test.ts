@@ -226,6 +226,19 @@ for (const kind of databaseKinds)
       assert.equal(new Set(messages.map(({ thread_id }) => thread_id)).size, 1);
     });
 
+    test('S5: what somebody wrote before is not judged again when a mail to them is logged, whatever its own date says', async () => {
+      const mailbox = await world.connect('ann@mail.example', [['north', 'ann']]);
+      const theirs = { from: 'x@other.example', to: 'ann@mail.example' };
+      await mailbox.see('inbox', { ...theirs, subject: 'Weeks ago' });
+      await run(database.db, `update decisions set decided_at = now() - interval '20 days'`);
+      await mailbox.see('inbox', { ...theirs, subject: 'Answers one that was days on its way' });
+      await log({ from: ann, to: 'x@other.example', date: 'Mon, 01 Jan 2001 00:00:00 +0000' });
+      assert.deepEqual(
+        await rows(database.db, `select request -> 'uids' as uids from errands where kind = 'judge_again'`),
+        [{ uids: [2] }],
+      );
+    });
+
     test('S12: stored from the mailbox first, the logged copy joins it and makes its contacts', async () => {
       const mailbox = await world.connect('ann@mail.example', [['north', 'ann']]);
       const mail = {
