@@ -68,7 +68,7 @@ export type Facts = {
 export type LoggedFacts = {
   /** Of the mail itself; what was forwarded may be of another. */
   kind: MailKind;
-  /** It comes from a logging address, or was passed on too often. */
+  /** It, or what it forwards, comes from a logging address, or it was passed on too often. */
   loop: boolean;
   /** The membership of the user whose address it was has ended meanwhile. */
   gone: boolean;

@@ -99,16 +99,14 @@ export async function readLetter(
     forwarded.form === 'none'
       ? outer
       : sightLetter(reading, mail, uid, { header, at, role: isOwn ? 'sent' : 'inbox' });
-  const kind = mailKind(parsed.header).kind;
   return {
     mail,
     sighting,
     body,
     kept,
     writer: author(parsed.header),
-    // RFC 5321 §4.5.5: what has no return path is written by no person.
-    kind: mail.envelope.from === '' && kind === 'person' ? 'auto_reply' : kind,
-    loop: isLoop(reading, mail, parsed.header, raw),
+    kind: kindOf(mail, parsed.header),
+    loop: isLoop(reading, mail, raw, [...parsed.header.from, ...header.from]),
     isTooLarge,
     forwarded: forwarded.form === 'none' ? 'no' : forwarded.confident ? 'sure' : 'unsure',
     shell: forwarded.form === 'none' ? null : outer,
@@ -193,8 +191,21 @@ function sameWriter(one: MessageHeader, other: MessageHeader): boolean {
   return a !== null && b !== null && a.address.toLowerCase() === b.address.toLowerCase();
 }
 
-function isLoop({ loggingDomain }: Reading, mail: LoggedMail, header: MessageHeader, raw: Buffer): boolean {
-  const senders = [mail.envelope.from, ...header.from.map(({ address }) => address)];
+/** RFC 5321 §4.5.5: what has no return path is written by no person, and nothing was asked of its sender. */
+function kindOf({ envelope }: LoggedMail, header: MessageHeader): MailKind {
+  const { kind } = mailKind(header);
+  const isReport = kind === 'delivery_report' || kind === 'read_receipt';
+  return envelope.from === '' && !isReport ? 'auto_reply' : kind;
+}
+
+/** `writers` are of the mail, and of what it forwards. */
+function isLoop(
+  { loggingDomain }: Reading,
+  mail: LoggedMail,
+  raw: Buffer,
+  writers: readonly Address[],
+): boolean {
+  const senders = [mail.envelope.from, ...writers.map(({ address }) => address)];
   if (senders.some((address) => domainOf(address) === loggingDomain)) return true;
   const end = raw.indexOf('\r\n\r\n');
   const head = raw.subarray(0, Math.min(end < 0 ? headBytesMax : end, headBytesMax)).toString('latin1');

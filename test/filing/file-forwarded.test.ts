@@ -238,6 +238,7 @@ for (const kind of databaseKinds)
       ],
       ['of a colleague', forward({ from: 'bob@mail.example' }), 'skipped counterpart_is_user'],
       ['of a robot', forward({ from: 'no-reply@shop.example' }), 'skipped counterpart_is_user'],
+      ['from a logging address', forward({ from: 'log-2@log.crm.example' }), 'skipped mail_loop'],
       ['not proven', forward({ from: 'dave@other.example' }, { proof: 'unproven' }), 'held unproven'],
       [
         'by somebody else',

@@ -148,6 +148,11 @@ for (const kind of databaseKinds)
       ],
       ['B6: no return path', { from: ann, to: 'x@other.example', sender: '' }, 'skipped automatic'],
       [
+        'B6: no return path, not even as bulk mail, of which nothing was proven at the door',
+        { from: ann, to: 'x@other.example', sender: '', proof: 'unproven', headers: { Precedence: 'bulk' } },
+        'skipped automatic',
+      ],
+      [
         'B6: from a logging address',
         { from: 'log-1@log.crm.example', to: 'x@other.example' },
         'skipped mail_loop',
