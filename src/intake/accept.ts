@@ -8,7 +8,15 @@ import { Refusal } from './reply.ts';
 import { SpoolFull } from './spool.ts';
 import type { Arrival, Spool } from './spool.ts';
 import { isRobot, noProof, readWriter, refusalOfProof, refusalOfWriter } from './verify.ts';
-import type { Answer } from './verify.ts';
+import type { Answer, Writer } from './verify.ts';
+
+/** Whose logging addresses a message came to. */
+export type Recipients = {
+  /** As they were some seconds ago. */
+  known: readonly KnownAddress[];
+  /** As they are now. Throws Refusal when nobody can tell. */
+  again(): Promise<KnownAddress[]>;
+};
 
 const tooLarge: Answer = { code: 552, text: '5.3.4 This message is larger than 50 MB' };
 const noRoom: Answer = {
@@ -30,7 +38,7 @@ export async function acceptMessage(
   parts: { spool: Spool; prover: Prover; log: Log; messageBytesMax: number },
   stream: SMTPServerDataStream,
   envelope: Envelope,
-  recipients: readonly KnownAddress[],
+  recipients: Recipients,
 ): Promise<string> {
   const arrival = parts.spool.receive();
   try {
@@ -40,7 +48,7 @@ export async function acceptMessage(
       // Whatever it proves: it is dropped when it is filed, and answered by nothing.
       await arrival.commit({ envelope, proof: noProof('unproven', writer.domain) });
     } else {
-      refuseIf(refusalOfWriter(writer, recipients));
+      refuseIf(await refusalNow(writer, recipients));
       const proof = await parts.prover.prove(arrival, writer, envelope);
       refuseIf(refusalOfProof(proof));
       await arrival.commit({ envelope, proof });
@@ -50,6 +58,13 @@ export async function acceptMessage(
     throw refusalOf(error, stream, parts.log);
   }
   return `2.0.0 Accepted as ${arrival.id}`;
+}
+
+/** An address that the user was given a moment ago counts: nobody is refused for good by what is only remembered. */
+async function refusalNow(writer: Writer, recipients: Recipients): Promise<Answer | null> {
+  const refusal = refusalOfWriter(writer, recipients.known);
+  if (refusal === null || writer.from === null) return refusal;
+  return refusalOfWriter(writer, await recipients.again());
 }
 
 function refuseIf(answer: Answer | null): void {

@@ -32,7 +32,7 @@ type Waiting = { resolve(known: KnownAddress | null): void; reject(error: unknow
 
 /**
  * Asks for whole crowds of recipients at once, and remembers for some seconds what was answered, known or not alike:
- * how long it takes says nothing of an address. `find` rejects when nobody could tell within `msMax`.
+ * how long it takes says nothing of an address. `find` and `findAgain` reject when nobody could tell within `msMax`.
  */
 export function createRecipients(options: { lookUp: LookUp; clock: Clock; msMax: number }) {
   const { clock } = options;
@@ -77,19 +77,24 @@ export function createRecipients(options: { lookUp: LookUp; clock: Clock; msMax:
     if (remembered.size > rememberedMax && oldest !== undefined) remembered.delete(oldest);
   };
 
+  const findAgain = (local: string): Promise<KnownAddress | null> =>
+    new Promise((resolve, reject) => {
+      const people = waiting.get(local) ?? [];
+      people.push({ resolve, reject });
+      waiting.set(local, people);
+      if (isAsking) return;
+      isAsking = true;
+      // What other sessions say in this turn of the event loop goes along.
+      setImmediate(() => void askAll());
+    });
+
   return {
     find(local: string): Promise<KnownAddress | null> {
       const found = remembered.get(local);
       if (found !== undefined && found.until > clock.monotonic()) return Promise.resolve(found.known);
-      return new Promise((resolve, reject) => {
-        const people = waiting.get(local) ?? [];
-        people.push({ resolve, reject });
-        waiting.set(local, people);
-        if (isAsking) return;
-        isAsking = true;
-        // What other sessions say in this turn of the event loop goes along.
-        setImmediate(() => void askAll());
-      });
+      return findAgain(local);
     },
+    /** The same, whatever is remembered. */
+    findAgain,
   };
 }

@@ -4,6 +4,7 @@ import { messageOf } from '../lib/failure.ts';
 import type { Log } from '../lib/log.ts';
 import type { Envelope } from '../store/spool.ts';
 import { acceptMessage } from './accept.ts';
+import type { Recipients } from './accept.ts';
 import type { Prover } from './authenticate.ts';
 import { clientOf, createClients } from './clients.ts';
 import type { Visit } from './door.ts';
@@ -81,9 +82,9 @@ export function createVisits(parts: Parts, limits: IntakeLimits) {
   ): Promise<string> => {
     visit.dataSince = clock.monotonic();
     try {
-      const { envelope, known } = recipients.envelopeOf(session);
+      const { envelope, ...whose } = recipients.envelopeOf(session);
       const accepting = { ...parts, messageBytesMax: limits.messageBytesMax };
-      const text = await acceptMessage(accepting, stream, envelope, known);
+      const text = await acceptMessage(accepting, stream, envelope, whose);
       visit.commands = 0;
       return text;
     } finally {
@@ -133,10 +134,10 @@ export function createVisits(parts: Parts, limits: IntakeLimits) {
 function createRecipientCheck(parts: Parts, limits: IntakeLimits) {
   const recipients = createRecipients({ ...parts, msMax: limits.lookUpMs });
   /** By the recipient as the library keeps it. */
-  const accepted = new WeakMap<SMTPServerAddress, { known: KnownAddress; tag: string }>();
-  const find = async (local: string): Promise<KnownAddress | null> => {
+  const accepted = new WeakMap<SMTPServerAddress, { known: KnownAddress; local: string; tag: string }>();
+  const orCannotTell = async (finding: Promise<KnownAddress | null>): Promise<KnownAddress | null> => {
     try {
-      return await recipients.find(local);
+      return await finding;
     } catch (error) {
       parts.log.warn({ error: messageOf(error) }, 'logging addresses cannot be looked up');
       throw new Refusal(cannotTell);
@@ -145,13 +146,13 @@ function createRecipientCheck(parts: Parts, limits: IntakeLimits) {
   return {
     async isKnown(address: SMTPServerAddress): Promise<boolean> {
       const recipient = readRecipient(address.address, parts.domain);
-      const known = recipient === null ? null : await find(recipient.local);
+      const known = recipient === null ? null : await orCannotTell(recipients.find(recipient.local));
       if (recipient === null || known === null) return false;
-      accepted.set(address, { known, tag: recipient.tag });
+      accepted.set(address, { known, ...recipient });
       return true;
     },
     /** What the session said of its message, and what is known of each recipient. */
-    envelopeOf(session: SMTPServerSession): { envelope: Envelope; known: KnownAddress[] } {
+    envelopeOf(session: SMTPServerSession): Recipients & { envelope: Envelope } {
       const { mailFrom, rcptTo } = session.envelope;
       const found = rcptTo.flatMap((recipient) => {
         const one = accepted.get(recipient);
@@ -164,7 +165,15 @@ function createRecipientCheck(parts: Parts, limits: IntakeLimits) {
         clientAddress: session.remoteAddress,
         tls: session.secure,
       };
-      return { envelope, known: found.map(({ known }) => known) };
+      return {
+        envelope,
+        known: found.map(({ known }) => known),
+        again: async () => {
+          const locals = found.map(({ local }) => local);
+          const now = await Promise.all(locals.map((local) => orCannotTell(recipients.findAgain(local))));
+          return now.filter((one) => one !== null);
+        },
+      };
     },
   };
 }

@@ -59,6 +59,26 @@ describe('a message to a logging address', () => {
     client.close();
   });
 
+  test('from an address that its user was given a moment ago is from its user', async (t) => {
+    const ownAddresses = new Set<string>();
+    const owner = { id: 'lad_anna', subAccountId: 'sub-1', userId: 'usr-1' } as const;
+    let isAway = false;
+    const opened = await door(t, {
+      lookUp: async () => {
+        if (isAway) throw new Error('away');
+        return new Map([['k7d2annas-address', { ...owner, ownAddresses: new Set(ownAddresses) }]]);
+      },
+    });
+    const client = await session(opened);
+    assert.match(await deliver(client), /^550 5\.7\.1 .*not belong/);
+    isAway = true;
+    assert.match(await deliver(client), /^451 4\.3\.0 /, 'who cannot be asked refuses nobody for good');
+    isAway = false;
+    ownAddresses.add(anna);
+    assert.match(await deliver(client), /^250 /);
+    client.close();
+  });
+
   test('of a robot is accepted whoever wrote it, so that nobody answers it', async (t) => {
     const opened = await door(t);
     const client = await session(opened);
