@@ -15,6 +15,7 @@ export type StoryMessage = {
   via: string[];
   from: { address: string };
   to: { address: string }[];
+  cc: { address: string }[];
   subject: string;
   text: string;
   reply_text: string;

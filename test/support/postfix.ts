@@ -20,7 +20,7 @@ export type PostfixInfo = {
    * Logging domains and where their mail is relayed to: each to a port of 127.0.0.1 at which one test listens.
    * Fixed when Postfix starts, which notices a changed table only after a while.
    */
-  relays: { plain: Relay; tls: Relay; story: Relay };
+  relays: { plain: Relay; tls: Relay; story: Relay; storm: Relay };
   configDirectory: string;
   logPath: string;
 };
@@ -74,6 +74,7 @@ export async function configurePostfix(options: {
       plain: { domain: 'log-plain.test', port: await freePort(), security: 'plain' },
       tls: { domain: 'log-tls.test', port: await freePort(), security: 'tls' },
       story: { domain: 'log-story.test', port: await freePort(), security: 'plain' },
+      storm: { domain: 'log-storm.test', port: await freePort(), security: 'plain' },
     },
     configDirectory,
     logPath: join(home, 'mail.log'),
