@@ -466,7 +466,7 @@ create table intake_spool (
   logging_address_id text collate "C" not null,
   sub_account_id text collate "C" not null references sub_accounts on delete cascade,
   user_id text collate "C" not null,
-  tag text not null,                            -- behind the + of the address; empty: none
+  tags text[] not null,                         -- behind the + of the address, which may be named more than once
   envelope jsonb not null,                      -- what the SMTP session said: see src/store/spool.ts
   proof jsonb not null,                         -- what the sending domain proves of From (B4)
   received_at timestamptz not null,

@@ -23,8 +23,8 @@ import type { Letter } from './letter.ts';
 /** What a filing transaction does of logged mail, besides what it does of any. */
 export type LoggedEffects = Effects & {
   contacts: MadeContact[];
-  /** Messages that came to a logging address, new ones and others, with the tag that was on it. */
-  logged: { message_id: MessageId; tag: string }[];
+  /** Messages that came to a logging address, new ones and others, with the tags that were on it. */
+  logged: { message_id: MessageId; tags: string[] }[];
 };
 
 export function noLoggedEffects(): LoggedEffects {
@@ -120,7 +120,7 @@ export function addLoggedEffects(
     addKeys(effects, ground, names, shell.messageKeys, shell.fingerprint, false);
     addThreadKeys(effects, ground, threadId, shell.threadKeys);
   }
-  effects.logged.push({ message_id: messageId, tag: mail.tag });
+  effects.logged.push({ message_id: messageId, tags: mail.tags });
   return messageId;
 }
 

@@ -275,21 +275,22 @@ export async function recogniseMessages(
 }
 
 /**
- * Notes that messages came to a logging address, with the tag that was on it (B1). Answers which of them this
+ * Notes that messages came to a logging address, with the tags that were on it (B1). Answers which of them this
  * changed.
  */
 export async function noteLogged(
   db: Db,
-  logged: readonly { message_id: MessageId; tag: string }[],
+  logged: readonly { message_id: MessageId; tags: string[] }[],
 ): Promise<MessageId[]> {
   if (logged.length === 0) return [];
   const changed = await rows<{ id: MessageId }>(
     db,
     `update messages m set updated_at = now(),
             via = case when 'logging_address' = any(m.via) then m.via else m.via || 'logging_address'::text end,
-            logging_tags = m.logging_tags || l.tags
-       from (select t.message_id, array_remove(array_agg(distinct t.tag), '') as tags
-               from json_to_recordset(:logged::json) as t(message_id text, tag text) group by t.message_id) l
+            logging_tags = m.logging_tags || array(select tag from unnest(l.tags) tag where tag <> all(m.logging_tags))
+       from (select t.message_id, array_remove(array_agg(distinct tag), null) as tags
+               from json_to_recordset(:logged::json) as t(message_id text, tags text[])
+               left join lateral unnest(t.tags) tag on true group by t.message_id) l
       where m.id = l.message_id and (not 'logging_address' = any(m.via) or not m.logging_tags @> l.tags)
      returning m.id`,
     { logged: json(logged) },

@@ -57,8 +57,8 @@ export type LoggedMail = Omit<Spooled, 'id'> & {
   acceptedId: SpoolId;
   subAccountId: string;
   userId: string;
-  /** Behind the + of the address; empty: none. */
-  tag: string;
+  /** Behind the + of the address, which may be named more than once. */
+  tags: string[];
   /** A person has said that it is to be logged. */
   isReleased: boolean;
   /** Who wrote what was forwarded, as that person says. */
@@ -74,11 +74,11 @@ export type LoggedMail = Omit<Spooled, 'id'> & {
  */
 export async function addSpooled(db: Db, accepted: readonly Spooled[]): Promise<void> {
   const copies = accepted.flatMap(({ envelope, ...mail }) =>
-    envelope.to.map(({ loggingAddressId, tag }) => ({
+    [...Map.groupBy(envelope.to, (named) => named.loggingAddressId)].map(([loggingAddressId, named]) => ({
       id: newId('spl'),
       accepted_id: mail.id,
       logging_address_id: loggingAddressId,
-      tag,
+      tags: [...new Set(named.map(({ tag }) => tag))].filter((tag) => tag !== ''),
       envelope,
       proof: mail.proof,
       received_at: new Date(mail.receivedAt).toISOString(),
@@ -88,12 +88,12 @@ export async function addSpooled(db: Db, accepted: readonly Spooled[]): Promise<
   );
   await run(
     db,
-    `insert into intake_spool (id, accepted_id, logging_address_id, sub_account_id, user_id, tag, envelope, proof,
+    `insert into intake_spool (id, accepted_id, logging_address_id, sub_account_id, user_id, tags, envelope, proof,
                                received_at, raw_sha256, raw_size)
-     select c.id, c.accepted_id, c.logging_address_id, l.sub_account_id, l.user_id, c.tag, c.envelope, c.proof,
+     select c.id, c.accepted_id, c.logging_address_id, l.sub_account_id, l.user_id, c.tags, c.envelope, c.proof,
             c.received_at, c.raw_sha256, c.raw_size
        from json_to_recordset(:copies::json) as c(
-            id text, accepted_id text, logging_address_id text, tag text, envelope jsonb, proof jsonb,
+            id text, accepted_id text, logging_address_id text, tags text[], envelope jsonb, proof jsonb,
             received_at timestamptz, raw_sha256 text, raw_size bigint)
        join logging_addresses l on l.id = c.logging_address_id
       order by c.id
@@ -115,7 +115,7 @@ export async function readLoggedMail(db: Db, ids: readonly string[]): Promise<Lo
     acceptedId: row.accepted_id,
     subAccountId: row.sub_account_id,
     userId: row.user_id,
-    tag: row.tag,
+    tags: row.tags,
     envelope: row.envelope,
     proof: row.proof,
     receivedAt: Number(row.received_ms),
@@ -133,7 +133,7 @@ type LoggedMailRow = {
   accepted_id: SpoolId;
   sub_account_id: string;
   user_id: string;
-  tag: string;
+  tags: string[];
   envelope: Envelope;
   proof: Proof;
   received_ms: string;

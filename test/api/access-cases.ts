@@ -310,9 +310,9 @@ async function seedConnection(t: ApiUnderTest, values: Values): Promise<void> {
     ...['held', 'doubtful'].flatMap((name) => [
       `insert into decisions (id, sub_account_id, outcome, reason, reasons, intake_id)
        values ('dec_of_' || :${name}, :sid, 'held', 'unproven', '[{"rule": "B4", "because": "x"}]', :${name}) on conflict do nothing`,
-      `insert into intake_spool (id, accepted_id, logging_address_id, sub_account_id, user_id, tag, envelope, proof,
+      `insert into intake_spool (id, accepted_id, logging_address_id, sub_account_id, user_id, tags, envelope, proof,
                                  received_at, raw_sha256, raw_size, state, decision_id, read, ready)
-       values (:${name}, :${name}, 'lad_1', :sid, :uid, '', '{}', '{"verdict": "unproven", "domain": ""}', now(), '', 0,
+       values (:${name}, :${name}, 'lad_1', :sid, :uid, '{}', '{}', '{"verdict": "unproven", "domain": ""}', now(), '', 0,
                'held', 'dec_of_' || :${name}, '{"from": null, "to": [], "cc": [], "subject": "", "date": null, "forwarded": null}', false)
        on conflict do nothing`,
     ]),

@@ -274,6 +274,25 @@ for (const kind of databaseKinds)
       assert.equal((await contactsOf('north')).length, 2);
     });
 
+    test('B1: named twice with two tags, both are kept, each once', async () => {
+      const mail = { id: 'm1@mail.example', from: ann, to: 'x@other.example', date: now(), subject: 'One' };
+      const both: ToLog = {
+        ...mail,
+        of: [
+          ['north', 'ann'],
+          ['north', 'ann'],
+        ],
+        tags: ['one', 'two'],
+      };
+      assert.deepEqual(await log(both), ['stored logged']);
+      await log({ ...both, tags: ['two', 'three'] });
+      const [message, ...others] = await rows<{ tags: string[] }>(
+        database.db,
+        'select logging_tags as tags from messages',
+      );
+      assert.deepEqual([message?.tags.toSorted(), others], [['one', 'three', 'two'], []]);
+    });
+
     test('B2: several mails of one batch to one new person make one contact', async () => {
       const made = await log(
         { from: ann, to: 'New <x@other.example>', subject: 'one' },

@@ -16,6 +16,8 @@ export type ToLog = Letter & {
   /** Whose logging addresses are in the envelope; default: Ann's in north. */
   of?: [sub: string, user: string][];
   tag?: string;
+  /** One for each of `of`, where they differ. */
+  tags?: string[];
   proof?: Proof['verdict'];
   /** MAIL FROM; default: ann@mail.example. */
   sender?: string;
@@ -94,9 +96,10 @@ export function createLoggingWorld(world: World): LoggingWorld {
   };
 }
 
-async function addressesOf({ db }: World, { of = [['north', 'ann']], tag = '' }: ToLog) {
+async function addressesOf({ db }: World, { of = [['north', 'ann']], tag: same = '', tags = [] }: ToLog) {
   return Promise.all(
-    of.map(async ([sub, user]) => {
+    of.map(async ([sub, user], n) => {
+      const tag = tags[n] ?? same;
       const [found] = await rows<{ id: LoggingAddressId; local: string }>(
         db,
         `select id, local_part as local from logging_addresses
