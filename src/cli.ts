@@ -1,5 +1,6 @@
 import { check } from './check.ts';
 import { ConfigError, exampleEnvironment, readConfig } from './config.ts';
+import { doctor } from './doctor.ts';
 import { explainMail } from './explain.ts';
 import { messageOf } from './lib/failure.ts';
 import type { MessageId } from './lib/id.ts';
@@ -22,6 +23,11 @@ const commands: Readonly<Record<string, Command>> = {
       'Look for data that contradicts itself; `check blobs` also for mail that is missing on disk. Changes nothing.',
     run: runCheck,
   },
+  doctor: {
+    explain:
+      'Look whether DNS, certificate, ports, disk and database are as the gateway needs them, with the fix for what is not. Changes nothing.',
+    run: runDoctor,
+  },
   explain: {
     explain:
       'Tell why a message is here, or is not: `explain msg_…`, a Message-ID, or an address. Changes nothing.',
@@ -43,6 +49,12 @@ async function runCheck(words: readonly string[]): Promise<Said> {
   const unknown = words.find((word) => word !== 'blobs');
   if (unknown !== undefined) throw new Error(`check knows no '${unknown}', only 'blobs'`);
   const { text, isSound } = await check(readConfig(process.env), { blobs: words.includes('blobs') });
+  return { text, exitCode: isSound ? 0 : 1 };
+}
+
+async function runDoctor([unknown]: readonly string[]): Promise<Said> {
+  if (unknown !== undefined) throw new Error(`doctor knows no '${unknown}'`);
+  const { text, isSound } = await doctor(readConfig(process.env));
   return { text, exitCode: isSound ? 0 : 1 };
 }
 

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Config } from './config.ts';
 import { openDatabase, openDatabaseAsItIs } from './store/database.ts';
-import type { Database } from './store/database.ts';
+import type { Database, PostgresLimits } from './store/database.ts';
 import { lockDirectory } from './store/directory-lock.ts';
 
 /** Where the embedded database is. */
@@ -16,6 +17,14 @@ export function blobsDirectory(config: Pick<Config, 'DATA_DIR'>): string {
   return join(config.DATA_DIR, 'blobs');
 }
 
+/**
+ * Where accepted mail is until the database has it. Of this machine alone: several nodes may share the folder of the
+ * blobs, and a lock tells only whether a process of the same machine is alive.
+ */
+export function spoolDirectory(config: Pick<Config, 'DATA_DIR'>): string {
+  return join(config.DATA_DIR, 'spool', hostname());
+}
+
 type Where = Pick<Config, 'DATA_DIR' | 'DATABASE_URL' | 'DATABASE_CONNECTIONS'>;
 
 /** Opens the configured database and brings it up to date; the embedded one behind a lock: one process alone may use it. */
@@ -26,21 +35,26 @@ export function openData(config: Where): Promise<Database> {
 
 /**
  * As `openData`, for commands that look: nothing is made or changed. Throws where there is no database, since an
- * empty one would tell them nothing, and where it is of another version.
+ * empty one would tell them nothing, and where it is of another version. `limits`: how long PostgreSQL is waited for.
  */
-export async function openExistingData(config: Where): Promise<Database> {
-  if (config.DATABASE_URL === null && !existsSync(embeddedDirectory(config))) {
+export async function openExistingData(config: Where, limits?: PostgresLimits): Promise<Database> {
+  if (!hasData(config)) {
     throw new Error(
       `there is no database in ${config.DATA_DIR}: set TWOWAY_DATA_DIR or TWOWAY_DATABASE_URL as the gateway has them`,
     );
   }
-  return open(config, openDatabaseAsItIs);
+  return open(config, openDatabaseAsItIs, limits);
 }
 
-async function open(config: Where, how: typeof openDatabase): Promise<Database> {
+/** Whether a gateway can have been started here before. */
+export function hasData(config: Pick<Config, 'DATA_DIR' | 'DATABASE_URL'>): boolean {
+  return config.DATABASE_URL !== null || existsSync(embeddedDirectory(config));
+}
+
+async function open(config: Where, how: typeof openDatabase, limits?: PostgresLimits): Promise<Database> {
   if (config.DATABASE_URL !== null) {
     const { DATABASE_URL: url, DATABASE_CONNECTIONS: connectionsMax } = config;
-    return how({ kind: 'postgres', url, connectionsMax });
+    return how({ kind: 'postgres', url, connectionsMax, ...(limits === undefined ? {} : { limits }) });
   }
   const unlock = lockDirectory(config.DATA_DIR);
   try {

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { createApi } from './api/app.ts';
 import { createFirstKey } from './api/auth.ts';
 import type { ApiDeps } from './api/route.ts';
@@ -7,7 +7,7 @@ import { startHttpServer } from './api/server.ts';
 import type { Config } from './config.ts';
 import { createConsole } from './console/app.tsx';
 import type { ConsoleDeps } from './console/connect-start.tsx';
-import { blobsDirectory, makeSecretKey, openData, readSecretKeys } from './data.ts';
+import { blobsDirectory, makeSecretKey, openData, readSecretKeys, spoolDirectory } from './data.ts';
 import type { FilingDeps } from './filing/file.ts';
 import { createHousekeeping } from './housekeeping.ts';
 import { createProver } from './intake/authenticate.ts';
@@ -122,7 +122,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
   const blobs = createDiskBlobs(blobsDirectory(config));
   const sandbox = await listening({ port: 'TWOWAY_SANDBOX_PORT' }, () => startSandboxIfWanted(config, log));
   if (sandbox !== null) defer(() => sandbox.stop());
-  const loggingDomain = loggingDomainOf(config, sandbox);
+  const loggingDomain = loggingDomainOf(config);
   const filing: FilingDeps = {
     db,
     blobs,
@@ -270,10 +270,7 @@ async function openIntake(
 ): Promise<IntakeServer> {
   const { db, clock, log } = deps;
   const take = createTake(deps);
-  // Of this machine alone: several nodes may share the folder of the blobs, and a lock tells only whether a process
-  // of the same machine is alive.
-  const directory = join(config.DATA_DIR, 'spool', hostname());
-  const spool = await openSpool({ directory, take, clock, log });
+  const spool = await openSpool({ directory: spoolDirectory(config), take, clock, log });
   defer(() => spool.stop());
   const { SMTP_TLS_CERT: certPath, SMTP_TLS_KEY: keyPath } = config;
   const intake = await listening({ port: 'TWOWAY_SMTP_PORT', host: 'TWOWAY_SMTP_HOST' }, () =>

@@ -12,9 +12,14 @@ import type { Provider, ProviderEndpoints, ProviderName } from './provider/provi
 import { startSandbox } from './sandbox/sandbox.ts';
 import type { Sandbox } from './sandbox/sandbox.ts';
 
-/** The sandbox, where the configuration has it; null elsewhere, and always in production. */
+/** Whether the configuration has the sandbox; never in production. */
+export function hasSandbox(config: Pick<Config, 'SANDBOX' | 'production'>): boolean {
+  return config.SANDBOX === 'on' || (config.SANDBOX === '' && !config.production);
+}
+
+/** The sandbox, where the configuration has it; null elsewhere. */
 export async function startSandboxIfWanted(config: Config, log: Log): Promise<Sandbox | null> {
-  if (config.SANDBOX === 'off' || (config.SANDBOX === '' && config.production)) return null;
+  if (!hasSandbox(config)) return null;
   return startSandbox({
     host: '127.0.0.1',
     imapPort: config.SANDBOX_PORT,
@@ -26,8 +31,10 @@ export async function startSandboxIfWanted(config: Config, log: Log): Promise<Sa
 }
 
 /** Where the sandbox runs, logging addresses are offered without a domain of the administrator's own. */
-export function loggingDomainOf(config: Config, sandbox: Sandbox | null): string | null {
-  return config.LOGGING_DOMAIN ?? (sandbox === null ? null : 'log.sandbox.example');
+export function loggingDomainOf(
+  config: Pick<Config, 'LOGGING_DOMAIN' | 'SANDBOX' | 'production'>,
+): string | null {
+  return config.LOGGING_DOMAIN ?? (hasSandbox(config) ? 'log.sandbox.example' : null);
 }
 
 /**

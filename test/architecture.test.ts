@@ -65,6 +65,9 @@ const pure = [
   'outbound/states.ts',
   'outbound/smtp-errors.ts',
   'intake/verify.ts',
+  'intake/domain-findings.ts',
+  'intake/certificate-findings.ts',
+  'intake/smtp-findings.ts',
   'intake/log-address.ts',
   'provider/connection-states.ts',
 ];

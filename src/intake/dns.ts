@@ -61,7 +61,8 @@ export function limitedDns(resolve: ResolveDns, questionsMax: number): ResolveDn
   };
 }
 
-function isAbsent(error: unknown): boolean {
+/** Whether DNS has answered that there is no such record. */
+export function isAbsent(error: unknown): boolean {
   return (
     error instanceof Error && 'code' in error && (error.code === 'ENOTFOUND' || error.code === 'ENODATA')
   );

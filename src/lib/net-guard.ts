@@ -146,7 +146,13 @@ function familyOf(address: string): 4 | 6 {
 /** RFC 4291 §2.4 calls all the rest unicast too, for example ::7f00:1, which some systems take for 127.0.0.1. */
 const globalUnicast = ipaddr.parseCIDR('2000::/3');
 
-/** What may be connected to. `unicast` leaves out all that is private, local, mapped, translated or reserved. */
+/** Whether an address is none that is private, local, mapped, translated or reserved. Throws at what is no address. */
+export function isPublicAddress(text: string): boolean {
+  const parsed = ipaddr.process(text);
+  return parsed.range() === 'unicast' && (parsed.kind() === 'ipv4' || parsed.match(globalUnicast));
+}
+
+/** What may be connected to. */
 function permission(allow: readonly string[]) {
   const networks: [ipaddr.IPv4 | ipaddr.IPv6, number][] = [];
   const names = new Set<string>();
@@ -160,7 +166,7 @@ function permission(allow: readonly string[]) {
   const address = (text: string): boolean => {
     const parsed = ipaddr.process(text);
     return (
-      (parsed.range() === 'unicast' && (parsed.kind() === 'ipv4' || parsed.match(globalUnicast))) ||
+      isPublicAddress(text) ||
       networks.some(([network, bits]) => parsed.kind() === network.kind() && parsed.match(network, bits))
     );
   };

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 /**
  * Keeps a second process away from the embedded database: two on one folder both succeed, and commits
- * vanish without an error (PGlite 0.5.16, 2026-11). Throws when a living process holds the folder; the
+ * vanish without an error (PGlite 0.5.16, 2026-11). Throws DirectoryInUse when a living process holds the folder; the
  * lock of one that died is taken over. Answers how to let go.
  */
 export function lockDirectory(directory: string): () => void {
@@ -17,12 +17,21 @@ export function lockDirectory(directory: string): () => void {
     take(path, own);
   } catch (error) {
     if (!(error instanceof Held)) throw error;
-    const message = `another Twoway (process ${error.pid}) is using ${directory}; stop it first`;
-    throw new Error(message, { cause: error });
+    throw new DirectoryInUse(directory, error);
   } finally {
     rmSync(own, { force: true });
   }
   return () => rmSync(path, { force: true });
+}
+
+/** Another process uses the folder. */
+export class DirectoryInUse extends Error {
+  readonly pid: number;
+
+  constructor(directory: string, held: Held) {
+    super(`another Twoway (process ${held.pid}) is using ${directory}; stop it first`, { cause: held });
+    this.pid = held.pid;
+  }
 }
 
 /** A living process has it. */

@@ -6,10 +6,14 @@ import { runCommand } from './processes.ts';
 export type Certificates = { caPath: string; certificatePath: string; keyPath: string };
 
 /**
- * Makes a certificate authority and one server certificate for `localhost` and every address in
- * `addresses`, valid for two days. Elliptic curve keys: making RSA ones costs seconds.
+ * Makes a certificate authority and one server certificate for `host` and every address in `addresses`, both valid
+ * for so many days. Elliptic curve keys: making RSA ones costs seconds.
  */
-export async function makeCertificates(directory: string, addresses: string[]): Promise<Certificates> {
+export async function makeCertificates(
+  directory: string,
+  addresses: string[],
+  { host = 'localhost', days = 2 }: { host?: string; days?: number } = {},
+): Promise<Certificates> {
   const caPath = join(directory, 'ca.pem');
   const caKeyPath = join(directory, 'ca.key');
   const certificatePath = join(directory, 'server.pem');
@@ -18,10 +22,10 @@ export async function makeCertificates(directory: string, addresses: string[]): 
   const authority = ['basicConstraints=critical,CA:TRUE', 'keyUsage=critical,keyCertSign'];
   await openssl(
     newKey,
-    ['-days', '2', '-subj', '/CN=Tests of Twoway', '-keyout', caKeyPath, '-out', caPath],
+    ['-days', `${days}`, '-subj', '/CN=Tests of Twoway', '-keyout', caKeyPath, '-out', caPath],
     authority,
   );
-  const names = ['DNS:localhost', ...addresses.map((address) => `IP:${address}`)].join(',');
+  const names = [`DNS:${host}`, ...addresses.map((address) => `IP:${address}`)].join(',');
   const server = [
     'basicConstraints=critical,CA:FALSE',
     `subjectAltName=${names}`,
@@ -31,9 +35,9 @@ export async function makeCertificates(directory: string, addresses: string[]): 
     newKey,
     [
       '-days',
-      '2',
+      `${days}`,
       '-subj',
-      '/CN=localhost',
+      `/CN=${host}`,
       '-keyout',
       keyPath,
       '-out',
