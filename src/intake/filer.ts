@@ -26,8 +26,8 @@ const limits = {
   /** Held in memory at once of one user's mail. */
   portionBytesMax: 16 * 1024 * 1024,
   parallel: 4,
-  /** Outlives the filing of a portion; another node takes over then. */
-  leaseMs: 120_000,
+  /** Well over what filing takes; what a process held when it was killed waits so long. */
+  leaseMs: 30_000,
   pollMs: 2_000,
   retry: { firstMs: 1_000, mostMs: 10 * 60_000 },
   /** A message of which our own code, or the database, makes nothing so often is kept as failed (T3). */
