@@ -40,6 +40,7 @@ export async function openLoggingStory(options: {
   name: string;
   database: 'postgres' | 'pglite';
   relay: 'story' | 'storm';
+  databasePort?: number;
 }): Promise<LoggingStory> {
   const servers = await useServers();
   const { domain, port } = servers.smtp.relays[options.relay];

@@ -56,6 +56,8 @@ export async function openStory(options: {
   name: string;
   database: 'postgres' | 'pglite';
   environment?: Record<string, string>;
+  /** Another way to PostgreSQL than its own port. */
+  databasePort?: number;
   /** Carla's address, where the story gives her one. */
   contact?: string;
 }): Promise<Story> {

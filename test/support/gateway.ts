@@ -33,10 +33,17 @@ export type TestGateway = {
   remove(): Promise<void>;
 };
 
-/** Starts one. `database` says on which kind; `environment` adds settings. */
+/**
+ * Starts one. `database` says on which kind; `environment` adds settings; `databasePort` leads to PostgreSQL by
+ * another way than its own port.
+ */
 export async function startTestGateway(
   servers: UsedServers,
-  options: { database: 'postgres' | 'pglite'; environment?: Record<string, string> },
+  options: {
+    database: 'postgres' | 'pglite';
+    environment?: Record<string, string>;
+    databasePort?: number;
+  },
 ): Promise<TestGateway> {
   const dataDir = await mkdtemp(join(tmpdir(), 'twoway-gateway-'));
   const databaseUrl = options.database === 'postgres' ? await createPostgresDatabase('empty') : null;
@@ -49,7 +56,7 @@ export async function startTestGateway(
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('TWOWAY_'));
   const environment = {
     ...Object.fromEntries(inherited),
-    ...settingsFor(servers, dataDir, databaseUrl),
+    ...settingsFor(servers, dataDir, byPort(databaseUrl, options.databasePort)),
     ...options.environment,
   };
   const start = async () => {
@@ -112,6 +119,11 @@ export async function startTestGateway(
       }
     },
   };
+}
+
+function byPort(databaseUrl: string | null, port: number | undefined): string | null {
+  if (databaseUrl === null || port === undefined) return databaseUrl;
+  return Object.assign(new URL(databaseUrl), { port: String(port) }).href;
 }
 
 /** What a gateway has left behind is sound, also where it was killed. */
