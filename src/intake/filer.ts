@@ -3,22 +3,13 @@ import { buffer } from 'node:stream/consumers';
 import { failLogged, fileLogged, LeaseLost } from '../filing/file-logged.ts';
 import type { LoggedDeps } from '../filing/file-logged.ts';
 import { backoffMs } from '../lib/backoff.ts';
-import { isOfOneMessage, placeOfError } from '../lib/blame.ts';
-import { messageOf } from '../lib/failure.ts';
-import { createWaker } from '../lib/waker.ts';
+import { isOfOneMessage, placeOfError } from '../lib/failure.ts';
+import { createWorker } from '../lib/waker.ts';
+import type { Worker } from '../lib/waker.ts';
 import { keepProof, readLoggedMail } from '../store/spool.ts';
 import type { LoggedMail } from '../store/spool.ts';
 import { claimWork, postponeWork } from '../store/work.ts';
 import type { Prover } from './authenticate.ts';
-
-/** Files what came to logging addresses (B2, B5), on every node; one for each process. */
-export type Filer = {
-  start(): void;
-  /** Resolves when nothing is being filed; the rest waits for another node, or the next start. */
-  stop(): Promise<void>;
-  /** To be called after a commit that left mail to file; never needed for correctness. */
-  wake(): void;
-};
 
 /** In ms, and counts. */
 const limits = {
@@ -38,37 +29,22 @@ const limits = {
 
 type Deps = LoggedDeps & { proveMessage: Prover['proveMessage'] };
 
-/** Makes the filer; nothing happens before `start`. */
-export function createFiler(deps: Deps): Filer {
+/** Makes what files mail that came to logging addresses (B2, B5), on every node; one for each process. */
+export function createFiler(deps: Deps): Worker {
   const { db, clock, log } = deps;
   const owner = randomUUID();
-  const waker = createWaker(clock);
-  const stopping = new AbortController();
-  let looping: Promise<void> | undefined;
-  const loop = async (): Promise<void> => {
-    while (!stopping.signal.aborted) {
-      try {
-        const of = { table: 'intake_spool', owner, leaseMs: limits.leaseMs, limit: limits.claimMax } as const;
-        const ids = await claimWork(db, of);
-        await fileAll(deps, owner, await readLoggedMail(db, ids));
-        if (ids.length > 0) continue;
-      } catch (error) {
-        log.warn({ error: messageOf(error) }, 'logged mail could not be filed; trying again');
-      }
-      await waker.wait(limits.pollMs);
-    }
-  };
-  return {
-    start() {
-      looping ??= loop();
+  return createWorker({
+    clock,
+    log,
+    pollMs: limits.pollMs,
+    failed: 'logged mail could not be filed; trying again',
+    async turn() {
+      const of = { table: 'intake_spool', owner, leaseMs: limits.leaseMs, limit: limits.claimMax } as const;
+      const ids = await claimWork(db, of);
+      await fileAll(deps, owner, await readLoggedMail(db, ids));
+      return ids.length > 0;
     },
-    wake: () => waker.wake(),
-    async stop() {
-      stopping.abort();
-      waker.wake();
-      await looping;
-    },
-  };
+  });
 }
 
 /** Each user's mail by itself, in portions; never rejects for what befalls a portion. */

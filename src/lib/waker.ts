@@ -1,4 +1,6 @@
 import type { Clock } from './clock.ts';
+import { messageOf } from './failure.ts';
+import type { Log } from './log.ts';
 
 /** How callbacks reach a loop: they wake it, and the loop goes and looks by itself. */
 export type Waker = {
@@ -26,6 +28,52 @@ export function createWaker(clock: Clock): Waker {
         waiting = undefined;
       }
       woken = false;
+    },
+  };
+}
+
+/** What works by itself for as long as the process runs. */
+export type Worker = {
+  start(): void;
+  /** Resolves when nothing is under way. */
+  stop(): Promise<void>;
+  /** To be called when there is something to do; never needed for correctness. */
+  wake(): void;
+};
+
+/**
+ * Takes one turn after the other for as long as there is something to do, and then waits to be woken, `pollMs` at
+ * most. A turn that rejects is logged with what it `failed` at, and tried again after that time.
+ */
+export function createWorker(options: {
+  clock: Clock;
+  log: Log;
+  pollMs: number;
+  failed: string;
+  /** Whether there may be more to do at once. */
+  turn(): Promise<boolean>;
+}): Worker {
+  const { clock, log, pollMs, failed } = options;
+  const waker = createWaker(clock);
+  const stopping = new AbortController();
+  let looping: Promise<void> | undefined;
+  const turn = () =>
+    options.turn().catch((error: unknown) => {
+      log.warn({ error: messageOf(error) }, failed);
+      return false;
+    });
+  const loop = async (): Promise<void> => {
+    while (!stopping.signal.aborted) if (!(await turn())) await waker.wait(pollMs);
+  };
+  return {
+    start() {
+      looping ??= loop();
+    },
+    wake: () => waker.wake(),
+    async stop() {
+      stopping.abort();
+      waker.wake();
+      await looping;
     },
   };
 }

@@ -15,7 +15,7 @@ import type { Done } from './errand-kinds.ts';
 import type { ListenerDeps } from './listener.ts';
 import type { Session } from './session.ts';
 import { commandRefused } from './imap-errors.ts';
-import { placeOfError } from '../lib/blame.ts';
+import { placeOfError } from '../lib/failure.ts';
 import { createWalker } from './walker.ts';
 import { openApart } from './watching.ts';
 

@@ -18,7 +18,7 @@ import type { KeyedGate } from './gate.ts';
 import { outageAfter, pauseAfter, stateIn } from './outage.ts';
 import type { Outage } from './outage.ts';
 import type { Login, openSession } from './session.ts';
-import { placeOfError } from '../lib/blame.ts';
+import { placeOfError } from '../lib/failure.ts';
 import { createTroubles } from './trouble.ts';
 import type { Troubles } from './trouble.ts';
 import { watchMailbox } from './watching.ts';

@@ -12,7 +12,7 @@ import type { Observed } from './plan.ts';
 import { sightingsOf, unreadableSighting } from './seen.ts';
 import type { Seen, Unread } from './seen.ts';
 import type { Session } from './session.ts';
-import { isOfOneMessage, placeOfError } from '../lib/blame.ts';
+import { isOfOneMessage, placeOfError } from '../lib/failure.ts';
 import type { Portion, Troubles } from './trouble.ts';
 import { newlyWatched } from './watched.ts';
 import type { Writing } from './wanted.ts';

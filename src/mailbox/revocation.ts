@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { backoffMs } from '../lib/backoff.ts';
 import type { Clock } from '../lib/clock.ts';
-import { Failure, messageOf } from '../lib/failure.ts';
+import { Failure } from '../lib/failure.ts';
 import type { Log } from '../lib/log.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
-import { createWaker } from '../lib/waker.ts';
+import { createWorker } from '../lib/waker.ts';
+import type { Worker } from '../lib/waker.ts';
 import type { OAuthClient } from '../provider/oauth.ts';
 import type { ProviderName } from '../provider/providers.ts';
 import type { Db } from '../store/database.ts';
@@ -12,15 +13,6 @@ import { hasCredentialOf } from '../store/proven-mailboxes.ts';
 import { deleteRevocation, readRevocation } from '../store/revocations.ts';
 import type { Revocation } from '../store/revocations.ts';
 import { claimWork, postponeWork } from '../store/work.ts';
-
-/** Ends unused grants at their providers (C7), on every node; one for each process. */
-export type Revoker = {
-  start(): void;
-  /** Resolves when no call is under way. */
-  stop(): Promise<void>;
-  /** To be called after a commit that left a grant to end; never needed for correctness. */
-  wake(): void;
-};
 
 /** In ms. A grant that outlives them dies of disuse, and the person can end it themselves. */
 const limits = {
@@ -40,38 +32,21 @@ type Deps = {
   oauthOf(provider: ProviderName): OAuthClient | null;
 };
 
-/** Makes the revoker; nothing happens before `start`. */
-export function createRevoker(deps: Deps): Revoker {
+/** Makes what ends unused grants at their providers (C7), on every node; one for each process. */
+export function createRevoker(deps: Deps): Worker {
   const { db, clock, log } = deps;
   const owner = randomUUID();
-  const waker = createWaker(clock);
-  const stopping = new AbortController();
-  let looping: Promise<void> | undefined;
-  const loop = async (): Promise<void> => {
-    while (!stopping.signal.aborted) {
-      try {
-        const [id] = await claimWork(db, { table: 'revocations', owner, leaseMs: limits.leaseMs, limit: 1 });
-        if (id !== undefined) {
-          await take(deps, id, owner);
-          continue;
-        }
-      } catch (error) {
-        log.warn({ error: messageOf(error) }, 'grants could not be revoked; trying again');
-      }
-      await waker.wait(limits.pollMs);
-    }
-  };
-  return {
-    start() {
-      looping ??= loop();
+  return createWorker({
+    clock,
+    log,
+    pollMs: limits.pollMs,
+    failed: 'grants could not be revoked; trying again',
+    async turn() {
+      const [id] = await claimWork(db, { table: 'revocations', owner, leaseMs: limits.leaseMs, limit: 1 });
+      if (id !== undefined) await take(deps, id, owner);
+      return id !== undefined;
     },
-    wake: () => waker.wake(),
-    async stop() {
-      stopping.abort();
-      waker.wake();
-      await looping;
-    },
-  };
+  });
 }
 
 /** One try of one grant: it is over afterwards, or due again. */

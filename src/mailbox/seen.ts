@@ -5,7 +5,7 @@ import { sight } from '../filing/sighting.ts';
 import type { Place, Sighting } from '../filing/sighting.ts';
 import type { MailboxId } from '../lib/id.ts';
 import type { Log } from '../lib/log.ts';
-import { placeOfError } from '../lib/blame.ts';
+import { placeOfError } from '../lib/failure.ts';
 
 /** One message as FETCH shows it, before its body is asked for. */
 export type Seen = {

@@ -8,7 +8,7 @@ import { dropAwaitedCopy, noteAppend, postponeCopy, readAwaitedCopies } from '..
 import type { AwaitedCopy } from '../store/sent-copies.ts';
 import { claimWork } from '../store/work.ts';
 import { appendRefused } from './imap-write.ts';
-import { placeOfError } from '../lib/blame.ts';
+import { placeOfError } from '../lib/failure.ts';
 import { copyBytes, givesUp, planCopy } from './sent-copy-plan.ts';
 import type { Session } from './session.ts';
 

@@ -16,7 +16,7 @@ import type { NodeInstance } from '../store/mailboxes.ts';
 import { createKeyedGate } from './gate.ts';
 import { startListener } from './listener.ts';
 import type { Listener, ListenerDeps } from './listener.ts';
-import { placeOfError } from '../lib/blame.ts';
+import { placeOfError } from '../lib/failure.ts';
 
 /** All in milliseconds but the counts. */
 export type SupervisorLimits = {

@@ -12,7 +12,7 @@ import { uidSet } from './fetching.ts';
 import { commandRefused } from './imap-errors.ts';
 import type { Session } from './session.ts';
 import { putSentCopies } from './sent-copies.ts';
-import { placeOfError } from '../lib/blame.ts';
+import { placeOfError } from '../lib/failure.ts';
 import { deedsFor, outcomeOf } from './wanted-plan.ts';
 import type { Deed } from './wanted-plan.ts';
 

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { Readable } from 'node:stream';
 import { createFiler } from '../../src/intake/filer.ts';
-import type { Filer } from '../../src/intake/filer.ts';
+import type { Worker } from '../../src/lib/waker.ts';
 import { rows, run } from '../../src/store/database.ts';
 import type { Proof } from '../../src/store/spool.ts';
 import { createLoggingWorld } from '../filing/logging-world.ts';
@@ -29,7 +29,7 @@ for (const kind of databaseKinds)
     let database: TestDatabase;
     let world: World;
     let logging: LoggingWorld;
-    let filers: Filer[] = [];
+    let filers: Worker[] = [];
     /** What reading a mail of these hashes throws. */
     let broken: Map<string, Error>;
 

@@ -5,7 +5,8 @@ import { createNetGuard } from '../../src/lib/net-guard.ts';
 import { createSecretBox } from '../../src/lib/secret-box.ts';
 import { createConnecting } from '../../src/mailbox/connect.ts';
 import type { ConnectDeps, Connecting, OfferedProvider } from '../../src/mailbox/connect.ts';
-import { createRevoker, type Revoker } from '../../src/mailbox/revocation.ts';
+import type { Worker } from '../../src/lib/waker.ts';
+import { createRevoker } from '../../src/mailbox/revocation.ts';
 import { proveSmtpLogin } from '../../src/outbound/prove.ts';
 import { createOAuthClient } from '../../src/provider/oauth-client.ts';
 import type { Grant } from '../../src/provider/oauth.ts';
@@ -22,7 +23,7 @@ export type ConnectingUnderTest = ConnectDeps & {
   db: Db;
   connecting: Connecting;
   /** Ends grants that nobody uses. */
-  revoker: Revoker;
+  revoker: Worker;
   /** Lines of the log, as JSON. */
   logged: string[];
   /** Mailboxes whose listeners were woken. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { CursorMoved } from '../../src/filing/file.ts';
 import { Failure } from '../../src/lib/failure.ts';
-import { isOfOneMessage, placeOfError } from '../../src/lib/blame.ts';
+import { isOfOneMessage, placeOfError } from '../../src/lib/failure.ts';
 import { createTroubles } from '../../src/mailbox/trouble.ts';
 import type { Portion, Troubles } from '../../src/mailbox/trouble.ts';
 import { createManualClock } from '../support/manual-clock.ts';
