@@ -1,6 +1,7 @@
 import { chown, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Daemon, freePort, runCommand, startDaemon, waitForPort } from './processes.ts';
+import { waitFor } from './wait.ts';
 
 /** Where the private PostgreSQL listens (127.0.0.1), and its files. */
 export type PostgresInfo = {
@@ -60,5 +61,8 @@ export async function startPostgres(info: PostgresInfo): Promise<Daemon> {
     stopSignal: 'SIGINT',
   });
   await waitForPort({ port: info.port, daemon });
+  // The port is open a moment before: until then the answer is "the database system is starting up".
+  const where = ['--host=127.0.0.1', `--port=${info.port}`];
+  await waitFor('PostgreSQL to take connections', () => runCommand(join(binaries, 'pg_isready'), where));
   return daemon;
 }
