@@ -38,7 +38,7 @@ describe('twoway check', () => {
     const { code, stdout } = await twoway(['check', 'blobs'], settings);
     assert.equal(code, 0);
     assert.match(stdout, /^ok {6}message_has_key \(S12\)$/m);
-    assert.match(stdout, /^ok {6}blob_is_kept \(T3\)$/m);
+    assert.match(stdout, /^ok {6}blob_is_kept \(T3, B5\)$/m);
     assert.match(stdout, /\n\nAll \d+ invariants hold\.\n$/);
     assert.doesNotMatch((await check(config, { blobs: false })).text, /blob_is_kept/);
   });
