@@ -34,6 +34,9 @@ export class Failure extends Error {
 
 /** The text of anything thrown, for a log line. */
 export function messageOf(thrown: unknown): string {
+  // Where a name has several addresses and none answers, node:net gathers what each said, and says nothing itself.
+  if (thrown instanceof AggregateError && thrown.message === '')
+    return thrown.errors.map(messageOf).join('; ');
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { Failure, tlsProblem } from '../../src/lib/failure.ts';
+import { Failure, messageOf, tlsProblem } from '../../src/lib/failure.ts';
 
 const error = (fields: object, message = 'x') => Object.assign(new Error(message), fields);
 
@@ -39,4 +39,17 @@ describe('whether TLS was what failed', () => {
   for (const [name, thrown, problem] of cases) {
     test(name, () => assert.equal(tlsProblem(thrown), problem));
   }
+});
+
+describe('the text of what was thrown', () => {
+  test('is that of the error, of all that it gathers where it has none itself, or the thing itself', () => {
+    const refused = ['127.0.0.1', '::1'].map((address) => new Error(`connect ECONNREFUSED ${address}:25`));
+    assert.equal(messageOf(new Error('no room')), 'no room');
+    assert.equal(
+      messageOf(new AggregateError(refused)),
+      'connect ECONNREFUSED 127.0.0.1:25; connect ECONNREFUSED ::1:25',
+    );
+    assert.equal(messageOf(new AggregateError(refused, 'nobody there')), 'nobody there');
+    assert.equal(messageOf('no error'), 'no error');
+  });
 });
