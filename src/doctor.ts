@@ -108,7 +108,9 @@ async function found(look: () => Finding[] | Promise<Finding[]>): Promise<Findin
 }
 
 function linesOf({ name, finding }: { name: string; finding: Finding }): string[] {
-  const line = `${finding.level.padEnd(9)}${name}: ${finding.found}`;
+  // OpenSSL's words have line breaks.
+  const words = finding.found.replaceAll(/\s+/g, ' ').trim();
+  const line = `${finding.level.padEnd(9)}${name}: ${words}`;
   return finding.level === 'ok' ? [line] : [line, `${' '.repeat(9)}${finding.fix}`];
 }
 

@@ -417,7 +417,7 @@ table('what else there is', [
   [
     'nobody at the port',
     'SMTP port',
-    [/^warning: nothing answers at port \d+ of 127\.0\.0\.1 \(.*ECONNREFUSED.*→ Is the gateway running\?/],
+    [/^warning: no gateway answers at port \d+ of 127\.0\.0\.1 \(.*ECONNREFUSED.*→ Is the gateway running\?/],
     {},
   ],
   ['a full disk', 'disk', [/^problem: 512 MB are free /], { free: gb / 2 }],
@@ -520,12 +520,24 @@ describe('twoway doctor at the SMTP port', () => {
     assert.match((await at(strange))[0] ?? '', /^problem: .*"220 mail\.example ESMTP Postfix", which is not/);
     const busy = await scripted(t, '421 4.3.2 Too many sessions\r\n');
     assert.match((await at(busy))[0] ?? '', /^problem: .*"421 4\.3\.2 Too many sessions"/);
+    const greeting = '220 log.example ESMTP Twoway\r\n';
+    const garbled = await scripted(
+      t,
+      greeting,
+      '250-log.example\r\n250 STARTTLS\r\n',
+      '220 2.0.0 Go\r\n',
+      'what?\r\n',
+    );
+    assert.match(
+      (await at(garbled))[0] ?? '',
+      /^warning: no gateway answers .*SSL.* → Is the gateway running/,
+    );
     const closing = createServer((socket) => socket.end());
     t.after(() => closing.close());
     closing.listen(0, '127.0.0.1');
     await once(closing, 'listening');
     const { port } = closing.address() as AddressInfo;
-    assert.match((await at(port))[0] ?? '', /^warning: nothing answers .*the connection was closed/);
+    assert.match((await at(port))[0] ?? '', /^warning: no gateway answers .*the connection was closed/);
   });
 });
 
@@ -642,7 +654,7 @@ describe('twoway doctor as a command', () => {
         later.stdout,
         /^problem {2}MX host: mx\.log\.example, .*has no address\n {9}Add an A or AAAA/m,
       );
-      assert.match(later.stdout, /^warning {2}SMTP port: nothing answers/m);
+      assert.match(later.stdout, /^warning {2}SMTP port: no gateway answers/m);
       assert.match(later.stdout, /\n\n1 problem, 1 warning\.\n$/);
     } finally {
       await gateway.remove();

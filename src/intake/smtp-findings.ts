@@ -26,7 +26,7 @@ export function smtpFindings(
   if (seen.state === 'silent') {
     return [
       warning(
-        `nothing answers at ${place} (${seen.cause})`,
+        `no gateway answers at ${place} (${seen.cause})`,
         'Is the gateway running? Start it, and run this again.',
       ),
     ];
