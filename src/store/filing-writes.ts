@@ -276,13 +276,16 @@ export async function recogniseMessages(
 
 /**
  * Notes that messages came to a logging address, with the tags that were on it (B1). Answers which of them this
- * changed.
+ * changed. Throws FiledMeanwhile where one of them is gone: its second copy may add no row that would refer to it.
  */
 export async function noteLogged(
   db: Db,
   logged: readonly { message_id: MessageId; tags: string[] }[],
 ): Promise<MessageId[]> {
   if (logged.length === 0) return [];
+  const ids = [...new Set(logged.map((each) => each.message_id))];
+  const there = await run(db, 'select from messages where id = any(:ids) order by id for key share', { ids });
+  if (there < ids.length) throw new FiledMeanwhile('a message that was logged again was erased');
   const changed = await rows<{ id: MessageId }>(
     db,
     `update messages m set updated_at = now(),

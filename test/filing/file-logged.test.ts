@@ -302,28 +302,48 @@ for (const kind of databaseKinds)
       assert.deepEqual(await contactsOf('north'), [carla, 'x@other.example "New" ann logging_address']);
     });
 
-    // The embedded database has one connection: nothing happens at the same moment there.
-    if (kind === 'postgres')
-      test('B2: two users log mail to one new person at the same moment: one contact', async () => {
-        await logging.accept({ from: ann, to: 'x@other.example' });
-        const mine = createLoggingWorld(world);
-        let isFirst = true;
-        // Between the facts and the writing of the first, the other's is filed.
-        const meanwhile = new Proxy(database.db, {
-          get(db, name, receiver) {
-            const of: unknown = Reflect.get(db, name, receiver);
-            if (name !== 'transaction' || !isFirst) return of;
-            isFirst = false;
-            return async (work: Parameters<typeof db.transaction>[0]) => {
-              await mine.log({ from: 'bob@mail.example', to: 'x@other.example', of: [['north', 'bob']] });
-              return db.transaction(work);
-            };
-          },
-        });
-        const made = await logging.fileAll({ db: meanwhile });
-        assert.deepEqual(made, ['stored logged', 'stored logged']);
-        assert.equal((await contactsOf('north')).length, 2);
+    /** The database, in which something happens between the facts about the first mails and the writing. */
+    const withMeanwhile = (happens: () => Promise<unknown>): typeof database.db => {
+      let isFirst = true;
+      return new Proxy(database.db, {
+        get(db, name, receiver) {
+          const of: unknown = Reflect.get(db, name, receiver);
+          if (name !== 'transaction' || !isFirst) return of;
+          isFirst = false;
+          return async (work: Parameters<typeof db.transaction>[0]) => {
+            await happens();
+            return db.transaction(work);
+          };
+        },
       });
+    };
+
+    test('B2: two users log mail to one new person at the same moment: one contact', async () => {
+      await logging.accept({ from: ann, to: 'x@other.example' });
+      const mine = createLoggingWorld(world);
+      const db = withMeanwhile(() =>
+        mine.log({ from: 'bob@mail.example', to: 'x@other.example', of: [['north', 'bob']] }),
+      );
+      assert.deepEqual(await logging.fileAll({ db }), ['stored logged', 'stored logged']);
+      assert.equal((await contactsOf('north')).length, 2);
+    });
+
+    test('C7: what is erased while its second copy is filed is not said to be stored', async () => {
+      const mail = {
+        id: 'm1@mail.example',
+        from: ann,
+        to: 'carla@customer.example',
+        date: now(),
+        subject: 'One',
+      };
+      await log(mail);
+      const [message] = await world.messages('north');
+      await logging.accept(mail);
+      const db = withMeanwhile(() =>
+        eraseMessages(world.filing, 'north', [(message?.id ?? '') as MessageId]),
+      );
+      assert.deepEqual(await logging.fileAll({ db }), ['skipped erased']);
+    });
 
     test('W1: the CRM gives a contact of a logged mail an id of its own by its address, with its conversation', async () => {
       await log({ from: ann, to: 'x@other.example', subject: 'Hello' });
