@@ -66,12 +66,15 @@ select m.id, m.sender || m.recipients_to || m.recipients_cc || m.recipients_bcc 
           where d.message_id = m.id and d.outcome = 'stored' and c.user_id <> :userId)))
  order by m.thread_id, m.date, m.id`;
 
-/** The sub-accounts in which a user ever had a mailbox connected; of a key for one, that one alone. */
+/** The sub-accounts in which a user ever had a mailbox connected, or may log mail; of a key for one, that one alone. */
 export async function subAccountsOfUser(db: Db, userId: string, only: string | null): Promise<string[]> {
   const found = await rows<{ id: string }>(
     db,
-    `select distinct sub_account_id as id from connections
-      where user_id = :userId and (:only::text is null or sub_account_id = :only) order by 1`,
+    `select id from (
+       select sub_account_id as id from connections where user_id = :userId
+       union
+       select sub_account_id from memberships where user_id = :userId) theirs
+      where :only::text is null or id = :only order by 1`,
     { userId, only },
   );
   return found.map(({ id }) => id);

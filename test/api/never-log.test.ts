@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { acceptMessage } from '../../src/outbound/accept.ts';
 import type { SendRequest } from '../../src/outbound/plan.ts';
+import { createLoggingWorld } from '../filing/logging-world.ts';
+import type { ToLog } from '../filing/logging-world.ts';
 import { createWorld } from '../filing/world.ts';
 import type { Letter, TestMailbox, World } from '../filing/world.ts';
 import { blankRequest } from '../outbound/support.ts';
@@ -148,6 +150,20 @@ for (const kind of databaseKinds)
         };
         assert.deepEqual(await bens.see('archive', again), ['north:erased']);
         assert.deepEqual(await subjects(), ['Carla']);
+      });
+
+      test('S15: of a user who has no mailbox, what they logged is offered and erased', async () => {
+        await world.addUser('lou', 'lou@crm.example', ['north']);
+        const logging = createLoggingWorld(world);
+        const mail: ToLog = { from: 'lou@crm.example', sender: 'lou@crm.example', of: [['north', 'lou']] };
+        assert.deepEqual(await logging.log({ ...mail, to: 'x@shop.example', subject: 'Logged' }), [
+          'stored logged',
+        ]);
+        const json = { entries: ['@shop.example'] };
+        const put = await t.call('PUT', '/v1/users/lou/never-log', { json });
+        assert.deepEqual(put.body['stored'], [{ entry: '@shop.example', messages: 1 }]);
+        const erased = await t.call('POST', '/v1/users/lou/never-log/erase', { json });
+        assert.deepEqual(erased.body, { erased: 1 });
       });
     });
   });
