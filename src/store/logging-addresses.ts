@@ -69,6 +69,12 @@ export async function findLoggingAddresses(db: Db, member: Member): Promise<Logg
  * transaction. False when they are no member.
  */
 export async function replaceLoggingAddress(db: Db, member: Member, overlapDays: number): Promise<boolean> {
+  // Of two at the same moment, the later one finds the address that the other has made.
+  await run(
+    db,
+    `select from memberships where sub_account_id = :subAccountId and user_id = :userId for no key update`,
+    member,
+  );
   const ended = await run(
     db,
     `update logging_addresses set expires_at = now() + :overlapDays * interval '1 day'

@@ -69,6 +69,17 @@ for (const kind of databaseKinds)
       assert.equal(await owner(localOf(second)), undefined);
     });
 
+    test('replaced by several at the same moment, each gets an answer, and one is in use', async () => {
+      const answers = await Promise.all(
+        Array.from({ length: 4 }, () => t.call('POST', `${path}/replace`, { json: { overlap_days: 0 } })),
+      );
+      assert.deepEqual(
+        answers.map(({ status }) => status),
+        [200, 200, 200, 200],
+      );
+      assert.deepEqual((await get(path)).replaced, []);
+    });
+
     for (const overlap_days of [-1, 366, 1.5, '3']) {
       test(`an overlap of ${JSON.stringify(overlap_days)} days is refused, and replaces nothing`, async () => {
         const before = await get(path);
