@@ -477,7 +477,7 @@ create table intake_spool (
   decision_id text collate "C",                 -- the newest one; null while it waits for the first
   read jsonb,                                   -- what whoever reviews it is shown; only of one that is or was held
   released_at timestamptz,                      -- a person has said that it is to be logged
-  author jsonb,                                 -- who wrote what was forwarded, as that person says
+  author jsonb,                                 -- who wrote what was forwarded, as that person says, until it is filed
   -- the columns of every table of work (see src/store/work.ts); no order to keep
   ready boolean not null default true,
   attempts integer not null default 0,

@@ -218,7 +218,8 @@ export async function endSpooled(db: Db, owner: string, outcomes: readonly Spool
   const ended = await run(
     db,
     `update intake_spool i set state = o.state, state_since = now(), decision_id = o."decisionId", read = o.read,
-            ready = false, lease_owner = null, lease_until = null
+            -- Of what is logged nothing is kept here, lest it stay when that is erased.
+            author = case when o.state <> 'filed' then i.author end, ready = false, lease_owner = null, lease_until = null
        from json_to_recordset(:outcomes::json) as o(id text, state text, "decisionId" text, read jsonb)
       where i.id = o.id and i.lease_owner = :owner and i.ready`,
     { owner, outcomes: jsonText(outcomes) },

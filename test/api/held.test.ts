@@ -159,6 +159,8 @@ for (const kind of databaseKinds)
       assert.deepEqual(await logging.fileAll(), ['stored logged']);
       const [message] = await world.messages('north');
       assert.deepEqual([message?.direction, message?.subject], ['inbound', 'Your question']);
+      const kept = await t.db.select('read', 'author').from('intake_spool');
+      assert.deepEqual(kept, [{ read: null, author: null }], 'what is erased later is not kept beside it');
     });
 
     test('no author is named of what is no forward, and none that is no address', async () => {
