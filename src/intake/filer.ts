@@ -53,7 +53,14 @@ async function fileAll(deps: Deps, owner: string, mails: readonly LoggedMail[]):
   const portions = [...byUser.values()].flatMap(portionsOf);
   let next = 0;
   const work = async () => {
-    for (let n = next++; n < portions.length; n = next++) await filePortion(deps, owner, portions[n] ?? []);
+    for (let n = next++; n < portions.length; n = next++) {
+      try {
+        await filePortion(deps, owner, portions[n] ?? []);
+      } catch (error) {
+        // Not even given back: whoever claims it when its lease is over has it. The others go on.
+        deps.log.warn(placeOfError(error), 'logged mail is not filed, and could not be given back');
+      }
+    }
   };
   await Promise.all(Array.from({ length: limits.parallel }, work));
 }
