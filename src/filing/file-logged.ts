@@ -324,19 +324,28 @@ async function claimAnswered(
   mailboxId: MailboxId,
   letters: readonly JudgedLetter[],
 ): Promise<void> {
-  if (loggingDomain === null) return;
-  for (const { letter, facts, row } of letters) {
-    if (row.message_id === null || facts.direction === 'inbound') continue;
-    const { subAccountId, acceptedId } = letter.mail;
-    const named = await findLoggingOwners(tx, letter.otherLocalParts);
-    const all = new Set([
-      ...(await subAccountsLogging(tx, acceptedId)),
-      ...[...named.values()].map((owner) => owner.subAccountId),
-    ]);
-    if ([...all].some((id) => id !== subAccountId)) continue;
-    const contactIds = facts.logged?.contacts.map(({ id }) => id) ?? [];
-    await claim(tx, { mailboxId, subAccountId, contactIds });
-  }
+  const answers = letters.filter(
+    ({ facts, row }) => row.message_id !== null && facts.direction === 'outbound',
+  );
+  const [first] = answers;
+  if (loggingDomain === null || first === undefined) return;
+  const { subAccountId } = first.letter.mail;
+  const named = await findLoggingOwners(
+    tx,
+    answers.flatMap(({ letter }) => letter.otherLocalParts),
+  );
+  const logging = await subAccountsLogging(
+    tx,
+    answers.map(({ letter }) => letter.mail.acceptedId),
+  );
+  const alone = answers.filter(({ letter: { mail, otherLocalParts } }) =>
+    [
+      ...(logging.get(mail.acceptedId) ?? []),
+      ...otherLocalParts.flatMap((local) => named.get(local)?.subAccountId ?? []),
+    ].every((id) => id === subAccountId),
+  );
+  const contactIds = alone.flatMap(({ facts }) => facts.logged?.contacts.map(({ id }) => id) ?? []);
+  if (contactIds.length > 0) await claim(tx, { mailboxId, subAccountId, contactIds });
 }
 
 /**

@@ -91,6 +91,7 @@ export async function findLoggingOwners(
   db: Db,
   localParts: readonly string[],
 ): Promise<Map<string, LoggingOwner>> {
+  if (localParts.length === 0) return new Map();
   const found = await rows<Omit<LoggingOwner, 'ownAddresses'> & { localPart: string; own: string[] }>(
     db,
     `select l.local_part as "localPart", l.id, l.sub_account_id as "subAccountId", l.user_id as "userId",

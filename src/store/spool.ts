@@ -145,14 +145,18 @@ type LoggedMailRow = {
   attempts: number;
 };
 
-/** Sub-accounts to whose logging addresses the same mail came. */
-export async function subAccountsLogging(db: Db, acceptedId: SpoolId): Promise<string[]> {
-  const found = await rows<{ id: string }>(
+/** Sub-accounts to whose logging addresses each of these mails came. */
+export async function subAccountsLogging(
+  db: Db,
+  acceptedIds: readonly SpoolId[],
+): Promise<Map<SpoolId, string[]>> {
+  const found = await rows<{ acceptedId: SpoolId; ids: string[] }>(
     db,
-    'select distinct sub_account_id as id from intake_spool where accepted_id = :acceptedId',
-    { acceptedId },
+    `select accepted_id as "acceptedId", array_agg(distinct sub_account_id) as ids
+       from intake_spool where accepted_id = any(:acceptedIds) group by 1`,
+    { acceptedIds },
   );
-  return found.map(({ id }) => id);
+  return new Map(found.map(({ acceptedId, ids }) => [acceptedId, ids]));
 }
 
 /** What is known of a mail that was forwarded and has no Message-ID. */
