@@ -13,8 +13,10 @@ import type { Prover } from './authenticate.ts';
 
 /** In ms, and counts. */
 const limits = {
-  claimMax: 50,
-  /** Held in memory at once of one user's mail. */
+  /** So many that of a backlog of many users each has several, which are filed by one transaction. */
+  claimMax: 1_000,
+  /** Of one user's mail; so much is in memory at once, and the mailbox's own mail waits as long as it takes. */
+  portionMax: 100,
   portionBytesMax: 16 * 1024 * 1024,
   parallel: 4,
   /** Well over what filing takes; what a process held when it was killed waits so long. */
@@ -40,20 +42,28 @@ export function createFiler(deps: Deps): Worker {
     failed: 'logged mail could not be filed; trying again',
     async turn() {
       const of = { table: 'intake_spool', owner, leaseMs: limits.leaseMs, limit: limits.claimMax } as const;
+      const until = clock.monotonic() + limits.leaseMs;
       const ids = await claimWork(db, of);
-      await fileAll(deps, owner, await readLoggedMail(db, ids));
+      await fileAll(deps, owner, { mails: await readLoggedMail(db, ids), until });
       return ids.length > 0;
     },
   });
 }
 
-/** Each user's mail by itself, in portions; never rejects for what befalls a portion. */
-async function fileAll(deps: Deps, owner: string, mails: readonly LoggedMail[]): Promise<void> {
+/**
+ * Each user's mail by itself, in portions; never rejects for what befalls a portion. What is not begun when the
+ * lease is over is left to the next claim, whoever's that is.
+ */
+async function fileAll(
+  deps: Deps,
+  owner: string,
+  { mails, until }: { mails: readonly LoggedMail[]; until: number },
+): Promise<void> {
   const byUser = Map.groupBy(mails, ({ subAccountId, userId }) => JSON.stringify([subAccountId, userId]));
   const portions = [...byUser.values()].flatMap(portionsOf);
   let next = 0;
   const work = async () => {
-    for (let n = next++; n < portions.length; n = next++) {
+    for (let n = next++; n < portions.length && deps.clock.monotonic() < until; n = next++) {
       try {
         await filePortion(deps, owner, portions[n] ?? []);
       } catch (error) {
@@ -70,7 +80,8 @@ function portionsOf(mails: readonly LoggedMail[]): LoggedMail[][] {
   let bytes = 0;
   for (const mail of mails) {
     const last = portions.at(-1);
-    if (last === undefined || bytes + mail.size > limits.portionBytesMax) {
+    const isFull = last?.length === limits.portionMax || bytes + mail.size > limits.portionBytesMax;
+    if (last === undefined || isFull) {
       portions.push([mail]);
       bytes = mail.size;
     } else {
