@@ -2,6 +2,7 @@ import { runCommand } from '../support/processes.ts';
 import type { Bench } from './bench.ts';
 import { runsMax } from './bench.ts';
 import { startChild } from './child.ts';
+import { measureFiled } from './filed.ts';
 import { figureOf, ratios, shown } from './figures.ts';
 import type { IntakeQuestion } from './intake-server.ts';
 import type { Row } from './table.ts';
@@ -48,6 +49,7 @@ export async function measureIntake(bench: Bench): Promise<Row[]> {
       row(`Postfix (${postfixMessages} each)`, postfix, 'ratio ≥ 3'),
     );
   }
+  rows.push(...(await measureFiled(bench)));
   return rows;
 }
 

@@ -55,7 +55,13 @@ export function contactMail(count: number): string[] {
   );
 }
 
-type Kind = { from: string; plain?: boolean; newsletter?: boolean; answers?: boolean };
+/** What a user writes to customers, as it comes to the logging address; one in ten to somebody new. */
+export function loggedMail(n: number, from: string): Buffer {
+  const to = n % 10 === 0 ? `buyer-${n}@elsewhere.example` : contactAddress(n % 500);
+  return Buffer.from(`${letter(n, { from, to, plain: n % 2 === 0 })}\n`.replaceAll('\n', '\r\n'));
+}
+
+type Kind = { from: string; to?: string; plain?: boolean; newsletter?: boolean; answers?: boolean };
 
 /** One raw message of 3 to 6 kB with the headers that mail has today. Lines end in LF, as in mbox. */
 function letter(n: number, kind: Kind): string {
@@ -82,7 +88,7 @@ function letter(n: number, kind: Kind): string {
       : []),
     `Date: Fri, 20 Nov 2026 ${clock(n)} +0000`,
     `From: =?utf-8?Q?J=C3=B6rg_Number_${n}?= <${kind.from}>`,
-    `To: Ann Example <ann@bench.test>${n % 5 === 0 ? ', Team <team@elsewhere.example>' : ''}`,
+    `To: ${kind.to ?? 'Ann Example <ann@bench.test>'}${n % 5 === 0 ? ', Team <team@elsewhere.example>' : ''}`,
     `Subject: Offer ${n}, as we said on the telephone`,
     'MIME-Version: 1.0',
     ...(kind.plain === true ? plainBody(n) : twoBodies(n)),
