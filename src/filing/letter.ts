@@ -25,7 +25,10 @@ import type { Sighting } from './sighting.ts';
 /** A mail that came to a logging address, read. */
 export type Letter = {
   mail: LoggedMail;
-  /** What is to be logged: the mail itself, or what it forwards; no logging address is among its people. */
+  /**
+   * What is to be logged: the mail itself, or what it forwards; no logging address is among its people. A forward's
+   * own names are not kept: its copy in Sent is no copy of what it forwards (U3).
+   */
   sighting: Sighting;
   body: Body;
   /** Resolves when the blobs of the body are durable: see readBody. */
@@ -38,8 +41,6 @@ export type Letter = {
   forwarded: LoggedFacts['forwarded'];
   /** Its attachments are past the limit of the user's mailbox, and such mail is not to be stored without them (L1). */
   isTooLarge: boolean;
-  /** The names of the mail itself, where what is logged is another one: it may come again. */
-  shell: Pick<Sighting, 'messageKeys' | 'threadKeys' | 'fingerprint'> | null;
   /** Logging addresses that it names beside the one that it came to, in Cc or To. */
   otherLocalParts: string[];
   /** What whoever reviews it is shown. */
@@ -109,7 +110,6 @@ export async function readLetter(
     loop: isLoop(reading, mail, raw, [...parsed.header.from, ...header.from]),
     isTooLarge,
     forwarded: forwarded.form === 'none' ? 'no' : forwarded.confident ? 'sure' : 'unsure',
-    shell: forwarded.form === 'none' ? null : outer,
     otherLocalParts: loggingLocalParts(reading, parsed.header),
     reading: shownOf(outer, forwarded, inner.parsed.header),
   };

@@ -85,7 +85,7 @@ export function addLoggedEffects(
   { letter, facts, verdict }: { letter: Letter; facts: Facts; verdict: Verdict },
 ): MessageId | null {
   if (verdict.verdict !== 'store' && verdict.verdict !== 'join') return null;
-  const { sighting, body, mail, shell } = letter;
+  const { sighting, body, mail } = letter;
   const contactIds = contactsOf(effects, ground, letter);
   const row = { ...draftOf(sighting, facts, body), via: ['logging_address'] };
   const { messageKeys, threadKeys, fingerprint } = sighting;
@@ -114,11 +114,6 @@ export function addLoggedEffects(
     addThreadKeys(effects, ground, threadId, threadKeys);
     addLink(effects, ground, threadId);
     showInConversations(effects, ground, threadId, { row, contactIds });
-  }
-  if (shell !== null) {
-    const names = { messageId, threadId, here: false, sendId: null };
-    addKeys(effects, ground, names, shell.messageKeys, shell.fingerprint, false);
-    addThreadKeys(effects, ground, threadId, shell.threadKeys);
   }
   effects.logged.push({ message_id: messageId, tags: mail.tags });
   return messageId;

@@ -163,6 +163,22 @@ for (const kind of databaseKinds)
       assert.deepEqual([message?.via, others], [['logging_address', 'mailbox'], []]);
     });
 
+    test('U3: the copy in Sent of the forward itself is no place of what it forwards', async () => {
+      const mailbox = await world.connect('ann@mail.example', [['north', 'ann']], 0);
+      await world.addContact('north', 'c2', ['dave@other.example']);
+      assert.deepEqual(await mailbox.see('inbox', Buffer.from(question.join('\r\n'))), [
+        'north:from_contact',
+      ]);
+      const shell = attached(question);
+      assert.deepEqual(await logging.log(shell), ['stored logged']);
+      assert.ok(shell.raw !== undefined);
+      assert.deepEqual(await mailbox.see('sent', shell.raw), ['north:counterpart_is_user']);
+      const inline = forward({ from: 'dave@other.example' }, { id: 'shell-2@mail.example' });
+      assert.deepEqual(await logging.log(inline), ['stored logged']);
+      assert.deepEqual(await mailbox.see('sent', inline), ['north:counterpart_is_user']);
+      assert.equal((await rows(database.db, 'select 1 from sightings')).length, 1);
+    });
+
     test('S12: what the mailbox has brought already is not logged beside it, though inline has no Message-ID', async () => {
       const mailbox = await world.connect('ann@mail.example', [['north', 'ann']], 0);
       await mailbox.see('inbox', {
