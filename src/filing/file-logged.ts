@@ -2,13 +2,11 @@ import { canonicalAddress, canonicalOwnAddress } from '../message/addresses.ts';
 import { baseSubject } from '../message/subject.ts';
 import { noLimits } from '../message/attachment-limits.ts';
 import { newId } from '../lib/id.ts';
-import type { MailboxId } from '../lib/id.ts';
 import { holdOffFiling } from '../store/claims.ts';
 import { refersToNothing, wasOvertaken } from '../store/database.ts';
 import type { Db } from '../store/database.ts';
 import type { DecisionRow } from '../store/decision-writes.ts';
 import { replaceDecisions } from '../store/decisions.ts';
-import { addErrands } from '../store/errands.ts';
 import {
   findUserAddresses,
   lockLoggingParty,
@@ -18,14 +16,11 @@ import {
 } from '../store/filing-facts.ts';
 import type { LoggingParty } from '../store/filing-facts.ts';
 import { FiledMeanwhile, noteLogged, noWrites, writeFiling } from '../store/filing-writes.ts';
-import { findLeftOut } from '../store/judged-again.ts';
-import { findLoggingOwners } from '../store/logging-addresses.ts';
 import { makeContacts } from '../store/made-contacts.ts';
 import { effectiveSettings } from '../store/sub-accounts.ts';
 import { providerLimits } from '../provider/providers.ts';
-import { endSpooled, findForwarded, subAccountsLogging } from '../store/spool.ts';
+import { endSpooled, findForwarded } from '../store/spool.ts';
 import type { LoggedMail, SpoolOutcome } from '../store/spool.ts';
-import { claim } from './claim.ts';
 import { decide, outcomes } from './decide.ts';
 import type { Verdict } from './decide.ts';
 import { tellEffects, tellHeld } from './events.ts';
@@ -33,11 +28,13 @@ import type { Facts } from './facts.ts';
 import type { FilingDeps } from './file.ts';
 import { factKeysOf, groundsFor } from './gather.ts';
 import type { Ground } from './gather.ts';
-import { hashOfAddress, hashOfMessageId, hashOfMessageKey } from './hashes.ts';
+import { hashOfAddress, hashOfMessageKey } from './hashes.ts';
 import { openMail, readLetter } from './letter.ts';
 import type { Letter, OpenMail, Reading } from './letter.ts';
-import { addLoggedEffects, counterpartsOf, loggedFactsOf, noLoggedEffects } from './logging.ts';
+import { addLoggedEffects, loggedFactsOf, noLoggedEffects } from './logging.ts';
 import type { LoggedEffects } from './logging.ts';
+import { claimAnswered, judgeLeftOut } from './logged-exchange.ts';
+import type { JudgedLetter } from './logged-exchange.ts';
 import { assertNotErased, soughtTombstones } from './tombstones.ts';
 
 /** The work on mail was taken over by another node, which files it. */
@@ -143,8 +140,6 @@ async function attempt(
   if (events > 0) deps.wakePublisher();
   if (judged.effects.contacts.length > 0) deps.wakeErrands();
 }
-
-type JudgedLetter = { letter: Letter; facts: Facts; verdict: Verdict; row: DecisionRow };
 
 type JudgedAll = {
   effects: LoggedEffects;
@@ -315,92 +310,4 @@ function outcomeOf({ letter, verdict, row }: JudgedLetter): SpoolOutcome {
     decisionId: row.id,
     read: isHeld ? letter.reading : null,
   };
-}
-
-/** S9: what the user writes in their mail program claims its contacts when it names the logging address of one sub-account. */
-async function claimAnswered(
-  tx: Db,
-  { loggingDomain }: LoggedDeps,
-  mailboxId: MailboxId,
-  letters: readonly JudgedLetter[],
-): Promise<void> {
-  const answers = letters.filter(
-    ({ facts, row }) => row.message_id !== null && facts.direction === 'outbound',
-  );
-  const [first] = answers;
-  if (loggingDomain === null || first === undefined) return;
-  const { subAccountId } = first.letter.mail;
-  const named = await findLoggingOwners(
-    tx,
-    answers.flatMap(({ letter }) => letter.otherLocalParts),
-  );
-  const logging = await subAccountsLogging(
-    tx,
-    answers.map(({ letter }) => letter.mail.acceptedId),
-  );
-  const alone = answers.filter(({ letter: { mail, otherLocalParts } }) =>
-    [
-      ...(logging.get(mail.acceptedId) ?? []),
-      ...otherLocalParts.flatMap((local) => named.get(local)?.subAccountId ?? []),
-    ].every((id) => id === subAccountId),
-  );
-  const contactIds = alone.flatMap(({ facts }) => facts.logged?.contacts.map(({ id }) => id) ?? []);
-  if (contactIds.length > 0) await claim(tx, { mailboxId, subAccountId, contactIds });
-}
-
-/**
- * The mailbox's own copy may have been judged first, and an answer as well, when nobody on them was a contact: they
- * are judged again, so that it is one message, and nothing of the exchange is missing (B3, S12).
- */
-async function judgeLeftOut(
-  { secretBox }: LoggedDeps,
-  tx: Db,
-  mailboxId: MailboxId,
-  { ground, letters }: JudgedAll,
-): Promise<void> {
-  const connectionId = ground?.connection.id;
-  const stored = letters.filter(({ row }) => row.message_id !== null);
-  if (ground === null || connectionId === undefined || stored.length === 0) return;
-  const found = await findLeftOut(tx, {
-    connectionId,
-    idHashes: stored.flatMap(({ letter, row }) => [
-      ...(row.id_hash === null ? [] : [row.id_hash]),
-      ...quotedIds(letter).map((id) => hashOfMessageId(secretBox, id)),
-    ]),
-    addresses: stored.flatMap(({ letter }) =>
-      counterpartsOf(letter, ground).people.map(({ address }) => ({
-        hash: hashOfAddress(secretBox, address),
-        since: contactsSince(letter),
-      })),
-    ),
-  });
-  await addErrands(
-    tx,
-    found.map((place) => ({
-      id: newId('err'),
-      kind: 'judge_again',
-      sub_account_id: ground.connection.subAccountId,
-      connection_id: connectionId,
-      mailbox_id: mailboxId,
-      request: { ...place, byHand: false },
-    })),
-  );
-}
-
-/** A mail program cites last, in a forward without a Message-ID of what is forwarded, just that. */
-function quotedIds({ sighting: { header, place } }: Letter): string[] {
-  return place.role === 'inbox' && header.messageId === null ? header.references.slice(-1) : [];
-}
-
-/** For so long a mail may be on its way, and be answered from elsewhere meanwhile: RFC 5321 §4.5.4.1, 4 to 5 days. */
-const onItsWayMsMax = 5 * 24 * 3_600_000;
-
-/**
- * From when on mail of those on it is the CRM's (B3): since the user wrote it to them, as far as its date can be
- * true, or forwarded what they had written. What they wrote before stays private, and is offered (S16).
- */
-function contactsSince({ mail, sighting: { header, place } }: Letter): number {
-  if (place.role === 'inbox') return mail.receivedAt;
-  const written = Math.min(header.date ?? mail.receivedAt, mail.receivedAt);
-  return Math.max(written, mail.receivedAt - onItsWayMsMax);
 }
