@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { buffer } from 'node:stream/consumers';
 import type { Address } from '../message/addresses.ts';
 import { domainOf } from '../message/addresses.ts';
@@ -14,6 +15,7 @@ import { parseMessage } from '../message/parse.ts';
 import type { ParsedMessage } from '../message/parse.ts';
 import { replyText } from '../message/reply-text.ts';
 import type { FolderId, MailboxId } from '../lib/id.ts';
+import { blobName } from '../store/blobs.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import type { HeldReading, LoggedMail } from '../store/spool.ts';
 import { keepBody } from './body.ts';
@@ -68,9 +70,10 @@ export type Reading = {
   isUser(address: string): boolean;
 };
 
-/** A mail from its blob, parsed. Rejects where the blob cannot be read. */
+/** A mail from its blob, parsed. Rejects where the blob cannot be read, or is not what was accepted (T3). */
 export async function openMail(blobs: BlobStore, mail: LoggedMail): Promise<OpenMail> {
   const raw = await buffer(blobs.get(mail.sha256));
+  assert.equal(blobName(raw), mail.sha256, 'a blob is not what its name says');
   return { mail, raw, parsed: await parseMessage(raw) };
 }
 

@@ -78,6 +78,19 @@ for (const kind of databaseKinds)
       }
     });
 
+    test('T3: one whose bytes are not what was accepted is kept as failed, and not dropped as a mail of nobody', async () => {
+      const [torn] = await logging.accept(anns);
+      world.blobs.all.set(torn?.sha256 ?? '', Buffer.alloc(0));
+      await run(database.db, 'update intake_spool set attempts = 5');
+      const filer = filerOn();
+      filer.start();
+      try {
+        await filed(['ann failed']);
+      } finally {
+        await filer.stop();
+      }
+    });
+
     test('what cannot be given back to others either does not cut off what is filed beside it', async () => {
       const [first] = await logging.accept(anns);
       await logging.accept(bobs);
