@@ -145,6 +145,7 @@ function storeSighting(
     attachments: body.attachments,
     threadId: verdict.threadId,
     openedBy: verdict.reason,
+    links: verdict.reason !== 'by_hand',
     contactIds: contacts,
     messageKeys: sighting.messageKeys,
     threadKeys: sighting.threadKeys,
@@ -216,6 +217,8 @@ export function storeMessage(
     attachments: Omit<AttachmentRow, 'sub_account_id' | 'message_id'>[];
     threadId: ThreadId | null;
     openedBy: string;
+    /** Later messages of its thread sync from the mailbox. */
+    links: boolean;
     contactIds: readonly string[];
     messageKeys: readonly string[];
     threadKeys: readonly ThreadKey[];
@@ -237,7 +240,7 @@ export function storeMessage(
   for (const attachment of message.attachments) {
     writes.attachments.push({ ...attachment, sub_account_id: subAccountId, message_id: messageId });
   }
-  if (message.openedBy !== 'by_hand') addLink(effects, ground, threadId);
+  if (message.links) addLink(effects, ground, threadId);
   addKeys(
     effects,
     ground,

@@ -2,7 +2,7 @@ import { canonicalAddress, canonicalOwnAddress } from '../message/addresses.ts';
 import { baseSubject } from '../message/subject.ts';
 import { noLimits } from '../message/attachment-limits.ts';
 import { newId } from '../lib/id.ts';
-import { holdOffFiling } from '../store/claims.ts';
+import { findClaimedElsewhere, holdOffFiling } from '../store/claims.ts';
 import { refersToNothing, wasOvertaken } from '../store/database.ts';
 import type { Db } from '../store/database.ts';
 import type { DecisionRow } from '../store/decision-writes.ts';
@@ -175,12 +175,13 @@ async function judgeAll(
   for (const { key, ...known } of again) {
     ground.messages.set(key, [...(ground.messages.get(key) ?? []), { ...known, here: false, sendId: null }]);
   }
+  const claimed = await claimedOf(db, party, letters);
   const effects = noLoggedEffects();
   const judged = letters.map((letter): JudgedLetter => {
     const known = loggedFactsOf(letter, ground);
     const facts = party === null ? { ...known, logged: { ...known.logged, gone: true } } : known;
     const verdict = decide(facts);
-    const messageId = addLoggedEffects(effects, ground, { letter, facts, verdict });
+    const messageId = addLoggedEffects(effects, ground, { letter, facts, verdict, claimed });
     const row = decisionRow(deps, { letter, facts, verdict, messageId });
     effects.writes.decisions.push(row);
     return { letter, facts, verdict, row };
@@ -221,6 +222,21 @@ const minuteMs = 60_000;
 
 function minuteOf(ms: number): number {
   return Math.floor(ms / minuteMs) * minuteMs;
+}
+
+async function claimedOf(
+  db: Db,
+  party: LoggingParty | null,
+  letters: readonly Letter[],
+): Promise<ReadonlySet<string>> {
+  if (party === null || party.mailboxId === null) return new Set();
+  const people = letters.flatMap(({ sighting }) => {
+    const { author, recipients } = sighting.people;
+    return author === null ? recipients : [author, ...recipients];
+  });
+  const canonicals = [...new Set(people.map(({ address }) => canonicalAddress(address)))];
+  const { subAccountId } = party.connection;
+  return findClaimedElsewhere(db, { mailboxId: party.mailboxId, subAccountId, canonicals });
 }
 
 /** Whose membership has ended: nothing is theirs. */

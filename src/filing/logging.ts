@@ -75,6 +75,15 @@ export function loggedFactsOf(letter: Letter, ground: Ground): Facts & { logged:
   };
 }
 
+/** What the rules said of a logged mail. */
+type LoggedVerdict = {
+  letter: Letter;
+  facts: Facts;
+  verdict: Verdict;
+  /** Addresses in contact's form that another sub-account has claimed for the user's mailbox (S9). */
+  claimed: ReadonlySet<string>;
+};
+
 /**
  * Adds what a verdict on a logged mail means to `effects`, and lets `ground` know. Answers the message that it is
  * now part of, or null.
@@ -82,11 +91,15 @@ export function loggedFactsOf(letter: Letter, ground: Ground): Facts & { logged:
 export function addLoggedEffects(
   effects: LoggedEffects,
   ground: Ground,
-  { letter, facts, verdict }: { letter: Letter; facts: Facts; verdict: Verdict },
+  { letter, facts, verdict, claimed }: LoggedVerdict,
 ): MessageId | null {
   if (verdict.verdict !== 'store' && verdict.verdict !== 'join') return null;
   const { sighting, body, mail } = letter;
   const contactIds = contactsOf(effects, ground, letter);
+  // What the mailbox brings of the others goes to whoever has claimed them; this mail is here all the same.
+  const links = counterpartsOf(letter, ground).people.some(
+    ({ address }) => !claimed.has(canonicalAddress(address)),
+  );
   const row = { ...draftOf(sighting, facts, body), via: ['logging_address'] };
   const { messageKeys, threadKeys, fingerprint } = sighting;
   const stored =
@@ -97,6 +110,7 @@ export function addLoggedEffects(
           attachments: body.attachments,
           threadId: verdict.threadId,
           openedBy: verdict.reason,
+          links,
           contactIds,
           messageKeys,
           threadKeys,
@@ -112,7 +126,7 @@ export function addLoggedEffects(
   if (verdict.verdict === 'join') {
     addKeys(effects, ground, verdict.known, messageKeys, fingerprint, false);
     addThreadKeys(effects, ground, threadId, threadKeys);
-    addLink(effects, ground, threadId);
+    if (links) addLink(effects, ground, threadId);
     showInConversations(effects, ground, threadId, { row, contactIds });
   }
   effects.logged.push({ message_id: messageId, tags: mail.tags });

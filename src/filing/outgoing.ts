@@ -83,6 +83,7 @@ export async function fileOutgoing(
     attachments: outgoing.body.attachments,
     threadId: outgoing.threadId,
     openedBy: 'crm_send',
+    links: true,
     contactIds,
     messageKeys: sighting.messageKeys,
     threadKeys: sighting.threadKeys,

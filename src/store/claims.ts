@@ -28,6 +28,21 @@ export async function readContactAddresses(
   );
 }
 
+/** S9: which of these, in contact's form, another sub-account has claimed for a mailbox. */
+export async function findClaimedElsewhere(
+  db: Db,
+  of: { mailboxId: MailboxId; subAccountId: string; canonicals: readonly string[] },
+): Promise<Set<string>> {
+  const found = await rows<{ canonical: string }>(
+    db,
+    `select c.contact_canonical as canonical from claims c
+      where c.mailbox_id = :mailboxId and c.contact_canonical = any(:canonicals)
+        and c.sub_account_id <> :subAccountId and ${hasItsContact}`,
+    of,
+  );
+  return new Set(found.map(({ canonical }) => canonical));
+}
+
 /**
  * S9: contacts of a sub-account are its own for a mailbox from now on. The threads that other sub-accounts
  * have with them in this mailbox are unlinked. Each is told. Within the caller's transaction.

@@ -435,6 +435,31 @@ for (const kind of databaseKinds)
       );
     });
 
+    test('S9: what is logged of a contact that another sub-account has claimed is here, and no more than that', async () => {
+      await run(database.db, `update contacts set assigned_user_id = null`);
+      await world.addContact('south', 's1', ['carla@customer.example']);
+      const mailbox = await world.connect('ann@mail.example', [
+        ['north', 'ann'],
+        ['south', 'ann'],
+      ]);
+      await mailbox.see('inbox', {
+        id: 'q@customer.example',
+        from: 'carla@customer.example',
+        to: 'ann@mail.example',
+      });
+      const answer = { from: ann, to: 'carla@customer.example', inReplyTo: 'q@customer.example' };
+      await log({ ...answer, id: 'a1@mail.example', of: [['south', 'ann']] });
+      assert.deepEqual(await log({ ...answer, id: 'a2@mail.example', to: 'carla@customer.example' }), [
+        'stored logged',
+      ]);
+      const next = { from: 'carla@customer.example', to: 'ann@mail.example', inReplyTo: 'a2@mail.example' };
+      assert.deepEqual(await mailbox.see('inbox', next), ['north:thread_unlinked', 'south:from_contact']);
+      // Whoever else is on it has been claimed by nobody.
+      await log({ ...answer, id: 'a3@mail.example', to: 'carla@customer.example, x@other.example' });
+      const theirs = { from: 'x@other.example', to: 'ann@mail.example', inReplyTo: 'a3@mail.example' };
+      assert.ok((await mailbox.see('inbox', theirs)).includes('north:thread_member'));
+    });
+
     const withFile = (name: string, type: string, content: Buffer): ToLog => ({
       from: '',
       raw: Buffer.from(
