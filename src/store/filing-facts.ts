@@ -292,7 +292,7 @@ with named as materialized (
 ), found as materialized (
   select k.sub_account_id, k.key, k.fingerprint, k.message_id, m.thread_id, s.id as send_id, s.mailbox_id
     from ${lookUp('message_keys', 'key', ':messageKeys')} k
-   cross join lateral (select thread_id, id from messages where id = k.message_id offset 0) m
+    cross join lateral (select id, thread_id from messages where id = k.message_id offset 0) m
     left join lateral (select * from sends where message_id = m.id offset 0) s on true
 )
 select ${list(`

@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import { factKeysOf } from '../../src/filing/gather.ts';
 import { readContactAddresses } from '../../src/store/claims.ts';
 import { listContacts, readPublicContacts } from '../../src/store/contacts.ts';
-import { openDatabase, rows } from '../../src/store/database.ts';
+import { openDatabase, rows, run } from '../../src/store/database.ts';
 import type { Db } from '../../src/store/database.ts';
 import { readFactRows } from '../../src/store/filing-facts.ts';
 import { touchConversations } from '../../src/store/filing-writes.ts';
@@ -99,6 +99,22 @@ describe('indexes', () => {
           .filter((line) => line.includes('= ANY') || !line.includes('$'));
         assert.deepEqual(comparing, [], statement);
       }
+    } finally {
+      await close();
+    }
+  });
+
+  test('messages are looked up by the keys of a batch, also with a plan made when there were known to be none', async (t) => {
+    const own = await testDatabase('postgres');
+    t.after(() => own.drop());
+    assert.ok(own.url !== null);
+    const { db, close } = await openDatabase({ kind: 'postgres', url: own.url, connectionsMax: 1 });
+    try {
+      await run(db, 'analyze');
+      await readFactRows(db, factKeysOf('mbx_1', [], []));
+      const lines = (await plansOf(db)).flatMap((plan) => plan.lines);
+      // And not each message with each key.
+      assert.ok(lines.some((line) => /^Index Cond: \(id = r_\d+\.message_id\)$/.test(line)));
     } finally {
       await close();
     }
