@@ -22,12 +22,14 @@ for (const kind of databaseKinds) {
           'send_is_known',
           'send_is_told',
           'message_is_told_once',
+          'logged_mail_has_decision',
+          'held_mail_is_shown',
         ],
       });
     });
     after(() => database.drop());
 
-    test('is a message, an attachment or a send', async () => {
+    test('is a message, an attachment, a send, or mail to a logging address that is not filed', async () => {
       const { db } = database;
       await db.transaction(async (tx) => {
         // Rows without what they belong to: the question looks at nothing else.
@@ -49,9 +51,34 @@ for (const kind of databaseKinds) {
              raw_sha256, raw_size, order_keys)
            values ('d', 's', 'm', 'u', '{}', 'sent', '{}', 'x', 'of a send', 1, '{}')`,
         );
+        for (const state of ['waiting', 'held', 'failed', 'filed', 'discarded']) {
+          await run(
+            tx,
+            `insert into intake_spool (id, accepted_id, logging_address_id, sub_account_id, user_id, tags, envelope, proof,
+               received_at, raw_sha256, raw_size, state, ready)
+             values (:state, :state, 'l', 's', 'u', '{}', '{}', '{}', now(), 'of mail that is ' || :state, 1, :state, :state = 'waiting')`,
+            { state },
+          );
+        }
       });
-      const asked = ['of a message', 'of nothing', 'of an attachment', 'of a send', 'of nothing else'];
-      assert.deepEqual((await findUnreferencedBlobs(db, asked)).sort(), ['of nothing', 'of nothing else']);
+      const asked = [
+        'of a message',
+        'of nothing',
+        'of an attachment',
+        'of a send',
+        'of nothing else',
+        'of mail that is waiting',
+        'of mail that is held',
+        'of mail that is failed',
+        'of mail that is filed',
+        'of mail that is discarded',
+      ];
+      assert.deepEqual((await findUnreferencedBlobs(db, asked)).sort(), [
+        'of mail that is discarded',
+        'of mail that is filed',
+        'of nothing',
+        'of nothing else',
+      ]);
       assert.deepEqual(await findUnreferencedBlobs(db, []), []);
     });
 
@@ -63,7 +90,7 @@ for (const kind of databaseKinds) {
       );
       assert.deepEqual(
         named.map(({ name }) => name),
-        ['attachments.sha256', 'messages.raw_sha256', 'sends.raw_sha256'],
+        ['attachments.sha256', 'intake_spool.raw_sha256', 'messages.raw_sha256', 'sends.raw_sha256'],
       );
     });
   });
