@@ -328,6 +328,17 @@ for (const kind of databaseKinds)
       assert.equal((await contactsOf('north')).length, 2);
     });
 
+    test('B3: the Sent copy is judged while the mail is logged: on what is true when that is written', async () => {
+      const mailbox = await world.connect('ann@mail.example', [['north', 'ann']]);
+      const mail = { id: 'm1@mail.example', from: ann, to: 'x@other.example', date: now(), subject: 'One' };
+      world.filing.db = withMeanwhile(() =>
+        createLoggingWorld({ ...world, filing: { ...world.filing, db: database.db } }).log(mail),
+      );
+      assert.deepEqual(await mailbox.see('sent', mail), ['north:logged', 'north:thread_member']);
+      const [message, ...others] = await world.messages('north');
+      assert.deepEqual([message?.via, others], [['logging_address', 'mailbox'], []]);
+    });
+
     test('C7: what is erased while its second copy is filed is not said to be stored', async () => {
       const mail = {
         id: 'm1@mail.example',
