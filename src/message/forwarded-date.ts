@@ -2,7 +2,7 @@
  * Pure: the date in the block above a forwarded message, as the mail programs write it in English,
  * German, French, Spanish, Italian, Portuguese and Dutch.
  */
-import { parseMailDate } from './mail-date.ts';
+import { parseMailDate, zoneHours as mailZoneHours } from './mail-date.ts';
 
 /** What is known beside the text. */
 export type DateContext = {
@@ -58,14 +58,7 @@ const zoneHours: ReadonlyMap<string, number> = new Map([
   ['eest', 3],
   ['oesz', 3],
   ['brt', -3],
-  ['edt', -4],
-  ['est', -5],
-  ['cdt', -5],
-  ['cst', -6],
-  ['mdt', -6],
-  ['mst', -7],
-  ['pdt', -7],
-  ['pst', -8],
+  ...mailZoneHours,
 ]);
 
 const dateCharsMax = 200;

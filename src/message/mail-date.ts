@@ -17,7 +17,7 @@ const asctime = new RegExp(`([a-z]{3})\\s{1,3}(\\d{1,2})\\s{1,3}${time}${zone}\\
 const iso = new RegExp(`^\\s*(\\d{4})-(\\d{2})-(\\d{2})[t\\s]${time}${zone}`, 'i');
 
 /** RFC 5322 §4.3: the zones that have a meaning; others count as +0000, as that section says. */
-const zoneHours = new Map([
+export const zoneHours: ReadonlyMap<string, number> = new Map([
   ['edt', -4],
   ['est', -5],
   ['cdt', -5],
