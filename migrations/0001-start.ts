@@ -163,6 +163,14 @@ create table mailboxes (
   updated_at timestamptz not null default now(),
   unique (provider, account)
 );
+-- Addresses from which a person has written in their own mail program, as its Sent folder shows: they have shown
+-- these to be theirs, and their provider leaves them as they are (D4).
+create table sent_as (
+  mailbox_id text collate "C" not null references mailboxes on delete cascade,
+  canonical text collate "C" not null,          -- own form
+  seen_at timestamptz not null default now(),
+  primary key (mailbox_id, canonical)
+);
 create index mailboxes_by_node on mailboxes (node_id) where node_id is not null;
 
 -- One row, which tells this database from every other: see src/store/blob-owner.ts.
@@ -568,6 +576,8 @@ create table sends (
   message_id text collate "C" not null unique references messages on delete cascade,
   user_id text collate "C" not null,
   mailbox_id text collate "C" references mailboxes, -- null: the sub-account's provider
+  -- What shares a server and a login: the sends of a mailbox, or those through a sub-account's provider.
+  lane text collate "C" not null generated always as (coalesce(mailbox_id, 'provider of ' || sub_account_id)) stored,
   route jsonb not null,                         -- { through, from, because }
   state text not null check (state in ('queued', 'held', 'sending', 'uncertain', 'sent', 'bounced', 'failed', 'cancelled')),
   state_reason text,
@@ -591,6 +601,7 @@ create table sends (
   created_at timestamptz not null default now()
 );
 create index sends_due on sends (due_at, seq) where ready;
+create index sends_of_lane on sends (lane, due_at, seq) where ready;
 create index sends_order on sends using gin (order_keys) with (fastupdate = off) where ready;
 create index sends_unconfirmed on sends (mailbox_id) where copy_seen_at is null;
 create index sends_uncertain on sends (mailbox_id) where state = 'uncertain';

@@ -21,7 +21,11 @@ export const problems = {
   method_not_allowed: { status: 405, title: 'This address takes other methods' },
   no_mailbox_connected: {
     status: 409,
-    title: 'The user has no mailbox connected, and individual mail goes through it',
+    title: 'The user has no mailbox connected, and the sub-account has no provider',
+  },
+  no_provider: {
+    status: 409,
+    title: 'Mail of this kind goes through the provider of the sub-account, which has none',
   },
   logging_off: { status: 409, title: 'No domain is configured for logging addresses' },
   not_connected: { status: 409, title: 'The connection has ended' },
@@ -45,7 +49,6 @@ export const problems = {
   unknown_contact: { status: 422, title: 'The message goes to no contact of the sub-account' },
   no_recipients: { status: 422, title: 'Nobody is left to send it to' },
   from_not_allowed: { status: 422, title: 'The user cannot send from this address' },
-  route_not_available: { status: 422, title: 'Mail of this kind takes a way that is not there' },
   imap_unreachable: { status: 422, title: 'The IMAP server gave no usable answer' },
   imap_login_refused: { status: 422, title: 'The IMAP server refused the login' },
   smtp_unreachable: { status: 422, title: 'The SMTP server gave no usable answer' },

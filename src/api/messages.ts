@@ -47,7 +47,7 @@ export function addMessages(api: Api, deps: ApiDeps): void {
       'no_recipients',
       'from_not_allowed',
       'no_mailbox_connected',
-      'route_not_available',
+      'no_provider',
       'idempotency_key_reused',
       'message_too_large',
     ],

@@ -13,8 +13,17 @@ import type {
 } from '../lib/id.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { Db } from '../store/database.ts';
-import { lockConnection, readConversationsOf, readFactRows } from '../store/filing-facts.ts';
+import type { DecisionRow } from '../store/decision-writes.ts';
+import {
+  lockConnection,
+  lockLoggingParty,
+  nowhere,
+  readConversationsOf,
+  readFactRows,
+} from '../store/filing-facts.ts';
+import type { FilingConnection } from '../store/filing-facts.ts';
 import { FiledMeanwhile, writeFiling } from '../store/filing-writes.ts';
+import type { MessageRow } from '../store/filing-writes.ts';
 import { claim } from './claim.ts';
 import { noEffects, storeMessage } from './effects.ts';
 import type { Body, MessageDraft } from './effects.ts';
@@ -27,9 +36,11 @@ import type { Sighting } from './sighting.ts';
 /** A message that the CRM hands over, composed: its bytes will go out exactly as they are. */
 export type Outgoing = {
   sendId: SendId;
+  kind: MessageRow['kind'];
   subAccountId: string;
-  connectionId: ConnectionId;
-  mailboxId: MailboxId;
+  userId: string;
+  /** What it goes through; null: the sub-account's provider. */
+  through: { connectionId: ConnectionId; mailboxId: MailboxId } | null;
   /** Header of the composed message, read back from its bytes. */
   header: MessageHeader;
   body: Body;
@@ -42,10 +53,16 @@ export type Outgoing = {
   acceptedAt: number;
 };
 
+/** The connection ended, or the membership did, while the message was being written down. */
+export class NobodySends extends Error {}
+
 /**
- * S1 `crm_send`: files what the CRM sends through a mailbox, within the caller's transaction, so that
- * message, send and events are there together or not at all. The thread is live in that mailbox from
- * now on, and its contacts are claimed (S9). The send's own row is the caller's; it must be written in the same transaction.
+ * S1 `crm_send`: files what the CRM sends, within the caller's transaction, so that message, send and events are
+ * there together or not at all. Of an individual message through a mailbox the thread is live there from now on, and
+ * its contacts are claimed (S9); any other is recorded, and no later mail syncs for its sake (D2). The send's own row
+ * is the caller's; it must be written in the same transaction.
+ *
+ * @throws NobodySends; FiledMeanwhile, when the ground has moved.
  */
 export async function fileOutgoing(
   tx: Db,
@@ -57,14 +74,15 @@ export async function fileOutgoing(
   conversationIds: ConversationId[];
   tell(): Promise<number>;
 }> {
-  const sighting = asSighting(outgoing);
-  const connection = await lockConnection(tx, outgoing.connectionId);
-  if (connection === null) throw new Error(`${outgoing.connectionId} is not active`);
+  const { through } = outgoing;
+  const mailboxId = through?.mailboxId ?? nowhere.mailboxId;
+  const sighting = asSighting(outgoing, mailboxId);
+  const connection = await lockSender(tx, outgoing);
   const found = await readFactRows(tx, {
-    ...factKeysOf(outgoing.mailboxId, [sighting], [connection]),
+    ...factKeysOf(mailboxId, [sighting], [connection]),
     threadIds: outgoing.threadId === null ? [] : [outgoing.threadId],
   });
-  const ground = groundsFor(outgoing.mailboxId, [connection], found).get(connection.id);
+  const ground = groundsFor(through?.mailboxId ?? null, [connection], found).get(connection.id);
   if (ground === undefined) throw new Error(`no ground for ${connection.id}`);
   if (outgoing.threadId !== null && !ground.threads.has(outgoing.threadId))
     throw new FiledMeanwhile('the thread in which it answers was erased a moment ago');
@@ -83,46 +101,86 @@ export async function fileOutgoing(
     attachments: outgoing.body.attachments,
     threadId: outgoing.threadId,
     openedBy: 'crm_send',
-    links: true,
+    links: isSynced(outgoing),
     contactIds,
     messageKeys: sighting.messageKeys,
     threadKeys: sighting.threadKeys,
     fingerprint: sighting.fingerprint,
     sendId: outgoing.sendId,
   });
-  effects.writes.decisions.push({
+  effects.writes.decisions.push(decisionOf(secretBox, outgoing, sighting, filed.messageId));
+  await writeFiling(tx, effects.writes, null);
+  if (through !== null && isSynced(outgoing)) {
+    const { subAccountId } = outgoing;
+    await claim(tx, { subAccountId, mailboxId: through.mailboxId, contactIds: [...new Set(contactIds)] });
+  }
+  const conversationIds = [...(ground.threadConversations.get(filed.threadId)?.values() ?? [])];
+  // Told when the caller has written the send, since message.created shows it.
+  return { ...filed, conversationIds, tell: () => tellEffects(tx, effects, { messages: [], sends: [] }) };
+}
+
+/** Why it is here (T1): the CRM said so. */
+function decisionOf(
+  secretBox: SecretBox,
+  outgoing: Outgoing,
+  sighting: Sighting,
+  messageId: MessageId,
+): DecisionRow {
+  const { header, bcc, through } = outgoing;
+  return {
     id: newId('dec'),
     sub_account_id: outgoing.subAccountId,
-    connection_id: connection.id,
-    mailbox_id: outgoing.mailboxId,
+    connection_id: through?.connectionId ?? null,
+    mailbox_id: through?.mailboxId ?? null,
     folder_id: null,
     uid_validity: null,
     uid: null,
     outcome: 'stored',
     reason: 'crm_send',
-    reasons: [{ rule: 'S1', because: `the CRM sent it through ${outgoing.mailboxId}` }],
+    reasons: [reasonOf(outgoing)],
     facts: null,
     id_hash: hashOfMessageKey(secretBox, sighting.messageKeys[0] ?? ''),
-    address_hashes: [...header.to, ...header.cc, ...outgoing.bcc].map(({ address }) =>
+    address_hashes: [...header.to, ...header.cc, ...bcc].map(({ address }) =>
       hashOfAddress(secretBox, address),
     ),
-    message_id: filed.messageId,
+    message_id: messageId,
     attempts: 0,
     intake_id: null,
     errand_id: null,
-  });
-  await writeFiling(tx, effects.writes, null);
-  await claim(tx, { ...outgoing, contactIds: [...new Set(contactIds)] });
-  const conversationIds = [...(ground.threadConversations.get(filed.threadId)?.values() ?? [])];
-  // Told when the caller has written the send, since message.created shows it.
-  return { ...filed, conversationIds, tell: () => tellEffects(tx, effects, { messages: [], sends: [] }) };
+  };
+}
+
+/** D2: only individual mail through a mailbox is in sync with it. */
+function isSynced({ kind, through }: Outgoing): boolean {
+  return kind === 'individual' && through !== null;
+}
+
+function reasonOf(outgoing: Outgoing): { rule: string; because: string } {
+  const way = outgoing.through?.mailboxId ?? "the sub-account's provider";
+  return isSynced(outgoing)
+    ? { rule: 'S1', because: `the CRM sent it through ${way}` }
+    : {
+        rule: 'D2',
+        because: `the CRM sent it as ${outgoing.kind} mail through ${way}: it syncs with no mailbox`,
+      };
+}
+
+/** For whom it is filed, locked; whoever sends through the sub-account's provider may have no connection. */
+async function lockSender(tx: Db, outgoing: Outgoing): Promise<FilingConnection> {
+  const { through, subAccountId, userId } = outgoing;
+  const connection =
+    through === null
+      ? (await lockLoggingParty(tx, { subAccountId, userId }))?.connection
+      : await lockConnection(tx, through.connectionId);
+  if (connection == null) throw new NobodySends(`${userId} sends in ${subAccountId} no more`);
+  return connection;
 }
 
 function draftOf(outgoing: Outgoing): MessageDraft {
   const { header, body } = outgoing;
   return {
     direction: 'outbound',
-    kind: 'individual',
+    kind: outgoing.kind,
     via: ['crm'],
     sender: header.from[0] ?? { name: '', address: '' },
     recipients_to: header.to,
@@ -147,10 +205,10 @@ function draftOf(outgoing: Outgoing): MessageDraft {
 }
 
 /** The composed message as if it had been seen in Sent: the same keys, the same fingerprint. */
-function asSighting(outgoing: Outgoing): Sighting {
+function asSighting(outgoing: Outgoing, mailboxId: MailboxId): Sighting {
   const { header } = outgoing;
   return sight({
-    mailboxId: outgoing.mailboxId,
+    mailboxId,
     place: { folderId: 'fld_outgoing' satisfies FolderId, role: 'sent', uidValidity: 0, uid: 0 },
     header,
     kind: 'person',

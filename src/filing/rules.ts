@@ -6,7 +6,7 @@ import type { ContactFact, Facts, KnownFact, ReportFact, ThreadFact } from './fa
  * there, a word of the same kind. They are public: API.md, the OpenAPI document.
  */
 export const reasonCodes = {
-  crm_send: 'S1: sent from the CRM through the mailbox',
+  crm_send: 'S1, D2: sent from the CRM',
   sent_copy: "U1, S12: the mailbox's own copy of what the CRM sent",
   duplicate: 'S12: a message that is stored already, seen once more',
   from_contact: 'S2: its author is a contact',

@@ -1,6 +1,6 @@
 import { endCopy } from '../store/sent-copies.ts';
 import type { AwaitedCopy, CopyEnd } from '../store/sent-copies.ts';
-import { touchMessage } from '../store/sends.ts';
+import { touchMessages } from '../store/sends.ts';
 import { noEffects } from './effects.ts';
 import { tellEffects } from './events.ts';
 import { inOne } from './places.ts';
@@ -15,7 +15,7 @@ export function noteCopyEnd(
   return inOne(deps, async (tx) => {
     const { owner, outcome, reason, isRefused } = end;
     if (!(await endCopy(tx, { id: copy.id, owner, outcome, reason, isRefused }))) return 0;
-    await touchMessage(tx, copy.messageId);
+    await touchMessages(tx, [copy.messageId]);
     return tellEffects(tx, noEffects(), { messages: [copy.messageId], sends: [] });
   });
 }

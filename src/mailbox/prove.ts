@@ -44,8 +44,7 @@ function kindOf(code: LoginProblemCode): FailureKind {
 export type ProveSmtpLogin = (trial: {
   server: ServerAddress;
   address: string;
-  user: string;
-  password: string;
+  login: { user: string; password: string } | null;
 }) => Promise<void>;
 
 /**
@@ -72,7 +71,7 @@ export async function proveLogin(
   });
   await step('smtp', async () => {
     const { address } = await deps.netGuard.resolve(login.smtp.host);
-    await deps.proveSmtpLogin({ server: login.smtp, address, user, password });
+    await deps.proveSmtpLogin({ server: login.smtp, address, login: { user, password } });
   });
 }
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { fileOutgoing } from '../filing/outgoing.ts';
+import { fileOutgoing, NobodySends } from '../filing/outgoing.ts';
 import { readBody } from '../filing/body.ts';
 import type { Body } from '../filing/effects.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -11,7 +11,6 @@ import type { MessageHeader } from '../message/header.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import { refersToNothing, wasOvertaken } from '../store/database.ts';
 import type { Db } from '../store/database.ts';
-import { lockConnection } from '../store/filing-facts.ts';
 import { FiledMeanwhile } from '../store/filing-writes.ts';
 import { findAnswer, rememberAnswer } from '../store/idempotency.ts';
 import type { KeyedCall } from '../store/idempotency.ts';
@@ -24,7 +23,7 @@ import { insertSend } from '../store/sends.ts';
 import { compose } from './compose.ts';
 import { planMessage } from './plan.ts';
 import type { MessagePlan, PlanRefusal, SendRequest } from './plan.ts';
-import { tellSend } from './transition.ts';
+import { tellSends } from './transition.ts';
 
 /** What the CRM is answered. */
 export type SendAnswer = { message: PublicMessage; send: PublicSend; route: PublicSend['route'] };
@@ -76,16 +75,13 @@ export async function acceptMessage(
     } catch (error) {
       const moved =
         error instanceof FiledMeanwhile ||
-        error instanceof ConnectionEnded ||
+        error instanceof NobodySends ||
         wasOvertaken(error) ||
         refersToNothing(error);
       if (!moved || round === roundsMax) throw error;
     }
   }
 }
-
-/** The connection ended while the message was being written down. */
-class ConnectionEnded extends Error {}
 
 /** The first answer to this key; null when there is none. */
 async function answeredBefore(
@@ -177,15 +173,16 @@ async function store(
   // A second call with the same key may have been quicker.
   const before = call === null ? null : await answeredBefore(tx, call);
   if (before !== null) return before;
-  if ((await lockConnection(tx, plan.connection.id)) === null) throw new ConnectionEnded(plan.connection.id);
-  const { subAccountId, userId, sendAt } = request;
+  const { kind, subAccountId, userId, sendAt } = request;
+  const { connection } = plan;
   const { header, body } = written;
   const sendId = newId('snd');
   const filed = await fileOutgoing(tx, deps.secretBox, {
     sendId,
+    kind,
     subAccountId,
-    connectionId: plan.connection.id,
-    mailboxId: plan.connection.mailboxId,
+    userId,
+    through: connection && { connectionId: connection.id, mailboxId: connection.mailboxId },
     header,
     body,
     bcc: plan.recipients.bcc,
@@ -200,7 +197,7 @@ async function store(
     subAccountId,
     messageId,
     userId,
-    mailboxId: plan.connection.mailboxId,
+    mailboxId: connection?.mailboxId ?? null,
     route: plan.route,
     state,
     reason: plan.holdFor,
@@ -213,7 +210,7 @@ async function store(
     sendAt,
   });
   await filed.tell();
-  await tellSend(tx, { id: sendId, subAccountId, messageId }, state);
+  await tellSends(tx, [{ send: { id: sendId, subAccountId, messageId }, state }]);
   const [message] = await readMessages(tx, subAccountId, [messageId]);
   const [send] = await readSends(tx, subAccountId, [sendId]);
   if (message === undefined || send === undefined) throw new Error(`${sendId} was not stored`);

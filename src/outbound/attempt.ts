@@ -1,6 +1,7 @@
 import { backoffMs } from '../lib/backoff.ts';
+import { createBatcher } from '../lib/batcher.ts';
 import type { Clock } from '../lib/clock.ts';
-import { Failure, messageOf } from '../lib/failure.ts';
+import { messageOf } from '../lib/failure.ts';
 import type { SendId } from '../lib/id.ts';
 import type { Log } from '../lib/log.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
@@ -9,37 +10,16 @@ import type { Provider, ProviderName } from '../provider/providers.ts';
 import type { TokenService } from '../provider/tokens.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import type { Db } from '../store/database.ts';
-import { readPassword } from '../store/mailboxes.ts';
-import { addServerMessageId, endAttempt, lockSend, noteHandover, startAttempt } from '../store/sends.ts';
-import type { AttemptOutcome, LockedSend, SendChange, SendingMailbox } from '../store/sends.ts';
+import { addServerMessageIds, endAttempts, noteHandovers, startAttempts } from '../store/send-attempts.ts';
+import type { AttemptKey, EndedAttempt, ServerMessageId } from '../store/send-attempts.ts';
+import { lockSends } from '../store/sends.ts';
+import type { LockedSend, SendChange, SendingMailbox, SendingWay } from '../store/sends.ts';
+import { judgeFailure, refusedWords, uncertain, withWords, wordsOf } from './outcome.ts';
+import type { Ending, sendLimits, SentFolder } from './outcome.ts';
 import { blockedStates } from './route.ts';
-import { judgeSmtp } from './smtp-errors.ts';
-import type { Pause } from './smtp-errors.ts';
-import { SmtpFailure } from './smtp.ts';
-import type { Accepted, RefusedRecipient, SmtpLogin, Submission } from './smtp.ts';
-import { changeSend } from './transition.ts';
-
-/** The patience of sending, in ms. */
-export const sendLimits = {
-  /** A send belongs to a node for so long without a word of it; what a crashed node held waits no longer. */
-  leaseMs: 30_000,
-  /** The first pause after a temporary refusal, and the longest. */
-  retryFirstMs: 30_000,
-  retryMostMs: 60 * 60_000,
-  /** The same after a provider said that there are too many sessions. */
-  sessionsFirstMs: 5_000,
-  sessionsMostMs: 2 * 60_000,
-  /** The first pause after a provider said that mail comes too fast. */
-  slowFirstMs: 5 * 60_000,
-  /** After a daily limit. */
-  dayMs: 24 * 60 * 60_000,
-  /** Temporary refusals for so long, and it is given up. */
-  giveUpMs: 48 * 60 * 60_000,
-  /** What a provider refuses until a person acts, who tells nobody, is tried again so often. */
-  heldRetryMs: 60 * 60_000,
-  /** The longest pause between two looks for what became of an uncertain send. */
-  uncertainCheckMostMs: 5 * 60_000,
-};
+import type { Accepted, Submission } from './smtp.ts';
+import { changeSends } from './transition.ts';
+import type { Transition } from './transition.ts';
 
 export type AttemptDeps = {
   db: Db;
@@ -53,105 +33,165 @@ export type AttemptDeps = {
   resolveHost(host: string): Promise<{ address: string }>;
   /** Called after a commit that left events behind. */
   wakePublisher(): void;
-  /** Hands a message over; smtp.ts. */
-  submit(submission: Submission): Promise<Accepted>;
   limits: typeof sendLimits;
 };
 
-/** A send that this node has claimed. */
+/** A send that this process has claimed. */
 export type Claimed = {
   id: SendId;
-  owner: string;
   /** Aborted when the send is to be given back, or was lost to another node. */
   signal: AbortSignal;
   /** Told when the message's end goes out: from then on it is better waited for than aborted. */
   onHandover(): void;
+  /** Hands the message over, on a session of its lane. */
+  submit(send: Pick<LockedSend, 'subAccountId'>, way: SendingWay, submission: Submission): Promise<Accepted>;
 };
 
+/** Takes claimed sends one step on; those that come at the same time share their transactions. */
+export type Attempts = {
+  /** Answers how the try ended; null: none was made. */
+  make(claimed: Claimed): Promise<Ending | null>;
+};
+
+/** Sends of one transaction, at most: what takes a few milliseconds. */
+const batchMax = 50;
+
 /**
- * Takes a claimed send one step on. The state is written before the socket is opened and after the
- * answer came; in between, right before the message's end goes out, it is noted that only the answer
- * or the Sent folder can tell now. So a crash is, wherever it comes, either certain to have sent
- * nothing, and the send is tried again, or uncertain, and the Sent folder is asked first (D5).
+ * The state is written before the socket is opened and after the answer came; in between, right before the message's
+ * end goes out, it is noted that only the answer or the Sent folder can tell now. So a crash is, wherever it comes,
+ * either certain to have sent nothing, and the send is tried again, or uncertain, and the Sent folder is asked first
+ * (D5). `owner` names this process as the holder of leases.
  */
-export async function trySend(deps: AttemptDeps, claimed: Claimed): Promise<void> {
-  const begun = await deps.db.transaction((tx) => begin(deps, tx, claimed));
-  deps.wakePublisher();
-  if (begun === null) return;
-  const { send, n } = begun;
-  const startedAt = deps.clock.monotonic();
-  const log = deps.log.child({ send_id: send.id, attempt: n, mailbox_id: send.mailbox?.id });
-  const end = await handOver(deps, claimed, begun).then(
-    (accepted): Ending => ({ accepted }),
-    (error: unknown): Ending => judge(deps, send, error),
-  );
-  const outcome = 'accepted' in end ? 'accepted' : end.outcome;
-  log.info(
-    {
-      outcome,
-      reason: 'accepted' in end ? null : end.word,
-      ms: Math.round(deps.clock.monotonic() - startedAt),
+export function createAttempts(deps: AttemptDeps, owner: string): Attempts {
+  const { db, limits } = deps;
+  const begin = createBatcher({
+    most: batchMax,
+    run: (ids: readonly SendId[]) => db.transaction((tx) => beginAll(deps, tx, owner, ids)),
+  });
+  const noteHandover = createBatcher({
+    most: batchMax,
+    run: async (attempts: readonly AttemptKey[]) => {
+      const mine = await noteHandovers(db, { owner, leaseMs: limits.leaseMs, attempts });
+      return attempts.map(({ id }) => mine.has(id));
     },
-    'tried',
-  );
-  if ('fault' in end) log.error({ error: end.fault }, 'a try failed in a way that was not thought of');
-  await finish(deps, { owner: claimed.owner, send, n }, end);
-  deps.wakePublisher();
+  });
+  const end = createBatcher({
+    most: batchMax,
+    run: (ended: readonly Ended[]) =>
+      db.transaction(async (tx) => {
+        await endAll(tx, owner, ended);
+        return ended;
+      }),
+  });
+
+  return {
+    async make(claimed) {
+      const begun = await begin(claimed.id);
+      deps.wakePublisher();
+      if (begun === null) return null;
+      const { send, way, n } = begun;
+      const startedAt = deps.clock.monotonic();
+      const log = deps.log.child({ send_id: send.id, attempt: n, lane: send.lane });
+      const submission: Submission = {
+        envelope: send.envelope,
+        sizeBytes: send.rawSize,
+        content: () => deps.blobs.get(send.rawSha256) as AsyncIterable<Buffer>,
+        beforeEnd: async () => {
+          const mine = await noteHandover({ id: send.id, n });
+          if (mine) claimed.onHandover();
+          return mine;
+        },
+        signal: claimed.signal,
+      };
+      const ending = await claimed.submit(send, way, submission).then(
+        (accepted): Ending => ({ accepted }),
+        (error: unknown) => judgeFailure(error, { send, sentFolder: sentFolderOf(deps, way), limits }),
+      );
+      const ms = Math.round(deps.clock.monotonic() - startedAt);
+      log.info(
+        { outcome: outcomeOf(ending), reason: 'accepted' in ending ? null : ending.word, ms },
+        'tried',
+      );
+      if ('fault' in ending)
+        log.error({ error: ending.fault }, 'a try failed in a way that was not thought of');
+      await finish(deps, () => end({ id: send.id, n, ending }), send.id);
+      deps.wakePublisher();
+      return ending;
+    },
+  };
 }
 
-type Begun = { send: LockedSend & { mailbox: SendingMailbox }; n: number };
+function outcomeOf(ending: Ending): EndedAttempt['outcome'] {
+  return 'accepted' in ending ? 'accepted' : ending.outcome;
+}
+
+type Begun = { send: LockedSend; way: SendingWay; n: number };
 
 /** The first transaction: what is to be done, and that it is done now. Null: nothing goes out. */
-async function begin(deps: AttemptDeps, tx: Db, claimed: Claimed): Promise<Begun | null> {
-  const send = await lockSend(tx, claimed.id);
-  if (send?.leaseOwner !== claimed.owner) return null;
-  const { mailbox, state } = send;
-  if (mailbox === null) throw new Error(`${send.id} goes through no mailbox`);
-  if (state === 'sending') {
-    await afterCrash(deps, tx, send, mailbox);
-    return null;
-  }
-  if (state === 'uncertain') {
-    await changeSend(tx, send, resolveUncertain(deps, send, mailbox));
-    return null;
-  }
-  if (state !== 'queued' && state !== 'held') throw new Error(`${send.id} is ${state} and cannot be sent`);
-  const blocked = blockedStates.find((candidate) => candidate === send.connectionState);
-  if (send.connectionState === null) {
-    await changeSend(tx, send, { state: 'failed', reason: 'mailbox_disconnected', next: 'over' });
-    return null;
-  }
-  if (blocked !== undefined) {
-    await changeSend(tx, send, { state: 'held', reason: blocked, next: 'waiting' });
-    return null;
-  }
-  const n = await startAttempt(tx, send.id);
-  await changeSend(tx, send, { state: 'sending', reason: null, next: 'in_hand' });
-  return { send: { ...send, state: 'sending', mailbox }, n };
-}
-
-/** The node that had it in `sending` is gone. How far it came is in its attempt (see noteHandover). */
-async function afterCrash(
+async function beginAll(
   deps: AttemptDeps,
   tx: Db,
-  send: LockedSend,
-  mailbox: SendingMailbox,
-): Promise<void> {
-  if (send.attempts?.outcome === 'uncertain') {
-    return changeSend(tx, send, uncertain(deps, mailbox));
+  owner: string,
+  ids: readonly SendId[],
+): Promise<(Begun | null)[]> {
+  const locked = await lockSends(tx, ids);
+  const mine = locked.filter(({ leaseOwner }) => leaseOwner === owner);
+  const stays = new Map<SendId, SendChange>();
+  for (const send of mine) {
+    const change = changeBefore(deps, send);
+    if (change !== null) stays.set(send.id, change);
   }
-  if (send.attempts !== null) {
-    await endAttempt(tx, { id: send.id, n: send.attempts.n }, { outcome: 'temporary', reply: null });
-  }
-  await changeSend(tx, send, { state: 'queued', reason: 'interrupted', next: 0 });
+  const goes = mine.filter(({ id }) => !stays.has(id));
+  await endAttempts(tx, mine.flatMap(interruptedTry));
+  const numbers = await startAttempts(
+    tx,
+    goes.map(({ id }) => id),
+  );
+  await changeSends(
+    tx,
+    mine.map((send): Transition => ({
+      send,
+      change: stays.get(send.id) ?? { state: 'sending', reason: null, next: 'in_hand' },
+    })),
+  );
+  const begun = new Map(
+    goes.flatMap((send): [SendId, Begun][] => {
+      const n = numbers.get(send.id);
+      return n === undefined || send.way === null
+        ? []
+        : [[send.id, { send: { ...send, state: 'sending' }, way: send.way, n }]];
+    }),
+  );
+  return ids.map((id) => begun.get(id) ?? null);
 }
 
-function uncertain(deps: AttemptDeps, mailbox: SendingMailbox): SendChange {
-  return { state: 'uncertain', reason: 'no_answer', next: graceMs(deps, mailbox) };
+/** What becomes of a send instead of a try; null: it is tried. */
+function changeBefore(deps: AttemptDeps, send: LockedSend): SendChange | null {
+  const { way, state, connectionState } = send;
+  if (state === 'sending') return afterCrash(deps, send);
+  if (state === 'uncertain') return resolveUncertain(deps, send);
+  if (state !== 'queued' && state !== 'held') throw new Error(`${send.id} is ${state} and cannot be sent`);
+  if (way === null) return { state: 'held', reason: 'no_provider', next: 'waiting' };
+  if (way.through === 'provider') return null;
+  if (connectionState === null) return { state: 'failed', reason: 'mailbox_disconnected', next: 'over' };
+  const blocked = blockedStates.find((candidate) => candidate === connectionState);
+  return blocked === undefined ? null : { state: 'held', reason: blocked, next: 'waiting' };
 }
 
-function graceMs(deps: AttemptDeps, mailbox: SendingMailbox): number {
-  return deps.provider(mailbox.provider).sentCopyMsMax;
+/** The node that had it in `sending` is gone. How far it came is in its attempt (see noteHandovers). */
+function afterCrash(deps: AttemptDeps, send: LockedSend): SendChange {
+  if (send.attempts?.outcome === 'uncertain') return uncertain(sentFolderOf(deps, send.way));
+  return { state: 'queued', reason: 'interrupted', next: 0 };
+}
+
+/** A try of a node that is gone, of which nothing went out. */
+function interruptedTry({ id, state, attempts }: LockedSend): EndedAttempt[] {
+  if (state !== 'sending' || attempts === null || attempts.outcome === 'uncertain') return [];
+  return [{ id, n: attempts.n, outcome: 'temporary', reply: null }];
+}
+
+function sentFolderOf(deps: AttemptDeps, way: SendingWay | null): SentFolder | null {
+  return way?.through === 'mailbox' ? { graceMs: deps.provider(way.provider).sentCopyMsMax } : null;
 }
 
 /**
@@ -160,215 +200,95 @@ function graceMs(deps: AttemptDeps, mailbox: SendingMailbox): number {
  * appear by themselves, the provider did not take the message. Elsewhere nobody can know, nor where
  * something in Sent could not be read, or Sent was not to be read for days.
  */
-function resolveUncertain(deps: AttemptDeps, send: LockedSend, mailbox: SendingMailbox): SendChange {
-  const grace = graceMs(deps, mailbox);
+function resolveUncertain(deps: AttemptDeps, send: LockedSend): SendChange {
+  const sentFolder = sentFolderOf(deps, send.way);
+  if (sentFolder === null) return uncertain(null);
+  const { graceMs } = sentFolder;
   const { sentLookedAfterMs, inStateForMs, copyUnreadable } = send;
-  const looked = sentLookedAfterMs !== null && sentLookedAfterMs > grace;
-  const saves = mailbox.savesSentCopy || deps.provider(mailbox.provider).savesSentCopy;
+  const looked = sentLookedAfterMs !== null && sentLookedAfterMs > graceMs;
+  const saves = savesCopies(deps, send.way as SendingMailbox);
   if (looked && saves && !copyUnreadable) return { state: 'queued', reason: 'not_in_sent_folder', next: 0 };
   if (looked || inStateForMs >= deps.limits.giveUpMs)
     return { state: 'uncertain', reason: 'sent_folder_cannot_tell', next: 'over' };
   if (send.connectionState === null)
     return { state: 'uncertain', reason: 'mailbox_disconnected', next: 'over' };
-  const pauseMs = Math.min(Math.max(grace, inStateForMs) / 4, deps.limits.uncertainCheckMostMs);
+  const pauseMs = Math.min(Math.max(graceMs, inStateForMs) / 4, deps.limits.uncertainCheckMostMs);
   return { state: 'uncertain', reason: send.reason, next: pauseMs };
 }
 
-async function handOver(deps: AttemptDeps, claimed: Claimed, { send, n }: Begun): Promise<Accepted> {
-  const { mailbox } = send;
-  const server = mailbox.smtp ?? deps.provider(mailbox.provider).smtp;
-  if (server === null)
-    throw new Failure('operator', 'no_smtp_server', `${mailbox.provider} has no SMTP server`);
-  return deps.submit({
-    server,
-    // Looked up each time: a name that was public when it was proven may lead elsewhere by now.
-    ...(mailbox.smtp === null ? {} : { address: (await deps.resolveHost(mailbox.smtp.host)).address }),
-    login: await loginOf(deps, mailbox),
-    envelope: send.envelope,
-    sizeBytes: send.rawSize,
-    content: () => deps.blobs.get(send.rawSha256) as AsyncIterable<Buffer>,
-    beforeEnd: async () => {
-      const { id, owner } = claimed;
-      const mine = await noteHandover(deps.db, { id, n, owner, leaseMs: deps.limits.leaseMs });
-      if (mine) claimed.onHandover();
-      return mine;
-    },
-    signal: claimed.signal,
-  });
+function savesCopies(deps: AttemptDeps, mailbox: SendingMailbox): boolean {
+  return mailbox.savesSentCopy || deps.provider(mailbox.provider).savesSentCopy;
 }
-
-async function loginOf(deps: AttemptDeps, mailbox: SendingMailbox): Promise<SmtpLogin> {
-  const { id, login: user, credentialKind } = mailbox;
-  if (credentialKind === 'password') {
-    const password = await readPassword(deps.db, deps.secretBox, id);
-    if (password === null) throw new Failure('denied', 'credential_missing', `${id} has no password`);
-    return { user, password };
-  }
-  return {
-    user,
-    token: async (refused) => (await deps.tokens.accessToken(id, refused === null ? {} : { refused })).token,
-  };
-}
-
-/** How a try ended, and what comes of it. */
-type Ending =
-  | { accepted: Accepted }
-  | {
-      outcome: Exclude<AttemptOutcome, 'accepted'>;
-      word: string;
-      reply: string | null;
-      change: SendChange;
-      /** What to look for in the program, for the log. */
-      fault?: string;
-    };
-
-function judge(deps: AttemptDeps, send: Begun['send'], error: unknown): Ending {
-  if (error instanceof Failure) return judgeToken(deps, send, error);
-  if (!(error instanceof SmtpFailure)) {
-    // Nothing of ours is thrown after the message's end went out (see smtp.ts), so nothing was sent.
-    return { ...later(deps, send, 'normal', 'internal', null), fault: messageOf(error) };
-  }
-  // One refused recipient's reply is the reply.
-  const reply = wordsOf(error.problem.reply, error.refused.length > 1 ? error.refused : []);
-  const verdict = judgeSmtp(error.problem);
-  const word = verdict.reason;
-  switch (verdict.verdict) {
-    case 'retry': {
-      const ending = later(deps, send, verdict.pause, word, reply);
-      // The library's own words could name an address.
-      return word === 'unknown' ? { ...ending, fault: codeOf(error.cause) } : ending;
-    }
-    case 'fail': {
-      const change: SendChange = { state: 'failed', reason: withWords(word, reply), next: 'over' };
-      return { outcome: 'permanent', word, reply, change };
-    }
-    case 'uncertain':
-      return { outcome: 'uncertain', word, reply, change: uncertain(deps, send.mailbox) };
-    case 'renew_token':
-    case 'hold':
-      break;
-  }
-  return { outcome: 'denied', word, reply, change: heldForProvider(deps, word) };
-}
-
-function codeOf(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : 'no code';
-  return `${error instanceof Error ? error.name : typeof error} (${code})`;
-}
-
-/** The token service has no token. What a person must do is a hold; all else passes. */
-function judgeToken(deps: AttemptDeps, send: Begun['send'], failure: Failure): Ending {
-  if (failure.kind !== 'denied') {
-    return later(deps, send, 'normal', failure.code, null, failure.retryAfterMs);
-  }
-  const word = administratorCodes.includes(failure.code) ? failure.code : 'reauth_required';
-  return { outcome: 'denied', word, reply: null, change: heldForProvider(deps, word) };
-}
-
-/** Failures of a token call that the user cannot mend alone (provider/oauth-failures.ts). */
-const administratorCodes = ['admin_consent_required', 'blocked_by_administrator', 'wrong_account_type'];
-
-/** Held for what a provider said, not for a state that we keep: nobody tells us when it is mended. */
-function heldForProvider(deps: AttemptDeps, word: string): SendChange {
-  return { state: 'held', reason: word, next: deps.limits.heldRetryMs };
-}
-
-function later(
-  deps: AttemptDeps,
-  send: LockedSend,
-  pause: Pause,
-  word: string,
-  reply: string | null,
-  atLeastMs = 0,
-): Extract<Ending, { outcome: unknown }> {
-  if (send.triedForMs >= deps.limits.giveUpMs) {
-    const reason = withWords(`gave_up: ${word}`, reply);
-    return { outcome: 'permanent', word, reply, change: { state: 'failed', reason, next: 'over' } };
-  }
-  const next = Math.max(pauses[pause](deps.limits, send.triedTimes + 1), atLeastMs);
-  return {
-    outcome: 'temporary',
-    word,
-    reply,
-    change: { state: 'queued', reason: withWords(word, reply), next },
-  };
-}
-
-/** The pauses, by the limits and the number of tries. */
-const pauses: Readonly<Record<Pause, (limits: typeof sendLimits, tries: number) => number>> = {
-  none: () => 0,
-  seconds: (limits, tries) =>
-    backoffMs(tries, { firstMs: limits.sessionsFirstMs, mostMs: limits.sessionsMostMs }),
-  normal: (limits, tries) => backoffMs(tries, { firstMs: limits.retryFirstMs, mostMs: limits.retryMostMs }),
-  slow: (limits, tries) => backoffMs(tries, { firstMs: limits.slowFirstMs, mostMs: limits.retryMostMs }),
-  day: (limits) => limits.dayMs,
-};
 
 /** How often what happened is written down before the lease is left to tell. */
 const finishTriesMax = 6;
 
-/** The second transaction. What is known by now is dear: a database that is away for a moment is waited for. */
-async function finish(
-  deps: AttemptDeps,
-  attempt: { owner: string; send: Begun['send']; n: number },
-  end: Ending,
-): Promise<void> {
+/** What is known by now is dear: a database that is away for a moment is waited for. */
+async function finish(deps: AttemptDeps, write: () => Promise<unknown>, id: SendId): Promise<void> {
   for (let round = 1; ; round += 1) {
     try {
-      return await deps.db.transaction((tx) => writeEnd(tx, attempt, end));
+      await write();
+      return;
     } catch (error) {
       if (round === finishTriesMax) throw error;
-      deps.log.warn(
-        { send_id: attempt.send.id, error: messageOf(error) },
-        'the end of a try is not stored yet',
-      );
+      deps.log.warn({ send_id: id, error: messageOf(error) }, 'the end of a try is not stored yet');
       await deps.clock.sleep(backoffMs(round, { firstMs: 250, mostMs: 4_000 }));
     }
   }
 }
 
-async function writeEnd(
-  tx: Db,
-  attempt: { owner: string; send: Begun['send']; n: number },
-  end: Ending,
-): Promise<void> {
-  const { id } = attempt.send;
-  const send = await lockSend(tx, id);
-  // Erased meanwhile, with its sub-account.
-  if (send === null) return;
-  if ('accepted' in end) {
-    const { reply, refused, serverMessageId } = end.accepted;
-    await endAttempt(tx, { id, n: attempt.n }, { outcome: 'accepted', reply: wordsOf(reply, refused) });
-    if (serverMessageId !== null) {
-      const key = idKey(serverMessageId);
-      await addServerMessageId(tx, send, {
-        messageId: serverMessageId,
-        key,
-        sentKey: idKey(send.internetMessageId),
-      });
-    }
-    // True whoever holds the lease by now: another node, or nobody, since its copy was seen already.
-    if (send.state !== 'sending' && send.state !== 'uncertain') return;
-    const reason = refused.length === 0 ? null : withWords('recipients_refused', refusedWords(refused));
-    return changeSend(tx, send, { state: 'sent', reason, next: 'over' });
-  }
-  await endAttempt(tx, { id, n: attempt.n }, { outcome: end.outcome, reply: end.reply });
-  const mine = send.leaseOwner === attempt.owner && send.state === 'sending';
-  if (mine) await changeSend(tx, send, end.change);
+type Ended = AttemptKey & { ending: Ending };
+
+/** The second transaction. */
+async function endAll(tx: Db, owner: string, ended: readonly Ended[]): Promise<void> {
+  const locked = new Map(
+    (
+      await lockSends(
+        tx,
+        ended.map(({ id }) => id),
+      )
+    ).map((send) => [send.id, send]),
+  );
+  // Those that are not there were erased meanwhile, with their sub-account.
+  const known = ended.flatMap((each) => {
+    const send = locked.get(each.id);
+    return send === undefined ? [] : [{ ...each, send }];
+  });
+  await endAttempts(
+    tx,
+    known.map(({ id, n, ending }) => ({ id, n, outcome: outcomeOf(ending), reply: replyOf(ending) })),
+  );
+  await addServerMessageIds(
+    tx,
+    known.flatMap(({ send, ending }) => serverIdOf(send, ending)),
+  );
+  await changeSends(
+    tx,
+    known.flatMap(({ send, ending }): Transition[] => {
+      const change = changeAfter(send, owner, ending);
+      return change === null ? [] : [{ send, change }];
+    }),
+  );
 }
 
-const wordsCharsMax = 2_000;
-
-/** What the provider said, of the message and of each refused recipient. */
-function wordsOf(reply: string | null, refused: readonly RefusedRecipient[]): string | null {
-  const words = [reply ?? '', refusedWords(refused)].filter((text) => text !== '').join('\n');
-  return words === '' ? null : words.replaceAll('\0', '').toWellFormed().slice(0, wordsCharsMax);
+function replyOf(ending: Ending): string | null {
+  if (!('accepted' in ending)) return ending.reply;
+  return wordsOf(ending.accepted.reply, ending.accepted.refused);
 }
 
-function refusedWords(refused: readonly RefusedRecipient[]): string {
-  return refused.map(({ address, reply }) => `${address}: ${reply}`).join('\n');
+function serverIdOf(send: LockedSend, ending: Ending): ServerMessageId[] {
+  const serverId = 'accepted' in ending ? ending.accepted.serverMessageId : null;
+  if (serverId === null) return [];
+  const { id, messageId, threadId, internetMessageId } = send;
+  return [{ id, messageId, threadId, serverId, key: idKey(serverId), sentKey: idKey(internetMessageId) }];
 }
 
-function withWords(word: string, words: string | null): string {
-  return words === null ? word : `${word}: ${words}`.slice(0, wordsCharsMax);
+function changeAfter(send: LockedSend, owner: string, ending: Ending): SendChange | null {
+  if (!('accepted' in ending))
+    return send.leaseOwner === owner && send.state === 'sending' ? ending.change : null;
+  // True whoever holds the lease by now: another node, or nobody, since its copy was seen already.
+  if (send.state !== 'sending' && send.state !== 'uncertain') return null;
+  const { refused } = ending.accepted;
+  const reason = refused.length === 0 ? null : withWords('recipients_refused', refusedWords(refused));
+  return { state: 'sent', reason, next: 'over' };
 }

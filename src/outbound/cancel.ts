@@ -1,8 +1,8 @@
 import type { SendId } from '../lib/id.ts';
 import type { Db } from '../store/database.ts';
-import { lockSend } from '../store/sends.ts';
+import { lockSends } from '../store/sends.ts';
 import { mayFollow } from './states.ts';
-import { changeSend } from './transition.ts';
+import { changeSends } from './transition.ts';
 
 /**
  * Takes a message back that is not on its way yet (D6). `too_late`: it is, or was, or ended otherwise.
@@ -14,11 +14,11 @@ export async function cancelSend(
   id: SendId,
 ): Promise<'cancelled' | 'too_late' | 'not_found'> {
   return db.transaction(async (tx) => {
-    const send = await lockSend(tx, id);
+    const [send] = await lockSends(tx, [id]);
     if (send?.subAccountId !== subAccountId) return 'not_found';
     if (send.state === 'cancelled') return 'cancelled';
     if (!mayFollow(send.state, 'cancelled')) return 'too_late';
-    await changeSend(tx, send, { state: 'cancelled', reason: null, next: 'over' });
+    await changeSends(tx, [{ send, change: { state: 'cancelled', reason: null, next: 'over' } }]);
     return 'cancelled';
   });
 }

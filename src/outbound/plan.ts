@@ -5,7 +5,7 @@ import type { OutgoingConnection, OutgoingFacts, ParentFacts } from '../store/ou
 import type { PublicSend } from '../store/public-send.ts';
 import type { OutgoingFile } from './compose.ts';
 import { routeOf } from './route.ts';
-import type { BlockedState, MessageKind, Route } from './route.ts';
+import type { BlockedState, MessageKind, Route, RouteQuestion } from './route.ts';
 import { leftOutTest, recipientsOf, subjectOf, threadHeaders } from './threading.ts';
 import type { Parent, ThreadHeaders } from './threading.ts';
 
@@ -34,7 +34,8 @@ export type SendRequest = {
 
 /** What is to be written down and sent, and how. */
 export type MessagePlan = {
-  connection: OutgoingConnection;
+  /** Null: it goes through the sub-account's provider. */
+  connection: OutgoingConnection | null;
   route: PublicSend['route'];
   /** Null: it can go out. */
   holdFor: BlockedState | null;
@@ -64,15 +65,14 @@ export function planMessage(
   facts: OutgoingFacts & { loggingDomain: string | null },
   replyTo: readonly Address[],
 ): MessagePlan | { refused: PlanRefusal } {
-  const { user, connection, contact, parent } = facts;
+  const { user, connection, provider, contact, parent } = facts;
   if (user === null) return refuse('unknown_user', 'The user is no member of this sub-account.');
   if (request.replyToMessageId !== null && parent === null) {
     return refuse('unknown_message', 'There is no such message to answer in this sub-account.');
   }
-  const route = routeOf({ kind: request.kind, connection, from: fromOf(request.from, connection) });
-  if (route.way === 'refused' || connection === null) {
-    return refuse(route.way === 'refused' ? route.code : 'no_mailbox_connected', route.because);
-  }
+  const from = fromOf(request.from, connection);
+  const route = routeOf({ kind: request.kind, connection, hasProvider: provider !== null, from });
+  if (route.way === 'refused') return refuse(route.code, route.because);
   const answered = parent === null ? null : parentOf(parent, replyTo);
   const unknown = contactProblem(request, facts);
   if (unknown !== null) return { refused: unknown };
@@ -89,11 +89,17 @@ export function planMessage(
   if (recipients.to.length + recipients.cc.length + recipients.bcc.length === 0) {
     return refuse('no_recipients', 'Nobody is left to send it to.');
   }
+  const through = route.way === 'mailbox' ? connection : null;
+  // A connected address is written as its provider writes it.
+  const address =
+    from === 'connected' || request.from === null
+      ? (through?.address ?? request.from ?? provider?.from ?? '')
+      : request.from;
   return {
-    connection,
-    route: { through: 'mailbox', from: connection.address, because: route.because },
-    holdFor: route.holdFor,
-    from: { name: user.name, address: connection.address },
+    connection: through,
+    route: { through: route.way, from: address, because: route.because },
+    holdFor: route.way === 'mailbox' ? route.holdFor : null,
+    from: { name: user.name, address },
     recipients,
     subject: subjectOf(request.subject, answered),
     thread: threadHeaders(answered),
@@ -106,11 +112,12 @@ function refuse(code: PlanRefusal['code'], detail: string): { refused: PlanRefus
   return { refused: { code, detail } };
 }
 
-function fromOf(given: string | null, connection: OutgoingConnection | null): 'none' | 'connected' | 'other' {
+function fromOf(given: string | null, connection: OutgoingConnection | null): RouteQuestion['from'] {
   if (given === null) return 'none';
-  const connected =
-    connection !== null && canonicalOwnAddress(given) === canonicalOwnAddress(connection.address);
-  return connected ? 'connected' : 'other';
+  if (connection === null) return 'other';
+  const canonical = canonicalOwnAddress(given);
+  if (canonical === canonicalOwnAddress(connection.address)) return 'connected';
+  return connection.aliases.includes(canonical) ? 'alias' : 'other';
 }
 
 /**

@@ -9,8 +9,10 @@ export type RouteQuestion = {
   kind: MessageKind;
   /** The user's connection in the sub-account; null: nothing connected. */
   connection: { provider: ProviderName; state: ConnectionState; address: string } | null;
-  /** What the call gave as `from`: nothing, the connected address, or another. */
-  from: 'none' | 'connected' | 'other';
+  /** The sub-account has a provider of its own. */
+  hasProvider: boolean;
+  /** What the call gave as `from`: nothing, the connected address, an alias that the user has shown to be theirs (D4), or another. */
+  from: 'none' | 'connected' | 'alias' | 'other';
 };
 
 /** Which way a message takes, or why it takes none. */
@@ -22,9 +24,10 @@ export type Route =
       /** The state of the connection that a person must mend first (D1); null: it can go out. */
       holdFor: BlockedState | null;
     }
+  | { way: 'provider'; because: string }
   | {
       way: 'refused';
-      code: 'no_mailbox_connected' | 'from_not_allowed' | 'route_not_available';
+      code: 'no_mailbox_connected' | 'no_provider' | 'from_not_allowed';
       because: string;
     };
 
@@ -62,9 +65,6 @@ const table: readonly Row[] = [
   { kind: 'workflow', connected: 'nothing', from: null, through: 'provider' },
 ];
 
-/** What this version carries out of the table. The others are refused with the row that asks for them. */
-const offered = (row: Row) => row.kind === 'individual' && row.through === 'mailbox';
-
 /** C3: every other host follows Gmail's rules. */
 const columns: Readonly<Record<ProviderName, Column>> = {
   gmail: 'Gmail',
@@ -75,7 +75,7 @@ const columns: Readonly<Record<ProviderName, Column>> = {
 
 /** The way that a message takes (D, D1). Never a silent fallback: a mailbox that needs a person holds it. Pure. */
 export function routeOf(question: RouteQuestion): Route {
-  const { kind, connection, from } = question;
+  const { kind, connection, from, hasProvider } = question;
   const connected = connection === null ? 'nothing' : columns[connection.provider];
   const row = table.find(
     (candidate) =>
@@ -85,15 +85,16 @@ export function routeOf(question: RouteQuestion): Route {
   );
   if (row === undefined) throw new Error(`the table of D has no row for ${kind}, ${connected}`);
   const because = words(row, connection?.provider ?? null);
-  if (!offered(row) || connection === null) {
-    const code = row.kind === 'individual' ? 'no_mailbox_connected' : 'route_not_available';
-    return { way: 'refused', code, because };
+  if (row.through === 'provider' || connection === null) {
+    if (hasProvider) return { way: 'provider', because };
+    const code = row.kind === 'individual' ? 'no_mailbox_connected' : 'no_provider';
+    return { way: 'refused', code, because: `${because}, and it has none` };
   }
   if (from === 'other') {
     return {
       way: 'refused',
       code: 'from_not_allowed',
-      because: `individual mail is from ${connection.address}`,
+      because: `individual mail is from ${connection.address}, or from an alias of which a mail was seen in its Sent folder`,
     };
   }
   return {

@@ -2,13 +2,27 @@ import { randomUUID } from 'node:crypto';
 import { messageOf } from '../lib/failure.ts';
 import type { SendId } from '../lib/id.ts';
 import { createWaker } from '../lib/waker.ts';
-import { findHeldToSettle, findSendLanes, lockSend, nextSendDueMs, renewSendLeases } from '../store/sends.ts';
-import { claimWork } from '../store/work.ts';
-import { sendLimits, trySend } from './attempt.ts';
+import {
+  countRecentTries,
+  findHeldToSettle,
+  findQueuedOfLane,
+  findSendLanes,
+  lockSends,
+  nextSendDueMs,
+  releaseSends,
+  renewSendLeases,
+} from '../store/sends.ts';
+import type { SendLane } from '../store/sends.ts';
+import { claimLanes } from '../store/work.ts';
+import { createAttempts } from './attempt.ts';
 import type { AttemptDeps } from './attempt.ts';
+import { createLane } from './lane.ts';
+import type { Lane } from './lane.ts';
+import { heldForProvider, sendLimits } from './outcome.ts';
 import { blockedStates } from './route.ts';
-import { submit } from './smtp.ts';
-import { changeSend } from './transition.ts';
+import { relaySessionsMax, serverFor } from './server.ts';
+import { openSession } from './smtp.ts';
+import { changeSends } from './transition.ts';
 
 /** Sends what is due, on every node; one for each process. */
 export type Sender = {
@@ -24,8 +38,10 @@ const loopLimits = {
   ...sendLimits,
   /** How long a send waits that nobody woke the sender for: one that another node accepted. */
   pollMs: 5_000,
-  /** Sessions of this process at once, over all mailboxes. */
-  sessionsMax: 100,
+  /** Sends that this process has in hand at once, over all lanes. */
+  inHandMax: 200,
+  /** How long a session is kept for the next message. */
+  idleMs: 2_000,
   /** At `stop`, a message whose end is out has so long to be answered. */
   stopMs: 10_000,
   /** Held for longer, and a message goes stale: it fails. */
@@ -34,9 +50,9 @@ const loopLimits = {
   heldBatchMax: 100,
 };
 
-export type SenderDeps = Omit<AttemptDeps, 'limits' | 'submit'> & {
+export type SenderDeps = Omit<AttemptDeps, 'limits'> & {
   /** Replaces smtp.ts in tests. */
-  submit?: AttemptDeps['submit'];
+  open?: typeof openSession;
   limits?: Partial<typeof loopLimits>;
 };
 
@@ -49,15 +65,19 @@ export function createSender(deps: SenderDeps): Sender {
   const stopping = new AbortController();
   /** Ends when nothing is on its way any more: until then leases are kept. */
   const ended = new AbortController();
-  const hand = createHand({ ...deps, submit: deps.submit ?? submit, limits }, () => waker.wake());
+  const hand = createHand(deps, limits, () => waker.wake());
 
   const loop = async (): Promise<void> => {
+    let settledAt = -Infinity;
     while (!stopping.signal.aborted) {
       try {
-        await settleHeld(deps, limits);
+        if (deps.clock.monotonic() - settledAt >= limits.pollMs) {
+          settledAt = deps.clock.monotonic();
+          await settleHeld(deps, limits);
+        }
         await claimDue(deps, limits, hand, stopping.signal);
-        const dueMs = await nextSendDueMs(deps.db);
-        await waker.wait(Math.min(dueMs ?? limits.pollMs, limits.pollMs));
+        const dueMs = (await nextSendDueMs(deps.db)) ?? limits.pollMs;
+        await waker.wait(Math.min(dueMs, hand.nextRoomMs(), limits.pollMs));
       } catch (error) {
         deps.log.warn({ error: messageOf(error) }, 'sends could not be claimed; trying again');
         await deps.clock.sleep(limits.pollMs, stopping.signal);
@@ -77,109 +97,181 @@ export function createSender(deps: SenderDeps): Sender {
       stopping.abort();
       waker.wake();
       await looping;
-      await drain(hand, (signal) => deps.clock.sleep(limits.stopMs, signal));
+      await hand.drain();
       ended.abort();
       await leasing;
     },
   };
 }
 
-/** What this process has in hand. */
+/** What this process has in hand, lane by lane. */
 type Hand = {
   /** Names this process as holder of leases. */
   owner: string;
-  running: ReadonlyMap<SendId, Running>;
-  /** Takes a claimed send on. */
-  take(id: SendId): void;
+  lane(of: SendLane): Lane;
+  lanes(): Lane[];
+  /** In how many ms a lane that is paused may be tried again. */
+  nextRoomMs(): number;
+  drain(): Promise<void>;
 };
 
-type Running = { abort: AbortController; handedOver: boolean; done: Promise<void> };
-
-function createHand(deps: AttemptDeps, onEnd: () => void): Hand {
+function createHand(deps: SenderDeps, limits: Limits, wake: () => void): Hand {
+  const { clock, db } = deps;
   const owner = randomUUID();
-  const running = new Map<SendId, Running>();
-  const take = (id: SendId): void => {
-    const abort = new AbortController();
-    const send: Running = { abort, handedOver: false, done: Promise.resolve() };
-    const claimed = { id, owner, signal: abort.signal, onHandover: () => (send.handedOver = true) };
-    send.done = trySend(deps, claimed)
-      .catch((error: unknown) => {
-        // Its lease runs out, and it is taken up again from what is stored of it.
-        deps.log.error({ send_id: id, error: messageOf(error) }, 'a send was left to its lease');
-      })
-      .finally(() => {
-        running.delete(id);
-        onEnd();
-      });
-    running.set(id, send);
+  const attempts = createAttempts({ ...deps, limits }, owner);
+  const lanes = new Map<string, Lane>();
+  const giveBack = async (lane: Lane): Promise<void> => {
+    const ids = lane.giveBack();
+    if (ids.length > 0) await releaseSends(db, { owner, ids });
   };
-  return { owner, running, take };
+  const make = ({ lane: name, mailbox }: SendLane): Lane => {
+    const lane = createLane({
+      clock,
+      log: deps.log,
+      attempts,
+      open: deps.open ?? openSession,
+      serverOf: (subAccountId, way) => serverFor(deps, subAccountId, way),
+      sessionsMax: mailbox === null ? relaySessionsMax : deps.provider(mailbox.provider).smtpSessionsMax,
+      idleMs: limits.idleMs,
+      onEnd: wake,
+      onTrouble: (ending) => {
+        const settled = ending.lane?.what === 'hold' ? holdLane(deps, limits, name, ending.word) : null;
+        giveBack(lane)
+          .then(() => settled)
+          .catch((error: unknown) => {
+            deps.log.warn(
+              { lane: name, error: messageOf(error) },
+              'sends of a lane were left to their leases',
+            );
+          });
+      },
+    });
+    return lane;
+  };
+  return {
+    owner,
+    lane(of) {
+      const lane = lanes.get(of.lane) ?? make(of);
+      lanes.set(of.lane, lane);
+      return lane;
+    },
+    lanes: () => [...lanes.values()],
+    nextRoomMs() {
+      const now = clock.monotonic();
+      const pauses = [...lanes.values()].flatMap((lane) => lane.pausedUntil() ?? []);
+      return Math.min(Infinity, ...pauses.filter((until) => until > now).map((until) => until - now));
+    },
+    async drain() {
+      const all = [...lanes.values()];
+      const given = Promise.all(all.map(giveBack));
+      for (const lane of all) lane.abort('not_handed_over');
+      const done = Promise.all(all.map((lane) => lane.done()));
+      const early = new AbortController();
+      await Promise.race([done, clock.sleep(limits.stopMs, early.signal)]);
+      early.abort();
+      for (const lane of all) lane.abort('all');
+      await done;
+      for (const lane of all) lane.close();
+      await given;
+    },
+  };
 }
 
 /**
- * Claims what is due: mailbox by mailbox, of each no more than its provider takes at once, so that
- * none stands in the way of another.
+ * Claims what is due: of each lane no more than its server takes at once, so that none stands in the way of another.
  */
 async function claimDue(deps: SenderDeps, limits: Limits, hand: Hand, stopping: AbortSignal): Promise<void> {
-  const { owner, running } = hand;
-  for (const lane of await findSendLanes(deps.db, limits.sessionsMax)) {
-    const sessionsMax = deps.provider(lane.provider).smtpSessionsMax;
-    const limit = Math.min(sessionsMax - lane.running, limits.sessionsMax - running.size);
-    if (stopping.aborted || limit <= 0) continue;
-    const filter = { column: 'mailbox_id', value: lane.mailboxId } as const;
-    const { leaseMs } = limits;
-    const ids = await claimWork(deps.db, { table: 'sends', owner, leaseMs, limit, filter });
-    for (const id of ids) hand.take(id as SendId);
+  const { owner } = hand;
+  const found = await findSendLanes(deps.db, { owner, limit: limits.inHandMax });
+  if (found.length === 0) return;
+  const rates = await roomByRate(deps, found);
+  let room = limits.inHandMax - hand.lanes().reduce((sum, lane) => sum + lane.ids().length, 0);
+  const wanted = found.flatMap((of) => {
+    const lane = hand.lane(of);
+    const byRate = (rates.get(of.lane) ?? Infinity) - lane.waiting();
+    const limit = Math.min(lane.room() - of.elsewhere, byRate, room);
+    if (limit <= 0) return [];
+    room -= limit;
+    return [{ lane: of.lane, limit, take: (ids: SendId[]) => lane.take(ids) }];
+  });
+  if (wanted.length === 0 || stopping.aborted) return;
+  const claimed = await claimLanes(deps.db, { owner, leaseMs: limits.leaseMs, lanes: wanted });
+  for (const { lane, take } of wanted) {
+    const mine = claimed.filter((each) => each.lane === lane).map(({ id }) => id);
+    if (mine.length > 0) take(mine);
   }
 }
 
-/** Cuts off what is not at its end, and at the deadline the rest. */
-async function drain(hand: Hand, deadline: (signal: AbortSignal) => Promise<void>): Promise<void> {
-  const sends = [...hand.running.values()];
-  const done = Promise.all(sends.map((send) => send.done));
-  for (const send of sends) if (!send.handedOver) send.abort.abort();
-  const early = new AbortController();
-  await Promise.race([done, deadline(early.signal)]);
-  early.abort();
-  for (const send of sends) send.abort.abort();
-  await done;
+/** How many more tries may begin now in each lane whose provider counts messages by the minute. */
+async function roomByRate(
+  deps: SenderDeps,
+  found: readonly SendLane[],
+): Promise<ReadonlyMap<string, number>> {
+  const counted = found.flatMap(({ lane, mailbox }) => {
+    const most = mailbox === null ? null : deps.provider(mailbox.provider).smtpMessagesPerMinuteMax;
+    return mailbox === null || most === null ? [] : [{ lane, id: mailbox.id, most }];
+  });
+  if (counted.length === 0) return new Map();
+  const recent = await countRecentTries(
+    deps.db,
+    counted.map(({ id }) => id),
+  );
+  return new Map(counted.map(({ lane, id, most }) => [lane, most - (recent.get(id) ?? 0)]));
 }
 
-/** Prolongs the leases of what is on its way; what another node has taken over meanwhile is cut off. */
+/** Prolongs the leases of what is in hand; what another node has taken over meanwhile is let go. */
 async function keepLeases(deps: SenderDeps, limits: Limits, hand: Hand, signal: AbortSignal): Promise<void> {
-  const { owner, running } = hand;
+  const { owner } = hand;
   while (!signal.aborted) {
     await deps.clock.sleep(limits.leaseMs / 3, signal);
-    const ids = [...running.keys()];
-    if (ids.length === 0) continue;
+    const held = hand.lanes().flatMap((lane) => lane.ids().map((id) => ({ lane, id })));
+    if (held.length === 0) continue;
     try {
+      const ids = held.map(({ id }) => id);
       const mine = await renewSendLeases(deps.db, { owner, leaseMs: limits.leaseMs, ids });
-      for (const id of ids) {
-        const send = running.get(id);
-        // One whose end is out may be lost because its copy was seen already; its answer is still worth having.
-        if (send !== undefined && !mine.has(id) && !send.handedOver) send.abort.abort();
-      }
+      for (const { lane, id } of held) if (!mine.has(id)) lane.lose(id);
     } catch (error) {
       deps.log.warn({ error: messageOf(error) }, 'the leases of sends were not prolonged');
     }
   }
 }
 
-/** Lets held sends go on, or ends them (see findHeldToSettle). */
-async function settleHeld(deps: SenderDeps, limits: Limits): Promise<void> {
-  const found = await findHeldToSettle(deps.db, {
-    blockedStates,
-    heldMsMax: limits.heldMsMax,
-    limit: limits.heldBatchMax,
-  });
-  for (const { id, how, dueMs } of found) {
+/** The login is refused, or there is no token: whatever else is queued in the lane is held for the same reason. */
+async function holdLane(deps: SenderDeps, limits: Limits, lane: string, word: string): Promise<void> {
+  for (;;) {
+    const ids = await findQueuedOfLane(deps.db, { lane, limit: limits.heldBatchMax });
+    if (ids.length === 0) break;
     await deps.db.transaction(async (tx) => {
-      const send = await lockSend(tx, id);
-      if (send?.state !== 'held') return;
-      await changeSend(tx, send, how === 'release' ? { ...settled.release, next: dueMs } : settled[how]);
+      const queued = (await lockSends(tx, ids)).filter(({ state }) => state === 'queued');
+      await changeSends(
+        tx,
+        queued.map((send) => ({ send, change: heldForProvider(limits, word) })),
+      );
     });
   }
-  if (found.length > 0) deps.wakePublisher();
+  deps.wakePublisher();
+}
+
+/** Lets held sends go on, or ends them (see findHeldToSettle). */
+async function settleHeld(deps: SenderDeps, limits: Limits): Promise<void> {
+  const { heldMsMax, heldBatchMax } = limits;
+  const found = await findHeldToSettle(deps.db, { blockedStates, heldMsMax, limit: heldBatchMax });
+  if (found.length === 0) return;
+  const how = new Map(found.map((each) => [each.id, each]));
+  await deps.db.transaction(async (tx) => {
+    const held = (await lockSends(tx, [...how.keys()])).filter(({ state }) => state === 'held');
+    await changeSends(
+      tx,
+      held.flatMap((send) => {
+        const found = how.get(send.id);
+        if (found === undefined) return [];
+        const change =
+          found.how === 'release' ? { ...settled.release, next: found.dueMs } : settled[found.how];
+        return [{ send, change }];
+      }),
+    );
+  });
+  deps.wakePublisher();
 }
 
 const settled = {

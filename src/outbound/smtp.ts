@@ -1,22 +1,27 @@
-import { isIP } from 'node:net';
 import { Readable } from 'node:stream';
-import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import type { SMTPConnectionAuth, SMTPConnectionSendInfo } from 'nodemailer/lib/smtp-connection';
 import XOAuth2 from 'nodemailer/lib/xoauth2';
 import { tlsProblem } from '../lib/failure.ts';
 import type { ServerAddress } from '../provider/providers.ts';
 import { judgeSmtp } from './smtp-errors.ts';
 import type { SmtpPhase, SmtpProblem } from './smtp-errors.ts';
+import { createWire, isAnswered, Stopped } from './smtp-wire.ts';
+import type { Patience, WireProblem } from './smtp-wire.ts';
 
-/** One message to be handed to a provider. */
-export type Submission = {
+/** A submission server, and who logs in. */
+export type SmtpServer = {
   server: ServerAddress;
   /** Where to connect in place of looking the host up; the certificate must be the host's all the same. */
   address?: string;
-  login: SmtpLogin;
+  /** Null: it takes mail without a login. */
+  login: SmtpLogin | null;
+};
+
+/** One message to be handed to a provider. */
+export type Submission = {
   envelope: { from: string; to: readonly string[] };
   sizeBytes: number;
-  /** The message's bytes, from their start; asked for once for each connection. */
+  /** The message's bytes, from their start; asked for once for each try to hand it over. */
   content(): AsyncIterable<Buffer>;
   /**
    * Called when all of the message is out but its last bytes. Only after it has answered true may the
@@ -25,6 +30,18 @@ export type Submission = {
   beforeEnd(): Promise<boolean>;
   /** Aborted: the session is cut off where it stands. */
   signal: AbortSignal;
+};
+
+/** A connection that has logged in, for one message after the other. */
+export type SmtpSession = {
+  /** @throws SmtpFailure when it was not taken, or may not have been taken. */
+  submit(submission: Submission): Promise<Accepted>;
+  /** Whether it takes another message, as far as is known here: its server may close it at any time. */
+  isOpen(): boolean;
+  /** How many messages it was given. */
+  submitted(): number;
+  /** Says QUIT, and closes. */
+  end(): void;
 };
 
 /** How to log in. `token` gives an access token, another one than the `refused` one. */
@@ -55,30 +72,38 @@ export class SmtpFailure extends Error {
   }
 }
 
-/** Limits of one session. RFC 5321 §4.5.3.2 asks for 5 minutes of patience with most commands. */
-const limits = {
+/** RFC 5321 §4.5.3.2 asks for 5 minutes of patience with most commands. */
+const patience: Patience = {
   connectMs: 30_000,
   greetingMs: 60_000,
   silenceMs: 5 * 60_000,
-  /** The whole of it: 35 MB over 1 Mbit/s take five minutes. */
-  wholeMs: 20 * 60_000,
+  // 35 MB over 1 Mbit/s take five minutes.
+  stepMs: 20 * 60_000,
 };
 
 /**
- * Hands a message over by SMTP. A refused token is renewed and tried once more.
+ * Connects to a submission server and logs in. A refused token is renewed and tried once more; `refused` is one that
+ * the server refused before.
  *
- * @throws SmtpFailure when it was not taken, or may not have been taken; whatever `token` throws.
+ * @throws SmtpFailure when that is not possible; whatever `token` throws.
  */
-export async function submit(submission: Submission): Promise<Accepted> {
-  const { login } = submission;
+export async function openSession(
+  to: SmtpServer,
+  signal: AbortSignal,
+  refused: string | null = null,
+): Promise<SmtpSession & { token: string | null }> {
+  const { login } = to;
+  if (login === null) return { ...(await connect(to, null, signal)), token: null };
   if ('password' in login) {
     const { user, password } = login;
-    return session(submission, { user, credentials: { user, pass: password } });
+    const session = await connect(to, { user, credentials: { user, pass: password } }, signal);
+    return { ...session, token: null };
   }
-  const tokens = tokenHolder(login);
+  const tokens = tokenHolder(login, refused);
   for (;;) {
     try {
-      return await session(submission, { user: login.user, oauth2: await tokens.forNodemailer() });
+      const session = await connect(to, { user: login.user, oauth2: await tokens.forNodemailer() }, signal);
+      return { ...session, token: tokens.current() };
     } catch (error) {
       // Thrown inside nodemailer, which would have put its own code over ours.
       if (tokens.failure() !== undefined) throw tokens.failure();
@@ -90,10 +115,10 @@ export async function submit(submission: Submission): Promise<Accepted> {
 
 type TokenLogin = Extract<SmtpLogin, { token: unknown }>;
 
-/** The token of one submission: asked for, and renewed at most once, whoever finds that it is refused. */
-function tokenHolder(login: TokenLogin) {
+/** The token of one session: asked for, and renewed at most once, whoever finds that it is refused. */
+function tokenHolder(login: TokenLogin, refused: string | null) {
   let token: string | null = null;
-  let renewed = false;
+  let renewed = refused !== null;
   let failure: unknown;
   const renew = async (): Promise<boolean> => {
     if (renewed) return false;
@@ -112,9 +137,10 @@ function tokenHolder(login: TokenLogin) {
   };
   return {
     renew,
+    current: () => token,
     failure: () => failure,
     async forNodemailer(): Promise<XOAuth2> {
-      token ??= await login.token(null);
+      token ??= await login.token(refused);
       return new XOAuth2({
         user: login.user,
         // nodemailer asks again, on the same connection, after a challenge 334 (Google's way to refuse).
@@ -124,52 +150,54 @@ function tokenHolder(login: TokenLogin) {
   };
 }
 
-/** One connection: greeting, login, envelope, message, answer. */
-function session(submission: Submission, auth: SMTPConnectionAuth): Promise<Accepted> {
-  const { envelope, signal } = submission;
-  const connection = new SMTPConnection(options(submission));
-  const progress: { phase: SmtpPhase } = { phase: 'connect' };
-  const content = Readable.from(heldBack(submission, progress), { objectMode: false });
-  return new Promise<Accepted>((resolve, reject) => {
-    const settle = (end: () => void) => {
-      clearTimeout(deadline);
-      signal.removeEventListener('abort', onAbort);
-      end();
-      connection.close();
-      content.destroy();
-    };
-    const fail = (error: unknown) => settle(() => reject(failureOf(error, progress.phase)));
-    const onAbort = () => fail(new Stopped());
-    const deadline = setTimeout(() => fail({ code: 'ETIMEDOUT' }), limits.wholeMs);
-    signal.addEventListener('abort', onAbort);
-    if (signal.aborted) return onAbort();
-    // The listener stays: an error of a socket that is being closed would else end the process.
-    connection.on('error', fail);
-    connection.once('end', () => fail({ code: 'ECONNECTION' }));
-    connection.connect((refused) => {
-      if (refused) return fail(refused);
-      progress.phase = 'login';
-      connection.login(auth, (denied) => {
-        if (denied) return fail(denied);
-        progress.phase = 'envelope';
-        const { from, to } = envelope;
-        connection.send({ from, to: [...to], size: submission.sizeBytes }, content, (problem, info) => {
-          if (problem) return fail(problem);
-          settle(() => resolve(acceptedOf(info)));
-        });
-      });
-    });
-  });
-}
+/** Where a session stands. */
+type Progress = { phase: SmtpPhase };
 
-/** Our own side cut the session off. */
-class Stopped extends Error {}
+async function connect(
+  to: SmtpServer,
+  auth: SMTPConnectionAuth | null,
+  signal: AbortSignal,
+): Promise<SmtpSession> {
+  const wire = createWire(to.server, to.address, patience);
+  const progress: Progress = { phase: 'connect' };
+  try {
+    await wire.connect(signal);
+    progress.phase = 'login';
+    if (auth !== null) await wire.login(auth, signal);
+  } catch (error) {
+    wire.close();
+    throw failureOf(error, progress.phase);
+  }
+  let submitted = 0;
+  return {
+    isOpen: () => wire.isOpen(),
+    submitted: () => submitted,
+    end: () => wire.quit(),
+    async submit(submission) {
+      submitted += 1;
+      progress.phase = 'envelope';
+      const { envelope, sizeBytes, signal: cutOff } = submission;
+      const content = Readable.from(heldBack(submission, progress), { objectMode: false });
+      try {
+        return acceptedOf(await wire.send({ ...envelope, size: sizeBytes }, content, cutOff));
+      } catch (error) {
+        content.destroy();
+        const failure = failureOf(error, progress.phase);
+        // A refused envelope leaves the session as it was, as soon as the server says so (RFC 5321 §4.1.1.5). A
+        // refusal that comes while the message goes out would have RSET be one more line of it.
+        if (progress.phase !== 'envelope') wire.close();
+        else if (wire.isOpen()) await wire.reset(cutOff).catch(() => wire.close());
+        throw failure;
+      }
+    },
+  };
+}
 
 /**
  * The message, its last bytes only after `beforeEnd` allows it. Nothing is read before the server has
  * said 354, since only then a stream is made to flow.
  */
-async function* heldBack(submission: Submission, progress: { phase: SmtpPhase }): AsyncGenerator<Buffer> {
+async function* heldBack(submission: Submission, progress: Progress): AsyncGenerator<Buffer> {
   let last: Buffer | null = null;
   progress.phase = 'data';
   for await (const chunk of submission.content()) {
@@ -181,33 +209,6 @@ async function* heldBack(submission: Submission, progress: { phase: SmtpPhase })
   if (last !== null) yield last;
 }
 
-function options(submission: Submission): ConstructorParameters<typeof SMTPConnection>[0] {
-  return {
-    ...serverOptions(submission.server, submission.address),
-    connectionTimeout: limits.connectMs,
-    greetingTimeout: limits.greetingMs,
-    socketTimeout: limits.silenceMs,
-  };
-}
-
-/** How nodemailer is told of a server; `address`: where to connect in place of looking its host up. */
-export function serverOptions(
-  server: ServerAddress,
-  address: string | undefined,
-): NonNullable<ConstructorParameters<typeof SMTPConnection>[0]> {
-  return {
-    host: address ?? server.host,
-    ...(address === undefined || isIP(server.host) > 0 ? {} : { servername: server.host }),
-    port: server.port,
-    secure: server.security === 'tls',
-    // RFC 8314 §3: a password or a token never goes out in clear where TLS was agreed on.
-    requireTLS: server.security === 'starttls',
-    ignoreTLS: server.security === 'none',
-    // What a mail program behind a NAT says; the machine's name is nobody's business.
-    name: '[127.0.0.1]',
-  };
-}
-
 function acceptedOf(info: SMTPConnectionSendInfo): Accepted {
   return {
     reply: info.response,
@@ -216,21 +217,13 @@ function acceptedOf(info: SMTPConnectionSendInfo): Accepted {
   };
 }
 
-/** What is read of nodemailer's errors. */
-type NodemailerProblem = {
-  code?: string;
-  message?: string;
-  response?: string;
-  rejectedErrors?: { recipient?: string | undefined; response?: string | undefined }[] | undefined;
-};
-
 function failureOf(error: unknown, phase: SmtpPhase): SmtpFailure {
-  const problem = error as NodemailerProblem;
-  const reply = typeof problem.response === 'string' && problem.response !== '' ? problem.response : null;
+  const problem = error as WireProblem;
+  const reply = isAnswered(error) ? (problem.response ?? null) : null;
   return new SmtpFailure({ phase, reply, cause: causeOf(problem, phase) }, refusedOf(problem), error);
 }
 
-function causeOf(error: NodemailerProblem, phase: SmtpPhase): SmtpProblem['cause'] {
+function causeOf(error: WireProblem, phase: SmtpPhase): SmtpProblem['cause'] {
   if (error instanceof Stopped) return 'stopped';
   const { code, message = '' } = error;
   if (code === 'EMESSAGE' && message.startsWith('Message size larger')) return 'larger_than_announced';
@@ -242,7 +235,7 @@ function causeOf(error: NodemailerProblem, phase: SmtpPhase): SmtpProblem['cause
   return 'unknown';
 }
 
-function refusedOf(from: Pick<NodemailerProblem, 'rejectedErrors'>): RefusedRecipient[] {
+function refusedOf(from: Pick<WireProblem, 'rejectedErrors'>): RefusedRecipient[] {
   return (from.rejectedErrors ?? []).map(({ recipient, response }) => ({
     address: recipient ?? '',
     reply: response ?? '',

@@ -39,6 +39,8 @@ export type Provider = {
   errandBytesPerDayMax: number | null;
   /** SMTP sessions at once for one mailbox. */
   smtpSessionsMax: number;
+  /** Messages by SMTP in any minute from one mailbox; null: as many as it takes. */
+  smtpMessagesPerMinuteMax: number | null;
   limits: ProviderLimits;
 };
 
@@ -127,6 +129,7 @@ const gmail: Provider = {
   // Two fifths of what Gmail allows: the rest is for new mail, and for the person's other programs.
   errandBytesPerDayMax: 1_000_000_000,
   smtpSessionsMax: 2,
+  smtpMessagesPerMinuteMax: null,
   limits: {
     attachmentsBytesMax: 25 * mebibyte,
     attachmentBytesMax: null,
@@ -159,6 +162,7 @@ const outlook: Provider = {
   errandBytesPerDayMax: null,
   // The limit is 3 at once and 30 messages a minute, then `432 4.3.2`; seen 2026-11.
   smtpSessionsMax: 2,
+  smtpMessagesPerMinuteMax: 30,
   limits: {
     attachmentsBytesMax: null,
     attachmentBytesMax: 3 * mebibyte,
@@ -182,6 +186,7 @@ const imap: Provider = {
   imapConnectionsMax: 3,
   errandBytesPerDayMax: null,
   smtpSessionsMax: 2,
+  smtpMessagesPerMinuteMax: null,
   limits: { ...gmail.limits, imapDownloadBytesPerDayMax: null },
 };
 

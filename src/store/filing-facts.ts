@@ -337,7 +337,7 @@ ${list(`
 ${list(`select sub_account_id as sub, key, kind, thread_id as thread from named order by thread_id`)} as "threadKeys",
 ${list(`
   select t.sub_account_id as sub, t.id as thread, t.subject, l.state as link, l.reason,
-         exists (select from (select id from messages where thread_id = t.id offset 0) m
+         exists (select from (select id from messages where thread_id = t.id and kind = 'individual' offset 0) m
                   cross join lateral (
                     select from sends where message_id = m.id and mailbox_id = :mailboxId offset 0) s) as crm_sent,
          (select json_agg(p.canonical) from thread_participants p where p.thread_id = t.id) as participants,

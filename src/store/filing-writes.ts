@@ -7,8 +7,8 @@ import type { ThreadKeyKind } from './filing-facts.ts';
 import { jsonText as json, rows, run } from './database.ts';
 import type { Db } from './database.ts';
 import type { PlaceState } from './places.ts';
-import { touchMessage, writeSendChange } from './sends.ts';
-import { awaitSentCopy } from './sent-copies.ts';
+import { touchMessages, writeSendChanges } from './sends.ts';
+import { awaitSentCopies } from './sent-copies.ts';
 
 /** Everything that one filing transaction writes, table by table. Times are RFC 3339 or null. */
 export type FilingWrites = {
@@ -270,7 +270,7 @@ export async function recogniseMessages(
     { recognised: json(recognised) },
   );
   // A mail to oneself in the inbox is no copy in Sent (U1).
-  for (const id of changed?.sends ?? []) await awaitSentCopy(db, id);
+  if (changed !== undefined && changed.sends.length > 0) await awaitSentCopies(db, changed.sends);
   return changed ?? { messages: [], sends: [] };
 }
 
@@ -325,8 +325,8 @@ export async function markBounced(
     const reason = failed
       .map(({ address, status, words }) => `${address}: ${words ?? status ?? 'not delivered'}`)
       .join('; ');
-    await writeSendChange(db, sendId, { state: 'bounced', reason, next: 'over' });
-    await touchMessage(db, send.message_id);
+    await writeSendChanges(db, [{ id: sendId, change: { state: 'bounced', reason, next: 'over' } }]);
+    await touchMessages(db, [send.message_id]);
     changed.messages.push(send.message_id);
     changed.sends.push(sendId);
   }

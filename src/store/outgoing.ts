@@ -10,6 +10,8 @@ export type OutgoingFacts = {
   user: { id: string; name: string } | null;
   /** The user's active connection, when it has a mailbox. */
   connection: OutgoingConnection | null;
+  /** The sub-account's own way to send. */
+  provider: { from: string } | null;
   /** Own form: every address of the user, and the connected mailbox's. */
   ownAddresses: string[];
   /** The contact that the call names, with its addresses as written, the main one first. */
@@ -26,6 +28,8 @@ export type OutgoingConnection = {
   state: ConnectionState;
   mailboxId: MailboxId;
   address: string;
+  /** Own form: other addresses of the user, of which mail was seen in the mailbox's Sent folder (D4). */
+  aliases: string[];
 };
 
 export type ParentFacts = {
@@ -72,8 +76,13 @@ select
     where m.sub_account_id = :subAccountId and m.user_id = :userId) as user,
   (select json_build_object('id', id, 'provider', provider, 'mailboxId', mailbox_id, 'address', address,
           -- Its mailbox may need a person before the connection was told.
-          'state', case when mailbox_state = 'reauth_required' and state <> 'paused' then mailbox_state else state end)
+          'state', case when mailbox_state = 'reauth_required' and state <> 'paused' then mailbox_state else state end,
+          'aliases', array(select a.canonical from sent_as a
+                             join user_addresses u on u.canonical = a.canonical and u.user_id = :userId
+                            where a.mailbox_id = connection.mailbox_id))
      from connection) as connection,
+  (select json_build_object('from', provider ->> 'from') from sub_accounts
+    where id = :subAccountId and provider is not null) as provider,
   array(select canonical from user_addresses where user_id = :userId union select canonical from connection) as "ownAddresses",
   (select json_build_object('id', c.id, 'name', c.name,
           'addresses', (select coalesce(json_agg(a.address order by a.position), '[]') from contact_addresses a

@@ -1,10 +1,10 @@
 import type { ConnectionState } from '../provider/connection-states.ts';
 import type { ProviderName, ServerAddress } from '../provider/providers.ts';
 import type { MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
-import { jsonText, rows, run } from './database.ts';
+import { jsonText, rows, rowsById, run } from './database.ts';
 import type { Db } from './database.ts';
 import type { PublicSend, SendState } from './public-send.ts';
-import { awaitSentCopy } from './sent-copies.ts';
+import { awaitSentCopies } from './sent-copies.ts';
 
 /** A send as it is first written: with its message, in one transaction. */
 export type NewSend = {
@@ -12,7 +12,8 @@ export type NewSend = {
   subAccountId: string;
   messageId: MessageId;
   userId: string;
-  mailboxId: MailboxId;
+  /** Null: it goes through the sub-account's provider. */
+  mailboxId: MailboxId | null;
   route: PublicSend['route'];
   state: 'queued' | 'held';
   reason: string | null;
@@ -50,6 +51,7 @@ export type LockedSend = {
   subAccountId: string;
   messageId: MessageId;
   threadId: ThreadId;
+  lane: string;
   state: SendState;
   reason: string | null;
   /** Who holds the lease; null: nobody. */
@@ -58,8 +60,9 @@ export type LockedSend = {
   internetMessageId: string;
   rawSha256: string;
   rawSize: number;
-  mailbox: SendingMailbox | null;
-  /** State of the connection that it goes through; null when that has ended. */
+  /** What it goes through; null: nothing any more, since its sub-account has no provider. */
+  way: SendingWay | null;
+  /** State of the connection that it goes through; null when that has ended, and of mail through a provider. */
   connectionState: ConnectionState | null;
   /** Its tries so far, the last one's outcome as it stands. */
   attempts: { n: number; outcome: string | null } | null;
@@ -75,7 +78,10 @@ export type LockedSend = {
   copyUnreadable: boolean;
 };
 
+export type SendingWay = SendingMailbox | SendingRelay;
+
 export type SendingMailbox = {
+  through: 'mailbox';
   id: MailboxId;
   provider: ProviderName;
   login: string;
@@ -86,49 +92,65 @@ export type SendingMailbox = {
   savesSentCopy: boolean;
 };
 
-/** Locks a send; null when there is no such send. */
-export async function lockSend(db: Db, id: SendId): Promise<LockedSend | null> {
-  await run(db, 'select from sends where id = :id for no key update', { id });
-  // A statement of its own: one that waited for the lock would see the row alone as it is now.
-  const [found] = await rows<{ send: LockedSend }>(db, lockedSql, { id });
-  return found?.send ?? null;
+/** The sub-account's own provider. */
+export type SendingRelay = {
+  through: 'provider';
+  server: ServerAddress;
+  /** Null: it takes mail without a login. */
+  username: string | null;
+  /** Opens with the context of `providerPasswordContext`. */
+  passwordSealed: string | null;
+};
+
+/** Locks sends, in one order for everybody; those that are gone are left out. */
+export async function lockSends(db: Db, ids: readonly SendId[]): Promise<LockedSend[]> {
+  await run(db, 'select from sends where id = any(:ids) order by id for no key update', { ids });
+  // A statement of its own: one that waited for the lock would see the rows alone as they are now.
+  const found = await rows<{ send: LockedSend }>(db, lockedSql, { ids });
+  return found.map(({ send }) => send);
 }
 
 const ms = (interval: string) => `floor(extract(epoch from ${interval}) * 1000)`;
 
 const lockedSql = `
-with tried as (
-  select a.started_at from send_attempts a
-   where a.send_id = :id
-     and a.n > coalesce((select max(d.n) from send_attempts d where d.send_id = :id and d.outcome = 'denied'), 0))
 select json_build_object(
-    'id', s.id, 'subAccountId', s.sub_account_id, 'messageId', s.message_id, 'threadId', m.thread_id,
+    'id', s.id, 'subAccountId', s.sub_account_id, 'messageId', s.message_id, 'threadId', m.thread_id, 'lane', s.lane,
     'state', s.state, 'reason', s.state_reason, 'leaseOwner', case when s.ready then s.lease_owner end,
     'envelope', s.envelope, 'internetMessageId', s.internet_message_id,
     'rawSha256', s.raw_sha256, 'rawSize', s.raw_size,
-    'mailbox', case when b.id is not null then json_build_object(
-       'id', b.id, 'provider', b.provider, 'login', b.login, 'smtp', b.servers->'smtp',
-       'credentialKind', b.credential_kind, 'savesSentCopy', coalesce(b.saves_sent_copy, false)) end,
+    'way', case when b.id is not null then json_build_object(
+         'through', 'mailbox', 'id', b.id, 'provider', b.provider, 'login', b.login, 'smtp', b.servers->'smtp',
+         'credentialKind', b.credential_kind, 'savesSentCopy', coalesce(b.saves_sent_copy, false))
+       when a.provider is not null then json_build_object(
+         'through', 'provider', 'server', json_build_object('host', a.provider->'host', 'port', a.provider->'port',
+           'security', a.provider->'security'),
+         'username', a.provider->'username', 'passwordSealed', a.provider_password_sealed) end,
     -- Its mailbox may need a person before the connection was told.
     'connectionState', (
       select case when b.state = 'reauth_required' and c.state <> 'paused' then b.state else c.state end
         from connections c
        where c.mailbox_id = s.mailbox_id and c.sub_account_id = s.sub_account_id and c.user_id = s.user_id
          and c.ended_at is null),
-    'attempts', (select json_build_object('n', a.n, 'outcome', a.outcome) from send_attempts a
-                  where a.send_id = s.id order by a.n desc limit 1),
-    'triedForMs', coalesce((select ${ms('now() - min(t.started_at)')} from tried t), 0),
-    'triedTimes', (select count(*) from tried t),
+    'attempts', case when tried.n is not null then json_build_object('n', tried.n, 'outcome', tried.outcome) end,
+    'triedForMs', coalesce(${ms('now() - tried.since')}, 0),
+    'triedTimes', coalesce(tried.times, 0),
     'inStateForMs', ${ms('now() - s.state_since')},
     'sentLookedAfterMs', ${ms('b.sent_looked_at - s.uncertain_at')},
     'copyUnreadable', s.state = 'uncertain' and exists (
       select from folders f join decisions d on d.folder_id = f.id
        where f.mailbox_id = s.mailbox_id and f.role in ('sent', 'all') and d.outcome = 'failed' and d.replaced_by is null
-         and d.decided_at >= (select max(a.started_at) from send_attempts a where a.send_id = s.id))) as send
-  from sends s
-  join messages m on m.id = s.message_id
-  left join mailboxes b on b.id = s.mailbox_id
- where s.id = :id`;
+         and d.decided_at >= (select max(t.started_at) from send_attempts t where t.send_id = s.id))) as send
+  from ${rowsById('sends')} s
+  cross join lateral (select thread_id from messages where id = s.message_id offset 0) m
+  left join lateral (select * from mailboxes where id = s.mailbox_id offset 0) b on true
+  left join lateral (select * from sub_accounts where s.mailbox_id is null and id = s.sub_account_id offset 0) a on true
+  left join lateral (
+    select max(t.n) as n, (array_agg(t.outcome order by t.n desc))[1] as outcome,
+           -- Since a person had to act last.
+           count(*) filter (where t.n > t.denied) as times, min(t.started_at) filter (where t.n > t.denied) as since
+      from (select n, outcome, started_at, coalesce(max(n) filter (where outcome = 'denied') over (), 0) as denied
+              from send_attempts where send_id = s.id) t) tried on true
+ order by wanted.position`;
 
 /** What happens to a send's row when it changes its state. */
 export type SendChange = {
@@ -143,143 +165,119 @@ export type SendChange = {
   next: 'in_hand' | 'waiting' | 'over' | number;
 };
 
-/** Writes a send's new state; its row must be locked. From what the provider took on, its copy in Sent is awaited. */
-export async function writeSendChange(db: Db, id: SendId, change: SendChange): Promise<void> {
-  const { state, reason, next } = change;
-  await run(
-    db,
-    `update sends set
-        state_since = case when state = :state then state_since else now() end,
-        uncertain_at = case when :state <> 'uncertain' then null when state = 'uncertain' then uncertain_at else now() end,
-        state = :state, state_reason = :reason, ready = :ready,
-        due_at = case when :next = 'in_hand' then due_at when :next = 'waiting' then 'infinity'
-                      else now() + :ms * interval '1 millisecond' end,
-        lease_owner = case when :next = 'in_hand' then lease_owner end,
-        lease_until = case when :next = 'in_hand' then lease_until end
-      where id = :id`,
-    {
-      id,
-      state,
-      reason,
-      ready: next !== 'over',
-      next: typeof next === 'number' ? 'due' : next,
-      ms: typeof next === 'number' ? Math.round(next) : 0,
-    },
-  );
-  if (state === 'sent' || state === 'bounced') await awaitSentCopy(db, id);
-}
-
-/** Marks a message as changed: what became of its send is part of it. */
-export async function touchMessage(db: Db, id: MessageId): Promise<void> {
-  await run(db, 'update messages set updated_at = now() where id = :id', { id });
-}
-
-/** Notes that a try begins, before anything is said to the provider. Answers its number. */
-export async function startAttempt(db: Db, id: SendId): Promise<number> {
-  const [started] = await rows<{ n: number }>(
-    db,
-    `insert into send_attempts (send_id, n, started_at)
-     select :id, coalesce(max(n), 0) + 1, now() from send_attempts where send_id = :id
-     returning n`,
-    { id },
-  );
-  if (started === undefined) throw new Error('a stored attempt was not returned');
-  return started.n;
-}
+/** A send and what becomes of it. */
+export type ChangedSend = { id: SendId; change: SendChange };
 
 /**
- * Notes, right before a message's end goes out, that from here on only the provider's answer or the
- * Sent folder tells what became of it: a crash before this line is certain to have sent nothing.
- * False when the lease was lost: another node has taken over, and the end must not go out.
+ * Writes the new states of sends, each once; their rows must be locked. From what the provider took on, its copy in
+ * Sent is awaited.
  */
-export async function noteHandover(
-  db: Db,
-  attempt: { id: SendId; n: number; owner: string; leaseMs: number },
-): Promise<boolean> {
-  const noted = await rows(
-    db,
-    `with mine as (
-       update sends set lease_until = now() + :leaseMs * interval '1 millisecond'
-        where id = :id and lease_owner = :owner and ready and state = 'sending'
-       returning id)
-     update send_attempts a set outcome = 'uncertain' from mine where a.send_id = mine.id and a.n = :n
-     returning a.n`,
-    attempt,
-  );
-  return noted.length > 0;
-}
-
-/** How a try ended. */
-export type AttemptOutcome = 'accepted' | 'temporary' | 'permanent' | 'denied' | 'uncertain';
-
-/** Notes how a try ended, with the provider's own words; null leaves what is there. */
-export async function endAttempt(
-  db: Db,
-  attempt: { id: SendId; n: number },
-  end: { outcome: AttemptOutcome; reply: string | null },
-): Promise<void> {
+export async function writeSendChanges(db: Db, changed: readonly ChangedSend[]): Promise<void> {
   await run(
     db,
-    `update send_attempts set ended_at = coalesce(ended_at, now()), outcome = :outcome, reply = coalesce(:reply, reply)
-      where send_id = :id and n = :n`,
-    { ...attempt, ...end },
-  );
-}
-
-/**
- * The Message-ID that the provider's answer named becomes one more name of the message, for its own
- * copy and for answers (S12, S3), and the one that it shows from now on.
- */
-export async function addServerMessageId(
-  db: Db,
-  send: { id: SendId; messageId: MessageId; threadId: ThreadId },
-  server: { messageId: string; key: string; sentKey: string },
-): Promise<void> {
-  await run(
-    db,
-    `with named as (
-       update sends set server_message_id = :serverId where id = :id returning sub_account_id),
-     shown as (
-       update messages set internet_message_id = :serverId, updated_at = now() where id = :messageId),
-     known as (
-       insert into message_keys (sub_account_id, key, fingerprint, message_id)
-       select k.sub_account_id, :key, k.fingerprint, k.message_id from message_keys k
-        where k.message_id = :messageId and k.key = :sentKey
-       on conflict do nothing)
-     insert into thread_keys (sub_account_id, key, thread_id, kind)
-     select n.sub_account_id, :key, :threadId, 'message' from named n
-     on conflict (sub_account_id, key, thread_id) do update set kind = 'message'`,
+    `update sends s set
+        state_since = case when s.state = c.state then s.state_since else now() end,
+        uncertain_at = case when c.state <> 'uncertain' then null when s.state = 'uncertain' then s.uncertain_at else now() end,
+        state = c.state, state_reason = c.reason, ready = c.next <> 'over',
+        due_at = case when c.next = 'in_hand' then s.due_at when c.next = 'waiting' then 'infinity'
+                      else now() + c.ms * interval '1 millisecond' end,
+        lease_owner = case when c.next = 'in_hand' then s.lease_owner end,
+        lease_until = case when c.next = 'in_hand' then s.lease_until end
+       from json_to_recordset(:changed::json) as c(id text, state text, reason text, next text, ms bigint)
+      where s.id = c.id`,
     {
-      id: send.id,
-      messageId: send.messageId,
-      threadId: send.threadId,
-      serverId: server.messageId,
-      key: server.key,
-      sentKey: server.sentKey,
+      changed: jsonText(
+        changed.map(({ id, change: { state, reason, next } }) => ({
+          id,
+          state,
+          reason,
+          next: typeof next === 'number' ? 'due' : next,
+          ms: typeof next === 'number' ? Math.round(next) : 0,
+        })),
+      ),
     },
   );
+  const taken = changed.filter(({ change: { state } }) => state === 'sent' || state === 'bounced');
+  if (taken.length > 0)
+    await awaitSentCopies(
+      db,
+      taken.map(({ id }) => id),
+    );
 }
 
-/** A mailbox with sends that can be tried now. */
+/** Marks messages as changed: what became of its send is part of a message. */
+export async function touchMessages(db: Db, ids: readonly MessageId[]): Promise<void> {
+  await run(
+    db,
+    `update messages set updated_at = now()
+      where id = any(array(select id from messages where id = any(:ids) order by id for no key update))`,
+    { ids },
+  );
+}
+
+/** Sends that share a server and a login, of which some can be tried now. */
 export type SendLane = {
-  mailboxId: MailboxId;
-  provider: ProviderName;
-  /** Sends of it that some node is busy with. */
-  running: number;
+  lane: string;
+  /** Of a mailbox; null: a sub-account's provider. */
+  mailbox: { id: MailboxId; provider: ProviderName } | null;
+  /** Sends of it that other nodes have in hand. */
+  elsewhere: number;
 };
 
-/** Mailboxes with due sends, the longest waiting first. */
-export async function findSendLanes(db: Db, limit: number): Promise<SendLane[]> {
+/** Lanes with due sends that nobody has in hand, the longest waiting first. */
+export async function findSendLanes(db: Db, by: { owner: string; limit: number }): Promise<SendLane[]> {
   return rows<SendLane>(
     db,
-    `select s.mailbox_id as "mailboxId", b.provider, count(*) filter (where s.lease_until >= now())::int as running
-       from sends s join mailboxes b on b.id = s.mailbox_id
-      where s.ready and s.due_at <= now()
-      group by s.mailbox_id, b.provider
-     having bool_or(s.lease_until is null or s.lease_until < now())
-      order by min(s.due_at) limit :limit`,
-    { limit },
+    `select s.lane, case when b.id is not null then json_build_object('id', b.id, 'provider', b.provider) end as mailbox,
+            s.elsewhere
+       from (select lane, min(mailbox_id) as mailbox_id, min(due_at) as due_at,
+                    count(*) filter (where lease_until >= now() and lease_owner <> :owner)::int as elsewhere
+               from sends where ready and due_at <= now() group by lane
+             having bool_or(lease_until is null or lease_until < now())
+              order by min(due_at) limit :limit) s
+       left join lateral (select * from mailboxes where id = s.mailbox_id offset 0) b on true
+      order by s.due_at`,
+    by,
   );
+}
+
+/** How many tries of mailboxes began within the last minute; those without any are left out. */
+export async function countRecentTries(
+  db: Db,
+  mailboxIds: readonly MailboxId[],
+): Promise<ReadonlyMap<MailboxId, number>> {
+  const found = await rows<{ id: MailboxId; tries: number }>(
+    db,
+    `select s.mailbox_id as id, count(*)::int as tries
+       from send_attempts a join sends s on s.id = a.send_id
+      where a.started_at > now() - interval '1 minute' and s.mailbox_id = any(:mailboxIds)
+      group by 1`,
+    { mailboxIds },
+  );
+  return new Map(found.map(({ id, tries }) => [id, tries]));
+}
+
+/** Gives back what was claimed and not begun. */
+export async function releaseSends(db: Db, by: { owner: string; ids: readonly SendId[] }): Promise<void> {
+  await run(
+    db,
+    `update sends set lease_owner = null, lease_until = null
+      where id = any(:ids) and lease_owner = :owner and state in ('queued', 'held') and ready`,
+    by,
+  );
+}
+
+/** Queued sends of a lane that are due and that nobody has in hand. */
+export async function findQueuedOfLane(db: Db, by: { lane: string; limit: number }): Promise<SendId[]> {
+  const found = await rows<{ id: SendId }>(
+    db,
+    `select id from sends
+      where lane = :lane and ready and state = 'queued' and due_at <= now()
+        and (lease_until is null or lease_until < now())
+      order by due_at, seq limit :limit`,
+    by,
+  );
+  return found.map(({ id }) => id);
 }
 
 /** In how many ms the next send is due that is not due yet; null when there is none. */
@@ -309,8 +307,8 @@ export async function renewSendLeases(
 /**
  * Held sends about which something can be done: their connection has ended; they have been tried, or
  * held past their time, for too long; they waited for their mailbox alone, and it works; or they waited
- * for something that the provider wants, and the mailbox has come into another state since. `dueMs`: how
- * long it is until the time for which they were accepted.
+ * for something that the provider wants, and the mailbox has come into another state since, or the
+ * sub-account's own provider was put anew. `dueMs`: how long it is until the time for which they were accepted.
  */
 export async function findHeldToSettle(
   db: Db,
@@ -320,14 +318,17 @@ export async function findHeldToSettle(
     db,
     `select id, how, greatest(0, coalesce(extract(epoch from send_at - now()) * 1000, 0))::float8 as "dueMs" from (
        select s.id, s.send_at, case
-                when c.id is null then 'ended'
+                when s.mailbox_id is not null and c.id is null then 'ended'
                 when least(greatest(s.state_since, s.send_at), (select min(started_at) from send_attempts where send_id = s.id))
                        < now() - :heldMsMax * interval '1 millisecond' then 'give_up'
                 when c.state = any(:blockedStates) or b.state = any(:blockedStates) then null
+                when s.mailbox_id is null then
+                  case when a.provider is not null and a.updated_at > s.state_since then 'release' end
                 when s.due_at = 'infinity' or b.state_since > s.state_since then 'release'
               end as how
          from sends s
-         join mailboxes b on b.id = s.mailbox_id
+         join sub_accounts a on a.id = s.sub_account_id
+         left join mailboxes b on b.id = s.mailbox_id
          left join connections c on c.mailbox_id = s.mailbox_id and c.sub_account_id = s.sub_account_id
               and c.user_id = s.user_id and c.ended_at is null
         where s.state = 'held') h

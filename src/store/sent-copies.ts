@@ -13,21 +13,21 @@ export function copyWasSeen(s: string): string {
 }
 
 /**
- * From now on the Sent copy of a send is awaited, where its provider takes mail and saves no copy (U1). Nothing
+ * From now on the Sent copies of sends are awaited, where their provider takes mail and saves no copy (U1). Nothing
  * where the host was seen to save them, where a copy was seen already, and where nobody is connected any more.
  */
-export async function awaitSentCopy(db: Db, sendId: SendId): Promise<void> {
+export async function awaitSentCopies(db: Db, sendIds: readonly SendId[]): Promise<void> {
   await run(
     db,
     `insert into sent_copies (id, sub_account_id, mailbox_id, due_at)
      select s.id, s.sub_account_id, s.mailbox_id, now() + w.value::float8 * interval '1 ms'
        from sends s join mailboxes b on b.id = s.mailbox_id
        join json_each_text(:waits::json) w on w.key = b.provider
-      where s.id = :sendId and not ${copyWasSeen('s')} and b.saves_sent_copy is distinct from true
+      where s.id = any(:sendIds) and not ${copyWasSeen('s')} and b.saves_sent_copy is distinct from true
         and exists (select from connections c where c.mailbox_id = s.mailbox_id
                        and c.sub_account_id = s.sub_account_id and c.ended_at is null)
      on conflict (id) do nothing`,
-    { sendId, waits: jsonText(Object.fromEntries(sentCopyWaitsMs)) },
+    { sendIds, waits: jsonText(Object.fromEntries(sentCopyWaitsMs)) },
   );
 }
 

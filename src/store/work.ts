@@ -1,3 +1,4 @@
+import type { SendId } from '../lib/id.ts';
 import { rows, run } from './database.ts';
 import type { Db } from './database.ts';
 
@@ -46,25 +47,53 @@ export async function claimWork(
   },
 ): Promise<string[]> {
   const { table, filter } = options;
-  const claimed = await rows<{ id: string }>(
-    db,
-    // Not only does this statement's snapshot see a row as free: SKIP LOCKED leaves out what another
-    // claim is about to take, and a row that was taken in between is checked again on its new version.
-    `with free as (
-       select w.id from ${table} w
-       where w.ready and w.due_at <= now() and (w.lease_until is null or w.lease_until < now())
-         ${filter === undefined ? '' : `and w.${filter.column} = :value`}
-         and ${claimable[table]}
-       order by w.due_at, w.seq limit :limit for update of w skip locked),
-     claimed as (
-       update ${table} w
-       set lease_owner = :owner, lease_until = now() + :leaseMs * interval '1 ms', attempts = w.attempts + 1
-       from free where w.id = free.id
-       returning w.id, w.due_at, w.seq)
-     select id from claimed order by due_at, seq`,
-    { owner: options.owner, leaseMs: options.leaseMs, limit: options.limit, value: filter?.value ?? null },
-  );
+  const only = filter === undefined ? 'true' : `w.${filter.column} = :value`;
+  const claimed = await rows<{ id: string }>(db, claimSql(table, free(table, only, ':limit')), {
+    owner: options.owner,
+    leaseMs: options.leaseMs,
+    limit: options.limit,
+    value: filter?.value ?? null,
+  });
   return claimed.map((row) => row.id);
+}
+
+/** The same of several lanes of sends, up to so many of each; answers which are of which lane. */
+export async function claimLanes(
+  db: Db,
+  options: { owner: string; leaseMs: number; lanes: readonly { lane: string; limit: number }[] },
+): Promise<{ id: SendId; lane: string }[]> {
+  const { owner, leaseMs, lanes } = options;
+  const each = `select f.id from unnest(:lanes::text[], :limits::integer[]) as l (lane, most)
+    cross join lateral (${free('sends', 'w.lane = l.lane', 'l.most')}) f`;
+  return rows<{ id: SendId; lane: string }>(db, claimSql('sends', each), {
+    owner,
+    leaseMs,
+    lanes: lanes.map(({ lane }) => lane),
+    limits: lanes.map(({ limit }) => limit),
+  });
+}
+
+/**
+ * Rows that are free to be claimed, locked. Not only does the statement's snapshot see a row as free: SKIP LOCKED
+ * leaves out what another claim is about to take, and a row that was taken in between is checked again on its new
+ * version.
+ */
+function free(table: WorkTable, only: string, limit: string): string {
+  return `select w.id from ${table} w
+    where w.ready and w.due_at <= now() and (w.lease_until is null or w.lease_until < now())
+      and ${only} and ${claimable[table]}
+    order by w.due_at, w.seq limit ${limit} for update of w skip locked`;
+}
+
+function claimSql(table: WorkTable, select: string): string {
+  return `
+    with free as (${select}),
+    claimed as (
+      update ${table} w
+      set lease_owner = :owner, lease_until = now() + :leaseMs * interval '1 ms', attempts = w.attempts + 1
+      from free where w.id = free.id
+      returning w.*)
+    select id${table === 'sends' ? ', lane' : ''} from claimed order by due_at, seq`;
 }
 
 /**

@@ -164,8 +164,8 @@ describe('D3: POST …/messages', () => {
       [{ contact_id: 'nobody' }, 422, 'unknown_contact'],
       [{ contact_id: undefined, to: ['x@a.example'] }, 422, 'unknown_contact'],
       [{ user_id: 'bert' }, 409, 'no_mailbox_connected'],
-      [{ kind: 'bulk' }, 422, 'route_not_available'],
-      [{ kind: 'workflow' }, 422, 'route_not_available'],
+      [{ kind: 'bulk' }, 409, 'no_provider'],
+      [{ kind: 'workflow' }, 409, 'no_provider'],
       [{ from: 'boss@mail.example' }, 422, 'from_not_allowed'],
     ];
     for (const [changes, status, code] of table) {
@@ -174,7 +174,7 @@ describe('D3: POST …/messages', () => {
     }
     assert.match(
       String((await post({ ...write, kind: 'bulk' })).body['detail']),
-      /^bulk, Gmail connected: the sub-account's provider$/,
+      /^bulk, Gmail connected: the sub-account's provider, and it has none$/,
     );
     assert.deepEqual(fieldCodes(await post({ ...write, user_id: 'nobody' })), { user_id: 'unknown_user' });
     assert.deepEqual(fieldCodes(await post({ ...write, reply_to_message_id: 'msg_none' })), {

@@ -3,11 +3,12 @@ import { after, afterEach, before, describe, test } from 'node:test';
 import { systemClock } from '../../src/lib/clock.ts';
 import type { SendId } from '../../src/lib/id.ts';
 import { acceptMessage } from '../../src/outbound/accept.ts';
-import { changeSend } from '../../src/outbound/transition.ts';
+import { changeSends } from '../../src/outbound/transition.ts';
 import { rows, run } from '../../src/store/database.ts';
 import { readSends } from '../../src/store/public-send.ts';
 import type { PublicSend } from '../../src/store/public-send.ts';
-import { endAttempt, lockSend, startAttempt } from '../../src/store/sends.ts';
+import { endAttempts, startAttempts } from '../../src/store/send-attempts.ts';
+import { lockSends } from '../../src/store/sends.ts';
 import { claimWork } from '../../src/store/work.ts';
 import { blankRequest } from '../outbound/support.ts';
 import { databaseKinds, testDatabase } from '../support/database.ts';
@@ -63,11 +64,11 @@ for (const kind of databaseKinds)
       await claimWork(database.db, { table: 'sends', owner: 'sender', leaseMs: 60_000, limit: 1 });
       const change = (state: 'sending' | 'sent', next: 'in_hand' | 'over') =>
         database.db.transaction(async (tx) => {
-          const locked = await lockSend(tx, id);
+          const [locked] = await lockSends(tx, [id]);
           assert.ok(locked);
-          if (state === 'sending') await startAttempt(tx, id);
-          else await endAttempt(tx, { id, n: 1 }, { outcome: 'accepted', reply: null });
-          await changeSend(tx, locked, { state, reason: null, next });
+          if (state === 'sending') await startAttempts(tx, [id]);
+          else await endAttempts(tx, [{ id, n: 1, outcome: 'accepted', reply: null }]);
+          await changeSends(tx, [{ send: locked, change: { state, reason: null, next } }]);
           return locked.rawSha256;
         });
       await change('sending', 'in_hand');

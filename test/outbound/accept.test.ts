@@ -89,8 +89,8 @@ describe('D0, D1: what is accepted, and for whom', () => {
       'Carla@customer.example',
     ],
     ['another address as from', { contactId: 'carla', from: 'boss@mail.example' }, 'from_not_allowed'],
-    ['bulk mail', { contactId: 'carla', kind: 'bulk' }, 'route_not_available'],
-    ['workflow mail', { contactId: 'carla', kind: 'workflow' }, 'route_not_available'],
+    ['bulk mail', { contactId: 'carla', kind: 'bulk' }, 'no_provider'],
+    ['workflow mail', { contactId: 'carla', kind: 'workflow' }, 'no_provider'],
   ];
   for (const [name, request, expected] of table) {
     test(`${name}: ${expected}`, async () => {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { systemClock } from '../../src/lib/clock.ts';
 import type { SendId } from '../../src/lib/id.ts';
-import { submit } from '../../src/outbound/smtp.ts';
-import type { Accepted, Submission } from '../../src/outbound/smtp.ts';
+import { openSession } from '../../src/outbound/smtp.ts';
+import type { Accepted, SmtpServer, Submission } from '../../src/outbound/smtp.ts';
 import { run } from '../../src/store/database.ts';
 import { recogniseMessages } from '../../src/store/filing-writes.ts';
 import { claimWork } from '../../src/store/work.ts';
@@ -11,7 +11,7 @@ import { databaseKinds } from '../support/database.ts';
 import { openMailbox } from '../support/mail.ts';
 import { useServers } from '../support/shared-servers.ts';
 import type { UsedServers } from '../support/shared-servers.ts';
-import { openOffice } from './support.ts';
+import { openOffice, sessionsOf } from './support.ts';
 import type { Office } from './support.ts';
 
 /** Between which two steps a node dies. */
@@ -39,7 +39,12 @@ const never = new Promise<never>(() => {});
  * A submission at a real server that dies: its sockets are closed, as the kernel does, and nothing
  * of its process ever goes on. `reached` is told when it has come so far.
  */
-async function dyingSubmit(death: Death, submission: Submission, reached: () => void): Promise<Accepted> {
+async function dyingSubmit(
+  death: Death,
+  submission: Submission,
+  to: SmtpServer,
+  reached: () => void,
+): Promise<Accepted> {
   const kernel = new AbortController();
   const die = (): Promise<never> => {
     kernel.abort();
@@ -47,11 +52,12 @@ async function dyingSubmit(death: Death, submission: Submission, reached: () => 
     return never;
   };
   if (death === 'its state written, no socket opened') return die();
-  const { login, content, beforeEnd } = submission;
+  const { content, beforeEnd } = submission;
+  const login =
+    to.login !== null && death === 'waiting for a token' ? { user: to.login.user, token: die } : to.login;
   const dying: Submission = {
     ...submission,
     signal: kernel.signal,
-    login: death === 'waiting for a token' ? { user: login.user, token: die } : login,
     content: async function* () {
       for await (const chunk of content()) {
         yield chunk.subarray(0, 100);
@@ -67,7 +73,8 @@ async function dyingSubmit(death: Death, submission: Submission, reached: () => 
     },
   };
   // What the abort makes of the session is nothing that a dead process hears of.
-  await submit(dying).catch(() => never);
+  const session = await openSession({ ...to, login }, kernel.signal).catch(() => never);
+  await session.submit(dying).catch(() => never);
   return die();
 }
 
@@ -139,7 +146,7 @@ async function killNode(office: Office, death: Death, id: SendId): Promise<void>
   }
   await new Promise<void>((reached) => {
     office.abandonedSender({
-      submit: (submission) => dyingSubmit(death, submission, reached),
+      open: sessionsOf((submission, to) => dyingSubmit(death, submission, to, reached)),
       // It claims what is there, and never again: no timer of a dead process goes off.
       clock: { ...systemClock, sleep: () => never },
       limits: { leaseMs: 400 },

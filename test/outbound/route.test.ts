@@ -9,34 +9,59 @@ import type { MessageKind, Route, RouteQuestion } from '../../src/outbound/route
 function ask(
   kind: MessageKind,
   provider: ProviderName | null,
-  more: { state?: ConnectionState; from?: RouteQuestion['from'] } = {},
+  more: { state?: ConnectionState; from?: RouteQuestion['from']; hasProvider?: boolean } = {},
 ): Route {
   const connection =
     provider === null ? null : { provider, state: more.state ?? 'live', address: 'anna@mail.example' };
-  return routeOf({ kind, connection, from: more.from ?? 'none' });
+  return routeOf({ kind, connection, hasProvider: more.hasProvider ?? true, from: more.from ?? 'none' });
 }
 
 describe('D: the table of ways', () => {
-  const table: [MessageKind, ProviderName | null, RouteQuestion['from'], string][] = [
-    ['individual', 'gmail', 'none', 'mailbox'],
-    ['individual', 'outlook', 'connected', 'mailbox'],
-    ['individual', 'imap', 'none', 'mailbox'],
-    ['individual', 'sandbox', 'none', 'mailbox'],
-    ['individual', 'gmail', 'other', 'from_not_allowed'],
-    ['individual', null, 'none', 'no_mailbox_connected'],
-    ['bulk', 'gmail', 'connected', 'route_not_available'],
-    ['bulk', 'outlook', 'connected', 'route_not_available'],
-    ['bulk', 'outlook', 'none', 'route_not_available'],
-    ['bulk', null, 'none', 'route_not_available'],
-    ['workflow', 'gmail', 'none', 'route_not_available'],
-    ['workflow', 'outlook', 'connected', 'route_not_available'],
-    ['workflow', null, 'other', 'route_not_available'],
+  type Case = [
+    MessageKind,
+    ProviderName | null,
+    RouteQuestion['from'],
+    withProvider: string,
+    without: string,
   ];
-  for (const [kind, provider, from, expected] of table) {
-    test(`${kind}, ${provider ?? 'nothing'} connected, from ${from}: ${expected}`, () => {
-      const route = ask(kind, provider, { from });
-      assert.equal(route.way === 'refused' ? route.code : route.way, expected);
-      assert(route.because.length > 10);
+  const table: Case[] = [
+    ['individual', 'gmail', 'none', 'mailbox', 'mailbox'],
+    ['individual', 'gmail', 'connected', 'mailbox', 'mailbox'],
+    ['individual', 'gmail', 'alias', 'mailbox', 'mailbox'],
+    ['individual', 'gmail', 'other', 'from_not_allowed', 'from_not_allowed'],
+    ['individual', 'outlook', 'none', 'mailbox', 'mailbox'],
+    ['individual', 'outlook', 'connected', 'mailbox', 'mailbox'],
+    ['individual', 'outlook', 'alias', 'mailbox', 'mailbox'],
+    ['individual', 'outlook', 'other', 'from_not_allowed', 'from_not_allowed'],
+    ['individual', 'imap', 'none', 'mailbox', 'mailbox'],
+    ['individual', 'sandbox', 'none', 'mailbox', 'mailbox'],
+    ['individual', null, 'none', 'provider', 'no_mailbox_connected'],
+    ['individual', null, 'other', 'provider', 'no_mailbox_connected'],
+    ['bulk', 'gmail', 'none', 'provider', 'no_provider'],
+    ['bulk', 'gmail', 'connected', 'provider', 'no_provider'],
+    ['bulk', 'imap', 'connected', 'provider', 'no_provider'],
+    ['bulk', 'outlook', 'connected', 'mailbox', 'mailbox'],
+    ['bulk', 'outlook', 'alias', 'provider', 'no_provider'],
+    ['bulk', 'outlook', 'other', 'provider', 'no_provider'],
+    ['bulk', 'outlook', 'none', 'provider', 'no_provider'],
+    ['bulk', null, 'none', 'provider', 'no_provider'],
+    ['bulk', null, 'other', 'provider', 'no_provider'],
+    ['workflow', 'gmail', 'none', 'provider', 'no_provider'],
+    ['workflow', 'gmail', 'connected', 'provider', 'no_provider'],
+    ['workflow', 'outlook', 'connected', 'provider', 'no_provider'],
+    ['workflow', 'outlook', 'none', 'provider', 'no_provider'],
+    ['workflow', null, 'other', 'provider', 'no_provider'],
+  ];
+  for (const [kind, provider, from, withProvider, without] of table) {
+    test(`${kind}, ${provider ?? 'nothing'} connected, from ${from}: ${withProvider}, or ${without}`, () => {
+      for (const [hasProvider, expected] of [
+        [true, withProvider],
+        [false, without],
+      ] as const) {
+        const route = ask(kind, provider, { from, hasProvider });
+        assert.equal(route.way === 'refused' ? route.code : route.way, expected);
+        assert(route.because.length > 10);
+      }
     });
   }
 
@@ -60,6 +85,8 @@ describe('D1: a mailbox that needs a person holds the message, and nothing falls
       const route = ask('individual', 'gmail', { state });
       assert.equal(route.way, 'mailbox');
       assert.equal(route.way === 'mailbox' && route.holdFor, blocked);
+      const bulk = ask('bulk', 'outlook', { state, from: 'connected' });
+      assert.equal(bulk.way === 'mailbox' && bulk.holdFor, blocked);
     });
   }
 });

@@ -7,7 +7,7 @@ import type { Accepted, Submission } from '../../src/outbound/smtp.ts';
 import { run } from '../../src/store/database.ts';
 import { endConnection } from '../../src/store/lifecycle.ts';
 import { waitFor } from '../support/wait.ts';
-import { openOffice } from './support.ts';
+import { openOffice, sessionsOf } from './support.ts';
 import type { Office } from './support.ts';
 
 const smtp = { host: '127.0.0.1', port: 9, security: 'none' } as const;
@@ -103,7 +103,7 @@ describe('D1: held, never on another way', () => {
     test(`${state}: accepted and held, sent when the mailbox works again`, async () => {
       await withAnna(async ({ office, post, write }) => {
         await setState(office, state);
-        office.sender({ submit: post.submit });
+        office.sender({ open: sessionsOf(post.submit) });
         const { send } = await write('carla');
         assert.deepEqual([send.state, send.reason, send.next_try_at], ['held', state, null]);
         await setState(office, 'live');
@@ -122,7 +122,7 @@ describe('D1: held, never on another way', () => {
       const sendAt = Date.now() + 3_600_000;
       const { send } = await write('carla', { sendAt });
       assert.equal(send.state, 'held');
-      office.sender({ submit: post.submit });
+      office.sender({ open: sessionsOf(post.submit) });
       await setState(office, 'live');
       const queued = await office.waitForState(send.id, 'queued');
       const early = Math.abs(Date.parse(queued.next_try_at ?? '') - sendAt);
@@ -139,7 +139,7 @@ describe('D1: held, never on another way', () => {
       const { send } = await write('carla', { sendAt: Date.now() + 3_600_000 });
       const other = await write('carlo');
       await run(office.db, `update sends set state_since = now() - interval '8 days'`);
-      office.sender({ submit: post.submit });
+      office.sender({ open: sessionsOf(post.submit) });
       await office.waitForState(other.send.id, 'failed');
       assert.equal((await office.send(send.id)).state, 'held');
     });
@@ -150,7 +150,7 @@ describe('D1: held, never on another way', () => {
       const { send, message } = await write('carla');
       await setState(office, 'reauth_required');
       const behind = await write('carla', { replyTo: message.id });
-      office.sender({ submit: post.submit });
+      office.sender({ open: sessionsOf(post.submit) });
       await office.waitForState(send.id, 'held');
       await setState(office, 'live');
       await office.waitForState(behind.send.id, 'sent');
@@ -167,7 +167,7 @@ describe('D1: held, never on another way', () => {
         const reply = '535 5.7.139 SmtpClientAuthentication is disabled for the Mailbox.';
         throw new SmtpFailure({ phase: 'login', reply, cause: 'unknown' }, [], null);
       };
-      office.sender({ submit: post.submit });
+      office.sender({ open: sessionsOf(post.submit) });
       const { send } = await write('carla');
       const held = await office.waitForState(send.id, 'held');
       assert.equal(held.reason, 'smtp_auth_disabled');
@@ -185,7 +185,7 @@ describe('D1: held, never on another way', () => {
       await setState(office, 'reauth_required');
       const held = await write('carlo');
       await endConnection(office.db, connectionId, 'disconnected');
-      office.sender({ submit: post.submit });
+      office.sender({ open: sessionsOf(post.submit) });
       assert.equal((await office.waitForState(held.send.id, 'failed')).reason, 'mailbox_disconnected');
       await office.hurry(queued.send.id);
       assert.equal((await office.waitForState(queued.send.id, 'failed')).reason, 'mailbox_disconnected');
@@ -198,7 +198,7 @@ describe('D1: held, never on another way', () => {
       await setState(office, 'paused');
       const { send } = await write('carla');
       await run(office.db, `update sends set state_since = now() - interval '6 days 23 hours'`);
-      office.sender({ submit: post.submit });
+      office.sender({ open: sessionsOf(post.submit) });
       await setState(office, 'reauth_required');
       assert.equal((await office.send(send.id)).state, 'held');
       await run(office.db, `update sends set state_since = now() - interval '7 days 1 minute'`);
@@ -210,7 +210,7 @@ describe('D1: held, never on another way', () => {
 describe('D6: scheduled and cancelled', () => {
   test('waits for send_at, and keeps nothing of its thread back meanwhile', async () => {
     await withAnna(async ({ office, post, write }) => {
-      office.sender({ submit: post.submit });
+      office.sender({ open: sessionsOf(post.submit) });
       const at = Date.now() + 3_600_000;
       const later = await write('carla', { sendAt: at });
       assert.equal(later.send.next_try_at, new Date(at).toISOString());
@@ -230,7 +230,7 @@ describe('D6: scheduled and cancelled', () => {
       assert.equal(await cancelSend(office.db, 'acme', send.id), 'cancelled');
       const events = (await office.events()).filter((event) => event.startsWith('send.'));
       assert.deepEqual(events, ['send.queued queued', 'send.cancelled cancelled']);
-      const sender = office.sender({ submit: post.submit });
+      const sender = office.sender({ open: sessionsOf(post.submit) });
       await office.hurry(send.id);
       await office.waitForState((await write('carlo')).send.id, 'sent');
       await sender.stop();
@@ -241,7 +241,7 @@ describe('D6: scheduled and cancelled', () => {
   test('cannot be taken back on its way or after; another tenant’s is not there', async () => {
     await withAnna(async ({ office, post, write }) => {
       const release = post.hold('carla@customer.example');
-      office.sender({ submit: post.submit });
+      office.sender({ open: sessionsOf(post.submit) });
       const { send } = await write('carla');
       await office.waitForState(send.id, 'sending');
       assert.equal(await cancelSend(office.db, 'acme', send.id), 'too_late');
@@ -260,7 +260,7 @@ describe('D6: scheduled and cancelled', () => {
         const reply = '451 4.7.1 Later';
         throw new SmtpFailure({ phase: 'envelope', reply, cause: 'unknown' }, [], null);
       };
-      office.sender({ submit: post.submit });
+      office.sender({ open: sessionsOf(post.submit) });
       const first = await write('carla');
       await office.waitForState(first.send.id, 'queued', 1);
       const behind = await write('carla', { replyTo: first.message.id });
@@ -286,7 +286,7 @@ describe('D5: order and room', () => {
         });
         sends.push(more.send.id);
       }
-      office.sender({ submit: post.submit });
+      office.sender({ open: sessionsOf(post.submit) });
       for (const id of sends) await office.waitForState(id, 'sent');
       assert.deepEqual(
         post.taken.map((address) => address.split('@')[0]),
@@ -300,7 +300,7 @@ describe('D5: order and room', () => {
     await withAnna(async ({ office, post, write }) => {
       await office.connect({ userId: 'bert', address: 'bert@mail.example', provider: 'gmail', smtp });
       const release = post.hold('anna@mail.example');
-      office.sender({ submit: post.submit });
+      office.sender({ open: sessionsOf(post.submit) });
       const anna: SendId[] = [];
       for (const name of ['carla', 'carlo', 'cleo', 'carla']) anna.push((await write(name)).send.id);
       await waitFor('two sessions of Anna', () => post.open === 2);
@@ -318,7 +318,7 @@ describe('D5: order and room', () => {
       post.answer = () => {
         throw new SmtpFailure({ phase: 'envelope', reply: '451 4.7.1 Later', cause: 'unknown' }, [], null);
       };
-      office.sender({ submit: post.submit });
+      office.sender({ open: sessionsOf(post.submit) });
       const { send } = await write('carla');
       const pauses: number[] = [];
       for (let tries = 1; tries <= 9; tries += 1) {
@@ -345,7 +345,7 @@ describe('stop', () => {
       const end = Promise.withResolvers<Accepted>();
       post.answer = () => end.promise;
       post.hold('carlo@customer.example');
-      const sender = office.sender({ submit: post.submit });
+      const sender = office.sender({ open: sessionsOf(post.submit) });
       const [atItsEnd, before] = [await write('carla'), await write('carlo')];
       await waitFor('both are on their way', async () => {
         const [a, b] = [await office.send(atItsEnd.send.id), await office.send(before.send.id)];
@@ -368,7 +368,7 @@ describe('stop', () => {
           const lost = new SmtpFailure({ phase: 'handed_over', reply: null, cause: 'stopped' }, [], null);
           signal.addEventListener('abort', () => reject(lost));
         });
-      const sender = office.sender({ submit: post.submit, limits: { stopMs: 100 } });
+      const sender = office.sender({ open: sessionsOf(post.submit), limits: { stopMs: 100 } });
       const { send } = await write('carla');
       await waitFor(
         'its end is out',

@@ -6,6 +6,7 @@ import type { MailboxId, SendId } from '../../src/lib/id.ts';
 import { createNetGuard } from '../../src/lib/net-guard.ts';
 import type { SendAnswer } from '../../src/outbound/accept.ts';
 import type { PublicSend, SendState } from '../../src/store/public-send.ts';
+import type { SenderDeps } from '../../src/outbound/sender.ts';
 import { resolveProvider } from '../../src/provider/providers.ts';
 import type { ProviderName } from '../../src/provider/providers.ts';
 import { rows, run } from '../../src/store/database.ts';
@@ -30,7 +31,12 @@ const recognisedByHand = ['message_has_source', 'confirmed_is_sent', 'send_is_to
 /** One person whose provider is a transcript, and a running sender. */
 async function withPeer(
   script: string,
-  options: { provider?: ProviderName; tokens?: string[]; breaks?: string[] },
+  options: {
+    provider?: ProviderName;
+    tokens?: string[];
+    breaks?: string[];
+    limits?: SenderDeps['limits'];
+  },
   play: (scene: Scene) => Promise<void>,
 ): Promise<void> {
   const office = await openOffice('postgres', { breaks: options.breaks ?? [] });
@@ -44,7 +50,7 @@ async function withPeer(
       provider: options.provider ?? 'gmail',
       smtp: { host: peer.host, port: peer.port, security: 'none' },
     });
-    office.sender();
+    office.sender(options.limits === undefined ? {} : { limits: options.limits });
     await play({
       office,
       peer,
@@ -162,7 +168,9 @@ describe('D5: one try, against what a provider says', () => {
 
   for (const script of ['gmail-454', 'outlook-432', 'greylisting-451']) {
     test(`${script}: the next try goes through, with the same bytes`, async () => {
-      await withPeer(`smtp/${script}`, {}, async ({ office, peer, write }) => {
+      // What is said before a message is said of all, and nothing is tried meanwhile.
+      const limits = { retryFirstMs: 200, sessionsFirstMs: 200 };
+      await withPeer(`smtp/${script}`, { limits }, async ({ office, peer, write }) => {
         const { send, message } = await write();
         await office.waitForState(send.id, 'queued', 1);
         await office.hurry(send.id);

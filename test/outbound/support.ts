@@ -12,6 +12,7 @@ import type { SendAnswer } from '../../src/outbound/accept.ts';
 import type { SendRequest } from '../../src/outbound/plan.ts';
 import { createSender } from '../../src/outbound/sender.ts';
 import type { Sender, SenderDeps } from '../../src/outbound/sender.ts';
+import type { Accepted, openSession, SmtpServer, Submission } from '../../src/outbound/smtp.ts';
 import { resolveProvider } from '../../src/provider/providers.ts';
 import type { Provider, ProviderName, ServerAddress } from '../../src/provider/providers.ts';
 import { createDiskBlobs } from '../../src/store/blobs.ts';
@@ -93,7 +94,7 @@ export async function openOffice(
       resolveHost: (address) => Promise.resolve({ address }),
       wakePublisher() {},
       ...more,
-      limits: { pollMs: 50, ...more.limits },
+      limits: { pollMs: 50, idleMs: 0, ...more.limits },
     });
     sender.start();
     return sender;
@@ -173,6 +174,25 @@ export const blankRequest: SendRequest = {
   headers: {},
   sendAt: null,
 };
+
+/** Sessions that hand each message to `submit`, in place of those of smtp.ts. */
+export function sessionsOf(
+  submit: (submission: Submission, to: SmtpServer) => Promise<Accepted>,
+): typeof openSession {
+  return (to) => {
+    let submitted = 0;
+    return Promise.resolve({
+      token: null,
+      isOpen: () => true,
+      submitted: () => submitted,
+      end: () => undefined,
+      submit: (submission) => {
+        submitted += 1;
+        return submit(submission, to);
+      },
+    });
+  };
+}
 
 function providerAt(name: ProviderName, smtp: ServerAddress | undefined): Provider {
   const base = resolveProvider(name === 'sandbox' ? 'gmail' : name);

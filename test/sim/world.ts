@@ -12,7 +12,7 @@ import type { Session, SessionOptions } from '../../src/mailbox/session.ts';
 import { acceptMessage } from '../../src/outbound/accept.ts';
 import { createSender } from '../../src/outbound/sender.ts';
 import { SmtpFailure } from '../../src/outbound/smtp.ts';
-import type { Accepted, Submission } from '../../src/outbound/smtp.ts';
+import type { Accepted, SmtpServer, Submission } from '../../src/outbound/smtp.ts';
 import { resolveProvider } from '../../src/provider/providers.ts';
 import { putContacts } from '../../src/store/contacts.ts';
 import { rows } from '../../src/store/database.ts';
@@ -20,7 +20,7 @@ import type { Db } from '../../src/store/database.ts';
 import { putNeverLog } from '../../src/store/never-log.ts';
 import { effectiveSettings, putSubAccount } from '../../src/store/sub-accounts.ts';
 import { joinSubAccount, putUser } from '../../src/store/users.ts';
-import { blankRequest } from '../outbound/support.ts';
+import { blankRequest, sessionsOf } from '../outbound/support.ts';
 import { memoryBlobs, silentLog } from '../filing/world.ts';
 import { grantOf } from '../mailbox/connecting.ts';
 import { composeMail, composeReport, sentMail, modelMailOf } from './mail.ts';
@@ -660,10 +660,10 @@ class Simulated implements World {
       provider: (name) => resolveProvider(name === 'sandbox' ? 'gmail' : name),
       resolveHost: (address) => Promise.resolve({ address }),
       wakePublisher: () => undefined,
-      submit: async (submission) => {
+      open: sessionsOf(async (submission, to) => {
         submits += 1;
         try {
-          return await this.submit(process, submission, left.shift() ?? 'accepted', async () => {
+          return await this.submit(process, submission, to, left.shift() ?? 'accepted', async () => {
             made += 1;
             if (fault?.what !== 'meanwhile' || fault.at !== made) return;
             for (const step of fault.steps) await this.apply(step);
@@ -671,7 +671,7 @@ class Simulated implements World {
         } finally {
           submits -= 1;
         }
-      },
+      }),
     });
     sender.start();
     await this.untilQuiet(
@@ -713,14 +713,15 @@ class Simulated implements World {
   async submit(
     process: Process,
     submission: Submission,
+    to: SmtpServer,
     answer: SmtpAnswer,
     onTaken: () => Promise<void>,
   ): Promise<Accepted> {
     process.effect();
     const fail = (phase: 'envelope' | 'data' | 'handed_over', reply: string | null) =>
       new SmtpFailure({ phase, reply, cause: reply === null ? 'connection_lost' : 'unknown' }, [], null);
-    const { login } = submission;
-    if ('token' in login) await login.token(null);
+    const { login } = to;
+    if (login !== null && 'token' in login) await login.token(null);
     if (answer === 'busy') throw fail('envelope', '451 4.3.0 try again');
     if (answer === 'refused') throw fail('envelope', '550 5.1.1 nobody of that name');
     const chunks: Buffer[] = [];

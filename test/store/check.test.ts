@@ -20,7 +20,7 @@ import { eraseContent } from '../../src/store/sub-accounts.ts';
 import { createLoggingWorld } from '../filing/logging-world.ts';
 import { createWorld } from '../filing/world.ts';
 import type { World } from '../filing/world.ts';
-import { blankRequest } from '../outbound/support.ts';
+import { blankRequest, sessionsOf } from '../outbound/support.ts';
 import { databaseKinds, testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { waitFor } from '../support/wait.ts';
@@ -564,10 +564,10 @@ async function exchangeMail(world: World): Promise<void> {
       smtp: { host: '127.0.0.1', port: 1, security: 'none' },
     }),
     resolveHost: (address) => Promise.resolve({ address }),
-    submit: async ({ beforeEnd }) => {
+    open: sessionsOf(async ({ beforeEnd }) => {
       await beforeEnd();
       return { reply: '250 taken', refused: [], serverMessageId: null };
-    },
+    }),
   });
   sender.start();
   await waitFor('it is sent', async () => {

@@ -114,12 +114,12 @@ export const messageInvariants: readonly Invariant[] = [
     name: 'thread_has_links',
     rules: ['S3', 'C6'],
     holds:
-      'A thread has a link to each mailbox in which its messages were seen or through which they were sent.',
+      'A thread has a link to each mailbox in which its individual messages were seen or through which they were sent (D2).',
     broken: `
       select distinct m.thread_id as thread, place.mailbox_id as mailbox
         from (select message_id, mailbox_id from sightings
               union select message_id, mailbox_id from sends where mailbox_id is not null) place
-        join messages m on m.id = place.message_id
+        join messages m on m.id = place.message_id and m.kind = 'individual'
        where not exists (select from thread_links l where l.thread_id = m.thread_id and l.mailbox_id = place.mailbox_id)`,
   },
   {

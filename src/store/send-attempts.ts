@@ -1,0 +1,106 @@
+import type { MessageId, SendId, ThreadId } from '../lib/id.ts';
+import { jsonText, rows, run } from './database.ts';
+import type { Db } from './database.ts';
+
+/** A try of a send. */
+export type AttemptKey = { id: SendId; n: number };
+
+/** Notes that tries begin, before anything is said to a provider. Answers their numbers. */
+export async function startAttempts(db: Db, ids: readonly SendId[]): Promise<ReadonlyMap<SendId, number>> {
+  const started = await rows<AttemptKey>(
+    db,
+    `insert into send_attempts (send_id, n, started_at)
+     select w.id, coalesce((select max(n) from send_attempts where send_id = w.id), 0) + 1, now()
+       from unnest(:ids::text[]) as w (id)
+     returning send_id as id, n`,
+    { ids },
+  );
+  return new Map(started.map(({ id, n }) => [id, n]));
+}
+
+/**
+ * Notes, right before the ends of messages go out, that from here on only the provider's answer or the
+ * Sent folder tells what became of them: a crash before this line is certain to have sent nothing.
+ * Answers those of which the lease was not lost: where it was, another node has taken over, and the end must not go out.
+ */
+export async function noteHandovers(
+  db: Db,
+  by: { owner: string; leaseMs: number; attempts: readonly AttemptKey[] },
+): Promise<ReadonlySet<SendId>> {
+  const noted = await rows<{ id: SendId }>(
+    db,
+    `with handed as materialized (select * from unnest(:ids::text[], :ns::integer[]) as h (id, n)),
+     mine as (
+       update sends s set lease_until = now() + :leaseMs * interval '1 millisecond'
+         from handed h where s.id = h.id and s.lease_owner = :owner and s.ready and s.state = 'sending'
+       returning s.id)
+     update send_attempts a set outcome = 'uncertain'
+       from handed h join mine on mine.id = h.id where a.send_id = h.id and a.n = h.n
+     returning a.send_id as id`,
+    {
+      owner: by.owner,
+      leaseMs: by.leaseMs,
+      ids: by.attempts.map(({ id }) => id),
+      ns: by.attempts.map(({ n }) => n),
+    },
+  );
+  return new Set(noted.map(({ id }) => id));
+}
+
+/** How a try ended. */
+export type AttemptOutcome = 'accepted' | 'temporary' | 'permanent' | 'denied' | 'uncertain';
+
+/** How a try ended, with the provider's own words; null leaves what is there. */
+export type EndedAttempt = AttemptKey & { outcome: AttemptOutcome; reply: string | null };
+
+export async function endAttempts(db: Db, ended: readonly EndedAttempt[]): Promise<void> {
+  await run(
+    db,
+    `update send_attempts a
+        set ended_at = coalesce(a.ended_at, now()), outcome = e.outcome, reply = coalesce(e.reply, a.reply)
+       from json_to_recordset(:ended::json) as e(id text, n integer, outcome text, reply text)
+      where a.send_id = e.id and a.n = e.n`,
+    { ended: jsonText(ended) },
+  );
+}
+
+/** A Message-ID that a provider's answer named for what we had sent under another. */
+export type ServerMessageId = {
+  id: SendId;
+  messageId: MessageId;
+  threadId: ThreadId;
+  /** As the server says it, bare. */
+  serverId: string;
+  key: string;
+  /** Key of the id under which it was sent. */
+  sentKey: string;
+};
+
+/**
+ * The Message-IDs that providers' answers named become one more name of their messages, for their own
+ * copies and for answers (S12, S3), and the ones that they show from now on.
+ */
+export async function addServerMessageIds(db: Db, named: readonly ServerMessageId[]): Promise<void> {
+  if (named.length === 0) return;
+  await run(
+    db,
+    `with said as materialized (
+       select * from json_to_recordset(:named::json)
+         as t(id text, "messageId" text, "threadId" text, "serverId" text, key text, "sentKey" text)),
+     named as (
+       update sends s set server_message_id = said."serverId" from said where s.id = said.id
+       returning s.id, s.sub_account_id),
+     shown as (
+       update messages m set internet_message_id = said."serverId", updated_at = now()
+         from said where m.id = said."messageId"),
+     known as (
+       insert into message_keys (sub_account_id, key, fingerprint, message_id)
+       select k.sub_account_id, said.key, k.fingerprint, k.message_id
+         from said join message_keys k on k.message_id = said."messageId" and k.key = said."sentKey"
+       on conflict do nothing)
+     insert into thread_keys (sub_account_id, key, thread_id, kind)
+     select distinct n.sub_account_id, said.key, said."threadId", 'message' from said join named n on n.id = said.id
+     on conflict (sub_account_id, key, thread_id) do update set kind = 'message'`,
+    { named: jsonText(named) },
+  );
+}
