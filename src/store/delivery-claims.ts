@@ -2,7 +2,7 @@ import type { DeliveryId, EventId, WebhookId } from '../lib/id.ts';
 import { rows } from './database.ts';
 import type { Db } from './database.ts';
 import type { PublishedEvent } from './deliveries.ts';
-import { claimWork } from './work.ts';
+import { claiming } from './work.ts';
 
 /** A delivery that was claimed, with all that its request needs. */
 export type ClaimedDelivery = {
@@ -26,19 +26,16 @@ const behindMax = 7;
 /**
  * Leases up to `limit` due deliveries of one webhook, in order, with what is behind each of those that stand in one
  * conversation alone: up to the first that waits for another conversation too, or that somebody else still holds.
+ *
+ * The disk is not waited for: what a crash of the database makes of a lease is a delivery that is claimed, and made,
+ * once more. Not to be called in a transaction, which would not wait for it either.
  */
 export async function claimDeliveries(
   db: Db,
   claim: { webhookId: WebhookId; owner: string; leaseMs: number; limit: number },
 ): Promise<ClaimedLine[]> {
-  const { webhookId, ...rest } = claim;
-  const ids = await claimWork(db, {
-    table: 'deliveries',
-    ...rest,
-    filter: { column: 'webhook_id', value: webhookId },
-  });
-  if (ids.length === 0) return [];
-  const found = await rows<ClaimedRow>(db, behindSql, { ...claim, ids, behindMax });
+  const { webhookId } = claim;
+  const found = await rows<ClaimedRow>(db, claimSql, { ...claim, value: webhookId, behindMax });
   const lines = new Map<string, ClaimedLine>();
   for (const { place, id, attempts, url, secretSealed, eventId, ...event } of found) {
     const webhook = { id: webhookId, url, secretSealed };
@@ -60,9 +57,12 @@ type ClaimedRow = Omit<PublishedEvent, 'id'> & {
   eventId: EventId;
 };
 
-const behindSql = `
-with first as materialized (
-  select id, place from unnest(:ids::text[]) with ordinality as f (id, place)
+const claimSql = `
+with ${claiming('deliveries', 'webhook_id')}, ids as materialized (
+  -- In arrays: a join would be planned once and for all, by how many were due then.
+  select array_agg(id order by due_at, seq) as ids, array_agg(attempts order by due_at, seq) as attempts from claimed
+), first as materialized (
+  select f.* from ids cross join lateral unnest(ids.ids, ids.attempts) with ordinality as f (id, attempts, place)
 ), line as materialized (
   select f.place, n.delivery_id as id, n.seq,
          bool_and(d.free and own.keys = 1) over (partition by f.place order by n.seq) as follows
@@ -80,12 +80,15 @@ with first as materialized (
      set lease_owner = :owner, lease_until = now() + :leaseMs * interval '1 ms', attempts = attempts + 1
    where id = any(array(select id from line where follows))
   returning id, attempts
+), hurried as materialized (
+  select set_config('synchronous_commit', 'off', true)
 )
-select c.place, d.id, coalesce(c.attempts, d.attempts) as attempts, w.url, w.secret_sealed as "secretSealed",
+select c.place, c.id, c.attempts, w.url, w.secret_sealed as "secretSealed",
        e.sequence, e.id as "eventId", e.type, e.sub_account_id as "subAccountId", e.data, e.created_at as "createdAt"
-  from (select id, place, 0 as seq, null::integer as attempts from first
-        union all select id, l.place, l.seq, leased.attempts from line l join leased using (id)) c
-  join deliveries d on d.id = c.id
-  join events e on e.ord = d.event_ord
-  join webhooks w on w.id = d.webhook_id
+  from hurried
+ cross join (select id, place, 0 as seq, attempts from first
+             union all select id, l.place, l.seq, leased.attempts from line l join leased using (id)) c
+ cross join lateral (select event_ord from deliveries where id = c.id offset 0) d
+ cross join lateral (select * from events where ord = d.event_ord offset 0) e
+ cross join (select url, secret_sealed from webhooks where id = :webhookId) w
  order by c.place, c.seq`;

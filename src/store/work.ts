@@ -31,6 +31,33 @@ const claimable = {
 } as const;
 
 type WorkTable = keyof typeof claimable;
+type FilterColumn = 'webhook_id' | 'mailbox_id';
+
+/**
+ * The claim itself, as a part of a `with`: leases up to :limit due rows to :owner for :leaseMs; of a filter the column
+ * must have :value. What it has claimed is in `claimed`.
+ */
+export const claiming = (table: WorkTable, filter?: FilterColumn) =>
+  leasing(table, free(table, filter === undefined ? 'true' : `w.${filter} = :value`, ':limit'));
+
+/**
+ * Rows that are free to be claimed, locked. Not only does the statement's snapshot see a row as free: SKIP LOCKED
+ * leaves out what another claim is about to take, and a row that was taken in between is checked again on its new
+ * version.
+ */
+const free = (table: WorkTable, only: string, limit: string) => `
+  select w.id from ${table} w
+   where w.ready and w.due_at <= now() and (w.lease_until is null or w.lease_until < now())
+     and ${only} and ${claimable[table]}
+   order by w.due_at, w.seq limit ${limit} for update of w skip locked`;
+
+const leasing = (table: WorkTable, select: string) => `
+  free as (${select}),
+  claimed as (
+    update ${table} w
+    set lease_owner = :owner, lease_until = now() + :leaseMs * interval '1 ms', attempts = w.attempts + 1
+    from free where w.id = free.id
+    returning w.*)`;
 
 /**
  * Leases up to `limit` due rows to `owner` for `leaseMs` and counts an attempt on each; ids, the
@@ -43,17 +70,19 @@ export async function claimWork(
     owner: string;
     leaseMs: number;
     limit: number;
-    filter?: { column: 'webhook_id' | 'mailbox_id'; value: string };
+    filter?: { column: FilterColumn; value: string };
   },
 ): Promise<string[]> {
-  const { table, filter } = options;
-  const only = filter === undefined ? 'true' : `w.${filter.column} = :value`;
-  const claimed = await rows<{ id: string }>(db, claimSql(table, free(table, only, ':limit')), {
-    owner: options.owner,
-    leaseMs: options.leaseMs,
-    limit: options.limit,
-    value: filter?.value ?? null,
-  });
+  const claimed = await rows<{ id: string }>(
+    db,
+    `with ${claiming(options.table, options.filter?.column)} select id from claimed order by due_at, seq`,
+    {
+      owner: options.owner,
+      leaseMs: options.leaseMs,
+      limit: options.limit,
+      value: options.filter?.value ?? null,
+    },
+  );
   return claimed.map((row) => row.id);
 }
 
@@ -65,35 +94,16 @@ export async function claimLanes(
   const { owner, leaseMs, lanes } = options;
   const each = `select f.id from unnest(:lanes::text[], :limits::integer[]) as l (lane, most)
     cross join lateral (${free('sends', 'w.lane = l.lane', 'l.most')}) f`;
-  return rows<{ id: SendId; lane: string }>(db, claimSql('sends', each), {
-    owner,
-    leaseMs,
-    lanes: lanes.map(({ lane }) => lane),
-    limits: lanes.map(({ limit }) => limit),
-  });
-}
-
-/**
- * Rows that are free to be claimed, locked. Not only does the statement's snapshot see a row as free: SKIP LOCKED
- * leaves out what another claim is about to take, and a row that was taken in between is checked again on its new
- * version.
- */
-function free(table: WorkTable, only: string, limit: string): string {
-  return `select w.id from ${table} w
-    where w.ready and w.due_at <= now() and (w.lease_until is null or w.lease_until < now())
-      and ${only} and ${claimable[table]}
-    order by w.due_at, w.seq limit ${limit} for update of w skip locked`;
-}
-
-function claimSql(table: WorkTable, select: string): string {
-  return `
-    with free as (${select}),
-    claimed as (
-      update ${table} w
-      set lease_owner = :owner, lease_until = now() + :leaseMs * interval '1 ms', attempts = w.attempts + 1
-      from free where w.id = free.id
-      returning w.*)
-    select id${table === 'sends' ? ', lane' : ''} from claimed order by due_at, seq`;
+  return rows<{ id: SendId; lane: string }>(
+    db,
+    `with ${leasing('sends', each)} select id, lane from claimed order by due_at, seq`,
+    {
+      owner,
+      leaseMs,
+      lanes: lanes.map(({ lane }) => lane),
+      limits: lanes.map(({ limit }) => limit),
+    },
+  );
 }
 
 /**
