@@ -1,5 +1,4 @@
-import { createCipheriv, createDecipheriv, createHmac, createSecretKey, randomBytes } from 'node:crypto';
-import type { KeyObject } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHmac, hash, randomBytes } from 'node:crypto';
 
 /** Seals secrets at rest (AES-256-GCM) and derives keys for keyed hashes and signatures. */
 export type SecretBox = {
@@ -16,7 +15,7 @@ export function createSecretBox(keys: readonly [Buffer, ...Buffer[]]): SecretBox
   const ring = new Map(keys.map((key) => [keyName(key), key]));
   const newest = keys[0];
   // By purpose, of which there are few. Deriving a key costs ten times what using it does.
-  const derived = new Map<string, KeyObject>();
+  const derived = new Map<string, HmacKey>();
   return {
     seal(plain, context) {
       const nonce = randomBytes(12);
@@ -42,13 +41,37 @@ export function createSecretBox(keys: readonly [Buffer, ...Buffer[]]): SecretBox
     mac(purpose, text) {
       const key = derived.get(purpose) ?? deriveKey(keys[keys.length - 1] ?? newest, purpose);
       derived.set(purpose, key);
-      return createHmac('sha256', key).update(text).digest();
+      return hmac(key, text);
     },
   };
 }
 
-function deriveKey(key: Buffer, purpose: string): KeyObject {
-  return createSecretKey(createHmac('sha256', key).update(`purpose:${purpose}`).digest());
+function deriveKey(key: Buffer, purpose: string): HmacKey {
+  return hmacKey(createHmac('sha256', key).update(`purpose:${purpose}`).digest());
+}
+
+/** A key of HMAC (RFC 2104 §2): what is hashed before the text, and before the hash of that. */
+type HmacKey = { inner: Buffer; outer: Buffer };
+
+/** Of SHA-256. */
+const blockBytes = 64;
+
+/** Of a key no longer than a block. */
+function hmacKey(key: Buffer): HmacKey {
+  const padded = Buffer.concat([key], blockBytes);
+  const xor = (pad: number) => Buffer.from(padded.map((byte) => byte ^ pad));
+  return { inner: xor(0x36), outer: xor(0x5c) };
+}
+
+/** HMAC-SHA-256. Four are made for each message that is judged, and Node's own takes twice as long for a short text. */
+function hmac({ inner, outer }: HmacKey, text: string): Buffer {
+  const digest = sha256(Buffer.concat([inner, Buffer.from(text)]));
+  return sha256(Buffer.concat([outer, digest]));
+}
+
+/** As text on the way: Node makes one in a third of the time that it takes for bytes. */
+function sha256(bytes: Buffer): Buffer {
+  return Buffer.from(hash('sha256', bytes, 'hex'), 'hex');
 }
 
 function keyName(key: Buffer): string {
