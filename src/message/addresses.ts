@@ -27,6 +27,8 @@ const plainAddress = /^[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9-]+(?:\.[A-Za-
  * read out of an encoded word or a name, since that would let a name claim a sender.
  */
 export function parseAddressList(header: string): Address[] {
+  // Four of the six headers that hold addresses are missing from nearly every message.
+  if (header === '') return [];
   const masked = maskWords(header);
   const simple = simpleList(masked);
   if (simple !== null) return simple;

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { canonicalAddress } from './addresses.ts';
 import { author, type MessageHeader } from './header.ts';
 import { baseSubject } from './subject.ts';
@@ -29,7 +29,7 @@ export function headerFingerprint(header: MessageHeader, receivedAt: number): st
     ...[...new Set(recipients)].sort(),
   ];
   // Control characters are stripped from every part, so a newline can not be part of one.
-  return createHash('sha256').update(parts.join('\n')).digest('hex').slice(0, 32);
+  return hash('sha256', parts.join('\n'), 'hex').slice(0, 32);
 }
 
 function dateOf({ date, dateText }: MessageHeader, receivedAt: number): string {
@@ -52,5 +52,5 @@ export function quotedFingerprint(header: MessageHeader): string | null {
     Math.floor(header.date / minuteMs),
     baseSubject(header.subject).toLowerCase(),
   ];
-  return createHash('sha256').update(parts.join('\n')).digest('hex').slice(0, 32);
+  return hash('sha256', parts.join('\n'), 'hex').slice(0, 32);
 }

@@ -134,10 +134,11 @@ export function readHeader(raw: Buffer): MessageHeader {
  */
 export function author(header: MessageHeader): Address | null {
   const from = header.from[0] ?? null;
-  if (from === null || !isListAddress(header, from.address.toLowerCase())) return from;
   const named = [parseAddressList(header.fields.get('x-original-from') ?? ''), header.replyTo];
   const person = named.find((people) => people.length === 1)?.[0];
-  return person === undefined || isListAddress(header, person.address.toLowerCase()) ? from : person;
+  if (from === null || person === undefined) return from;
+  const isList = ({ address }: Address) => isListAddress(header, address.toLowerCase());
+  return isList(from) && !isList(person) ? person : from;
 }
 
 /** Whether List-Post (RFC 2369 §3.4) or List-Id (RFC 2919, `<list.example.com>` for list@example.com) name `address`. */
@@ -161,10 +162,9 @@ function fieldValues(raw: Buffer): Map<string, string> {
   if (/\r(?!\n)/.test(text)) text = text.replace(/\r\n?/g, '\n');
   const values = new Map<string, string>();
   collectFields(text, (name, value) => {
-    const clean = cleanValue(value, ascii);
     const known = values.get(name);
-    if (known === undefined) values.set(name, clean);
-    else if (separators.has(name)) values.set(name, known + separators.get(name) + clean);
+    if (known === undefined) values.set(name, cleanValue(value, ascii));
+    else if (separators.has(name)) values.set(name, known + separators.get(name) + cleanValue(value, ascii));
   });
   return values;
 }

@@ -1,4 +1,3 @@
-import { isAscii } from 'node:buffer';
 import { createHash, randomBytes } from 'node:crypto';
 import { domainToASCII } from 'node:url';
 import { decodeWords } from './encoded-words.ts';
@@ -12,6 +11,7 @@ const idCharsMax = 2000;
 const newestIdsMax = 200;
 /** An index entry of PostgreSQL must stay well below 2,700 bytes, with other columns beside this one. */
 const keyBytesMax = 200;
+const isAscii = /^[\0-\x7f]*$/;
 
 /**
  * The ids of a References or In-Reply-To header (RFC 5322 §3.6.4), oldest first, each once: the
@@ -39,7 +39,7 @@ export function messageIdOf(header: string | undefined): InternetMessageId | nul
  * bytes or not ASCII. Equal ids have equal keys; at most 200 bytes.
  */
 export function idKey(id: InternetMessageId): string {
-  const plain = id.length <= keyBytesMax && isAscii(Buffer.from(id)) && !id.startsWith('sha256:');
+  const plain = id.length <= keyBytesMax && isAscii.test(id) && !id.startsWith('sha256:');
   return plain ? id : `sha256:${createHash('sha256').update(id).digest('hex')}`;
 }
 
