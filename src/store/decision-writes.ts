@@ -7,8 +7,8 @@ import type {
   MessageId,
   SpoolId,
 } from '../lib/id.ts';
-import { jsonText, run } from './database.ts';
-import type { Db } from './database.ts';
+import { jsonText } from './database.ts';
+import type { Bindings } from './database.ts';
 
 /** A row of decisions as it is first written. */
 export type DecisionRow = {
@@ -37,12 +37,8 @@ export type DecisionRow = {
 /** Up to which UID, of a UIDVALIDITY, every message of a folder has its decision. */
 export type Cursor = { folderId: FolderId; uidValidity: number; uid: number };
 
-/** Writes decisions, and where their folder stands from then on; null: they are of no folder's new mail. */
-export async function writeDecisions(
-  db: Db,
-  decisions: readonly DecisionRow[],
-  cursor: Cursor | null,
-): Promise<void> {
+/** What `decisionParts` is given: decisions, and where their folder stands from then on; null: they are of no folder's new mail. */
+export function decisionBindings(decisions: readonly DecisionRow[], cursor: Cursor | null): Bindings {
   const { folderId, uidValidity, uid } = cursor ?? { folderId: null, uidValidity: null, uid: null };
   const reasons = distinct(decisions.map((decision) => decision.reasons));
   const facts = distinct(decisions.map((decision) => decision.facts));
@@ -51,14 +47,14 @@ export async function writeDecisions(
     reasons: reasons.places[n],
     facts: facts.places[n],
   }));
-  await run(db, decisionsSql, {
+  return {
     decisions: jsonText(listed),
     reasons: reasons.texts,
     facts: facts.texts,
     folderId,
     uidValidity,
     uid,
-  });
+  };
 }
 
 /**
@@ -77,18 +73,19 @@ function distinct(values: readonly (object | null)[]): { texts: string[]; places
   return { texts: [...known.keys()], places };
 }
 
-const decisionsSql = `
-with folder as (
+/** Writes decisions and their folder's cursor, as the parts of a `with`. */
+export const decisionParts = `folder as (
   update folders set uid_validity = :uidValidity, cursor_uid = :uid, looked_at = now() where id = :folderId
-)
-insert into decisions (id, sub_account_id, connection_id, mailbox_id, folder_id, uid_validity, uid, outcome,
-                       reason, reasons, facts, id_hash, address_hashes, message_id, attempts,
-                       intake_id, errand_id)
-select d.id, d.sub_account_id, d.connection_id, d.mailbox_id, d.folder_id, d.uid_validity, d.uid, d.outcome,
-       d.reason, (:reasons::jsonb[])[d.reasons], (:facts::jsonb[])[d.facts], decode(d.id_hash, 'hex'),
-       array(select decode(h, 'hex') from unnest(d.address_hashes) h), d.message_id, d.attempts, d.intake_id,
-       d.errand_id
-  from json_to_recordset(:decisions::json) as d(
-       id text, sub_account_id text, connection_id text, mailbox_id text, folder_id text, uid_validity bigint,
-       uid bigint, outcome text, reason text, reasons integer, facts integer, id_hash text, address_hashes text[],
-       message_id text, attempts integer, intake_id text, errand_id text)`;
+), decision as (
+  insert into decisions (id, sub_account_id, connection_id, mailbox_id, folder_id, uid_validity, uid, outcome,
+                         reason, reasons, facts, id_hash, address_hashes, message_id, attempts,
+                         intake_id, errand_id)
+  select d.id, d.sub_account_id, d.connection_id, d.mailbox_id, d.folder_id, d.uid_validity, d.uid, d.outcome,
+         d.reason, (:reasons::jsonb[])[d.reasons], (:facts::jsonb[])[d.facts], decode(d.id_hash, 'hex'),
+         array(select decode(h, 'hex') from unnest(d.address_hashes) h), d.message_id, d.attempts, d.intake_id,
+         d.errand_id
+    from json_to_recordset(:decisions::json) as d(
+         id text, sub_account_id text, connection_id text, mailbox_id text, folder_id text, uid_validity bigint,
+         uid bigint, outcome text, reason text, reasons integer, facts integer, id_hash text, address_hashes text[],
+         message_id text, attempts integer, intake_id text, errand_id text)
+)`;

@@ -1,7 +1,7 @@
 import { canonicalAddress } from '../message/addresses.ts';
 import type { DeliveryReport } from '../message/delivery-report.ts';
 import type { ConversationId, FolderId, MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
-import { writeDecisions } from './decision-writes.ts';
+import { decisionBindings, decisionParts } from './decision-writes.ts';
 import type { Cursor, DecisionRow } from './decision-writes.ts';
 import type { ThreadKeyKind } from './filing-facts.ts';
 import { jsonText as json, rows, run } from './database.ts';
@@ -105,20 +105,24 @@ export function noWrites(): FilingWrites {
 }
 
 /**
- * Writes all of it in two statements. Foreign keys are checked when a statement ends, so the order
+ * Writes all of it in one statement. Foreign keys are checked when a statement ends, so the order
  * of the parts does not matter; of the rows that two filers may both want, one does, lest each wait for
  * the other. Throws FiledMeanwhile, with nothing kept once the caller's
  * transaction rolls back, when a unique index shows that this work was done by somebody else. `cursor` is
  * where the folder stands then; null: it is no folder's mail.
  */
 export async function writeFiling(db: Db, writes: FilingWrites, cursor: Cursor | null): Promise<void> {
-  await writeDecisions(db, writes.decisions, cursor);
+  const decided = decisionBindings(writes.decisions, cursor);
   const { messages, sightings, links, messageKeys, conversationThreads } = writes;
   const isMore = [messages, sightings, links, messageKeys, conversationThreads].some(
     ({ length }) => length > 0,
   );
-  if (!isMore) return;
+  if (!isMore) {
+    await run(db, `with ${decisionParts} select`, decided);
+    return;
+  }
   const [made] = await rows<{ keys: string; conversations: string }>(db, messagesSql, {
+    ...decided,
     threads: json(writes.threads),
     links: json(writes.links),
     threadKeys: json(writes.threadKeys),
@@ -137,7 +141,7 @@ export async function writeFiling(db: Db, writes: FilingWrites, cursor: Cursor |
 }
 
 const messagesSql = `
-with thread as (
+with ${decisionParts}, thread as (
   insert into threads (id, sub_account_id, subject, opened_by)
   select id, sub_account_id, subject, opened_by
     from json_to_recordset(:threads::json) as t(id text, sub_account_id text, subject text, opened_by text)

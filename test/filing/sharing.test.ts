@@ -232,7 +232,7 @@ for (const kind of databaseKinds)
         const { db, blobs } = world.filing;
         let claiming: Promise<void> | undefined;
         const onQuery = ({ sql }: { sql: string }) => {
-          if (sql.startsWith('\nwith thread as (')) claiming ??= send('north', { contactId: 'n-pia' });
+          if (sql.includes('insert into messages (')) claiming ??= send('north', { contactId: 'n-pia' });
         };
         // The blob is on disk when the claim is made, or waits for a lock.
         const waits = () =>
