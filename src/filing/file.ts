@@ -56,6 +56,8 @@ export type Batch = {
   upToUid: number;
   again?: Again;
   sightings: readonly Sighting[];
+  /** Where the folder stood, asked for while its messages were: whatever is another then is found out as below. */
+  position?: Promise<FilingPosition | null>;
   /** Raw messages by UID; a message that is gone or unreadable is missing from the answer. */
   fetchBodies(uids: readonly number[]): Promise<ReadonlyMap<number, Buffer>>;
   /** Told after each commit, also when a later part fails: how far it goes, and the sub-account of each new message. */
@@ -76,7 +78,7 @@ const roundsMax = 10;
 
 /**
  * How long what was looked up holds, while bodies are fetched, in milliseconds. All of it is from after
- * the messages were seen; what may not be missed (the same message filed by another mailbox, a connection
+ * the messages were seen, or their folder's position from when they were asked for; what may not be missed (the same message filed by another mailbox, a connection
  * that ended, a claim, a row that is gone) is found out by the transaction that writes.
  */
 const knownMsMax = 5_000;
@@ -93,6 +95,7 @@ export async function fileBatch(deps: FilingDeps, seen: Batch): Promise<{ judged
   const course: Course = {
     fetched: { bodies: new Map(), reports: new Map() },
     keeping: new Map(),
+    position: batch.position ?? null,
     known: null,
     settled: null,
   };
@@ -133,6 +136,8 @@ type Course = {
   fetched: Fetched;
   /** Blobs on their way to the disk, by UID. */
   keeping: Map<number, Promise<unknown>>;
+  /** Asked for already; null: it must be looked up. */
+  position: Batch['position'] | null;
   /** Null: it must be looked up. */
   known: Known | null;
   /** What no rule stores for these connections. */
@@ -226,7 +231,9 @@ async function knownOf(deps: FilingDeps, batch: Batch, portion: Portion, course:
   const hasAll = known?.reports === fetched.reports.size;
   if (known !== null && hasAll && clock.monotonic() - known.at < knownMsMax) return known;
   const at = clock.monotonic();
-  const position = checked(await readPosition(deps.db, batch.folderId), batch, portion);
+  const asked = course.position ?? readPosition(deps.db, batch.folderId);
+  course.position = null;
+  const position = checked(await asked, batch, portion);
   const { connections } = position;
   const { again } = batch;
   if (again !== undefined && !connections.some(({ id, paused }) => id === again.connectionId && !paused))

@@ -1,22 +1,19 @@
-import { Failure } from '../lib/failure.ts';
+import { Failure, isOfOneMessage, placeOfError } from '../lib/failure.ts';
 import type { Log } from '../lib/log.ts';
 import { CursorMoved, fileBatch } from '../filing/file.ts';
-import type { FilingDeps } from '../filing/file.ts';
+import type { Batch, FilingDeps } from '../filing/file.ts';
 import type { Sighting } from '../filing/sighting.ts';
 import type { MailboxId } from '../lib/id.ts';
+import { readPosition } from '../store/filing-facts.ts';
 import { startFolder } from '../store/folders.ts';
 import type { ChangePace } from './change-plan.ts';
 import { answered, bodiesOf, halves, headersOf, missedOnes, unlessRefused } from './fetching.ts';
-import { planFolder } from './plan.ts';
-import type { Observed } from './plan.ts';
-import { sightingsOf, unreadableSighting } from './seen.ts';
-import type { Seen, Unread } from './seen.ts';
+import { planFolder, type Observed } from './plan.ts';
+import { sightingsOf, unreadableSighting, type Seen, type Unread } from './seen.ts';
 import type { Session } from './session.ts';
-import { isOfOneMessage, placeOfError } from '../lib/failure.ts';
 import type { Portion, Troubles } from './trouble.ts';
-import { newlyWatched } from './watched.ts';
+import { newlyWatched, type Watched } from './watched.ts';
 import type { Writing } from './wanted.ts';
-import type { Watched } from './watched.ts';
 
 export type Look = {
   mailboxId: MailboxId;
@@ -175,7 +172,11 @@ async function readAnnounced(look: Look, session: Session, folder: Watched, unti
     late = false;
     look.onWhole(folder);
   };
-  const shown = await blamed(look, folder, null, () => unlessRefused(session.headers(`${from}:*`, onWhole)));
+  const coming = session.headers(`${from}:*`, onWhole);
+  const position = readPosition(look.filing.db, folder.id);
+  // Awaited when there is something to file.
+  position.catch(() => undefined);
+  const shown = await blamed(look, folder, null, () => unlessRefused(coming));
   if (shown === null) return readListed(look, session, folder, until);
   // `n:*` names the last message even when its UID is below n (RFC 9051 §6.4.9).
   const fresh = shown.filter((seen) => seen.uid >= from);
@@ -189,7 +190,7 @@ async function readAnnounced(look: Look, session: Session, folder: Watched, unti
       const passed = await missedOf(look, session, folder, { listed, shown: uids });
       // Nothing more is to be read, most likely: listen while all of it is written.
       const onBodies = () => session.idle();
-      await fileAll(look, session, folder, { sightings, passed, upToUid: last, onBodies });
+      await fileAll(look, session, folder, { sightings, passed, upToUid: last, position, onBodies });
     });
     folder.lateSince = null;
   }
@@ -319,19 +320,18 @@ async function missedOf(
   return missed;
 }
 
-/** Files what was seen up to a UID. A message that cannot be filed is kept as failed, and the others go on (T3). */
+/** What is filed at once; `onBodies` is told when the bodies are there and nothing is left to do but write. */
+type Part = Pick<Batch, 'sightings' | 'upToUid' | 'position'> & { onBodies?(): void };
+
+/**
+ * Files what was seen up to a UID; `passed` was shown late, or not at all. A message that cannot be filed is kept as
+ * failed, and the others go on (T3).
+ */
 async function fileAll(
   look: Look,
   session: Session,
   folder: Watched,
-  part: {
-    sightings: readonly Sighting[];
-    /** What was shown late, or not at all. */
-    passed: readonly (Seen | Unread)[];
-    upToUid: number;
-    /** Told when the bodies are there and nothing is left to do but write. */
-    onBodies?(): void;
-  },
+  part: Part & { passed: readonly (Seen | Unread)[] },
 ): Promise<void> {
   const { passed, ...rest } = part;
   const sightings =
@@ -355,7 +355,7 @@ async function fileSightings(
   look: Look,
   session: Session,
   folder: Watched,
-  part: { sightings: readonly Sighting[]; upToUid: number; onBodies?(): void },
+  { position, ...part }: Part,
 ): Promise<void> {
   const { sightings, upToUid } = part;
   try {
@@ -366,6 +366,7 @@ async function fileSightings(
       cursorUid: folder.cursorUid,
       upToUid,
       sightings,
+      ...(position === undefined ? {} : { position }),
       fetchBodies: async (uids) => {
         const bodies = await bodiesOf(session, sightings, uids);
         part.onBodies?.();
