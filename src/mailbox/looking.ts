@@ -63,10 +63,10 @@ export type Looked = {
 const batchMax = 500;
 
 /**
- * How many are read before other mailboxes have their turn; of them the headers of three batches are in
- * memory at most, since the next ones are fetched while one is filed.
+ * How many are read before other mailboxes have their turn: in well under a second, of mail that is nobody's business.
+ * Only within are the next headers fetched while a batch is filed; of three batches they are in memory at most.
  */
-const stretchMax: Readonly<Record<Portion, number>> = { many: 4 * batchMax, one: 1, none: 1 };
+const stretchMax: Readonly<Record<Portion, number>> = { many: 8 * batchMax, one: 1, none: 1 };
 
 /** So few need no gate: they are no burden, and wait for nobody's catch-up. */
 export const fewMessages = 50;

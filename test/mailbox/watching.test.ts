@@ -62,10 +62,10 @@ describe('C5: catching up', () => {
     await peer.waitFor('silent');
     deps.gates.batches = gates.gate;
     // Two of the contact, and strangers' mail.
-    for (let n = 0; n < 2_600; n += 1) {
+    for (let n = 0; n < 4_600; n += 1) {
       peer.deliver(
         'INBOX',
-        letter(`l${n}`, n % 1_300 === 0 ? 'ann@customer.example' : 'no@stranger.example'),
+        letter(`l${n}`, n % 2_300 === 0 ? 'ann@customer.example' : 'no@stranger.example'),
       );
     }
     const downAt = clock.now();
@@ -77,12 +77,13 @@ describe('C5: catching up', () => {
       assert.equal(connection?.state, 'catching_up');
       backlogs.push(connection?.backlog);
       await gates.letIn();
-      await waitFor('the end of the turn', async () => {
+      const isDown = async () => {
         const now = await findConnection(database.db, { subAccountId: sub, userId: user });
         return now?.backlog !== connection?.backlog;
-      });
+      };
+      await waitFor('the end of the turn', isDown, { deadlineMs: 60_000 });
     }
-    assert.deepEqual(backlogs, [2_600, 600]);
+    assert.deepEqual(backlogs, [4_600, 600]);
     await told('live', 'catching_up', 'live');
     const connection = await findConnection(database.db, { subAccountId: sub, userId: user });
     assert.equal(connection?.backlog, 0);
@@ -93,7 +94,7 @@ describe('C5: catching up', () => {
       'select count(*)::int as n from decisions where mailbox_id = :mailboxId',
       { mailboxId },
     );
-    assert.equal(decided?.n, 2_600, 'one decision for each, and none twice');
+    assert.equal(decided?.n, 4_600, 'one decision for each, and none twice');
     assert.deepEqual(peer.sent('* UID FETCH 11:\\* *'), [], 'it is read in batches');
   });
 
