@@ -13,6 +13,12 @@ const needed = [
     program: '/usr/lib/postgresql/15/bin/postgres',
     why: 'the production database, started privately',
   },
+  { package: 'swaks', program: '/usr/bin/swaks', why: 'a client of the logging addresses’ SMTP' },
+  {
+    package: 'libnet-ssleay-perl',
+    program: '/usr/share/doc/libnet-ssleay-perl',
+    why: 'its STARTTLS (a module, whose place depends on the processor)',
+  },
   { package: 'chromium', program: '/usr/bin/chromium', why: 'the pages, as a browser shows them' },
 ];
 
