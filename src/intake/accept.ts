@@ -71,23 +71,42 @@ function refuseIf(answer: Answer | null): void {
   if (answer !== null) throw new Refusal(answer);
 }
 
-/** All of it is read, whatever becomes of it, since the client is answered only after its final dot. */
-async function receive(bytesMax: number, stream: SMTPServerDataStream, arrival: Arrival): Promise<void> {
-  let failure: Error | null = null;
-  let bytes = 0;
-  for await (const piece of stream as AsyncIterable<Buffer>) {
-    bytes += piece.length;
-    if (bytes > bytesMax) failure ??= new Refusal(tooLarge);
-    // One that knows SIZE and goes on all the same is not listened to for ever.
-    if (bytes > 2 * bytesMax) throw new Refusal(tooLarge, true);
-    if (failure !== null) continue;
-    try {
-      await arrival.write(piece);
-    } catch (error) {
-      failure = error instanceof Error ? error : new Error(String(error));
-    }
-  }
-  if (failure !== null) throw failure;
+/**
+ * All of it is read, whatever becomes of it, since the client is answered only after its final dot. By events: to
+ * iterate over the stream took longer than all else that is done with a small message.
+ */
+function receive(bytesMax: number, stream: SMTPServerDataStream, arrival: Arrival): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let failure: Error | null = null;
+    let bytes = 0;
+    /** Of what is on its way to a file. */
+    let writing: Promise<void> = Promise.resolve();
+    const fail = (error: unknown) => {
+      failure ??= error instanceof Error ? error : new Error(String(error));
+    };
+    const end = (outcome: Error | null) => {
+      // What the caller does next with the arrival must not meet a write that is under way.
+      void writing.then(() => (outcome === null ? resolve() : reject(outcome)));
+    };
+    stream.on('data', (piece: Buffer) => {
+      bytes += piece.length;
+      if (bytes > bytesMax) fail(new Refusal(tooLarge));
+      // One that knows SIZE and goes on all the same is not listened to for ever.
+      if (bytes > 2 * bytesMax) {
+        end(new Refusal(tooLarge, true));
+        stream.destroy();
+        return;
+      }
+      if (failure !== null) return;
+      const written = arrival.write(piece);
+      if (written === null) return;
+      stream.pause();
+      writing = written.catch(fail).then(() => void stream.resume());
+    });
+    stream.once('end', () => end(failure));
+    stream.once('error', (error) => end(error));
+    stream.once('close', () => end(failure ?? new Error('the client went away')));
+  });
 }
 
 function refusalOf(error: unknown, stream: SMTPServerDataStream, log: Log): unknown {

@@ -89,7 +89,7 @@ export class Visit extends SMTPConnection {
   override _onCommand(command: Buffer, callback?: () => void): void {
     if (this._upgrading) return super._onCommand(command, callback);
     // CHUNKING is not offered, so what follows BDAT would be read as commands: nothing more is read.
-    if (/^BDAT\b/i.test(command.toString('latin1'))) {
+    if (/^BDAT\b/i.test(command.toString('latin1', 0, 5))) {
       this.send(502, '5.5.1 BDAT is not offered here');
       return this.close();
     }

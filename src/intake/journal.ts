@@ -39,8 +39,8 @@ export type FoundRecord = { meta: unknown; place: Place };
 
 /** A segment is closed when it is longer; bytes. */
 const segmentBytesMax = 32 * 1024 * 1024;
-/** One of which nothing is needed is given up when it is longer: a new one costs two more fsyncs. */
-const idleSegmentBytesMax = 1024 * 1024;
+/** One of which nothing is needed is given up when it is longer: a new one costs one more fsync. */
+const idleSegmentBytesMax = 8 * 1024 * 1024;
 /** What goes into one write; bytes. */
 const groupBytesMax = 8 * 1024 * 1024;
 

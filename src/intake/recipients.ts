@@ -89,10 +89,10 @@ export function createRecipients(options: { lookUp: LookUp; clock: Clock; msMax:
     });
 
   return {
-    find(local: string): Promise<KnownAddress | null> {
+    /** At once where it is remembered. */
+    find(local: string): KnownAddress | null | Promise<KnownAddress | null> {
       const found = remembered.get(local);
-      if (found !== undefined && found.until > clock.monotonic()) return Promise.resolve(found.known);
-      return findAgain(local);
+      return found !== undefined && found.until > clock.monotonic() ? found.known : findAgain(local);
     },
     /** The same, whatever is remembered. */
     findAgain,

@@ -40,5 +40,7 @@ const isComplete = /^[245]\.\d{1,3}\.\d{1,3} /;
 /** The reply in our words; null where the library's are right. */
 export function ourReply(code: number, text: string): Answer | null {
   if (isComplete.test(text)) return { code, text };
+  // Of what it grants, the library's words are right but for VRFY.
+  if (code < 400 && code !== 252) return null;
   return ownWords.find(([words]) => words.test(text))?.[1] ?? null;
 }

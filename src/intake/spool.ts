@@ -32,8 +32,11 @@ export type Arrival = {
   readonly id: SpoolId;
   /** Bytes so far. */
   size(): number;
-  /** The next piece, which is not changed afterwards. To be awaited: this is what slows a sender down. */
-  write(piece: Buffer): Promise<void>;
+  /**
+   * The next piece, which is not changed afterwards. Null: it is in memory. Otherwise to be awaited before the next
+   * one: this is what slows a sender down.
+   */
+  write(piece: Buffer): Promise<void> | null;
   /** What came first, `headBytesMax` at most. */
   head(): Buffer;
   /** All of it, in pieces. After the last `write`. */
@@ -171,23 +174,22 @@ function createArrival(parts: Parts, append: (meta: RecordMeta, raw: Buffer) => 
   const { files, clock } = parts;
   const id = newId('spl');
   const hash = createHash('sha256');
-  /** The first bytes; of a message without a file, all. */
-  let head: Buffer[] = [];
-  let headBytes = 0;
+  const head = createHead();
   let size = 0;
   let file: SpoolFile | null = null;
 
-  const joined = (): Buffer => {
-    if (head.length !== 1) head = [Buffer.concat(head)];
-    return head[0] ?? Buffer.alloc(0);
+  const add = (piece: Buffer): void => {
+    head.add(piece);
+    size += piece.length;
   };
 
   const toFile = async (piece: Buffer): Promise<void> => {
     if (file === null) {
       file = await files.create(nameOf(id));
-      if (size > 0) await file.write([joined()], 0);
+      if (size > 0) await file.write([head.joined()], 0);
     }
     await file.write([piece], size);
+    add(piece);
   };
 
   const discard = async (): Promise<void> => {
@@ -201,18 +203,15 @@ function createArrival(parts: Parts, append: (meta: RecordMeta, raw: Buffer) => 
   return {
     id,
     size: () => size,
-    async write(piece) {
+    write(piece) {
       hash.update(piece);
-      if (file !== null || size + piece.length > inJournalBytesMax) await toFile(piece);
-      if (headBytes < inJournalBytesMax) {
-        head.push(piece.subarray(0, inJournalBytesMax - headBytes));
-        headBytes = Math.min(headBytes + piece.length, inJournalBytesMax);
-      }
-      size += piece.length;
+      if (file !== null || size + piece.length > inJournalBytesMax) return toFile(piece);
+      add(piece);
+      return null;
     },
-    head: joined,
+    head: head.joined,
     async *pieces() {
-      if (file === null) yield joined();
+      if (file === null) yield head.joined();
       else yield* files.pieces(nameOf(id));
     },
     async commit({ envelope, proof }) {
@@ -223,7 +222,7 @@ function createArrival(parts: Parts, append: (meta: RecordMeta, raw: Buffer) => 
           await file.sync();
           await files.syncFolder();
         }
-        await append({ spooled, inFile: file !== null }, joined());
+        await append({ spooled, inFile: file !== null }, head.joined());
       } catch (error) {
         await discard();
         throw error;
@@ -234,6 +233,23 @@ function createArrival(parts: Parts, append: (meta: RecordMeta, raw: Buffer) => 
       });
     },
     discard,
+  };
+}
+
+/** The first bytes of a message; of one without a file, all. */
+function createHead() {
+  let pieces: Buffer[] = [];
+  let bytes = 0;
+  return {
+    add(piece: Buffer): void {
+      if (bytes === inJournalBytesMax) return;
+      pieces.push(piece.subarray(0, inJournalBytesMax - bytes));
+      bytes = Math.min(bytes + piece.length, inJournalBytesMax);
+    },
+    joined(): Buffer {
+      if (pieces.length !== 1) pieces = [Buffer.concat(pieces)];
+      return pieces[0] ?? Buffer.alloc(0);
+    },
   };
 }
 

@@ -46,12 +46,16 @@ type Parts = {
 /** How the library is told an outcome; `text` is that of the 250 to DATA. */
 type Tell = (error?: Error | null, text?: string) => void;
 
-/** Hands the outcome of a handler to the library. What is no Refusal is a fault of ours, and temporary. */
+/**
+ * Hands the outcome of a handler to the library. What is no Refusal is a fault of ours, and temporary. Success is
+ * never told at once: the library (smtp-server 3.21.6) forgets a message that was pipelined behind another and ended
+ * before the call returned that went on with it.
+ */
 export function answer(work: () => void | Promise<void>, tell: Tell): void {
   const fail = (error: unknown) => tell(asRefusal(error));
   try {
     const working = work();
-    if (working === undefined) tell(null);
+    if (working === undefined) queueMicrotask(() => tell(null));
     else working.then(() => tell(null), fail);
   } catch (error) {
     fail(error);
@@ -104,12 +108,13 @@ export function createVisits(parts: Parts, limits: IntakeLimits) {
     leave(visit: Visit): void {
       if (visit.client !== null) clients.leave(visit.client);
     },
-    /** Throws Refusal for all but a logging address in force. */
-    async recipient(visit: Visit, address: SMTPServerAddress): Promise<void> {
-      if (await recipients.isKnown(address)) return;
-      visit.failedRecipients += 1;
-      if (visit.client !== null) clients.guessed(visit.client);
-      throw new Refusal(visit.failedRecipients > visit.failedRecipientsMax ? guessing : unknownAddress);
+    /** Throws Refusal, or rejects with it, for all but a logging address in force. */
+    recipient(visit: Visit, address: SMTPServerAddress): void | Promise<void> {
+      const orRefuse = (isKnown: boolean) => {
+        if (!isKnown) throw refusalOfUnknown(visit, clients);
+      };
+      const found = recipients.isKnown(address);
+      return typeof found === 'boolean' ? orRefuse(found) : found.then(orRefuse);
     },
     message(visit: Visit, stream: SMTPServerDataStream, session: SMTPServerSession, tell: Tell): void {
       const message = receive(visit, stream, session);
@@ -131,6 +136,13 @@ export function createVisits(parts: Parts, limits: IntakeLimits) {
   };
 }
 
+/** Counts an unknown recipient. */
+function refusalOfUnknown(visit: Visit, clients: ReturnType<typeof createClients>): Refusal {
+  visit.failedRecipients += 1;
+  if (visit.client !== null) clients.guessed(visit.client);
+  return new Refusal(visit.failedRecipients > visit.failedRecipientsMax ? guessing : unknownAddress);
+}
+
 function createRecipientCheck(parts: Parts, limits: IntakeLimits) {
   const recipients = createRecipients({ ...parts, msMax: limits.lookUpMs });
   /** By the recipient as the library keeps it. */
@@ -144,12 +156,16 @@ function createRecipientCheck(parts: Parts, limits: IntakeLimits) {
     }
   };
   return {
-    async isKnown(address: SMTPServerAddress): Promise<boolean> {
+    /** At once where nobody has to be asked. */
+    isKnown(address: SMTPServerAddress): boolean | Promise<boolean> {
       const recipient = readRecipient(address.address, parts.domain);
-      const known = recipient === null ? null : await orCannotTell(recipients.find(recipient.local));
-      if (recipient === null || known === null) return false;
-      accepted.set(address, { known, ...recipient });
-      return true;
+      if (recipient === null) return false;
+      const note = (known: KnownAddress | null): boolean => {
+        if (known !== null) accepted.set(address, { known, ...recipient });
+        return known !== null;
+      };
+      const found = recipients.find(recipient.local);
+      return found instanceof Promise ? orCannotTell(found).then(note) : note(found);
     },
     /** What the session said of its message, and what is known of each recipient. */
     envelopeOf(session: SMTPServerSession): Recipients & { envelope: Envelope } {
