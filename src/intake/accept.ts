@@ -105,7 +105,10 @@ function receive(bytesMax: number, stream: SMTPServerDataStream, arrival: Arriva
     });
     stream.once('end', () => end(failure));
     stream.once('error', (error) => end(error));
-    stream.once('close', () => end(failure ?? new Error('the client went away')));
+    // It comes after `end` as well.
+    stream.once('close', () => {
+      if (!stream.readableEnded) end(failure ?? new Error('the client went away'));
+    });
   });
 }
 
