@@ -563,7 +563,8 @@ create index decisions_by_sub_account on decisions (sub_account_id, id);
 create index decisions_replaced on decisions (replaced_by) where replaced_by is not null;
 create index decisions_by_message on decisions (message_id) where message_id is not null;
 create index decisions_by_id_hash on decisions (id_hash);
-create index decisions_by_address on decisions using gin (address_hashes);
+-- What was added last would be read through by each look-up, and every logged mail has some.
+create index decisions_by_address on decisions using gin (address_hashes) with (fastupdate = off);
 create index decisions_by_intake on decisions (intake_id) where intake_id is not null;
 create index decisions_by_place on decisions (folder_id, uid_validity, uid);
 create index decisions_failed on decisions (folder_id, decided_at) where outcome = 'failed';

@@ -40,6 +40,8 @@ export async function findDecidedPlace(
 /** Mail of a connection that was judged when its people were no contacts, by folder, the newest UIDs first. */
 export type LeftOut = { folderId: FolderId; uidValidity: number; uids: number[] };
 
+const leftOutColumns = 'id, connection_id, folder_id, uid_validity, uid, outcome, reason, replaced_by';
+
 /** As many are judged again at once; more than that came in no meanwhile. */
 const leftOutMax = 500;
 
@@ -59,15 +61,17 @@ export async function findLeftOut(
   const found = await rows<Omit<LeftOut, 'uidValidity'> & { uidValidity: string }>(
     db,
     `with asked as materialized (
-       select array[decode(hash, 'hex')] as address, to_timestamp(since / 1000) as since
-         from json_to_recordset(:addresses::json) as a(hash text, since float8)
+       select array[decode(hash, 'hex')] as address, to_timestamp(min(since) / 1000) as since
+         from json_to_recordset(:addresses::json) as a(hash text, since float8) group by hash
      ), found as materialized (
-       select d.* from (
-         select id from decisions where id_hash = any(array(select decode(h, 'hex') from unnest(:idHashes::text[]) h))
+       -- Each branch finds its rows by what is asked for, and only then looks at the rest of them.
+       select * from (
+         (select ${leftOutColumns} from decisions
+           where id_hash = any(array(select decode(h, 'hex') from unnest(:idHashes::text[]) h)) offset 0)
           union
-         select named.id from asked cross join lateral (
-           select id from decisions where address_hashes @> asked.address and decided_at >= asked.since offset 0) named) named
-        cross join lateral (select * from decisions where id = named.id offset 0) d
+         select named.* from asked cross join lateral (
+           select ${leftOutColumns} from decisions
+            where address_hashes @> asked.address and decided_at >= asked.since offset 0) named) d
         where d.connection_id = :connectionId and d.folder_id is not null and d.outcome = 'skipped'
           and d.reason = 'no_match' and d.replaced_by is null
         order by d.id desc limit :leftOutMax
