@@ -150,6 +150,7 @@ export async function subAccountsLogging(
   db: Db,
   acceptedIds: readonly SpoolId[],
 ): Promise<Map<SpoolId, string[]>> {
+  if (acceptedIds.length === 0) return new Map();
   const found = await rows<{ acceptedId: SpoolId; ids: string[] }>(
     db,
     `select accepted_id as "acceptedId", array_agg(distinct sub_account_id) as ids
@@ -221,11 +222,19 @@ export type HeldReading = {
 export async function endSpooled(db: Db, owner: string, outcomes: readonly SpoolOutcome[]): Promise<boolean> {
   const ended = await run(
     db,
-    `update intake_spool i set state = o.state, state_since = now(), decision_id = o."decisionId", read = o.read,
+    // In arrays: a join was planned as a reading of all that waits.
+    `with o as materialized (
+       select array_agg(id collate "C") as ids, array_agg(state) as states, array_agg("decisionId") as decisions,
+              array_agg(read) as readings
+         from json_to_recordset(:outcomes::json) as t(id text, state text, "decisionId" text, read jsonb)
+     )
+     update intake_spool i
+        set state = o.states[array_position(o.ids, i.id)], state_since = now(), ready = false,
+            decision_id = o.decisions[array_position(o.ids, i.id)], read = o.readings[array_position(o.ids, i.id)],
             -- Of what is logged nothing is kept here, lest it stay when that is erased.
-            author = case when o.state <> 'filed' then i.author end, ready = false, lease_owner = null, lease_until = null
-       from json_to_recordset(:outcomes::json) as o(id text, state text, "decisionId" text, read jsonb)
-      where i.id = o.id and i.lease_owner = :owner and i.ready`,
+            author = case when o.states[array_position(o.ids, i.id)] <> 'filed' then i.author end,
+            lease_owner = null, lease_until = null
+       from o where i.id = any(o.ids) and i.lease_owner = :owner and i.ready`,
     { owner, outcomes: jsonText(outcomes) },
   );
   return ended === outcomes.length;
