@@ -133,7 +133,7 @@ async function attempt(
   const party = await readLoggingParty(deps.db, member);
   const judged = await judgeAll(deps, { member, party, opened });
   const events = await deps.db.transaction(async (tx) => {
-    const now = await lockLoggingParty(tx, member);
+    const now = await lockLoggingParty(tx, member, party?.mailboxId ?? null);
     if (JSON.stringify(now) !== JSON.stringify(party)) throw new PartyChanged();
     return write(deps, tx, { owner, party, judged });
   });
@@ -290,7 +290,8 @@ async function write(
   const mailboxId = party?.mailboxId ?? null;
   await makeContacts(tx, effects.contacts);
   // Before anything is written for which whoever files the mailbox's mail might wait.
-  if (mailboxId !== null && effects.logged.length > 0) await holdOffFiling(tx, mailboxId);
+  if (mailboxId !== null && letters.some(({ row }) => row.message_id !== null))
+    await holdOffFiling(tx, mailboxId);
   await writeFiling(tx, effects.writes, null);
   const written = letters.flatMap(({ letter, row }) =>
     row.message_id === null ? [] : [{ uid: letter.sighting.place.uid, message_id: row.message_id }],

@@ -6,6 +6,7 @@ import { addErrands } from '../store/errands.ts';
 import { findLeftOut } from '../store/judged-again.ts';
 import { findLoggingOwners } from '../store/logging-addresses.ts';
 import { subAccountsLogging } from '../store/spool.ts';
+import type { LoggedMail } from '../store/spool.ts';
 import { claim } from './claim.ts';
 import type { Verdict } from './decide.ts';
 import type { Facts } from './facts.ts';
@@ -42,7 +43,7 @@ export async function claimAnswered(
   );
   const logging = await subAccountsLogging(
     tx,
-    answers.map(({ letter }) => letter.mail.acceptedId),
+    answers.flatMap(({ letter: { mail } }) => (isToSeveral(mail) ? [mail.acceptedId] : [])),
   );
   const alone = answers.filter(({ letter: { mail, otherLocalParts } }) =>
     [
@@ -52,6 +53,11 @@ export async function claimAnswered(
   );
   const contactIds = alone.flatMap(({ facts }) => facts.logged?.contacts.map(({ id }) => id) ?? []);
   if (contactIds.length > 0) await claim(tx, { mailboxId, subAccountId, contactIds });
+}
+
+/** Whether other logging addresses than the one that it is filed for were among its recipients. */
+function isToSeveral({ envelope }: LoggedMail): boolean {
+  return new Set(envelope.to.map(({ loggingAddressId }) => loggingAddressId)).size > 1;
 }
 
 /**

@@ -129,7 +129,9 @@ export function addLoggedEffects(
     if (links) addLink(effects, ground, threadId);
     showInConversations(effects, ground, threadId, { row, contactIds });
   }
-  effects.logged.push({ message_id: messageId, tags: mail.tags });
+  // A new row says already that it came this way.
+  if (verdict.verdict === 'join' || mail.tags.length > 0)
+    effects.logged.push({ message_id: messageId, tags: mail.tags });
   return messageId;
 }
 

@@ -111,20 +111,20 @@ export const nowhere = { connectionId: 'con_none', mailboxId: 'mbx_none' } as co
 
 /**
  * A member of a sub-account as their logged mail is judged, null when they are none; locked for the rest of the
- * transaction, their mailbox as lockPosition does.
+ * transaction, and as lockPosition does the mailbox that they had when it was looked up: of another one, nothing is.
  */
 export async function lockLoggingParty(
   db: Db,
   member: { subAccountId: string; userId: string },
+  mailboxId: MailboxId | null,
 ): Promise<LoggingParty | null> {
-  const [row] = await rows<LoggingParty>(db, loggingPartySql, { ...member, ...nowhere });
-  if (row === undefined) return null;
   await run(
     db,
     `select from memberships where sub_account_id = :subAccountId and user_id = :userId for key share`,
     member,
   );
-  if (row.mailboxId !== null) await run(db, 'select from mailboxes where id = :mailboxId for key share', row);
+  if (mailboxId !== null)
+    await run(db, 'select from mailboxes where id = :mailboxId for key share', { mailboxId });
   // A statement of its own: one that waited for a lock still sees what was true before it waited.
   return readLoggingParty(db, member);
 }
