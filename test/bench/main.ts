@@ -1,6 +1,6 @@
 // npm run bench [-- part ...]: measures the gateway against the bare libraries, in one run on the tests' own
 // servers (PostgreSQL with fsync), and prints one table in Markdown. Parts: judged, stored, notice, memory, audit,
-// contacts, flags, intake.
+// contacts, flags, intake, soak.
 import { cpus } from 'node:os';
 import { measureAudit } from './audit.ts';
 import { startBench } from './bench.ts';
@@ -11,6 +11,7 @@ import { measureIntake } from './intake.ts';
 import { measureJudged } from './judged.ts';
 import { measureMemory } from './memory.ts';
 import { measureNotice } from './notice.ts';
+import { measureSoak } from './soak.ts';
 import { measureStored } from './stored.ts';
 import { markdownTable } from './table.ts';
 import type { Row } from './table.ts';
@@ -24,10 +25,11 @@ const parts: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> = {
   contacts: measureContacts,
   flags: measureFlags,
   intake: measureIntake,
+  soak: measureSoak,
 };
 
 /** Well over what it takes on a busy machine; a bench that hangs leaves nothing running. */
-const benchMsMax = 20 * 60_000;
+const benchMsMax = 40 * 60_000;
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => parts[name] === undefined);
