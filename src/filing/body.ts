@@ -27,17 +27,18 @@ export async function readBody(blobs: BlobStore, raw: Buffer): Promise<KeptBody>
 }
 
 /**
- * A raw message that was read already, or of which a part was; `parsed` is what counts of it. Of an attachment
- * with a fault the content is left out.
+ * A raw message that was read already, or of which a part was; `parsed` is what counts of it. `storedAs` is the name of
+ * its blob where there is one that stays until this is committed; null: it is stored. Of an attachment with a fault
+ * the content is left out.
  */
 export function keepBody(
   blobs: BlobStore,
-  raw: Buffer,
+  { raw, storedAs }: { raw: Buffer; storedAs: string | null },
   parsed: ParsedMessage,
   faults: readonly (AttachmentFault | null)[],
 ): KeptBody {
-  const rawSha256 = blobName(raw);
-  const rawKept = blobs.put([raw], [rawSha256]);
+  const rawSha256 = storedAs ?? blobName(raw);
+  const rawKept = storedAs === null ? blobs.put([raw], [rawSha256]) : Promise.resolve();
   return keep(blobs, { rawSha256, rawSizeBytes: raw.length, rawKept }, parsed, faults);
 }
 

@@ -94,7 +94,9 @@ export async function readLetter(
   const omitted = mail.isReleased
     ? faults.map((fault) => (fault === 'attachment_type' ? fault : null))
     : faults;
-  const { body, kept } = keepBody(reading.blobs, inner.raw, inner.parsed, omitted);
+  // The row of the mail that waits holds its blob, until the message does.
+  const storedAs = inner.raw === raw ? mail.sha256 : null;
+  const { body, kept } = keepBody(reading.blobs, { raw: inner.raw, storedAs }, inner.parsed, omitted);
   const { header } = inner.parsed;
   // What the user wrote themselves stays theirs, also when they forward it.
   const isOwn = forwarded.form === 'none' || sameWriter(header, parsed.header);
