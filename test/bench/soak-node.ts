@@ -17,23 +17,25 @@ export type SoakOptions = {
   blobsDirectory: string;
   spoolDirectory: string;
 };
-export type SoakQuestion = 'start' | 'look';
+export type SoakQuestion = 'start' | 'waiting' | 'look';
 /** Of each user, who they are and where they log. */
 export type SoakDoor = { port: number; users: { address: string; loggingAddress: string }[] };
-export type SoakLook = { filed: number; heldBytes: number; residentBytes: number };
+export type SoakLook = { heldBytes: number; residentBytes: number };
 
 const options = JSON.parse(process.argv[2] ?? '') as SoakOptions;
 const [clock, log] = [systemClock, createLog('warn')];
 const stores = await openLoggingStores(options);
 const { db, users } = stores;
 
-serveParent((question) => (question === 'start' ? start() : look()));
+const publisher = createPublisher({ db, clock, log, published: () => undefined });
+const filer = createBenchFiler(stores, () => publisher.wake());
+const take = createTake({ ...stores, wakeFiler: () => filer.wake() });
+const spool = await openSpool({ directory: options.spoolDirectory, take, clock, log });
+const answers = { start, waiting, look };
+
+serveParent((question) => answers[question as SoakQuestion]());
 
 async function start(): Promise<SoakDoor> {
-  const publisher = createPublisher({ db, clock, log, published: () => undefined });
-  const filer = createBenchFiler(stores, () => publisher.wake());
-  const take = createTake({ ...stores, wakeFiler: () => filer.wake() });
-  const spool = await openSpool({ directory: options.spoolDirectory, take, clock, log });
   const resolve = async (name: string, type: string) => {
     if (`${type} ${name}` === 'TXT bench.test') return [['v=spf1 ip4:127.0.0.1 -all']];
     throw Object.assign(new Error('no such name'), { code: 'ENOTFOUND' });
@@ -55,9 +57,16 @@ async function start(): Promise<SoakDoor> {
   return { port, users };
 }
 
+/** How many are accepted and not filed. */
+async function waiting(): Promise<number> {
+  const [taken] = await rows<{ ready: number }>(
+    db,
+    'select count(*)::int as ready from intake_spool where ready',
+  );
+  return spool.waiting().messages + (taken?.ready ?? 0);
+}
+
 async function look(): Promise<SoakLook> {
   const held = await heldBytes();
-  const { rss: residentBytes } = process.memoryUsage();
-  const [stored] = await rows<{ filed: number }>(db, 'select count(*)::int as filed from messages');
-  return { filed: stored?.filed ?? 0, heldBytes: held, residentBytes };
+  return { heldBytes: held, residentBytes: process.memoryUsage().rss };
 }
