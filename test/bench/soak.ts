@@ -44,7 +44,7 @@ export async function measureSoak(bench: Bench): Promise<Row[]> {
   sending.catch(() => undefined);
   const looks: SoakLook[] = [];
   for (let second = 1; second <= minutes * 60; second += 1) {
-    await Promise.race([wait(startedAt + second * 1_000 - performance.now()), sending]);
+    await Promise.race([wait(Math.max(startedAt + second * 1_000 - performance.now(), 0)), sending]);
     pace.isBehind = (await ask<number>('waiting')) > waitingMax;
     if (second % 60 !== 0) continue;
     looks.push(await ask<SoakLook>('look'));
@@ -103,7 +103,7 @@ async function send(door: SoakDoor, pace: Pace): Promise<number> {
     for (let dueAt = performance.now(); !pace.isOver; dueAt += (sessions * 1000) / perSecond) {
       // What was not sent in time is not made up for.
       dueAt = Math.max(dueAt, performance.now());
-      await wait(dueAt - performance.now());
+      await wait(Math.max(dueAt - performance.now(), 0));
       if (pace.isBehind) continue;
       const n = pace.next++;
       const user = door.users[n % door.users.length] ?? { address: '', loggingAddress: '' };
