@@ -50,6 +50,7 @@ const pure = [
   'message/forwarded-bodies.ts',
   'message/forwarded-date.ts',
   'message/forwarded-addresses.ts',
+  'message/tracked-html.ts',
   'filing/decide.ts',
   'filing/rules.ts',
   'filing/logged-rules.ts',

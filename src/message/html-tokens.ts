@@ -165,6 +165,18 @@ export function decodeEntities(text: string): string {
   });
 }
 
+/**
+ * The value of an attribute, as browsers read it: a name without its semicolon before `=` is no reference, so that
+ * `?a=1&copy=2` stays what it is (HTML, named character reference state).
+ */
+export function decodeAttribute(written: string): string {
+  if (!written.includes('&')) return written;
+  return written
+    .split(/(&[a-z][a-z\d]*=)/i)
+    .map((part, n) => (n % 2 === 1 ? part : decodeEntities(part)))
+    .join('');
+}
+
 /** Handles the tag between `open` and `end` (its `>`), and says where to go on. */
 function tag(html: string, open: number, end: number, handler: HtmlHandler): number {
   const closing = html.charCodeAt(open + 1) === 0x2f;
@@ -194,12 +206,39 @@ const attributesCharsMax = 4000;
 
 function attributesOf(written: string): ReadonlyMap<string, string> {
   const found = new Map<string, string>();
-  const each = /([^\s=/"'>]{1,60})(?:\s{0,20}=\s{0,20}(?:"([^"]*)"|'([^']*)'|([^\s"'>]*)))?/g;
-  for (const match of written.matchAll(each)) {
-    const name = (match[1] ?? '').toLowerCase();
-    if (!found.has(name)) found.set(name, decodeEntities(match[2] ?? match[3] ?? match[4] ?? ''));
+  for (const { name, value } of attributesIn(written)) {
+    if (!found.has(name)) found.set(name, decodeAttribute(value));
   }
   return found;
+}
+
+/** Attributes as they are written; `start` is where the value is, without its quotes. */
+function* attributesIn(written: string): Generator<{ name: string; value: string; start: number }> {
+  const each = /([^\s=/"'>]{1,60})(?:\s{0,20}=\s{0,20}(?:"([^"]*)"|'([^']*)'|([^\s"'>]*)))?/g;
+  for (const match of written.matchAll(each)) {
+    const quoted = match[2] ?? match[3];
+    const value = quoted ?? match[4] ?? '';
+    const end = match.index + match[0].length - (quoted === undefined ? 0 : 1);
+    yield { name: (match[1] ?? '').toLowerCase(), value, start: end - value.length };
+  }
+}
+
+/**
+ * Where the value of an attribute is written in the start tag of `element` between `start` and `end` (as `open`
+ * is told), the first of its name; undefined when it is not there. `name` and `element` in lower case.
+ */
+export function findAttribute(
+  html: string,
+  tag: { element: string; start: number; end: number },
+  name: string,
+): { written: string; start: number; end: number } | undefined {
+  const from = tag.start + 1 + tag.element.length;
+  for (const found of attributesIn(html.slice(from, tag.end - 1))) {
+    if (found.name !== name) continue;
+    const start = from + found.start;
+    return { written: found.value, start, end: start + found.value.length };
+  }
+  return undefined;
 }
 
 /** The `>` that ends the tag at `open`, not one inside a quoted value; -1 when there is none. */

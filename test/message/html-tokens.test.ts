@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
-import { decodeEntities, isNestedDeeper, scanHtml } from '../../src/message/html-tokens.ts';
+import { decodeEntities, findAttribute, isNestedDeeper, scanHtml } from '../../src/message/html-tokens.ts';
 import { assertInProportion } from '../fixtures/message/timing.ts';
 
 /** Tags as `<name key=value>` and `</name>`, text in quotes. */
@@ -20,6 +20,11 @@ const cases: [name: string, html: string, expected: string[]][] = [
   ['tags and text', '<p>a<B>b</B></p>', ['<p>', '"a"', '<b>', '"b"', '</b>', '</p>']],
   ['attributes', `<a HREF="x>y" class='b' id=c d>t`, ['<a href=x>y class=b id=c d=>', '"t"']],
   ['entities in text and attributes', '<a title="&quot;&amp;">&lt;&nbsp;', ['<a title="&>', '"<\u00a0"']],
+  [
+    'parameters that look like references, in attributes',
+    '<a href="?a=1&copy=2&amp;reg=3&lt;">&copy=',
+    ['<a href=?a=1&copy=2&reg=3<>', '"©="'],
+  ],
   ['less-than signs that start no tag', 'a < b <3 <', ['"a "', '"<"', '" b "', '"<"', '"3 "', '"<"']],
   ['comments and declarations', '<!doctype html><!-- <p> --><?xml a?>b<![endif]>', ['"b"']],
   ['scripts and styles', '<style>p > a {}</style>a<SCRIPT>"<p>"</SCRIPT >b', ['"a"', '"b"']],
@@ -44,6 +49,22 @@ describe('HTML tokens', () => {
       close: (_, start) => found.push(html.slice(start, start + 2)),
     });
     assert.deepEqual(found, ['<p title="a > b">', 'x &amp; ', '<br/>', 'y', '</', 'z', '<']);
+  });
+
+  test('says where the value of an attribute is written', () => {
+    const found = (tag: string) => {
+      const at = findAttribute(`<p>${tag}`, { element: 'a', start: 3, end: 3 + tag.length }, 'href');
+      return at === undefined ? undefined : [at.written, `<p>${tag}`.slice(at.start, at.end)];
+    };
+    for (const tag of [
+      '<a href="x&amp;y">',
+      "<A title='href=n' HREF = 'x&amp;y' href=n>",
+      '<a/href=x&amp;y>',
+      `<a title="${'t'.repeat(5000)}" href=x&amp;y class=c>`,
+    ])
+      assert.deepEqual(found(tag), ['x&amp;y', 'x&amp;y'], tag);
+    assert.deepEqual(found('<a name="href=x">'), undefined);
+    assert.deepEqual(found('<a href>'), ['', '']);
   });
 
   test('decodes entities', () => {
