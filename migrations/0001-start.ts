@@ -620,6 +620,20 @@ create table send_attempts (
   primary key (send_id, n)
 );
 
+-- What is tracked of a send whose call asked for it (D7): 0 is its opening, the others are the links of its HTML.
+create table tracked (
+  send_id text collate "C" not null references sends on delete cascade,
+  n integer not null,
+  sub_account_id text collate "C" not null,
+  url text,                                     -- where the link leads
+  count integer not null default 0,
+  first_at timestamptz,
+  last_at timestamptz,
+  primary key (send_id, n),
+  check ((n = 0) = (url is null)),
+  check ((count = 0) = (first_at is null) and (first_at is null) = (last_at is null))
+);
+
 -- Copies in Sent that the gateway sees to, at hosts that save none by themselves (U1): one row for each send
 -- that such a host took. It goes when a copy shows up that is not the gateway's.
 create table sent_copies (

@@ -49,6 +49,14 @@ const domain = optional.transform((name, context) => {
   context.addIssue({ code: 'custom', message: `"${name}" is no domain` });
   return z.NEVER;
 });
+/** Stands in attributes of HTML as it is, so it has no sign that means something there. */
+const trackingUrl = z
+  .string()
+  .regex(/^(?:https?:\/\/[a-z0-9.:[\]-]+(?:\/[\w.~/-]*)?)?$/i, {
+    error: 'must be an http or https address without a query',
+  })
+  .refine((url) => url === '' || URL.canParse(url), { error: 'must be an http or https address' })
+  .transform((url) => (url === '' ? null : url.replace(/\/+$/, '')));
 const onOff = z.enum(['on', 'off', '']);
 
 const address = z.object({
@@ -123,6 +131,12 @@ const settings = {
     default: '',
     explain:
       'Where browsers reach this gateway; the redirect URI at Google and Microsoft is this and /connect/callback. Empty: the HTTP address; localhost where that is 0.0.0.0 or ::.',
+  }),
+  TRACKING_URL: setting({
+    schema: trackingUrl,
+    default: '',
+    explain:
+      'Where the recipients of tracked mail reach this gateway, for example https://go.crm.example; its paths under /t/ must lead here. Empty: no mail is tracked.',
   }),
   HTTP_HOST: setting({
     schema: z.string(),

@@ -4,6 +4,7 @@ import { createApi } from './api/app.ts';
 import { createFirstKey } from './api/auth.ts';
 import type { ApiDeps } from './api/route.ts';
 import { startHttpServer } from './api/server.ts';
+import { createTracking } from './api/tracking.ts';
 import type { Config } from './config.ts';
 import { createConsole } from './console/app.tsx';
 import type { ConsoleDeps } from './console/connect-start.tsx';
@@ -38,6 +39,8 @@ import { listening } from './listening.ts';
 import { createProviders, dnsFor, loggingDomainOf, startSandboxIfWanted } from './offers.ts';
 import type { Providers } from './offers.ts';
 import { proveSmtpLogin } from './outbound/prove.ts';
+import { createHits } from './outbound/hits.ts';
+import type { Hits } from './outbound/hits.ts';
 import { createSender } from './outbound/sender.ts';
 import type { ProviderName } from './provider/providers.ts';
 import { createTokenService } from './provider/tokens.ts';
@@ -142,7 +145,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     netGuard,
     dns: dnsFor(config, sandbox),
   });
-  const { sender, supervisor, errands, connecting, housekeeping, filer, prover } = workers;
+  const { sender, supervisor, errands, connecting, housekeeping, filer, prover, hits } = workers;
   const doors = await openDoors(config, defer, {
     databaseKind: database.kind,
     ...filing,
@@ -154,6 +157,8 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     wakeHousekeeping: () => housekeeping.wake(),
     wakeFiler: () => filer.wake(),
     prover,
+    hits,
+    trackingUrl: config.TRACKING_URL,
     netGuard,
     dispatcher,
     eventSignal,
@@ -228,19 +233,20 @@ function startWorkers(
     proveMessage: prover.proveMessage,
     wakeErrands: () => errands.wake(),
   });
-  const workers = [publisher, deliverer, sender, supervisor, errands, revoker, filer, housekeeping];
+  const hits = createHits(filing);
+  const workers = [publisher, deliverer, hits, sender, supervisor, errands, revoker, filer, housekeeping];
   for (const worker of workers) {
     worker.start();
     defer(() => worker.stop());
   }
-  return { sender, supervisor, errands, connecting, housekeeping, filer, prover };
+  return { sender, supervisor, errands, connecting, housekeeping, filer, prover, hits };
 }
 
 /** Where the outside comes in: SMTP, and HTTP for the API and the pages. */
 async function openDoors(
   config: Config,
   defer: Defer,
-  deps: Omit<ApiDeps & ConsoleDeps, 'publicUrl'> & { prover: Prover },
+  deps: Omit<ApiDeps & ConsoleDeps, 'publicUrl'> & { prover: Prover; hits: Hits },
 ): Promise<{ url: string; smtpPort: number }> {
   const intake = await openIntake(config, defer, deps);
   // Known when the server listens: the configured port may be 0.
@@ -248,11 +254,13 @@ async function openDoors(
   const parts = { ...deps, publicUrl: () => publicUrl };
   const api = createApi(parts);
   const pages = createConsole(parts);
+  const tracking = createTracking(deps);
   const app: Parameters<typeof startHttpServer>[0]['app'] = {
-    fetch: (request, bindings) =>
-      /^\/(connect|assets)\//.test(new URL(request.url).pathname)
-        ? pages.fetch(request, bindings)
-        : api.fetch(request, bindings),
+    fetch: (request, bindings) => {
+      const { pathname } = new URL(request.url);
+      if (pathname.startsWith('/t/')) return tracking.fetch(request, bindings);
+      return (/^\/(connect|assets)\//.test(pathname) ? pages : api).fetch(request, bindings);
+    },
   };
   const http = await listening({ port: 'TWOWAY_HTTP_PORT', host: 'TWOWAY_HTTP_HOST' }, () =>
     startHttpServer({ app, host: config.HTTP_HOST, port: config.HTTP_PORT }),

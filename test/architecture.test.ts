@@ -65,6 +65,8 @@ const pure = [
   'outbound/route.ts',
   'outbound/states.ts',
   'outbound/smtp-errors.ts',
+  'outbound/opener.ts',
+  'outbound/tracking-links.ts',
   'intake/verify.ts',
   'intake/domain-findings.ts',
   'intake/certificate-findings.ts',

@@ -62,6 +62,14 @@ const headers = z
   )
   .default({});
 
+export const trackSchema = z.strictObject({
+  opens: z.boolean().default(false).describe('Whether it is opened: by a picture at its end.'),
+  clicks: z
+    .boolean()
+    .default(false)
+    .describe('Which of its links are followed: http and https links lead by this gateway.'),
+});
+
 /** A check of several fields is made when these are valid, whatever is wrong with others. */
 function valid(...names: string[]) {
   return ({ issues }: z.core.ParsePayload): boolean =>
@@ -121,6 +129,9 @@ export const messageInputSchema = z
       .nullable()
       .default(null)
       .describe('When to send it, at most a year ahead; left out or past: at once.'),
+    track: trackSchema
+      .default({ opens: false, clicks: false })
+      .describe('What of the HTML is to be tracked (D7); left out, nothing.'),
     headers: headers.describe(`Further headers: ${[...allowedHeaders.values()].join(', ')}.`),
   })
   .refine(({ contact_id, to, reply_to_message_id }) => contact_id ?? reply_to_message_id ?? to[0], {
@@ -144,6 +155,12 @@ export const messageInputSchema = z
       message: 'This is more than a year ahead.',
     },
   )
+  .refine(({ track, html }) => (!track.opens && !track.clicks) || (html !== null && html !== ''), {
+    path: ['track'],
+    when: valid('track', 'html'),
+    params: { code: 'needs_html' },
+    message: 'Only HTML can be tracked, and the message has none.',
+  })
   .meta({ id: 'MessageInput', description: 'A message to send.' });
 
 /**
@@ -181,6 +198,7 @@ export function sendRequestOf(
     replyToMessageId: input.reply_to_message_id,
     files: all,
     headers: input.headers,
+    track: input.track,
     sendAt: input.send_at === null ? null : Date.parse(input.send_at),
   };
 }

@@ -95,6 +95,16 @@ const routeSchema = z
   })
   .meta({ id: 'Route', description: 'Which way a message takes.' });
 
+const trackedFields = {
+  count: z
+    .int()
+    .describe(
+      'How often, as far as is known by a person; within a minute after one that was counted nothing is counted.',
+    ),
+  first_at: timeField.nullable().describe('The first time; null: never yet.'),
+  last_at: timeField.nullable().describe('The last time that was counted.'),
+};
+
 export const sendSchema = z
   .strictObject({
     id: z.string().describe('`snd_…`'),
@@ -162,6 +172,18 @@ export const sendSchema = z
         }),
       )
       .describe('Every try, in order.'),
+    tracking: z
+      .strictObject({
+        opens: z
+          .strictObject(trackedFields)
+          .nullable()
+          .describe('Openings of the mail; null when the call did not ask for them.'),
+        clicks: z
+          .array(z.strictObject({ url: z.string().describe('Where the link leads.'), ...trackedFields }))
+          .describe('Each link that is tracked, in the order of the message.'),
+      })
+      .nullable()
+      .describe('D7; null when the call asked for no tracking, or there was nothing to track.'),
     created_at: timeField.describe('When the call was accepted.'),
   })
   .meta({ id: 'Send', description: 'What becomes of a message that the CRM sends (D6).' });

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { MessageId } from '../lib/id.ts';
 import { acceptMessage } from '../outbound/accept.ts';
 import type { Refusal } from '../outbound/accept.ts';
+import { trackingNotConfigured } from '../outbound/tracking.ts';
 import { findAttachmentContent, findRawContent, readMessages } from '../store/public-message.ts';
 import { findMember } from '../store/users.ts';
 import { sendContent } from './content.ts';
@@ -10,14 +11,14 @@ import { eraseOne } from './erasing.ts';
 import { ApiError, invalidField, notFound } from './errors.ts';
 import { crmId, gatewayId, plainText, subAccountParam } from './fields.ts';
 import { readMessageBody } from './message-body.ts';
-import { messageInputSchema, sendRequestOf } from './message-input.ts';
+import { messageInputSchema, sendRequestOf, trackSchema } from './message-input.ts';
 import { messageSchema, sendAnswerSchema } from './message-shapes.ts';
 import { addRoute, defineRoute, fieldCheck, jsonResponse } from './route.ts';
 import type { Api, ApiDeps, FieldCheck } from './route.ts';
 
 /** `/v1/sub-accounts/{sid}/messages`: reading messages, their attachments and bytes, and sending. */
 export function addMessages(api: Api, deps: ApiDeps): void {
-  const checks = [userCheck(deps), parentCheck(deps)];
+  const checks = [userCheck(deps), parentCheck(deps), trackCheck(deps)];
   addRoute(
     api,
     postRoute,
@@ -114,6 +115,12 @@ function userCheck(deps: ApiDeps): FieldCheck {
   });
 }
 
+function trackCheck(deps: ApiDeps): FieldCheck {
+  return fieldCheck('track', trackSchema, ({ opens, clicks }) =>
+    deps.trackingUrl === null && (opens || clicks) ? trackingNotConfigured : null,
+  );
+}
+
 function parentCheck(deps: ApiDeps): FieldCheck {
   return fieldCheck('reply_to_message_id', gatewayId, async (id, c) => {
     const [parent] = await readMessages(deps.db, c.req.param('sid') ?? '', [id as MessageId]);
@@ -126,6 +133,9 @@ function refusalError({ code, detail }: Refusal): ApiError {
   if (code === 'unknown_user') return invalidField({ in: 'body', path: 'user_id', code, detail });
   if (code === 'unknown_message') {
     return invalidField({ in: 'body', path: 'reply_to_message_id', code, detail });
+  }
+  if (code === trackingNotConfigured.code) {
+    return invalidField({ in: 'body', path: 'track', ...trackingNotConfigured });
   }
   return new ApiError(code, detail);
 }

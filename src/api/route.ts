@@ -37,6 +37,8 @@ export type ApiDeps = {
   offered: ConnectDeps['offered'];
   /** What is behind the @ of logging addresses, in lower case; null: none are offered. */
   loggingDomain: string | null;
+  /** Where recipients of tracked mail reach the gateway, without a slash at the end; null: nothing is tracked. */
+  trackingUrl: string | null;
   /** Where browsers reach the gateway, without a slash at the end. */
   publicUrl(): string;
   /** Called after a commit that left events behind. */

@@ -4,10 +4,13 @@ import { readBody } from '../filing/body.ts';
 import type { Body } from '../filing/effects.ts';
 import type { Clock } from '../lib/clock.ts';
 import { newId } from '../lib/id.ts';
+import type { SendId } from '../lib/id.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import { canonicalAddress } from '../message/addresses.ts';
 import { readHeader } from '../message/header.ts';
+import { htmlToPlainText } from '../message/html.ts';
 import type { MessageHeader } from '../message/header.ts';
+import { parseMessage } from '../message/parse.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import { refersToNothing, wasOvertaken } from '../store/database.ts';
 import type { Db } from '../store/database.ts';
@@ -20,15 +23,20 @@ import type { PublicMessage } from '../store/public-message.ts';
 import { readSends } from '../store/public-send.ts';
 import type { PublicSend } from '../store/public-send.ts';
 import { insertSend } from '../store/sends.ts';
+import { insertTracked } from '../store/tracking.ts';
 import { compose } from './compose.ts';
+import type { Draft } from './compose.ts';
 import { planMessage } from './plan.ts';
 import type { MessagePlan, PlanRefusal, SendRequest } from './plan.ts';
+import { trackMessage, trackingNotConfigured } from './tracking.ts';
+import type { TrackedHtml } from './tracking.ts';
 import { tellSends } from './transition.ts';
 
 /** What the CRM is answered. */
 export type SendAnswer = { message: PublicMessage; send: PublicSend; route: PublicSend['route'] };
 
-export type Refusal = PlanRefusal | { code: 'idempotency_key_reused'; detail: string };
+export type Refusal =
+  PlanRefusal | { code: 'idempotency_key_reused'; detail: string } | typeof trackingNotConfigured;
 
 export type AcceptDeps = {
   db: Db;
@@ -37,6 +45,8 @@ export type AcceptDeps = {
   clock: Clock;
   /** What is behind the @ of logging addresses; null: there are none. */
   loggingDomain: string | null;
+  /** Where recipients of tracked mail reach the gateway, without a slash at the end; null: nothing is tracked. */
+  trackingUrl: string | null;
   /** Called after a commit that left events behind. */
   wakePublisher(): void;
   /** Called after a commit that left something to send behind. */
@@ -63,6 +73,8 @@ export async function acceptMessage(
     const before = await deps.db.transaction((tx) => answeredBefore(tx, call));
     if (before !== null) return before;
   }
+  const { opens, clicks } = request.track;
+  if ((opens || clicks) && deps.trackingUrl === null) return { refused: trackingNotConfigured };
   for (let round = 1; ; round += 1) {
     const plan = await look(deps, request);
     if ('refused' in plan) return plan;
@@ -108,8 +120,9 @@ function hashOf(request: SendRequest): Buffer {
   const { kind, userId, contactId, to, cc, bcc, from, subject, text, html, replyToMessageId, sendAt } =
     request;
   const words = [kind, userId, contactId, to, cc, bcc, from, subject, text, html, replyToMessageId, sendAt];
+  const track = [request.track.opens, request.track.clicks];
   return createHash('sha256')
-    .update(JSON.stringify([...words, headers, files]))
+    .update(JSON.stringify([...words, headers, files, track]))
     .digest();
 }
 
@@ -138,28 +151,45 @@ async function headerOf(blobs: BlobStore, sha256: string): Promise<MessageHeader
   return readHeader(Buffer.concat(chunks));
 }
 
-type Written = { header: MessageHeader; body: Body };
+type Written = { sendId: SendId; header: MessageHeader; body: Body; tracked: TrackedHtml | null };
 
 /** Composes the message and puts its bytes, and what they were read as, on disk. */
 async function write(deps: AcceptDeps, request: SendRequest, plan: MessagePlan): Promise<Written> {
-  const { raw } = await compose({
+  const sendId = newId('snd');
+  const { html, track } = request;
+  const { secretBox, trackingUrl } = deps;
+  const tracked =
+    html === null || trackingUrl === null || !(track.opens || track.clicks)
+      ? null
+      : trackMessage({ box: secretBox, trackingUrl }, { sendId, html, track });
+  const draft: Draft = {
     from: plan.from,
     to: plan.recipients.to,
     cc: plan.recipients.cc,
     subject: plan.subject,
-    text: request.text,
-    html: request.html,
+    // Made from what was given: a text part is never tracked.
+    text: request.text ?? (tracked === null || html === null ? null : htmlToPlainText(html)),
+    html: tracked?.html ?? html,
     files: request.files,
     thread: plan.thread,
     headers: request.headers,
     // A message that is sent later is dated then: programs sort by it, and old dates look like spam.
     date: Math.max(deps.clock.now(), request.sendAt ?? 0),
-  });
+  };
+  const { raw } = await compose(draft);
   const { body, kept } = await readBody(deps.blobs, raw);
   await kept;
+  const parsed = tracked === null ? body.parsed : await untracked({ ...draft, html });
   // Shown as it was given; what was read back has the line ends of mail.
-  const text = request.text ?? body.parsed.text;
-  return { header: readHeader(raw), body: { ...body, parsed: { ...body.parsed, text } } };
+  const text = request.text ?? parsed.text;
+  return { sendId, header: readHeader(raw), body: { ...body, parsed: { ...parsed, text } }, tracked };
+}
+
+/** What is stored and shown of a tracked message: who reads it in the CRM must not count as its recipient. */
+async function untracked(draft: Draft): Promise<Body['parsed']> {
+  const { raw } = await compose({ ...draft, files: [] });
+  const { text, html, replyText, partial } = await parseMessage(raw);
+  return { text, html, replyText, partial };
 }
 
 async function store(
@@ -175,8 +205,7 @@ async function store(
   if (before !== null) return before;
   const { kind, subAccountId, userId, sendAt } = request;
   const { connection } = plan;
-  const { header, body } = written;
-  const sendId = newId('snd');
+  const { sendId, header, body, tracked } = written;
   const filed = await fileOutgoing(tx, deps.secretBox, {
     sendId,
     kind,
@@ -209,6 +238,7 @@ async function store(
     orderKeys: [sendAt === null ? threadId : `${threadId}@${sendAt}`],
     sendAt,
   });
+  if (tracked !== null) await insertTracked(tx, { id: sendId, subAccountId }, tracked);
   await filed.tell();
   await tellSends(tx, [{ send: { id: sendId, subAccountId, messageId }, state }]);
   const [message] = await readMessages(tx, subAccountId, [messageId]);

@@ -28,6 +28,8 @@ export type SendRequest = {
   files: OutgoingFile[];
   /** Of `allowedHeaders`. */
   headers: Record<string, string>;
+  /** D7: what is to be tracked, in the HTML alone. */
+  track: { opens: boolean; clicks: boolean };
   /** ms since the epoch; null: at once. */
   sendAt: number | null;
 };

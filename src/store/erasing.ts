@@ -67,8 +67,8 @@ export const emptied = {
     in_reply_to: [],
     send: null,
   },
-  /** The provider's words may name people. */
-  send: { reason: null, attempts: [] },
+  /** The provider's words may name people; the links are content. */
+  send: { reason: null, attempts: [], tracking: null },
 };
 
 /**
@@ -106,7 +106,8 @@ export async function deleteMessages(
       where object_id = any(:ids)`,
     { ids, message: jsonText(emptied.message) },
   );
-  await run(db, `update events set data = data || :send::jsonb where object_id = any(:ids)`, {
+  // A click's own link stands beside the send.
+  await run(db, `update events set data = (data - 'url') || :send::jsonb where object_id = any(:ids)`, {
     ids: messages.flatMap(({ sendId }) => sendId ?? []),
     send: jsonText(emptied.send),
   });

@@ -50,8 +50,18 @@ export type PublicSend = {
     outcome: string | null;
     reply: string | null;
   }[];
+  /**
+   * Openings and clicks (D7); null: the call asked for none, or there was nothing to track. `opens` null: it asked
+   * for clicks alone.
+   */
+  tracking: { opens: Tracked | null; clicks: ({ url: string } & Tracked)[] } | null;
   created_at: string;
 };
+
+/** How often something was done by a person, as far as that can be told; what follows within a minute is not counted. */
+type Tracked = { count: number; first_at: string | null; last_at: string | null };
+
+const trackedSql = `'count', t.count, 'first_at', ${timestamp('t.first_at')}, 'last_at', ${timestamp('t.last_at')}`;
 
 /** Sends by id, in no order; another sub-account's are left out. */
 export async function readSends(db: Db, subAccountId: string, ids: readonly SendId[]): Promise<PublicSend[]> {
@@ -68,6 +78,11 @@ export async function readSends(db: Db, subAccountId: string, ids: readonly Send
             'n', a.n, 'started_at', ${timestamp('a.started_at')}, 'ended_at', ${timestamp('a.ended_at')},
             'outcome', a.outcome, 'reply', a.reply) order by a.n), '[]')
           from send_attempts a where a.send_id = s.id),
+        'tracking', (select case when count(*) > 0 then json_build_object(
+            'opens', json_agg(json_build_object(${trackedSql})) filter (where t.n = 0) -> 0,
+            'clicks', coalesce(json_agg(json_build_object('url', t.url, ${trackedSql}) order by t.n)
+              filter (where t.n > 0), '[]')) end
+          from tracked t where t.send_id = s.id),
         'created_at', ${timestamp('s.created_at')}) as send
        from ${rowsById('sends')} s
        join messages m on m.id = s.message_id

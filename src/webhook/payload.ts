@@ -51,9 +51,16 @@ type EventData = {
   'send.bounced': PublicSend;
   'send.failed': PublicSend;
   'send.cancelled': PublicSend;
-  /** Only where the call asked for tracking (D7). */
-  'send.opened': PublicSend;
-  'send.clicked': PublicSend;
+  /** The first opening that is not known to be a machine's; only where the call asked for tracking (D7). */
+  'send.opened': PublicSend & {
+    /** `proxy`: the recipient's provider loaded the picture, mostly because they opened the mail. */
+    opened_by: 'person' | 'proxy';
+  };
+  /** The first click on one of its links. */
+  'send.clicked': PublicSend & {
+    /** Where the link leads; absent when the message was erased. */
+    url?: string;
+  };
   'connection.created': PublicConnection;
   /** C5; never twice the same state in a row. */
   'connection.state_changed': PublicConnection;

@@ -95,7 +95,7 @@ for (const kind of databaseKinds)
 
     /** What the CRM sends as Ann; with its mail program's own deps. */
     async function send(request: Partial<SendRequest>, key: string | null = null): Promise<SendAnswer> {
-      const deps = { ...world.filing, wakeSender: () => undefined };
+      const deps = { ...world.filing, trackingUrl: null, wakeSender: () => undefined };
       const full = { ...blankRequest, subAccountId: 'north', userId: 'ann', ...request };
       const result = await acceptMessage(deps, full, key);
       if ('refused' in result) throw new Error(result.refused.detail);

@@ -191,6 +191,7 @@ describe('D3: POST …/messages', () => {
       attachments: [{ name: '', content: '***' }],
       send_at: 'tomorrow',
       track: true,
+      tracks: true,
     });
     assert.deepEqual(fieldCodes(answer), {
       kind: 'invalid_value',
@@ -203,7 +204,8 @@ describe('D3: POST …/messages', () => {
       'attachments.0.name': 'too_short',
       'attachments.0.content': 'invalid_base64',
       send_at: 'invalid_format',
-      track: 'unknown_field',
+      track: 'invalid_type',
+      tracks: 'unknown_field',
     });
     assert.deepEqual(fieldCodes(await post({ ...write, contact_id: undefined })), { to: 'required' });
     const many = Array.from({ length: 101 }, (_, n) => `n${n}@a.example`);

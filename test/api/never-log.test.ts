@@ -169,7 +169,7 @@ for (const kind of databaseKinds)
   });
 
 async function sendTo(world: World, subject: string, more: Partial<SendRequest>): Promise<void> {
-  const deps = { ...world.filing, wakeSender: () => undefined };
+  const deps = { ...world.filing, trackingUrl: null, wakeSender: () => undefined };
   const request = {
     ...blankRequest,
     subAccountId: 'north',

@@ -70,6 +70,7 @@ export async function startApi(
       Promise.resolve({ outcome: 'connected', connectionId: 'con_1', address, created: false }),
     offered: new Map([['imap', { provider: resolveProvider('imap'), oauth: null }]]),
     loggingDomain: 'log.crm.example',
+    trackingUrl: null,
     publicUrl: () => 'https://twoway.example',
     wakePublisher: () => {},
     wakeSender: () => {},

@@ -29,7 +29,7 @@ for (const kind of databaseKinds)
     /** What the CRM sends through Ann's mailbox, accepted by the provider: its id, and the bytes of its copy. */
     async function sent(subject: string, bcc: string[] = []) {
       const result = await acceptMessage(
-        { ...world.filing, clock: systemClock, wakeSender: () => undefined },
+        { ...world.filing, clock: systemClock, trackingUrl: null, wakeSender: () => undefined },
         {
           ...blankRequest,
           subAccountId: 'north',

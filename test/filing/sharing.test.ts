@@ -45,7 +45,7 @@ for (const kind of databaseKinds)
     }
 
     async function send(sub: string, request: Partial<SendRequest>): Promise<void> {
-      const deps = { ...world.filing, clock: systemClock, wakeSender: () => undefined };
+      const deps = { ...world.filing, clock: systemClock, trackingUrl: null, wakeSender: () => undefined };
       const result = await acceptMessage(
         deps,
         { ...blankRequest, subAccountId: sub, userId: 'ann', text: 'Dear customer', ...request },

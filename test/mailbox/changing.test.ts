@@ -56,7 +56,7 @@ for (const kind of databaseKinds)
       return box;
     };
     const reply = async (to: MessageId, text = 'An answer.'): Promise<SendAnswer> => {
-      const deps = { ...world.filing, wakeSender: () => undefined };
+      const deps = { ...world.filing, trackingUrl: null, wakeSender: () => undefined };
       const request = { ...blankRequest, subAccountId: 'north', userId: 'ann', replyToMessageId: to, text };
       const result = await acceptMessage(deps, request, null);
       if ('refused' in result) throw new Error(result.refused.detail);

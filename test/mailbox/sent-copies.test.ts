@@ -47,7 +47,7 @@ for (const kind of databaseKinds)
     /** What the CRM sent through the mailbox, as its sender leaves it; its id, and the bytes that went out. */
     async function send(stage: Stage, bcc: string[] = []): Promise<{ id: SendId; raw: Buffer }> {
       const result = await acceptMessage(
-        { ...scene.world.filing, clock: systemClock, wakeSender: () => undefined },
+        { ...scene.world.filing, clock: systemClock, trackingUrl: null, wakeSender: () => undefined },
         {
           ...blankRequest,
           subAccountId: stage.sub,

@@ -20,6 +20,7 @@ async function outcome(office: Office, request: Partial<SendRequest>): Promise<s
     secretBox,
     clock: systemClock,
     loggingDomain: null,
+    trackingUrl: null,
     wakePublisher() {},
     wakeSender() {},
   };
@@ -255,6 +256,7 @@ for (const kind of databaseKinds) {
         secretBox,
         clock: systemClock,
         loggingDomain: null,
+        trackingUrl: null,
         wakePublisher() {},
         wakeSender() {},
       };

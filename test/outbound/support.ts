@@ -27,6 +27,8 @@ import { waitFor } from '../support/wait.ts';
 
 export const secretBox = createSecretBox([Buffer.alloc(32, 9)]);
 
+const trackingUrl = 'https://go.crm.example';
+
 /** What became wrong in the sender's own view; a test that expects none asserts that it stays empty. */
 export type Logged = { level: string; fields: Record<string, unknown>; message: string };
 
@@ -111,7 +113,7 @@ export async function openOffice(
     addContact: (id, address) => addContact(db, id, address),
     accept: async (request, key) => {
       const loggingDomain = 'log.crm.example';
-      const parts = { db, blobs, secretBox, clock: systemClock, loggingDomain };
+      const parts = { db, blobs, secretBox, clock: systemClock, loggingDomain, trackingUrl };
       const deps = { ...parts, wakePublisher() {}, wakeSender() {} };
       const result = await acceptMessage(deps, { ...blankRequest, ...request }, key ?? null);
       for (const sender of senders) sender.wake();
@@ -172,6 +174,7 @@ export const blankRequest: SendRequest = {
   replyToMessageId: null,
   files: [],
   headers: {},
+  track: { opens: false, clicks: false },
   sendAt: null,
 };
 

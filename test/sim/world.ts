@@ -335,6 +335,7 @@ class Simulated implements World {
           secretBox,
           clock: loopClock(this.time),
           loggingDomain: null,
+          trackingUrl: null,
           wakePublisher: () => undefined,
           wakeSender: () => undefined,
         },
@@ -556,6 +557,7 @@ class Simulated implements World {
       clock: running.clock,
       log: silentLog,
       loggingDomain: null,
+      trackingUrl: null,
       wakePublisher: () => undefined,
     };
     return {

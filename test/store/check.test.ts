@@ -297,6 +297,8 @@ const cases: { name: string; done: string[]; also?: string[] }[] = [
     ],
   },
   { name: 'send_is_told', done: [`update events set type = 'send.held' where type = 'send.sent'`] },
+  { name: 'tracking_is_told', done: [countTracked(0, null)] },
+  { name: 'tracking_is_told', done: [countTracked(1, 'https://a.example/')] },
   {
     name: 'message_is_told_once',
     done: [`update events set type = 'message.updated' where type = 'message.created'`],
@@ -372,6 +374,10 @@ const crossings: { what: string; done: string }[] = [
            select 'wch_1', 'south', message_id, mailbox_id, true from sightings limit 1`,
   },
   { what: 'sent copy', done: `update sent_copies set sub_account_id = 'south'` },
+  {
+    what: 'tracked',
+    done: `insert into tracked (send_id, n, sub_account_id) select id, 0, 'south' from sends limit 1`,
+  },
   { what: 'attachment', done: `update attachments set sub_account_id = 'south'` },
   { what: 'send', done: `update sends set sub_account_id = 'south'` },
   { what: 'decision', done: `update decisions set sub_account_id = 'south' where outcome = 'stored'` },
@@ -596,10 +602,16 @@ async function exchangeMail(world: World): Promise<void> {
   });
 }
 
+/** Something of a send was opened or clicked, and told to nobody. */
+function countTracked(n: number, url: string | null): string {
+  return `insert into tracked (send_id, n, sub_account_id, url, count, first_at, last_at)
+          select id, ${n}, sub_account_id, ${url === null ? 'null' : `'${url}'`}, 1, now(), now() from sends limit 1`;
+}
+
 /** What the CRM sends to Carla: its send, and the bytes that go out. */
 async function accept(world: World, subject: string): Promise<{ sendId: string; raw: Buffer }> {
   const result = await acceptMessage(
-    { ...world.filing, clock: systemClock, wakeSender: () => undefined },
+    { ...world.filing, clock: systemClock, trackingUrl: null, wakeSender: () => undefined },
     { ...blankRequest, subAccountId: 'north', userId: 'ann', contactId: 'c1', subject, text: 'Text.' },
     null,
   );

@@ -28,6 +28,9 @@ export const connectionInvariants: readonly Invariant[] = [
       select 'sent copy', c.id from sent_copies c join sends s on s.id = c.id
        where s.sub_account_id <> c.sub_account_id
       union all
+      select 'tracked', t.send_id from tracked t join sends s on s.id = t.send_id
+       where s.sub_account_id <> t.sub_account_id
+      union all
       select 'decision', d.id from decisions d join messages m on m.id = d.message_id
        where m.sub_account_id <> d.sub_account_id
       union all

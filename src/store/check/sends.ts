@@ -125,4 +125,15 @@ export const sendInvariants: readonly Invariant[] = [
        where s.state not in ('sending', 'uncertain')
          and not exists (select from events e where e.object_id = s.id and e.type = 'send.' || s.state)`,
   },
+  {
+    name: 'tracking_is_told',
+    rules: ['D7', 'W2'],
+    holds: 'The first opening of a message, and the first click on each of its links, was told by an event.',
+    broken: `
+      select t.send_id as send, t.n from tracked t
+       where t.count > 0 and (
+         select count(*) from events e
+          where e.object_id = t.send_id and e.type = case when t.n = 0 then 'send.opened' else 'send.clicked' end
+            and e.data->>'url' is not distinct from t.url) <> 1`,
+  },
 ];
