@@ -19,6 +19,11 @@ const faults: { name: string; environment: NodeJS.ProcessEnv; problems: RegExp[]
     problems: [/TWOWAY_HTTP_PROT: there is no such/],
   },
   {
+    name: 'an address for tracking that means something in HTML, or in itself',
+    environment: { TWOWAY_TRACKING_URL: 'https://go.example/?x="' },
+    problems: [/TRACKING_URL: must be an http or https address without a query/],
+  },
+  {
     name: 'half of a client',
     environment: { TWOWAY_GOOGLE_CLIENT_ID: 'x' },
     problems: [/GOOGLE_CLIENT_ID and _SECRET/],

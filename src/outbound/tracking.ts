@@ -26,15 +26,17 @@ export function trackMessage(
   message: { sendId: SendId; html: string; track: { opens: boolean; clicks: boolean } },
 ): TrackedHtml {
   const { sendId, track } = message;
-  const numbers = new Map<string, number>();
+  // By target, in the order in which they come: signing one takes longer than finding it.
+  const links = new Map<string, string>();
   const link = (url: string): string | null => {
     if (!track.clicks || url.length > targetCharsMax || url.startsWith(`${by.trackingUrl}/t/`)) return null;
-    if (!numbers.has(url) && numbers.size === linksMax) return null;
-    const n = numbers.get(url) ?? numbers.size + 1;
-    numbers.set(url, n);
-    return by.trackingUrl + clickPath(by.box, { sendId, n, url });
+    const known = links.get(url);
+    if (known !== undefined || links.size === linksMax) return known ?? null;
+    const tracked = by.trackingUrl + clickPath(by.box, { sendId, n: links.size + 1, url });
+    links.set(url, tracked);
+    return tracked;
   };
   const pixel = track.opens ? by.trackingUrl + openPath(by.box, sendId) : null;
   const html = trackHtml(message.html, { link, pixel });
-  return { html, opens: track.opens, urls: [...numbers.keys()] };
+  return { html, opens: track.opens, urls: [...links.keys()] };
 }
