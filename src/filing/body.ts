@@ -1,7 +1,9 @@
 import type { AttachmentFault } from '../message/attachment-limits.ts';
+import type { SecretBox } from '../lib/secret-box.ts';
 import { readDeliveryReport } from '../message/delivery-report.ts';
 import type { DeliveryReport } from '../message/delivery-report.ts';
 import { parseMessage } from '../message/parse.ts';
+import { untracked } from '../message/untracked.ts';
 import type { ParsedMessage } from '../message/parse.ts';
 import { blobName } from '../store/blobs.ts';
 import type { BlobStore } from '../store/blobs.ts';
@@ -17,13 +19,16 @@ type KeptBody = {
   kept: Promise<unknown>;
 };
 
+/** What bodies are kept with: `secretBox` tells what of them is our own tracking (D7), which is not shown. */
+type Keeping = { blobs: BlobStore; secretBox: SecretBox };
+
 /** A raw message, read. */
-export async function readBody(blobs: BlobStore, raw: Buffer): Promise<KeptBody> {
+export async function readBody(keeping: Keeping, raw: Buffer): Promise<KeptBody> {
   const rawSha256 = blobName(raw);
-  const rawKept = blobs.put([raw], [rawSha256]);
+  const rawKept = keeping.blobs.put([raw], [rawSha256]);
   // A failure shows where it is awaited, in `kept`.
   rawKept.catch(() => undefined);
-  return keep(blobs, { rawSha256, rawSizeBytes: raw.length, rawKept }, await parseMessage(raw));
+  return keep(keeping, { rawSha256, rawSizeBytes: raw.length, rawKept }, await parseMessage(raw));
 }
 
 /**
@@ -32,18 +37,18 @@ export async function readBody(blobs: BlobStore, raw: Buffer): Promise<KeptBody>
  * the content is left out.
  */
 export function keepBody(
-  blobs: BlobStore,
+  keeping: Keeping,
   { raw, storedAs }: { raw: Buffer; storedAs: string | null },
   parsed: ParsedMessage,
   faults: readonly (AttachmentFault | null)[],
 ): KeptBody {
   const rawSha256 = storedAs ?? blobName(raw);
-  const rawKept = storedAs === null ? blobs.put([raw], [rawSha256]) : Promise.resolve();
-  return keep(blobs, { rawSha256, rawSizeBytes: raw.length, rawKept }, parsed, faults);
+  const rawKept = storedAs === null ? keeping.blobs.put([raw], [rawSha256]) : Promise.resolve();
+  return keep(keeping, { rawSha256, rawSizeBytes: raw.length, rawKept }, parsed, faults);
 }
 
 function keep(
-  blobs: BlobStore,
+  { blobs, secretBox }: Keeping,
   { rawKept, ...raw }: { rawSha256: string; rawSizeBytes: number; rawKept: Promise<unknown> },
   { attachments, text, html, replyText, partial }: ParsedMessage,
   faults: readonly (AttachmentFault | null)[] = [],
@@ -61,7 +66,7 @@ function keep(
   kept.catch(() => undefined);
   const body: Body = {
     ...raw,
-    parsed: { text, html, replyText, partial },
+    parsed: untracked(secretBox, { text, html, replyText, partial }),
     attachments: attachments.map((attachment, position) => ({
       n: attachment.n,
       name: attachment.name,

@@ -161,7 +161,7 @@ async function judgeAll(
   ]);
   const mailboxId = party?.mailboxId ?? nowhere.mailboxId;
   const isUser = (address: string) => users.has(canonicalOwnAddress(address));
-  const reading = { blobs, loggingDomain, mailboxId, isUser, ...limitsOf(party) };
+  const reading = { blobs, secretBox, loggingDomain, mailboxId, isUser, ...limitsOf(party) };
   const letters = await Promise.all(opened.map((mail, uid) => readLetter(reading, mail, uid)));
   const connection = party?.connection ?? { ...nobody, ...of.member };
   const sightings = letters.map(({ sighting }) => sighting);

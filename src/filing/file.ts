@@ -190,7 +190,7 @@ async function fetch(
     wanted.map(async ({ uid, as }) => {
       const content = raw.get(uid);
       if (as === 'body') {
-        const read = content === undefined ? null : await readBody(deps.blobs, content);
+        const read = content === undefined ? null : await readBody(deps, content);
         bodies.set(uid, read?.body ?? null);
         if (read !== null) course.keeping.set(uid, read.kept);
       } else reports.set(uid, content === undefined ? null : await readReport(content));

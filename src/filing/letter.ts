@@ -15,6 +15,7 @@ import { parseMessage } from '../message/parse.ts';
 import type { ParsedMessage } from '../message/parse.ts';
 import { replyText } from '../message/reply-text.ts';
 import type { FolderId, MailboxId } from '../lib/id.ts';
+import type { SecretBox } from '../lib/secret-box.ts';
 import { blobName } from '../store/blobs.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import type { HeldReading, LoggedMail } from '../store/spool.ts';
@@ -59,6 +60,7 @@ const headBytesMax = 256 * 1024;
 /** What a mail is read with. */
 export type Reading = {
   blobs: BlobStore;
+  secretBox: SecretBox;
   loggingDomain: string | null;
   /** The mailbox of the user, or what stands for none. */
   mailboxId: MailboxId;
@@ -96,7 +98,7 @@ export async function readLetter(
     : faults;
   // The row of the mail that waits holds its blob, until the message does.
   const storedAs = inner.raw === raw ? mail.sha256 : null;
-  const { body, kept } = keepBody(reading.blobs, { raw: inner.raw, storedAs }, inner.parsed, omitted);
+  const { body, kept } = keepBody(reading, { raw: inner.raw, storedAs }, inner.parsed, omitted);
   const { header } = inner.parsed;
   // What the user wrote themselves stays theirs, also when they forward it.
   const isOwn = forwarded.form === 'none' || sameWriter(header, parsed.header);

@@ -10,7 +10,6 @@ import { canonicalAddress } from '../message/addresses.ts';
 import { readHeader } from '../message/header.ts';
 import { htmlToPlainText } from '../message/html.ts';
 import type { MessageHeader } from '../message/header.ts';
-import { parseMessage } from '../message/parse.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import { refersToNothing, wasOvertaken } from '../store/database.ts';
 import type { Db } from '../store/database.ts';
@@ -25,7 +24,6 @@ import type { PublicSend } from '../store/public-send.ts';
 import { insertSend } from '../store/sends.ts';
 import { insertTracked } from '../store/tracking.ts';
 import { compose } from './compose.ts';
-import type { Draft } from './compose.ts';
 import { planMessage } from './plan.ts';
 import type { MessagePlan, PlanRefusal, SendRequest } from './plan.ts';
 import { trackMessage, trackingNotConfigured } from './tracking.ts';
@@ -162,7 +160,7 @@ async function write(deps: AcceptDeps, request: SendRequest, plan: MessagePlan):
     html === null || trackingUrl === null || !(track.opens || track.clicks)
       ? null
       : trackMessage({ box: secretBox, trackingUrl }, { sendId, html, track });
-  const draft: Draft = {
+  const { raw } = await compose({
     from: plan.from,
     to: plan.recipients.to,
     cc: plan.recipients.cc,
@@ -175,21 +173,12 @@ async function write(deps: AcceptDeps, request: SendRequest, plan: MessagePlan):
     headers: request.headers,
     // A message that is sent later is dated then: programs sort by it, and old dates look like spam.
     date: Math.max(deps.clock.now(), request.sendAt ?? 0),
-  };
-  const { raw } = await compose(draft);
-  const { body, kept } = await readBody(deps.blobs, raw);
+  });
+  const { body, kept } = await readBody(deps, raw);
   await kept;
-  const parsed = tracked === null ? body.parsed : await untracked({ ...draft, html });
   // Shown as it was given; what was read back has the line ends of mail.
-  const text = request.text ?? parsed.text;
-  return { sendId, header: readHeader(raw), body: { ...body, parsed: { ...parsed, text } }, tracked };
-}
-
-/** What is stored and shown of a tracked message: who reads it in the CRM must not count as its recipient. */
-async function untracked(draft: Draft): Promise<Body['parsed']> {
-  const { raw } = await compose({ ...draft, files: [] });
-  const { text, html, replyText, partial } = await parseMessage(raw);
-  return { text, html, replyText, partial };
+  const text = request.text ?? body.parsed.text;
+  return { sendId, header: readHeader(raw), body: { ...body, parsed: { ...body.parsed, text } }, tracked };
 }
 
 async function store(
