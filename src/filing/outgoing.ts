@@ -170,7 +170,7 @@ async function lockSender(tx: Db, outgoing: Outgoing): Promise<FilingConnection>
   const { through, subAccountId, userId } = outgoing;
   const connection =
     through === null
-      ? (await lockLoggingParty(tx, { subAccountId, userId }))?.connection
+      ? (await lockLoggingParty(tx, { subAccountId, userId }, null))?.connection
       : await lockConnection(tx, through.connectionId);
   if (connection == null) throw new NobodySends(`${userId} sends in ${subAccountId} no more`);
   return connection;
