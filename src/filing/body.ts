@@ -81,8 +81,8 @@ function keep(
   return { body, kept };
 }
 
-/** What a delivery report says, read in memory alone: it may be about a mail that is nobody's business. */
+/** What a delivery report or a read receipt says, read in memory alone: it may be about a mail that is nobody's business. */
 export async function readReport(raw: Buffer): Promise<DeliveryReport | null> {
-  const { header, attachments } = await parseMessage(raw);
-  return readDeliveryReport(attachments, [...header.inReplyTo, ...header.references]);
+  const { header, attachments, text } = await parseMessage(raw);
+  return readDeliveryReport({ header, parts: attachments, text });
 }

@@ -323,11 +323,13 @@ export async function markBounced(
     );
     const ours = new Set(send?.recipients.map(canonicalAddress));
     const failed = report.recipients.filter(
-      ({ action, address }) => action === 'failed' && ours.has(address),
+      ({ action, addresses }) => action === 'failed' && addresses.some((address) => ours.has(address)),
     );
     if (send === undefined || failed.length === 0) continue;
     const reason = failed
-      .map(({ address, status, words }) => `${address}: ${words ?? status ?? 'not delivered'}`)
+      .map(
+        ({ addresses: [address = ''], status, words }) => `${address}: ${words ?? status ?? 'not delivered'}`,
+      )
       .join('; ');
     await writeSendChanges(db, [{ id: sendId, change: { state: 'bounced', reason, next: 'over' } }]);
     await touchMessages(db, [send.message_id]);
