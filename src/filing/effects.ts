@@ -8,9 +8,11 @@ import { newId } from '../lib/id.ts';
 import type { ConnectionId, ConversationId, MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
 import { noWrites } from '../store/filing-writes.ts';
 import type { AttachmentRow, FilingWrites, MessageRow, Recognised } from '../store/filing-writes.ts';
+import type { SendReport } from '../store/send-reports.ts';
 import type { Facts } from './facts.ts';
 import type { Verdict } from './decide.ts';
 import type { Ground } from './gather.ts';
+import { envelopeOf, sendReport } from './reports.ts';
 import { placeStateOf } from './sighting.ts';
 import type { Sighting, ThreadKey } from './sighting.ts';
 
@@ -20,8 +22,8 @@ export type Effects = {
   recognised: Recognised[];
   /** Messages that were seen in one more place, which may say something new of them (U2, U3). */
   seenAgain: Set<MessageId>;
-  /** Reports of failed deliveries of our own sends. */
-  reports: { sendId: SendId; report: DeliveryReport }[];
+  /** What reports say of our own sends. */
+  reports: SendReport[];
   /** Messages that are new in a sub-account, in order. */
   created: { subAccountId: string; messageId: MessageId; threadId: ThreadId }[];
   /** S13: what messages that opened a thread answer, by Message-ID. */
@@ -78,9 +80,7 @@ export function addEffects(
     case 'hold':
       return null;
     case 'report':
-      if (seen.report !== null && verdict.on.failed) {
-        effects.reports.push({ sendId: verdict.on.sendId, report: seen.report });
-      }
+      if (seen.report !== null) effects.reports.push(sendReport(seen.report, verdict.on, sighting, ground));
       return verdict.on.messageId;
     case 'join':
       joinKnown(effects, ground, sighting, verdict.known, verdict.reason);
@@ -303,7 +303,8 @@ export function addKeys(
       message_id: stored.messageId,
       first: isNew && position === 0,
     });
-    ground.messages.set(key, [...known, { ...stored, here: true, fingerprint }]);
+    const envelope = stored.sendId === null ? [] : envelopeOf(ground, stored.messageId);
+    ground.messages.set(key, [...known, { ...stored, here: true, fingerprint, envelope }]);
   }
 }
 

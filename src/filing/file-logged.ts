@@ -173,7 +173,10 @@ async function judgeAll(
   const ground = groundsFor(party?.mailboxId ?? null, [connection], rows).get(connection.id);
   if (ground === undefined) throw new Error(`no ground for ${connection.id}`);
   for (const { key, ...known } of again) {
-    ground.messages.set(key, [...(ground.messages.get(key) ?? []), { ...known, here: false, sendId: null }]);
+    ground.messages.set(key, [
+      ...(ground.messages.get(key) ?? []),
+      { ...known, here: false, sendId: null, envelope: [] },
+    ]);
   }
   const claimed = await claimedOf(db, party, letters);
   const effects = noLoggedEffects();

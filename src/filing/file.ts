@@ -14,8 +14,9 @@ import { readDecided, replaceDecisions } from '../store/decisions.ts';
 import type { Decided } from '../store/decisions.ts';
 import { lockPosition, readFactRows, readPosition } from '../store/filing-facts.ts';
 import type { FactKeys, FactRows, FilingConnection, FilingPosition } from '../store/filing-facts.ts';
-import { FiledMeanwhile, markBounced, recogniseMessages, writeFiling } from '../store/filing-writes.ts';
+import { FiledMeanwhile, recogniseMessages, writeFiling } from '../store/filing-writes.ts';
 import { refreshMessages } from '../store/places.ts';
+import { noteReports } from '../store/send-reports.ts';
 import { readBody, readReport } from './body.ts';
 import { noEffects } from './effects.ts';
 import type { Effects } from './effects.ts';
@@ -352,10 +353,10 @@ async function writeEffects(
   await Promise.all(keeping);
   const recognised = await recogniseMessages(tx, effects.recognised);
   const refreshed = await refreshMessages(tx, [...effects.seenAgain]);
-  const bounced = await markBounced(tx, effects.reports);
+  const reported = await noteReports(tx, effects.reports);
   return tellEffects(tx, effects, {
-    messages: [...new Set([...recognised.messages, ...refreshed, ...bounced.messages])],
-    sends: [...recognised.sends, ...bounced.sends],
+    messages: [...new Set([...recognised.messages, ...refreshed, ...reported.messages])],
+    sends: [...recognised.sends, ...reported.sends],
   });
 }
 

@@ -89,7 +89,16 @@ function remember(foreseen: Foreseen, writes: FilingWrites): void {
   for (const { sub_account_id: sub, key, fingerprint, message_id: message } of writes.messageKeys) {
     const thread = threadOf.get(message);
     if (thread === undefined) continue;
-    add(foreseen.messages, key, { sub, key, fingerprint, message, thread, here: true, send: null });
+    add(foreseen.messages, key, {
+      sub,
+      key,
+      fingerprint,
+      message,
+      thread,
+      here: true,
+      send: null,
+      envelope: null,
+    });
   }
   for (const { sub_account_id: sub, key, kind, thread_id: thread } of writes.threadKeys)
     add(foreseen.threadKeys, key, { sub, key, kind, thread });

@@ -15,7 +15,7 @@ import type { Sighting } from './sighting.ts';
 
 /**
  * What is known of messages beyond their headers, by UID. The body of one that is stored is on disk;
- * of a delivery report only what it says about our own mail is read, and only in memory (S11). Null:
+ * of a delivery report or a read receipt only what it says about our own mail is read, and only in memory (S11). Null:
  * asked for, and there is none.
  */
 export type Fetched = {
@@ -63,8 +63,8 @@ export function judge(
       const report = reports.get(uid) ?? null;
       const facts = factsOf(sighting, ground, report);
       const verdict = decide(facts);
-      if (facts.kind === 'delivery_report' && mayBeOnOurs.has(verdict.reason) && !reports.has(uid))
-        want(uid, 'report');
+      const isReport = facts.kind === 'delivery_report' || facts.kind === 'read_receipt';
+      if (isReport && mayBeOnOurs.has(verdict.reason) && !reports.has(uid)) want(uid, 'report');
       const stores = verdict.verdict === 'store';
       if (stores && !bodies.has(uid)) want(uid, 'body');
       const body = bodies.has(uid) ? (bodies.get(uid) ?? null) : unread;
@@ -86,7 +86,7 @@ export function judge(
 }
 
 /**
- * What the rules say of a delivery report that was not read yet. D6 is asked before any of them, since
+ * What the rules say of a delivery report or a read receipt that was not read yet. D6 is asked before any of them, since
  * the CRM must learn that its mail bounced, whatever became of the thread (D7).
  */
 const mayBeOnOurs: ReadonlySet<string> = new Set([

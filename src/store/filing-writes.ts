@@ -1,5 +1,3 @@
-import { canonicalAddress } from '../message/addresses.ts';
-import type { DeliveryReport } from '../message/delivery-report.ts';
 import type { ConversationId, FolderId, MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
 import { decisionBindings, decisionParts } from './decision-writes.ts';
 import type { Cursor, DecisionRow } from './decision-writes.ts';
@@ -7,7 +5,6 @@ import type { ThreadKeyKind } from './filing-facts.ts';
 import { jsonText as json, rows, run } from './database.ts';
 import type { Db } from './database.ts';
 import type { PlaceState } from './places.ts';
-import { touchMessages, writeSendChanges } from './sends.ts';
 import { awaitSentCopies } from './sent-copies.ts';
 
 /** Everything that one filing transaction writes, table by table. Times are RFC 3339 or null. */
@@ -303,40 +300,6 @@ export async function noteLogged(
     { logged: json(logged) },
   );
   return changed.map(({ id }) => id);
-}
-
-/**
- * D6: marks sends as bounced where a report names one of their own recipients; a report about
- * somebody else changes nothing, whatever it cites. Answers what this changed.
- */
-export async function markBounced(
-  db: Db,
-  reports: readonly { sendId: SendId; report: DeliveryReport }[],
-): Promise<{ messages: MessageId[]; sends: SendId[] }> {
-  const changed: { messages: MessageId[]; sends: SendId[] } = { messages: [], sends: [] };
-  for (const { sendId, report } of reports) {
-    const [send] = await rows<{ message_id: MessageId; recipients: string[] }>(
-      db,
-      `select message_id, array(select jsonb_array_elements_text(envelope -> 'to')) as recipients
-         from sends where id = :sendId and state in ('sending', 'uncertain', 'sent') for update`,
-      { sendId },
-    );
-    const ours = new Set(send?.recipients.map(canonicalAddress));
-    const failed = report.recipients.filter(
-      ({ action, addresses }) => action === 'failed' && addresses.some((address) => ours.has(address)),
-    );
-    if (send === undefined || failed.length === 0) continue;
-    const reason = failed
-      .map(
-        ({ addresses: [address = ''], status, words }) => `${address}: ${words ?? status ?? 'not delivered'}`,
-      )
-      .join('; ');
-    await writeSendChanges(db, [{ id: sendId, change: { state: 'bounced', reason, next: 'over' } }]);
-    await touchMessages(db, [send.message_id]);
-    changed.messages.push(send.message_id);
-    changed.sends.push(sendId);
-  }
-  return changed;
 }
 
 /**

@@ -1,6 +1,8 @@
 import type { ConversationId, MessageId, SendId, ThreadId } from '../lib/id.ts';
 import { rows, rowsById } from './database.ts';
 import type { Db } from './database.ts';
+import { reportsOf } from './public-send.ts';
+import type { SendReported } from './public-send.ts';
 import { timestamp } from './timestamp.ts';
 
 /** A person as a message names them. */
@@ -66,7 +68,7 @@ export type PublicMessage = {
   /** Where it is in the mailbox now. */
   mailbox_state: 'present' | 'archived' | 'trashed' | 'gone';
   /** What became of a message that the CRM sent; null for the others. */
-  send: { id: SendId; state: string; reason: string | null } | null;
+  send: { id: SendId; state: string; reason: string | null; reports: SendReported[] } | null;
   /** Behind the + of the logging addresses that it came to (B1). */
   logging_tags: string[];
   created_at: string;
@@ -87,7 +89,7 @@ const messageObject = `json_build_object(
   'conversation_ids', (select coalesce(json_agg(ct.conversation_id order by ct.conversation_id), '[]')
     from conversation_threads ct where ct.thread_id = m.thread_id),
   'mailbox_state', m.mailbox_state,
-  'send', (select json_build_object('id', s.id, 'state', s.state, 'reason', s.state_reason)
+  'send', (select json_build_object('id', s.id, 'state', s.state, 'reason', s.state_reason, 'reports', ${reportsOf('s')})
     from sends s where s.message_id = m.id),
   'logging_tags', m.logging_tags,
   'created_at', ${timestamp('m.created_at')}, 'updated_at', ${timestamp('m.updated_at')})`;
