@@ -390,6 +390,7 @@ create table messages (
   internet_message_id text,                     -- as the mailbox knows it now, without brackets
   in_reply_to text[] not null default '{}',
   reference_ids text[] not null default '{}',
+  answers text collate "C" references messages on delete set null, -- of its thread: see src/store/answers.ts
   body_text text not null default '',
   body_html text,                               -- sanitised
   reply_text text not null default '',
@@ -407,6 +408,7 @@ create index messages_by_thread on messages (thread_id, date, id);
 create index messages_by_sub_account on messages (sub_account_id, id);
 create index messages_by_user on messages (sub_account_id, user_id, thread_id);
 create index messages_by_raw on messages (raw_sha256);
+create index messages_by_answers on messages (answers, received_at, id) where answers is not null;
 create index messages_with_bcc on messages (sub_account_id, thread_id) where recipients_bcc <> '[]';
 
 -- Every name that a message is known by, with its fingerprint: the Message-ID that it was given,

@@ -67,6 +67,22 @@ const reports = z
     'What delivery reports and read receipts say, in the order in which they came; of each recipient the first of a kind.',
   );
 
+const answered = (whose: string) =>
+  z
+    .strictObject({
+      message_id: z.string().describe('`msg_…`'),
+      at: timeField.describe('When the provider received it.'),
+    })
+    .nullable()
+    .describe(`The first ${whose} to it; null as long as there is none.`);
+
+/** What came back to what the CRM sent (D7). */
+const cameBack = {
+  reports,
+  answered: answered('answer of a person'),
+  auto_replied: answered('automatic answer (an absence notice, say)'),
+};
+
 export const messageSchema = z
   .strictObject({
     id: z.string().describe('`msg_…`'),
@@ -95,6 +111,10 @@ export const messageSchema = z
       .nullable()
       .describe('Message-ID without angle brackets, as the mailbox knows it now; null when it has none.'),
     in_reply_to: z.array(z.string()).describe('Bare ids of the messages that it answers.'),
+    answers: z
+      .string()
+      .nullable()
+      .describe('`msg_…`: the message of its thread that it answers; null when that is not here.'),
     read: z.boolean().describe('Whether it was read.'),
     automatic: z.string().nullable().describe('Why it is no person’s letter; null when it is one.'),
     partial: z.string().nullable().describe('Why the body is not whole; null when it is.'),
@@ -108,7 +128,7 @@ export const messageSchema = z
         id: z.string().describe('`snd_…`'),
         state: z.string().describe('As in Send.'),
         reason: z.string().nullable().describe('Why it is in this state.'),
-        reports,
+        ...cameBack,
       })
       .nullable()
       .describe('What became of a message that the CRM sent; null for the others.'),
@@ -183,7 +203,7 @@ export const sendSchema = z
         'What the gateway does about that copy; null where the provider puts it there by itself, as Gmail and Outlook ' +
           'do, and until the message is sent.',
       ),
-    reports,
+    ...cameBack,
     attempts: z
       .array(
         z.strictObject({

@@ -24,6 +24,8 @@ export type Effects = {
   seenAgain: Set<MessageId>;
   /** What reports say of our own sends. */
   reports: SendReport[];
+  /** Threads in which something has cited an id that is known to be a message's only now. */
+  citedBefore: Set<ThreadId>;
   /** Messages that are new in a sub-account, in order. */
   created: { subAccountId: string; messageId: MessageId; threadId: ThreadId }[];
   /** S13: what messages that opened a thread answer, by Message-ID. */
@@ -44,6 +46,7 @@ export function noEffects(): Effects {
     recognised: [],
     seenAgain: new Set(),
     reports: [],
+    citedBefore: new Set(),
     created: [],
     heads: [],
     touched: new Map(),
@@ -318,6 +321,7 @@ export function addThreadKeys(
     const known = ground.threadKeys.get(key) ?? [];
     const mine = known.find((entry) => entry.threadId === threadId);
     if (mine !== undefined && (mine.kind === kind || kind !== 'message')) continue;
+    if (mine !== undefined) effects.citedBefore.add(threadId);
     const subAccountId = ground.connection.subAccountId;
     const row = { sub_account_id: subAccountId, key, thread_id: threadId, kind };
     const { threadKeys } = effects.writes;

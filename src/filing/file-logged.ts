@@ -21,6 +21,7 @@ import { effectiveSettings } from '../store/sub-accounts.ts';
 import { providerLimits } from '../provider/providers.ts';
 import { endSpooled, findForwarded } from '../store/spool.ts';
 import type { LoggedMail, SpoolOutcome } from '../store/spool.ts';
+import { linkStored } from './answers.ts';
 import { decide, outcomes } from './decide.ts';
 import type { Verdict } from './decide.ts';
 import { tellEffects, tellHeld } from './events.ts';
@@ -312,7 +313,8 @@ async function write(
   }
   const ended = letters.map(outcomeOf);
   if (!(await endSpooled(tx, of.owner, ended))) throw new LeaseLost();
-  const told = await tellEffects(tx, effects, { messages: changed, sends: [] }, effects.contacts);
+  const messages = [...new Set([...changed, ...(await linkStored(tx, effects))])];
+  const told = await tellEffects(tx, effects, { messages, sends: [] }, effects.contacts);
   return (
     told +
     (await tellHeld(

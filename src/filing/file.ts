@@ -17,6 +17,7 @@ import type { FactKeys, FactRows, FilingConnection, FilingPosition } from '../st
 import { FiledMeanwhile, recogniseMessages, writeFiling } from '../store/filing-writes.ts';
 import { refreshMessages } from '../store/places.ts';
 import { noteReports } from '../store/send-reports.ts';
+import { linkStored } from './answers.ts';
 import { readBody, readReport } from './body.ts';
 import { noEffects } from './effects.ts';
 import type { Effects } from './effects.ts';
@@ -354,8 +355,9 @@ async function writeEffects(
   const recognised = await recogniseMessages(tx, effects.recognised);
   const refreshed = await refreshMessages(tx, [...effects.seenAgain]);
   const reported = await noteReports(tx, effects.reports);
+  const linked = await linkStored(tx, effects);
   return tellEffects(tx, effects, {
-    messages: [...new Set([...recognised.messages, ...refreshed, ...reported.messages])],
+    messages: [...new Set([...recognised.messages, ...refreshed, ...reported.messages, ...linked])],
     sends: [...recognised.sends, ...reported.sends],
   });
 }

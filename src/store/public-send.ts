@@ -1,4 +1,5 @@
 import type { MessageId, SendId, ThreadId } from '../lib/id.ts';
+import { firstAnswerOf } from './answers.ts';
 import { rows, rowsById } from './database.ts';
 import type { Db } from './database.ts';
 import { copyWasSeen } from './sent-copies.ts';
@@ -44,6 +45,8 @@ export type PublicSend = {
    */
   sent_copy: { state: 'awaited' | 'appended' | 'not_appended'; reason: string | null } | null;
   reports: SendReported[];
+  answered: SendAnswered | null;
+  auto_replied: SendAnswered | null;
   attempts: {
     n: number;
     started_at: string;
@@ -82,6 +85,13 @@ export type SendReported = {
   at: string;
 };
 
+/** The first message from outside that answers it: a person's for `answered`, a program's for `auto_replied`. */
+export type SendAnswered = {
+  message_id: MessageId;
+  /** When the provider received it. */
+  at: string;
+};
+
 /** What reports say of send `s`, as a JSON list, in the order in which they came. */
 export function reportsOf(s: string): string {
   return `(select coalesce(json_agg(json_build_object(
@@ -102,6 +112,7 @@ export async function readSends(db: Db, subAccountId: string, ids: readonly Send
         'sent_copy', (select json_build_object('state', coalesce(c.outcome, 'awaited'), 'reason', c.reason)
           from sent_copies c where c.id = s.id and (c.begun_at is not null or not ${copyWasSeen('s')})),
         'reports', ${reportsOf('s')},
+        'answered', ${firstAnswerOf('m', 'is null')}, 'auto_replied', ${firstAnswerOf('m', 'is not null')},
         'attempts', (select coalesce(json_agg(json_build_object(
             'n', a.n, 'started_at', ${timestamp('a.started_at')}, 'ended_at', ${timestamp('a.ended_at')},
             'outcome', a.outcome, 'reply', a.reply) order by a.n), '[]')

@@ -113,6 +113,7 @@ const cases: { name: string; done: string[]; also?: string[] }[] = [
     done: [anErrand, `update ${table} set lease_owner = 'node', lease_until = null where ready`],
   })),
   { name: 'bounced_has_report', done: [reportOfQueued] },
+  { name: 'answer_is_in_thread', done: [`update messages set answers = id where direction = 'inbound'`] },
   { name: 'message_has_source', done: [`update messages set via = '{crm}' where direction = 'inbound'`] },
   {
     name: 'message_has_source',
