@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { explain } from '../../src/filing/history.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import type { MessageId } from '../../src/lib/id.ts';
 import { acceptMessage } from '../../src/outbound/accept.ts';
@@ -124,6 +125,12 @@ for (const kind of databaseKinds)
         { id: one.id },
       );
       assert.equal(created?.answers, send.messageId);
+      const stories = await Promise.all(
+        [one.id, send.messageId].map((id) => explain(database.db, 'north', id)),
+      );
+      const told = stories.map((each) => each?.story.join('\n') ?? '');
+      assert.match(told[0] ?? '', new RegExp(`^It answers ${send.messageId}\\.$`, 'm'));
+      assert.match(told[1] ?? '', new RegExp(` answered for the first time: ${one.id}\\.$`, 'm'));
     });
 
     test('S11, D7: an automatic answer is told apart, and is no person’s', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { explain } from '../../src/filing/history.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import type { SendId } from '../../src/lib/id.ts';
 import { readHeader } from '../../src/message/header.ts';
@@ -391,6 +392,18 @@ for (const kind of databaseKinds)
         assert.deepEqual(await events(messageId), ['message.updated', 'message.updated']);
       });
     }
+
+    test('T1: the story of the message tells it, and which report it was', async () => {
+      const { about, messageId } = await sent();
+      await mailbox.see('inbox', postfixReport(about));
+      const { story } = (await explain(database.db, 'north', messageId)) ?? { story: [] };
+      const told = story.join('\n');
+      assert.match(
+        told,
+        /reported: failed for carla@customer\.example \(hard, 5\.1\.1\), "550 5\.1\.1 unknown user"\.$/m,
+      );
+      assert.match(told, /skipped for inbox, .*: delivery_report /m);
+    });
 
     test('C7: what reports say goes with the message', async () => {
       const { id, about, messageId } = await sent();
