@@ -113,7 +113,7 @@ const classes: readonly [code: RegExp, means: BounceClass][] = [
 export function bounceClass(failure: Pick<ReportedRecipient, 'status' | 'words'>): BounceClass | null {
   const { status, words } = failure;
   const vague = status === null || /^[245]\.0\.0$/.test(status);
-  const code = (vague ? statusIn(words ?? '') : null) ?? status ?? replyIn(words ?? '');
+  const code = vague ? (statusIn(words ?? '') ?? replyIn(words ?? '') ?? status) : status;
   return classes.find(([pattern]) => pattern.test(code ?? ''))?.[1] ?? null;
 }
 
@@ -122,9 +122,11 @@ function statusIn(words: string): string | null {
   return /(?:\b[245]\d\d[ -]|#)([245]\.\d{1,3}\.\d{1,3})(?![.\d])/.exec(words)?.[1] ?? null;
 }
 
+/** What a reply without an enhanced code means in one; 552 is a full mailbox (RFC 5321 §4.2.2). */
 function replyIn(words: string): string | null {
-  const digit = /(?:^|[\s:;])([45])[0-5]\d(?=[ -])/.exec(words)?.[1];
-  return digit === undefined ? null : `${digit}.0.0`;
+  const reply = /(?:^|[\s:;])([45][0-5]\d)(?=[ -])/.exec(words)?.[1];
+  if (reply === undefined) return null;
+  return reply === '552' ? '5.2.2' : `${reply.charAt(0)}.0.0`;
 }
 
 function recipientsOf(plain: ReturnType<typeof readPlainReport>): ReportedRecipient[] {

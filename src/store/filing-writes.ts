@@ -240,12 +240,12 @@ export async function recogniseMessages(
         order by message_id, send_id nulls last, in_sent desc
      ), sent as (
        update sends s set copy_seen_at = now(), uncertain_at = null, ready = false, lease_owner = null, lease_until = null,
-              state = 'sent',
-              state_reason = case when s.state = 'sent' then s.state_reason end,
-              state_since = case when s.state = 'sent' then s.state_since else now() end
+              state = case when s.state = 'bounced' then s.state else 'sent' end,
+              state_reason = case when s.state in ('sent', 'bounced') then s.state_reason end,
+              state_since = case when s.state in ('sent', 'bounced') then s.state_since else now() end
          from sends old join seen on old.id = seen.send_id
         -- Also one that waits to be tried again: its copy came later than it was looked for.
-        where s.id = old.id and s.copy_seen_at is null and s.state in ('queued', 'held', 'sending', 'uncertain', 'sent')
+        where s.id = old.id and s.copy_seen_at is null and s.state in ('queued', 'held', 'sending', 'uncertain', 'sent', 'bounced')
        returning s.id, s.message_id, s.mailbox_id, old.state as was, seen.in_sent
      ), learned as (
        update mailboxes set saves_sent_copy = true
@@ -266,8 +266,8 @@ export async function recogniseMessages(
                    and seen.internet_message_id is not null))
        returning m.id
      )
-     select coalesce((select json_agg(id) from (select id from message union select message_id from sent where was <> 'sent') c), '[]') as messages,
-            coalesce((select json_agg(id) from sent where was <> 'sent'), '[]') as sends`,
+     select coalesce((select json_agg(id) from (select id from message union select message_id from sent where was not in ('sent', 'bounced')) c), '[]') as messages,
+            coalesce((select json_agg(id) from sent where was not in ('sent', 'bounced')), '[]') as sends`,
     { recognised: json(recognised) },
   );
   // A mail to oneself in the inbox is no copy in Sent (U1).

@@ -226,7 +226,7 @@ for (const kind of databaseKinds)
         );
 
       test('S12: before the Sent copy with the provider’s Message-ID, it is known by the header that it brings back', async () => {
-        const { id, about, raw } = await sent();
+        const { id, messageId, about, raw } = await sent();
         // As composed: with the people of the mail, which make its fingerprint.
         const lines = raw.toString('latin1').split('\r\n\r\n', 1)[0] ?? '';
         const report = postfixReport(about)
@@ -241,7 +241,9 @@ for (const kind of databaseKinds)
         );
         assert.equal((await shown(id)).state, 'bounced');
         assert.deepEqual(await mailbox.see('sent', renamed(raw)), ['north:sent_copy']);
-        assert.equal((await shown(id)).state, 'bounced');
+        const [{ state, copy_seen: seen } = assert.fail()] = await readSends(database.db, 'north', [id]);
+        assert.deepEqual([state, seen], ['bounced', true]);
+        assert.deepEqual(await events(messageId), ['message.updated', 'send.bounced', 'message.updated']);
       });
 
       test('S12: after the provider’s answer, or in one batch with the Sent copy, by the provider’s Message-ID', async () => {
