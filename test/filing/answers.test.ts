@@ -38,7 +38,7 @@ for (const kind of databaseKinds)
     async function sent(replyToMessageId: MessageId | null = null) {
       mails += 1;
       const result = await acceptMessage(
-        { ...world.filing, clock: systemClock, wakeSender: () => undefined },
+        { ...world.filing, clock: systemClock, trackingUrl: null, wakeSender: () => undefined },
         {
           ...blankRequest,
           subAccountId: 'north',
