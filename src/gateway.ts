@@ -38,7 +38,7 @@ import { stopParsing } from './message/parse.ts';
 import { listening } from './listening.ts';
 import { createProviders, dnsFor, loggingDomainOf, startSandboxIfWanted } from './offers.ts';
 import type { Providers } from './offers.ts';
-import { proveSmtpLogin } from './outbound/prove.ts';
+import { proveRelay, proveSmtpLogin } from './outbound/prove.ts';
 import { createHits } from './outbound/hits.ts';
 import type { Hits } from './outbound/hits.ts';
 import { createSender } from './outbound/sender.ts';
@@ -159,6 +159,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     prover,
     hits,
     trackingUrl: config.TRACKING_URL,
+    proveRelay: (trial) => proveRelay(netGuard, trial),
     netGuard,
     dispatcher,
     eventSignal,

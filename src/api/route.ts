@@ -14,6 +14,7 @@ import type { ConnectDeps, Connecting } from '../mailbox/connect.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import type { Database, Db } from '../store/database.ts';
 import type { KeyAccess } from '../store/keys.ts';
+import type { SmtpTrial } from '../outbound/prove.ts';
 import type { EventSignal } from '../webhook/follow.ts';
 import { ApiError, problemSchema, problems } from './errors.ts';
 import { parsing } from './field-words.ts';
@@ -55,6 +56,8 @@ export type ApiDeps = {
   wakeFiler(): void;
   /** Called after a commit that erased messages. */
   wakeHousekeeping(): void;
+  /** Proves that a sub-account's own provider takes mail: see outbound/prove.ts. */
+  proveRelay(trial: Omit<SmtpTrial, 'address'>): Promise<void>;
   /** What a webhook's URL may be. */
   netGuard: Pick<NetGuard, 'assertUrl'>;
   /** The guarded agent of webhooks, for test events. */

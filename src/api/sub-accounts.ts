@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { Failure } from '../lib/failure.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import {
   deleteSubAccount,
@@ -10,6 +11,7 @@ import {
 } from '../store/sub-accounts.ts';
 import type { SubAccount } from '../store/sub-accounts.ts';
 import { ApiError, invalidField, notFound } from './errors.ts';
+import type { ProblemCode } from './errors.ts';
 import { addressField, plainText, subAccountParam, timeField } from './fields.ts';
 import { addRoute, defineRoute, fieldCheck, jsonBody, jsonResponse } from './route.ts';
 import type { Api, ApiDeps, FieldCheck } from './route.ts';
@@ -23,16 +25,21 @@ export function addSubAccounts(api: Api, deps: ApiDeps): void {
       const { sid } = c.req.valid('param');
       const { name, settings, provider } = c.req.valid('json');
       const before = await findSubAccount(deps.db, sid);
+      const sealed = provider && sealedPassword(deps.secretBox, sid, provider, before);
+      if (provider !== null && !isProven(provider, sealed, before))
+        await proveProvider(deps, sid, provider, sealed);
       const { subAccount, created } = await putSubAccount(deps.db, {
         id: sid,
         name,
         settings,
         provider: provider && withoutPassword(provider),
-        providerPasswordSealed: provider && sealedPassword(deps.secretBox, sid, provider, before),
+        providerPasswordSealed: sealed,
       });
+      // What was held for it goes on.
+      if (provider !== null) deps.wakeSender();
       return c.json(shown(subAccount), created ? 201 : 200);
     },
-    [],
+    relayProblems,
     { fieldChecks: [passwordCheck(deps)] },
   );
   addRoute(api, getRoute, async (c) => {
@@ -125,7 +132,9 @@ const putRoute = defineRoute({
   path,
   tags,
   summary: 'Create or replace a sub-account',
-  description: 'A key of one sub-account can change that one and make no other.',
+  description:
+    'A key of one sub-account can change that one and make no other. A new provider, or another login there, is proven ' +
+    'before the answer: the gateway connects and logs in, and sends nothing.',
   request: { params: subAccountParam, body: jsonBody(putSchema) },
   responses: {
     200: jsonResponse(subAccountSchema, 'It was there, and is now as given.'),
@@ -195,6 +204,53 @@ function sealedPassword(
 function isSameLogin({ host, port, username }: ProviderPut, before: SubAccount | undefined): boolean {
   const old = before?.provider;
   return old?.host === host && old.port === port && old.username === username;
+}
+
+/** It was proven when it was put, with this server and this login. */
+function isProven(provider: ProviderPut, sealed: string | null, before: SubAccount | undefined): boolean {
+  return (
+    isSameLogin(provider, before) &&
+    before?.provider?.security === provider.security &&
+    before.providerPasswordSealed === sealed
+  );
+}
+
+/** A provider that takes no mail is found out now, by whoever puts it, and not by a campaign. */
+async function proveProvider(
+  deps: ApiDeps,
+  subAccountId: string,
+  { host, port, security, username }: ProviderPut,
+  sealed: string | null,
+): Promise<void> {
+  const password = sealed === null ? '' : deps.secretBox.open(sealed, providerPasswordContext(subAccountId));
+  const login = username === null ? null : { user: username, password };
+  try {
+    await deps.proveRelay({ server: { host, port, security }, login });
+  } catch (error) {
+    const code = error instanceof Failure ? relayProblemOf(error.code) : undefined;
+    if (code === undefined) throw error;
+    throw new ApiError(code, details[code]);
+  }
+}
+
+const details = {
+  smtp_unreachable: 'The SMTP server of `provider` gave no usable answer. Nothing was stored.',
+  smtp_login_refused:
+    'The SMTP server of `provider` refused the user name or the password. Nothing was stored.',
+  tls_untrusted: 'The certificate of the SMTP server of `provider` is not trusted. Nothing was stored.',
+  tls_failed:
+    'The SMTP server of `provider` does not speak that kind of encryption at that port. Nothing was stored.',
+  private_address: 'The host of `provider` is in a private network that is not allowed, or is no host.',
+} as const satisfies Partial<Record<ProblemCode, string>>;
+
+type RelayProblem = keyof typeof details;
+
+const relayProblems = Object.keys(details) as RelayProblem[];
+
+function relayProblemOf(code: string): RelayProblem | undefined {
+  if (code === 'invalid_host') return 'private_address';
+  if (code === 'unknown_host') return 'smtp_unreachable';
+  return relayProblems.find((known) => known === code);
 }
 
 const missingPassword = {

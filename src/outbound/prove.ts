@@ -1,4 +1,5 @@
 import { Failure, tlsProblem } from '../lib/failure.ts';
+import type { NetGuard } from '../lib/net-guard.ts';
 import type { ServerAddress } from '../provider/providers.ts';
 import { createWire } from './smtp-wire.ts';
 import type { WireProblem } from './smtp-wire.ts';
@@ -37,6 +38,19 @@ export async function proveSmtpLogin({ server, address, login }: SmtpTrial): Pro
   } finally {
     wire.quit();
   }
+}
+
+/**
+ * Proves a sub-account's own provider: its host may be reached, answers, and takes the login.
+ *
+ * @throws Failure as `proveSmtpLogin`, or `permanent` `private_address` or `invalid_host`, `temporary` `unknown_host`.
+ */
+export async function proveRelay(
+  netGuard: Pick<NetGuard, 'resolve'>,
+  { server, login }: Omit<SmtpTrial, 'address'>,
+): Promise<void> {
+  const { address } = await netGuard.resolve(server.host);
+  await proveSmtpLogin({ server, address, login });
 }
 
 function failureOf(error: unknown, stage: 'connect' | 'login'): Failure {

@@ -79,6 +79,7 @@ export async function startApi(
     wakeWanted: () => {},
     wakeHousekeeping: () => {},
     wakeFiler: () => {},
+    proveRelay: () => Promise.resolve(),
     netGuard: createNetGuard({ allow: ['127.0.0.1'] }),
     dispatcher: new Agent(),
     eventSignal: createEventSignal(),

@@ -20,6 +20,7 @@ import type { BlobStore } from '../../src/store/blobs.ts';
 import { rows, run } from '../../src/store/database.ts';
 import type { Database, Db } from '../../src/store/database.ts';
 import { credentialContext } from '../../src/store/mailboxes.ts';
+import { providerPasswordContext } from '../../src/store/sub-accounts.ts';
 import { readSends } from '../../src/store/public-send.ts';
 import type { PublicSend, SendState } from '../../src/store/public-send.ts';
 import { testDatabase } from '../support/database.ts';
@@ -48,6 +49,8 @@ export type Office = {
     state?: string;
   }): Promise<{ mailboxId: MailboxId; connectionId: ConnectionId }>;
   addContact(id: string, address: string): Promise<void>;
+  /** The own provider of `acme`; without a login it takes mail from everybody. */
+  setProvider(server: ServerAddress, login?: { username: string; password: string }): Promise<void>;
   accept(request: Partial<SendRequest> & { userId: string }, key?: string): Promise<SendAnswer>;
   /** A sender that is started; `stop` it, or it ends with the office. */
   sender(more?: Partial<SenderDeps>): Sender;
@@ -111,6 +114,21 @@ export async function openOffice(
       return connectMailbox(db, person);
     },
     addContact: (id, address) => addContact(db, id, address),
+    setProvider: async (server, login) => {
+      const provider = {
+        kind: 'smtp',
+        ...server,
+        username: login?.username ?? null,
+        from: 'news@acme.example',
+      };
+      const sealed = login && secretBox.seal(login.password, providerPasswordContext('acme'));
+      await run(
+        db,
+        `update sub_accounts set provider = :provider::jsonb, provider_password_sealed = :sealed, updated_at = now()
+          where id = 'acme'`,
+        { provider: JSON.stringify(provider), sealed: sealed ?? null },
+      );
+    },
     accept: async (request, key) => {
       const loggingDomain = 'log.crm.example';
       const parts = { db, blobs, secretBox, clock: systemClock, loggingDomain, trackingUrl };

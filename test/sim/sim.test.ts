@@ -87,7 +87,7 @@ describe('random histories', () => {
     ];
     const history = { cast: smallCast, steps };
     assert.deepEqual(await play(database.db, history), []);
-    const broken = instead(`set outcome = 'uncertain' from mine`, `set outcome = null from mine`);
+    const broken = instead(`a set outcome = 'uncertain'`, `a set outcome = null`);
     const wrong = await play(database.db, history, broken);
     assert.match(wrong.join('\n'), /taken 2 times/);
   });
