@@ -17,7 +17,7 @@ export const problems = {
   sub_account_key: { status: 403, title: 'This needs a key for all sub-accounts' },
   shared_user: { status: 403, title: 'This user belongs to other sub-accounts too' },
   not_found: { status: 404, title: 'There is no such thing here' },
-  content_omitted: { status: 404, title: 'The content of this attachment is not kept' },
+  content_omitted: { status: 404, title: 'The content is not kept' },
   method_not_allowed: { status: 405, title: 'This address takes other methods' },
   no_mailbox_connected: {
     status: 409,

@@ -80,11 +80,13 @@ function addMessageContent(api: Api, deps: ApiDeps): void {
     rawRoute,
     async (c) => {
       const { sid, id } = c.req.valid('param');
-      const sha256 = await findRawContent(deps.db, sid, id as MessageId);
-      if (sha256 === null) throw notFound('message');
+      const found = await findRawContent(deps.db, sid, id as MessageId);
+      if (found === null) throw notFound('message');
+      const { sha256, omitted } = found;
+      if (sha256 === null) throw new ApiError('content_omitted', `Something of it is left out: ${omitted}.`);
       return sendContent(c, deps.blobs, { sha256, type: 'message/rfc822', name: `${id}.eml` });
     },
-    ['range_not_satisfiable'],
+    ['range_not_satisfiable', 'content_omitted'],
   );
   addRoute(
     api,
@@ -214,7 +216,8 @@ const rawRoute = defineRoute({
   path: `${path}/{id}/raw`,
   tags,
   summary: 'The bytes of a message',
-  description: 'As they were sent or received (RFC 5322). Takes `Range`.',
+  description:
+    'As they were sent or received (RFC 5322); `content_omitted` where something of it is left out (L1, L2). Takes `Range`.',
   request: { params: messageParam },
   responses: {
     200: { description: 'All of it.', content: { 'message/rfc822': { schema: binary } } },

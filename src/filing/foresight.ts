@@ -6,10 +6,11 @@ import type { FilingWrites } from '../store/filing-writes.ts';
 import type { MailboxId, ThreadId } from '../lib/id.ts';
 import { groundAgain, isClosed } from './again.ts';
 import type { Again } from './again.ts';
-import { noEffects } from './effects.ts';
+import { noEffects, nothing } from './effects.ts';
 import type { FilingDeps } from './file.ts';
+import { outcomes } from './decide.ts';
 import { factKeysOf } from './gather.ts';
-import { judge, unread } from './judge.ts';
+import { judge } from './judge.ts';
 import { withoutLogging } from './sighting.ts';
 import type { Sighting } from './sighting.ts';
 import { soughtTombstones } from './tombstones.ts';
@@ -54,7 +55,8 @@ export function createForesight(
         sightings: open,
         grounds: groundAgain(mailboxId, connections, rows, again),
         fetched: {
-          bodies: new Map(open.map((sighting) => [sighting.place.uid, sighting.unreadable ? null : unread])),
+          bodies: new Map(open.map((sighting) => [sighting.place.uid, sighting.unreadable ? null : nothing])),
+          structures: new Map(),
           reports: new Map(uids.map((uid) => [uid, null])),
         },
         settled: new Map(),
@@ -66,11 +68,7 @@ export function createForesight(
     remember(foreseen, effects.writes);
     const was = [...decided.values()].filter(isClosed);
     const will = judged.map(({ verdict, failed }) => ({
-      outcome: failed
-        ? ('failed' as const)
-        : verdict.verdict === 'skip'
-          ? ('skipped' as const)
-          : ('stored' as const),
+      outcome: failed ? ('failed' as const) : outcomes[verdict.verdict],
       reason: failed ? 'unreadable' : verdict.reason,
     }));
     return [...was, ...will].map(({ outcome, reason }) => ({ outcome, reason, messages: 1 }));
@@ -89,7 +87,16 @@ function remember(foreseen: Foreseen, writes: FilingWrites): void {
   for (const { sub_account_id: sub, key, fingerprint, message_id: message } of writes.messageKeys) {
     const thread = threadOf.get(message);
     if (thread === undefined) continue;
-    add(foreseen.messages, key, { sub, key, fingerprint, message, thread, here: true, send: null });
+    add(foreseen.messages, key, {
+      sub,
+      key,
+      fingerprint,
+      message,
+      thread,
+      here: true,
+      send: null,
+      omitted: false,
+    });
   }
   for (const { sub_account_id: sub, key, kind, thread_id: thread } of writes.threadKeys)
     add(foreseen.threadKeys, key, { sub, key, kind, thread });

@@ -170,7 +170,7 @@ async function lockSender(tx: Db, outgoing: Outgoing): Promise<FilingConnection>
   const { through, subAccountId, userId } = outgoing;
   const connection =
     through === null
-      ? (await lockLoggingParty(tx, { subAccountId, userId }))?.connection
+      ? (await lockLoggingParty(tx, { subAccountId, userId }, null))?.connection
       : await lockConnection(tx, through.connectionId);
   if (connection == null) throw new NobodySends(`${userId} sends in ${subAccountId} no more`);
   return connection;
@@ -199,6 +199,7 @@ function draftOf(outgoing: Outgoing): MessageDraft {
     partial: body.parsed.partial,
     is_read: true,
     mailbox_state: 'present',
+    omitted: null,
     raw_sha256: body.rawSha256,
     raw_size: body.rawSizeBytes,
   };

@@ -7,7 +7,7 @@ import { Failure } from '../lib/failure.ts';
 import type { Log } from '../lib/log.ts';
 import type { Provider } from '../provider/providers.ts';
 import type { SavedFolder } from '../store/folders.ts';
-import { bodiesOf, headersOf, missedOnes, uidSet, unlessRefused } from './fetching.ts';
+import { fetchersOf, headersOf, missedOnes, uidSet, unlessRefused } from './fetching.ts';
 import { commandRefused } from './imap-errors.ts';
 import { watchOf } from './plan.ts';
 import { sightingsOf } from './seen.ts';
@@ -136,6 +136,9 @@ export function createWalker(parts: Parts, saved: readonly SavedFolder[]): Walke
       return sightingsOf(of, [...shown, ...missed]);
     },
     async judgeAgain(folder, sightings, again) {
+      const fetchers = fetchersOf(session, sightings, (bodies) => {
+        for (const body of bodies.values()) bytes += body.length;
+      });
       await fileBatch(filing, {
         mailboxId,
         folderId: folder.id,
@@ -144,11 +147,8 @@ export function createWalker(parts: Parts, saved: readonly SavedFolder[]): Walke
         upToUid: sightings.at(-1)?.place.uid ?? 0,
         again,
         sightings,
-        fetchBodies: async (uids) => {
-          const bodies = await inFolder(folder, () => bodiesOf(session, sightings, uids));
-          for (const body of bodies.values()) bytes += body.length;
-          return bodies;
-        },
+        fetchBodies: (uids) => inFolder(folder, () => fetchers.fetchBodies(uids)),
+        fetchStructures: (uids) => inFolder(folder, () => fetchers.fetchStructures(uids)),
       });
     },
   };

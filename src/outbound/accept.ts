@@ -7,10 +7,12 @@ import { newId } from '../lib/id.ts';
 import type { SendId } from '../lib/id.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import { canonicalAddress } from '../message/addresses.ts';
+import { noLimits } from '../message/attachment-limits.ts';
 import { readHeader } from '../message/header.ts';
 import { htmlToPlainText } from '../message/html.ts';
 import type { MessageHeader } from '../message/header.ts';
 import { parseMessage } from '../message/parse.ts';
+import { blobName } from '../store/blobs.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import { refersToNothing, wasOvertaken } from '../store/database.ts';
 import type { Db } from '../store/database.ts';
@@ -151,7 +153,13 @@ async function headerOf(blobs: BlobStore, sha256: string): Promise<MessageHeader
   return readHeader(Buffer.concat(chunks));
 }
 
-type Written = { sendId: SendId; header: MessageHeader; body: Body; tracked: TrackedHtml | null };
+type Written = {
+  sendId: SendId;
+  header: MessageHeader;
+  body: Body;
+  rawSha256: string;
+  tracked: TrackedHtml | null;
+};
 
 /** Composes the message and puts its bytes, and what they were read as, on disk. */
 async function write(deps: AcceptDeps, request: SendRequest, plan: MessagePlan): Promise<Written> {
@@ -177,12 +185,13 @@ async function write(deps: AcceptDeps, request: SendRequest, plan: MessagePlan):
     date: Math.max(deps.clock.now(), request.sendAt ?? 0),
   };
   const { raw } = await compose(draft);
-  const { body, kept } = await readBody(deps.blobs, raw);
+  const { body, kept } = await readBody(deps.blobs, raw, { limits: noLimits, anySize: true });
   await kept;
   const parsed = tracked === null ? body.parsed : await untracked({ ...draft, html });
   // Shown as it was given; what was read back has the line ends of mail.
   const text = request.text ?? parsed.text;
-  return { sendId, header: readHeader(raw), body: { ...body, parsed: { ...parsed, text } }, tracked };
+  const shown = { ...body, parsed: { ...parsed, text } };
+  return { sendId, header: readHeader(raw), body: shown, rawSha256: blobName(raw), tracked };
 }
 
 /** What is stored and shown of a tracked message: who reads it in the CRM must not count as its recipient. */
@@ -232,7 +241,7 @@ async function store(
     reason: plan.holdFor,
     envelope: { from: plan.from.address, to: envelopeOf(plan) },
     internetMessageId: header.messageId ?? '',
-    rawSha256: body.rawSha256,
+    rawSha256: written.rawSha256,
     rawSize: body.rawSizeBytes,
     // One that waits for its time must not keep back what is said in the thread meanwhile.
     orderKeys: [sendAt === null ? threadId : `${threadId}@${sendAt}`],

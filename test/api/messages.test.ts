@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { parseMessage } from '../../src/message/parse.ts';
-import { run } from '../../src/store/database.ts';
+import { rows, run } from '../../src/store/database.ts';
 import { connectMailbox } from '../outbound/support.ts';
 import { startApi } from './support.ts';
 import type { Answer, ApiUnderTest } from './support.ts';
@@ -338,12 +338,24 @@ describe('what was sent can be read', () => {
     assert.equal((await get(`${path}/${id(first, 'message')}/attachments/x`)).status, 422);
   });
 
-  test('a content that is not kept says why', async () => {
+  test('L1, L2: a content that is not kept says why, and so do the bytes that would hold it', async () => {
+    const [kept] = await rows<{ sha256: string; raw: string }>(
+      t.db,
+      'select a.sha256, m.raw_sha256 as raw from attachments a join messages m on m.id = a.message_id',
+    );
     await run(t.db, `update attachments set sha256 = null, omitted = 'attachment_too_large'`);
-    const response = await get(`${path}/${id(first, 'message')}/attachments/1`);
-    const problem = (await response.json()) as Json;
-    assert.deepEqual([problem['code'], problem['status']], ['content_omitted', 404]);
-    assert.match(String(problem['detail']), /attachment_too_large/);
+    await run(t.db, 'update messages set raw_sha256 = null where id = :id', { id: id(first, 'message') });
+    for (const what of ['attachments/1', 'raw']) {
+      const response = await get(`${path}/${id(first, 'message')}/${what}`);
+      const problem = (await response.json()) as Json;
+      assert.deepEqual([problem['code'], problem['status']], ['content_omitted', 404]);
+      assert.match(String(problem['detail']), /attachment_too_large/);
+    }
+    await run(t.db, 'update attachments set sha256 = :sha256, omitted = null', kept);
+    await run(t.db, 'update messages set raw_sha256 = :raw where id = :id', {
+      ...kept,
+      id: id(first, 'message'),
+    });
   });
 
   test('the bytes, whole and in ranges, and not twice', async () => {
