@@ -42,11 +42,12 @@ export const problems = {
   sent_is_read: { status: 409, title: 'What the user wrote counts as read' },
   idempotency_key_reused: { status: 409, title: 'This Idempotency-Key came with another body before' },
   body_too_large: { status: 413, title: 'The body is too large' },
-  message_too_large: { status: 413, title: 'The attachments are too large together' },
   unsupported_media_type: { status: 415, title: 'The body has a content type that is not taken here' },
   invalid_request: { status: 422, title: 'Some fields are not valid' },
   range_not_satisfiable: { status: 416, title: 'There are no such bytes' },
   unknown_contact: { status: 422, title: 'The message goes to no contact of the sub-account' },
+  attachment_too_large: { status: 422, title: 'Attachments are larger than the mailbox takes' },
+  attachment_type: { status: 422, title: 'Attachments are of types that the mailbox does not take' },
   no_recipients: { status: 422, title: 'Nobody is left to send it to' },
   from_not_allowed: { status: 422, title: 'The user cannot send from this address' },
   imap_unreachable: { status: 422, title: 'The IMAP server gave no usable answer' },
@@ -129,7 +130,10 @@ export const problemSchema = z
         }),
       )
       .optional()
-      .describe('With `invalid_request`: every field that is not valid, at once.'),
+      .describe(
+        'With `invalid_request`: every field that is not valid, at once; with `attachment_too_large` and ' +
+          '`attachment_type`: every attachment that is not taken.',
+      ),
   })
   .meta({ id: 'Problem', description: 'An error (RFC 9457), sent as `application/problem+json`.' });
 

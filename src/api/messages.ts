@@ -11,7 +11,7 @@ import { eraseOne } from './erasing.ts';
 import { ApiError, invalidField, notFound } from './errors.ts';
 import { crmId, gatewayId, plainText, subAccountParam } from './fields.ts';
 import { readMessageBody } from './message-body.ts';
-import { messageInputSchema, sendRequestOf, trackSchema } from './message-input.ts';
+import { messageInputSchema, pathOf, sendRequestOf, trackSchema } from './message-input.ts';
 import { messageSchema, sendAnswerSchema } from './message-shapes.ts';
 import { addRoute, defineRoute, fieldCheck, jsonResponse } from './route.ts';
 import type { Api, ApiDeps, FieldCheck } from './route.ts';
@@ -32,7 +32,8 @@ export function addMessages(api: Api, deps: ApiDeps): void {
         const request = sendRequestOf(sid, message, files);
         await setImmediate();
         const result = await acceptMessage(deps, request, key);
-        if ('refused' in result) throw refusalError(result.refused);
+        if ('refused' in result)
+          throw refusalError(result.refused, (n) => pathOf(n, request.files.length, files));
         return c.json(result.answer, 202);
       } catch (error) {
         if (!(error instanceof ApiError) || error.code !== 'invalid_request') throw error;
@@ -50,7 +51,8 @@ export function addMessages(api: Api, deps: ApiDeps): void {
       'no_mailbox_connected',
       'no_provider',
       'idempotency_key_reused',
-      'message_too_large',
+      'attachment_too_large',
+      'attachment_type',
     ],
     { readsOwnBody: true },
   );
@@ -131,7 +133,7 @@ function parentCheck(deps: ApiDeps): FieldCheck {
 }
 
 /** A refusal in the API's words: a field that names nobody is that field's error. */
-function refusalError({ code, detail }: Refusal): ApiError {
+function refusalError({ code, detail, files = [] }: Refusal, path: (position: number) => string): ApiError {
   if (code === 'unknown_user') return invalidField({ in: 'body', path: 'user_id', code, detail });
   if (code === 'unknown_message') {
     return invalidField({ in: 'body', path: 'reply_to_message_id', code, detail });
@@ -139,7 +141,12 @@ function refusalError({ code, detail }: Refusal): ApiError {
   if (code === trackingNotConfigured.code) {
     return invalidField({ in: 'body', path: 'track', ...trackingNotConfigured });
   }
-  return new ApiError(code, detail);
+  const fields = files.map(({ position, ...file }) => ({
+    in: 'body' as const,
+    path: path(position),
+    ...file,
+  }));
+  return new ApiError(code, detail, { fields });
 }
 
 const tags = ['Conversations'];

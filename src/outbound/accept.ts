@@ -37,8 +37,9 @@ import { tellSends } from './transition.ts';
 /** What the CRM is answered. */
 export type SendAnswer = { message: PublicMessage; send: PublicSend; route: PublicSend['route'] };
 
-export type Refusal =
-  PlanRefusal | { code: 'idempotency_key_reused'; detail: string } | typeof trackingNotConfigured;
+export type Refusal = Omit<PlanRefusal, 'code'> & {
+  code: PlanRefusal['code'] | 'idempotency_key_reused' | (typeof trackingNotConfigured)['code'];
+};
 
 export type AcceptDeps = {
   db: Db;
