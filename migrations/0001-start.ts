@@ -612,6 +612,21 @@ create index sends_held on sends (mailbox_id) where state = 'held';
 create index sends_by_sub_account on sends (sub_account_id, id);
 create index sends_by_raw on sends (raw_sha256);
 
+-- The count of the individual messages of each mailbox (L3). Whoever takes a place in it locks its row.
+create table daily_quotas (
+  mailbox_id text collate "C" primary key references mailboxes,
+  closed_until timestamptz(3)                   -- its provider has refused individual mail until then; null: never
+);
+
+-- A place for each individual message, at the time when it goes or went, for some days. It stays when the message is
+-- erased: the provider has counted it.
+create table daily_places (
+  send_id text collate "C" primary key,
+  mailbox_id text collate "C" not null references mailboxes,
+  at timestamptz(3) not null
+);
+create index daily_places_by_mailbox on daily_places (mailbox_id, at);
+
 create table send_attempts (
   send_id text collate "C" not null references sends on delete cascade,
   n integer not null,

@@ -57,6 +57,7 @@ export const problems = {
   tls_untrusted: { status: 422, title: 'The certificate of a mail server is not trusted' },
   tls_failed: { status: 422, title: 'No encryption could be agreed upon with a mail server' },
   private_address: { status: 422, title: 'A mail server is in a private network that is not allowed' },
+  daily_limit: { status: 429, title: 'The mailbox takes no more individual messages today' },
   too_many_requests: { status: 429, title: 'Too many calls' },
   internal: { status: 500, title: 'The gateway failed' },
   not_available: { status: 501, title: 'This is not available yet' },
@@ -83,17 +84,27 @@ export class ApiError extends Error {
   readonly fields: readonly FieldError[];
   /** Further members of the answer (RFC 9457 §3.2), for example the time from which a call works again. */
   readonly members: Readonly<Record<string, string | number | boolean | null>>;
+  /** From when on the same call may succeed, ms since the epoch: the member `retry_at`, and Retry-After. */
+  readonly retryAt: number | null;
 
   constructor(
     code: ProblemCode,
     detail: string,
-    more: { fields?: readonly FieldError[]; members?: Record<string, string | number | boolean | null> } = {},
+    more: {
+      fields?: readonly FieldError[];
+      members?: Record<string, string | number | boolean | null>;
+      retryAt?: number | undefined;
+    } = {},
   ) {
     super(detail);
     this.name = 'ApiError';
     this.code = code;
     this.fields = more.fields ?? [];
-    this.members = more.members ?? {};
+    this.retryAt = more.retryAt ?? null;
+    this.members = {
+      ...(this.retryAt === null ? {} : { retry_at: new Date(this.retryAt).toISOString() }),
+      ...more.members,
+    };
   }
 }
 
@@ -117,6 +128,10 @@ export const problemSchema = z
     code: z
       .enum(Object.keys(problems) as [ProblemCode, ...ProblemCode[]])
       .describe('Stable machine word. Decide by this, never by the texts.'),
+    retry_at: z
+      .string()
+      .optional()
+      .describe('With `daily_limit`: from when on the call works again, also in the header `Retry-After`.'),
     request_id: z.string().describe('Also in the header `X-Request-Id` and in the log of the gateway.'),
     errors: z
       .array(
@@ -148,6 +163,9 @@ export function answerError(thrown: Error, c: Context, log: Log, requestId: stri
 function problem(c: Context, error: ApiError, requestId: string): Response {
   const { status, title } = problems[error.code];
   if (status === 401) c.header('WWW-Authenticate', 'Bearer');
+  // RFC 9110 §10.2.3.
+  if (error.retryAt !== null)
+    c.header('Retry-After', `${Math.max(1, Math.ceil((error.retryAt - Date.now()) / 1000))}`);
   const body = {
     type: `urn:twoway:problem:${error.code}`,
     title,

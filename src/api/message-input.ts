@@ -136,6 +136,12 @@ export const messageInputSchema = z
     track: trackSchema
       .default({ opens: false, clicks: false })
       .describe('What of the HTML is to be tracked (D7); left out, nothing.'),
+    on_limit: z
+      .enum(['refuse', 'defer'])
+      .default('refuse')
+      .describe(
+        'L3: past the daily limit of the mailbox the call is refused (`daily_limit`), or the message waits until it may go.',
+      ),
     headers: headers.describe(`Further headers: ${[...allowedHeaders.values()].join(', ')}.`),
   })
   .refine(({ contact_id, to, reply_to_message_id }) => contact_id ?? reply_to_message_id ?? to[0], {
@@ -204,6 +210,7 @@ export function sendRequestOf(subAccountId: string, body: unknown, files: readon
     headers: input.headers,
     track: input.track,
     sendAt: input.send_at === null ? null : Date.parse(input.send_at),
+    onLimit: input.on_limit,
   };
 }
 

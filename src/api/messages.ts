@@ -53,6 +53,7 @@ export function addMessages(api: Api, deps: ApiDeps): void {
       'idempotency_key_reused',
       'attachment_too_large',
       'attachment_type',
+      'daily_limit',
     ],
     { readsOwnBody: true },
   );
@@ -133,7 +134,10 @@ function parentCheck(deps: ApiDeps): FieldCheck {
 }
 
 /** A refusal in the API's words: a field that names nobody is that field's error. */
-function refusalError({ code, detail, files = [] }: Refusal, path: (position: number) => string): ApiError {
+function refusalError(
+  { code, detail, files = [], retryAt }: Refusal,
+  path: (position: number) => string,
+): ApiError {
   if (code === 'unknown_user') return invalidField({ in: 'body', path: 'user_id', code, detail });
   if (code === 'unknown_message') {
     return invalidField({ in: 'body', path: 'reply_to_message_id', code, detail });
@@ -146,7 +150,7 @@ function refusalError({ code, detail, files = [] }: Refusal, path: (position: nu
     path: path(position),
     ...file,
   }));
-  return new ApiError(code, detail, { fields });
+  return new ApiError(code, detail, { fields, retryAt });
 }
 
 const tags = ['Conversations'];

@@ -4,7 +4,7 @@ import { readBody } from '../filing/body.ts';
 import type { Body } from '../filing/effects.ts';
 import type { Clock } from '../lib/clock.ts';
 import { newId } from '../lib/id.ts';
-import type { SendId } from '../lib/id.ts';
+import type { MailboxId, SendId, ThreadId } from '../lib/id.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import { canonicalAddress } from '../message/addresses.ts';
 import { noLimits } from '../message/attachment-limits.ts';
@@ -28,8 +28,10 @@ import { insertSend } from '../store/sends.ts';
 import { insertTracked } from '../store/tracking.ts';
 import { compose } from './compose.ts';
 import type { Draft } from './compose.ts';
+import { limitsOf } from '../provider/providers.ts';
 import { planMessage } from './plan.ts';
 import type { MessagePlan, PlanRefusal, SendRequest } from './plan.ts';
+import { takePlace } from './quota.ts';
 import { trackMessage, trackingNotConfigured } from './tracking.ts';
 import type { TrackedHtml } from './tracking.ts';
 import { tellSends } from './transition.ts';
@@ -123,9 +125,9 @@ function hashOf(request: SendRequest): Buffer {
   const { kind, userId, contactId, to, cc, bcc, from, subject, text, html, replyToMessageId, sendAt } =
     request;
   const words = [kind, userId, contactId, to, cc, bcc, from, subject, text, html, replyToMessageId, sendAt];
-  const track = [request.track.opens, request.track.clicks];
+  const { track, onLimit } = request;
   return createHash('sha256')
-    .update(JSON.stringify([...words, headers, files, track]))
+    .update(JSON.stringify([...words, headers, files, track.opens, track.clicks, onLimit]))
     .digest();
 }
 
@@ -216,6 +218,9 @@ async function store(
   const { kind, subAccountId, userId, sendAt } = request;
   const { connection } = plan;
   const { sendId, header, body, tracked } = written;
+  const place = await placeOf(tx, request, plan, sendId);
+  if (place?.isLater === true && request.onLimit === 'refuse') return { refused: dailyLimit(place.at) };
+  const deferredTo = place?.isLater === true ? place.at : null;
   const filed = await fileOutgoing(tx, deps.secretBox, {
     sendId,
     kind,
@@ -239,14 +244,14 @@ async function store(
     mailboxId: connection?.mailboxId ?? null,
     route: plan.route,
     state,
-    reason: plan.holdFor,
+    reason: plan.holdFor ?? (deferredTo === null ? null : 'daily_limit'),
     envelope: { from: plan.from.address, to: envelopeOf(plan) },
     internetMessageId: header.messageId ?? '',
     rawSha256: written.rawSha256,
     rawSize: body.rawSizeBytes,
-    // One that waits for its time must not keep back what is said in the thread meanwhile.
-    orderKeys: [sendAt === null ? threadId : `${threadId}@${sendAt}`],
+    orderKeys: [orderKeyOf(threadId, connection?.mailboxId ?? null, { sendAt, deferredTo })],
     sendAt,
+    dueAt: deferredTo,
   });
   if (tracked !== null) await insertTracked(tx, { id: sendId, subAccountId }, tracked);
   await filed.tell();
@@ -257,6 +262,35 @@ async function store(
   const answer: SendAnswer = { message, send, route: send.route };
   if (call !== null) await rememberAnswer(tx, call, { status: 202, body: answer });
   return { answer };
+}
+
+/** L3: its place among the day's individual messages of the mailbox; one that is held has none before it goes. */
+async function placeOf(
+  tx: Db,
+  { kind, sendAt, onLimit }: SendRequest,
+  { connection, holdFor }: MessagePlan,
+  sendId: SendId,
+): Promise<{ at: number; isLater: boolean } | null> {
+  if (kind !== 'individual' || holdFor !== null || connection === null) return null;
+  const { mailboxId, provider, limitsSaid } = connection;
+  const limits = limitsOf(provider, limitsSaid);
+  return takePlace(tx, { mailboxId, sendId, limits, sendAt, defer: onLimit === 'defer' });
+}
+
+function dailyLimit(retryAt: number): Refusal {
+  const time = new Date(retryAt).toISOString();
+  const detail = `The mailbox takes no more individual messages for now; it works again at ${time}.`;
+  return { code: 'daily_limit', detail, retryAt };
+}
+
+/** One that waits for its time must not keep back what is said in the thread meanwhile, by others or from another mailbox. */
+function orderKeyOf(
+  threadId: ThreadId,
+  mailboxId: MailboxId | null,
+  { sendAt, deferredTo }: { sendAt: number | null; deferredTo: number | null },
+): string {
+  if (sendAt !== null) return `${threadId}@${sendAt}`;
+  return deferredTo === null || mailboxId === null ? threadId : `${threadId}@${mailboxId}`;
 }
 
 /** Every recipient once; Bcc stands here alone. */

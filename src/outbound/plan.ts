@@ -35,6 +35,8 @@ export type SendRequest = {
   track: { opens: boolean; clicks: boolean };
   /** ms since the epoch; null: at once. */
   sendAt: number | null;
+  /** What happens past the mailbox's daily limit (L3). */
+  onLimit: 'refuse' | 'defer';
 };
 
 /** What is to be written down and sent, and how. */
@@ -61,10 +63,13 @@ export type PlanRefusal = {
     | 'unknown_message'
     | 'no_recipients'
     | Extract<Route, { way: 'refused' }>['code']
-    | AttachmentRefusal['code'];
+    | AttachmentRefusal['code']
+    | 'daily_limit';
   detail: string;
   /** Those of the files that are not taken. */
   files?: AttachmentRefusal['files'];
+  /** From when on it is accepted, ms since the epoch. */
+  retryAt?: number;
 };
 
 /** Decides everything about a message before it is written down. `replyTo` is the parent's Reply-To. Pure. */

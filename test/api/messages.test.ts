@@ -296,6 +296,28 @@ describe('D3: POST …/messages', () => {
     await run(t.db, `update mailboxes set limits = '{}'`);
   });
 
+  test('L3: past the daily limit of the mailbox: 429 with the time from which it works again, or it waits', async () => {
+    await run(t.db, `update mailboxes set limits = '{"individualMessagesPerDayMax": 1}'`);
+    await run(t.db, 'delete from daily_places');
+    assert.equal((await post(write)).status, 202);
+    const before = await sends();
+    const refused = await post(write, 'limited');
+    assert.deepEqual([refused.status, refused.body['code']], [429, 'daily_limit']);
+    const again = Date.parse(String(refused.body['retry_at'])) - Date.now();
+    assert.ok(Math.abs(again - 24 * 3_600_000) < 60_000);
+    assert.ok(Math.abs(Number(refused.headers.get('retry-after')) * 1000 - again) < 60_000);
+    assert.deepEqual(await sends(), before);
+    const deferred = await post({ ...write, on_limit: 'defer' });
+    assert.equal(deferred.status, 202);
+    const { state, reason, next_try_at: next } = deferred.body['send'] as Json;
+    assert.deepEqual([state, reason], ['queued', 'daily_limit']);
+    assert.ok(Math.abs(Date.parse(String(next)) - Date.now() - again) < 60_000);
+    assert.deepEqual(fieldCodes(await post({ ...write, on_limit: 'later' })), { on_limit: 'invalid_value' });
+    await run(t.db, `update mailboxes set limits = '{}'`);
+    // The refusal was not remembered.
+    assert.equal((await post(write, 'limited')).status, 202);
+  });
+
   test('bodies that cannot be read', async () => {
     const call = (type: string, body: string) =>
       t.call('POST', path, { body, headers: { 'content-type': type } });

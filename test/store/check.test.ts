@@ -150,6 +150,13 @@ const cases: { name: string; done: string[]; also?: string[] }[] = [
     ],
     also: ['conversation_has_thread'],
   },
+  {
+    name: 'place_is_given_back',
+    done: [
+      `update sends set state = 'failed', ready = false where state = 'queued' and id in (select send_id from daily_places)`,
+    ],
+    also: ['send_is_told'],
+  },
   { name: 'attachment_has_content', done: [`update attachments set sha256 = null`] },
   {
     name: 'attachment_has_content',
