@@ -160,7 +160,9 @@ const beginningBytes = 1_024;
 function isOfType({ name, type, content }: LimitedAttachment, extensions: readonly string[]): boolean {
   const extension = /\.([a-z0-9]+)$/i.exec(name.trim())?.[1]?.toLowerCase() ?? '';
   const kind = kinds[extension];
-  if (!extensions.includes(extension) || kind === undefined) return false;
+  if (!extensions.includes(extension)) return false;
+  // An extension that somebody added, of which nothing else is known (L4).
+  if (kind === undefined) return true;
   const declared = type.toLowerCase().split(';', 1)[0]?.trim() ?? '';
   if (declared !== 'application/octet-stream' && !kind.types.test(declared)) return false;
   const beginning = Buffer.from(content.subarray(0, beginningBytes)).toString('hex');

@@ -1,4 +1,5 @@
-import type { MailboxId, MessageId, SendId } from '../lib/id.ts';
+import type { ConnectionId, MailboxId, MessageId, SendId } from '../lib/id.ts';
+import type { MailboxLimits } from '../provider/providers.ts';
 import { rows, run } from './database.ts';
 import type { Db } from './database.ts';
 
@@ -107,22 +108,26 @@ export async function closeQuota(
   );
 }
 
-/** Where the count of each of some mailboxes stands. */
+/** Where the count of a connection's mailbox stands. */
 export type QuotaStanding = LockedQuota & {
-  mailboxId: MailboxId;
+  connectionId: ConnectionId;
+  /** What was said of its limits (L4). */
+  limitsSaid: Partial<MailboxLimits>;
   /** Places from a day before now on, up to a day after, ascending. */
   places: number[];
 };
 
-export async function readQuotas(db: Db, mailboxIds: readonly MailboxId[]): Promise<QuotaStanding[]> {
-  if (mailboxIds.length === 0) return [];
+/** Of each of some connections, in no order; of one without a mailbox nothing is said or counted. */
+export async function readQuotas(db: Db, connectionIds: readonly ConnectionId[]): Promise<QuotaStanding[]> {
+  if (connectionIds.length === 0) return [];
   return rows<QuotaStanding>(
     db,
-    `select asked.id as "mailboxId", ${ms('now()')} as now, ${ms('q.closed_until')} as "closedUntil",
+    `select c.id as "connectionId", coalesce(b.limits, '{}') as "limitsSaid", ${ms('now()')} as now, ${ms('q.closed_until')} as "closedUntil",
             (select coalesce(json_agg(${ms('p.at')} order by p.at), '[]') from daily_places p
-              where p.mailbox_id = asked.id and p.at > now() - interval '24 hours'
+              where p.mailbox_id = c.mailbox_id and p.at > now() - interval '24 hours'
                 and p.at < now() + interval '24 hours') as places
-       from unnest(:mailboxIds::text[]) asked (id) left join daily_quotas q on q.mailbox_id = asked.id`,
-    { mailboxIds },
+       from connections c left join mailboxes b on b.id = c.mailbox_id left join daily_quotas q on q.mailbox_id = b.id
+      where c.id = any(:connectionIds)`,
+    { connectionIds },
   );
 }

@@ -130,6 +130,15 @@ describe('L2: types at Outlook, by extension, content type and first bytes', () 
     file('empty.txt', 'text/plain', ''),
     file('logo.gif', 'image/gif', 'GIF89a', { inline: true }),
   ];
+  test('L4: an extension that was added is known by itself alone', () => {
+    const more = { ...limits, attachmentExtensions: ['xlsx'] };
+    const faults = attachmentFaults(
+      [file('a.xlsx', 'a/b', 'x'), file('a.pdf', 'application/pdf', '%PDF-1')],
+      more,
+    );
+    assert.deepEqual(faults, [null, 'attachment_type']);
+  });
+
   for (const each of passes) {
     test(`${each.name} as ${each.type} passes`, () =>
       assert.deepEqual(attachmentFaults([each], limits), [null]));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { systemClock } from '../../src/lib/clock.ts';
-import type { MailboxId, SendId } from '../../src/lib/id.ts';
+import type { ConnectionId, MailboxId, SendId } from '../../src/lib/id.ts';
 import { acceptMessage } from '../../src/outbound/accept.ts';
 import { cancelSend } from '../../src/outbound/cancel.ts';
 import type { SendRequest } from '../../src/outbound/plan.ts';
@@ -23,12 +23,13 @@ for (const kind of databaseKinds)
   describe(`L3: individual messages in any 24 hours, on ${kind}`, () => {
     let office: Office;
     let mailboxId: MailboxId;
+    let connectionId: ConnectionId;
 
     before(async () => {
       // Sends are cancelled by hand, and a sub-account is made.
       office = await openOffice(kind, { breaks: ['user_has_login_address', 'send_is_told'] });
       await office.addContact('carla', 'carla@customer.example');
-      ({ mailboxId } = await office.connect({
+      ({ mailboxId, connectionId } = await office.connect({
         userId: 'anna',
         address: 'anna@mail.example',
         provider: 'gmail',
@@ -252,7 +253,7 @@ for (const kind of databaseKinds)
 
     test('a meter shows what is used and left, and when it works again', async () => {
       const meter = async () => {
-        const [standing] = await readQuotas(office.db, [mailboxId]);
+        const [standing] = await readQuotas(office.db, [connectionId]);
         assert.ok(standing !== undefined);
         const { used, left, worksAgainAt } = meterOf(
           standing,
