@@ -120,7 +120,7 @@ function sizeOf(
   { bodies, structures }: Fetched,
 ): 'within' | 'too_large' | 'unsure' | 'unknown' {
   const body = bodies.get(uid);
-  if (body !== undefined) return body?.tooLarge === true ? 'too_large' : 'within';
+  if (body !== undefined && body !== nothing) return body?.tooLarge === true ? 'too_large' : 'within';
   if (!mayBeTooLarge(size, limits)) return 'within';
   const parts = structures.get(uid);
   if (parts === undefined) return 'unknown';

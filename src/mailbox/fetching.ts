@@ -96,7 +96,7 @@ export function fetchersOf(
 }
 
 /** What messages consist of, by UID; one that the server cannot show so is left out. */
-async function structuresOf(
+export async function structuresOf(
   session: Session,
   uids: readonly number[],
 ): Promise<Map<number, StructurePart[]>> {

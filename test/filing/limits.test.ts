@@ -41,9 +41,10 @@ for (const kind of databaseKinds)
     const connect = async (
       for_: [sub: string, user: string][],
       limits: object = { attachmentsBytesMax: null, attachmentBytesMax: limit },
+      startedAt = Date.now() - 60_000,
     ) => {
       mailboxes += 1;
-      const made = await world.connect(`ann${mailboxes}@mail.example`, for_);
+      const made = await world.connect(`ann${mailboxes}@mail.example`, for_, startedAt);
       await run(database.db, 'update mailboxes set limits = :limits::jsonb where id = :id', {
         id: made.id,
         limits: JSON.stringify(limits),
@@ -222,6 +223,17 @@ for (const kind of databaseKinds)
         'north:by_hand',
       ]);
       assert.equal((await newest('north')).omitted, null);
+    });
+
+    test('L1: a dry run says so, and fetches no body', async () => {
+      const later = await connect([['north', 'ann']], undefined, Date.now() + 60_000);
+      const letters = [pdf(2 * limit), pdf(limit / 4)].map((file) => withFiles(carla, [file]));
+      assert.deepEqual(await later.see('inbox', ...letters), Array(2).fill('north:before_connection'));
+      assert.deepEqual(await later.foresee('inbox', [1, 2], { sub: 'north', since: 0 }), [
+        { outcome: 'skipped', reason: 'attachment_too_large', messages: 1 },
+        { outcome: 'stored', reason: 'from_contact', messages: 1 },
+      ]);
+      assert.deepEqual(world.fetched, []);
     });
 
     test('L1: another mailbox of the sub-account that takes it fills it', async () => {

@@ -411,7 +411,7 @@ async function watch(parts: Parts, id: MailboxId): Promise<TestMailbox> {
     },
     foresee: async (role, uids, again) => {
       const foresight = createForesight(world.filing, { mailboxId: id, again: await againFor(again) });
-      return foresight(sightingsAt(role, uids));
+      return foresight(sightingsAt(role, uids), (asked) => Promise.resolve(structures(role, asked)));
     },
   };
 }
