@@ -391,6 +391,7 @@ create table messages (
   internet_message_id text,                     -- as the mailbox knows it now, without brackets
   in_reply_to text[] not null default '{}',
   reference_ids text[] not null default '{}',
+  answers text collate "C" references messages on delete set null, -- of its thread: see src/store/answers.ts
   body_text text not null default '',
   body_html text,                               -- sanitised
   reply_text text not null default '',
@@ -409,6 +410,7 @@ create index messages_by_thread on messages (thread_id, date, id);
 create index messages_by_sub_account on messages (sub_account_id, id);
 create index messages_by_user on messages (sub_account_id, user_id, thread_id);
 create index messages_by_raw on messages (raw_sha256);
+create index messages_by_answers on messages (answers, received_at, id) where answers is not null;
 create index messages_with_bcc on messages (sub_account_id, thread_id) where recipients_bcc <> '[]';
 
 -- Every name that a message is known by, with its fingerprint: the Message-ID that it was given,
@@ -650,6 +652,19 @@ create table tracked (
   check ((n = 0) = (url is null)),
   check ((count = 0) = (first_at is null) and (first_at is null) = (last_at is null))
 );
+-- What reports say of a send (D6): delivery reports and read receipts, of each recipient the first of a kind.
+create table send_reports (
+  send_id text collate "C" not null references sends on delete cascade,
+  sub_account_id text collate "C" not null references sub_accounts on delete cascade,
+  address text not null,                        -- as in the send's envelope
+  action text not null check (action in ('failed', 'delayed', 'delivered', 'relayed', 'expanded', 'displayed', 'deleted')),
+  class text check (class in ('hard', 'soft', 'block')), -- of a failure; null: its codes do not tell
+  status text,                                  -- enhanced status code
+  words text,                                   -- the other system's own
+  reported_at timestamptz not null,             -- when the provider received the report
+  primary key (send_id, address, action)
+);
+create index send_reports_by_sub_account on send_reports (sub_account_id);
 
 -- Copies in Sent that the gateway sees to, at hosts that save none by themselves (U1): one row for each send
 -- that such a host took. It goes when a copy shows up that is not the gateway's.

@@ -70,7 +70,7 @@ async function judgeAgain(deps: ApiDeps, subAccountId: string, decision: Decided
     was === 'stored' ||
     was === 'held' ||
     decision.replacedBy !== null ||
-    ['delivery_report', 'erased'].includes(decision.reason)
+    ['delivery_report', 'read_receipt', 'erased'].includes(decision.reason)
   ) {
     const members = { outcome: was, replaced_by: decision.replacedBy };
     throw new ApiError(

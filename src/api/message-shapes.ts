@@ -31,9 +31,57 @@ const sendState = z
     '`queued`: durable, waiting for its turn, its time or the next try. `held`: waiting for a person: the mailbox ' +
       'needs consent, or the provider wants something done. `sending`: on its way to the provider. `uncertain`: the ' +
       'connection was lost before the answer; the Sent folder will tell. `sent`: the provider took it; not ' +
-      'necessarily in the recipient’s mailbox. `bounced`: a delivery report says that a recipient cannot be ' +
-      'reached. `failed`: refused for good, or given up. `cancelled`: taken back before it was sent.',
+      'necessarily in the recipient’s mailbox. `bounced`: a delivery report says that a recipient was not ' +
+      'reached; `reports` tells which. `failed`: refused for good, or given up. `cancelled`: taken back before it was sent.',
   );
+
+const reports = z
+  .array(
+    z
+      .strictObject({
+        address: z.string().describe('The recipient, as the message went to them.'),
+        action: z
+          .enum(['failed', 'delayed', 'delivered', 'relayed', 'expanded', 'displayed', 'deleted'])
+          .describe(
+            'As RFC 3464 has it: `failed` alone is a bounce; `delayed`: it is still tried. Of read receipts (RFC 8098): ' +
+              '`displayed`, and `deleted` without having been.',
+          ),
+        class: z
+          .enum(['hard', 'soft', 'block'])
+          .nullable()
+          .describe(
+            'Of a failure. `hard`: the address cannot be reached, neither now nor later; `soft`: it may be, at another ' +
+              'time or by another message (full, busy, too large); `block`: the other side does not want this sender or ' +
+              'this message. Null: its codes do not tell, or it is no failure.',
+          ),
+        status: z.string().nullable().describe('Enhanced status code (RFC 3463); null when there is none.'),
+        words: z.string().nullable().describe('The other system’s own; null when there are none.'),
+        at: timeField.describe('When the provider received the report.'),
+      })
+      .meta({
+        id: 'SendReport',
+        description: 'What a report says of one recipient of what the CRM sent (D6).',
+      }),
+  )
+  .describe(
+    'What delivery reports and read receipts say, in the order in which they came; of each recipient the first of a kind.',
+  );
+
+const answered = (whose: string) =>
+  z
+    .strictObject({
+      message_id: z.string().describe('`msg_…`'),
+      at: timeField.describe('When the provider received it.'),
+    })
+    .nullable()
+    .describe(`The first ${whose} to it; null as long as there is none.`);
+
+/** What came back to what the CRM sent (D7). */
+const cameBack = {
+  reports,
+  answered: answered('answer of a person'),
+  auto_replied: answered('automatic answer (an absence notice, say)'),
+};
 
 export const messageSchema = z
   .strictObject({
@@ -63,6 +111,10 @@ export const messageSchema = z
       .nullable()
       .describe('Message-ID without angle brackets, as the mailbox knows it now; null when it has none.'),
     in_reply_to: z.array(z.string()).describe('Bare ids of the messages that it answers.'),
+    answers: z
+      .string()
+      .nullable()
+      .describe('`msg_…`: the message of its thread that it answers; null when that is not here.'),
     read: z.boolean().describe('Whether it was read.'),
     automatic: z.string().nullable().describe('Why it is no person’s letter; null when it is one.'),
     partial: z.string().nullable().describe('Why the body is not whole; null when it is.'),
@@ -89,6 +141,7 @@ export const messageSchema = z
         id: z.string().describe('`snd_…`'),
         state: z.string().describe('As in Send.'),
         reason: z.string().nullable().describe('Why it is in this state.'),
+        ...cameBack,
       })
       .nullable()
       .describe('What became of a message that the CRM sent; null for the others.'),
@@ -163,6 +216,7 @@ export const sendSchema = z
         'What the gateway does about that copy; null where the provider puts it there by itself, as Gmail and Outlook ' +
           'do, and until the message is sent.',
       ),
+    ...cameBack,
     attempts: z
       .array(
         z.strictObject({

@@ -4,7 +4,7 @@ import type { SecretBox } from '../lib/secret-box.ts';
 import type { Hits } from '../outbound/hits.ts';
 import { openerOf } from '../outbound/opener.ts';
 import type { Opener } from '../outbound/opener.ts';
-import { readClick, readOpen } from '../outbound/tracking-links.ts';
+import { readClick, readOpen } from '../message/tracking-links.ts';
 
 /** A picture of one transparent point: GIF89a, two colours, the first of them transparent. 43 bytes. */
 const pixel = Uint8Array.from(

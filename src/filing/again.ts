@@ -33,7 +33,8 @@ export function groundAgain(
 
 /** Whether nothing is left to judge: it is stored, or was a report that has done its work (D6). Pure. */
 export function isClosed(decided: Decided | undefined): boolean {
-  return decided !== undefined && (decided.outcome === 'stored' || decided.reason === 'delivery_report');
+  if (decided === undefined) return false;
+  return decided.outcome === 'stored' || ['delivery_report', 'read_receipt'].includes(decided.reason);
 }
 
 /**

@@ -6,9 +6,11 @@ import { newId } from '../lib/id.ts';
 import type { ConnectionId, ConversationId, MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
 import { noWrites } from '../store/filing-writes.ts';
 import type { AttachmentRow, FilingWrites, MessageRow, Recognised } from '../store/filing-writes.ts';
+import type { SendReport } from '../store/send-reports.ts';
 import type { Facts, StoredMessage } from './facts.ts';
 import type { Verdict } from './decide.ts';
 import type { Ground } from './gather.ts';
+import { envelopeOf, sendReport } from './reports.ts';
 import type { ReasonCode } from './rules.ts';
 import {
   addLink,
@@ -26,8 +28,10 @@ export type Effects = {
   recognised: Recognised[];
   /** Messages that were seen in one more place, which may say something new of them (U2, U3). */
   seenAgain: Set<MessageId>;
-  /** Reports of failed deliveries of our own sends. */
-  reports: { sendId: SendId; report: DeliveryReport }[];
+  /** What reports say of our own sends. */
+  reports: SendReport[];
+  /** Threads in which something has cited an id that is known to be a message's only now. */
+  citedBefore: Set<ThreadId>;
   /** Messages that are new in a sub-account, in order. */
   created: { subAccountId: string; messageId: MessageId; threadId: ThreadId }[];
   /** S13: what messages that opened a thread answer, by Message-ID. */
@@ -48,6 +52,7 @@ export function noEffects(): Effects {
     recognised: [],
     seenAgain: new Set(),
     reports: [],
+    citedBefore: new Set(),
     created: [],
     heads: [],
     touched: new Map(),
@@ -87,9 +92,7 @@ export function addEffects(
     case 'hold':
       return null;
     case 'report':
-      if (seen.report !== null && verdict.on.failed) {
-        effects.reports.push({ sendId: verdict.on.sendId, report: seen.report });
-      }
+      if (seen.report !== null) effects.reports.push(sendReport(seen.report, verdict.on, sighting, ground));
       return verdict.on.messageId;
     case 'join':
       joinKnown(effects, ground, sighting, verdict.known, verdict.reason);
@@ -344,7 +347,7 @@ export function storeMessage(
 export function addKeys(
   effects: Effects,
   ground: Ground,
-  stored: Omit<StoredMessage, 'fingerprint'>,
+  stored: Omit<StoredMessage, 'fingerprint' | 'envelope'>,
   keys: readonly string[],
   fingerprint: string,
   isNew: boolean,
@@ -359,7 +362,8 @@ export function addKeys(
       message_id: stored.messageId,
       first: isNew && position === 0,
     });
-    ground.messages.set(key, [...known, { ...stored, here: true, fingerprint }]);
+    const envelope = stored.sendId === null ? [] : envelopeOf(ground, stored.messageId);
+    ground.messages.set(key, [...known, { ...stored, here: true, fingerprint, envelope }]);
   }
 }
 

@@ -7,7 +7,10 @@ import { reasonCodes } from './rules.ts';
 
 /** Everything that explain tells from; all of it stored. */
 export type Told = {
-  message: Pick<PublicMessage, 'id' | 'direction' | 'via' | 'conversation_ids' | 'partial' | 'automatic'>;
+  message: Pick<
+    PublicMessage,
+    'id' | 'direction' | 'via' | 'conversation_ids' | 'partial' | 'automatic' | 'answers'
+  >;
   thread: PublicThread;
   send: PublicSend | null;
   history: MessageHistory;
@@ -29,6 +32,7 @@ export function explainMessage(told: Told): string[] {
       : []),
     explainThread(thread),
     `It shows in ${message.conversation_ids.length === 0 ? 'no conversation' : message.conversation_ids.join(', ')}.`,
+    ...(message.answers === null ? [] : [`It answers ${message.answers}.`]),
     ...(message.partial === null ? [] : [`Its body is not whole: ${message.partial}.`]),
     ...(message.automatic === null ? [] : [`No person wrote it: ${message.automatic}.`]),
     ...(send === null ? [] : explainSend(send)),
@@ -100,7 +104,17 @@ function explainSend(send: PublicSend): string[] {
       (attempt) =>
         `  Attempt ${attempt.n} at ${attempt.started_at}: ${attempt.outcome ?? 'no answer yet'}${attempt.reply === null ? '' : `, "${attempt.reply}"`}.`,
     ),
+    ...send.reports.map(({ at, address, action, ...how }) => {
+      const codes = [how.class, how.status].filter((word) => word !== null).join(', ');
+      return `  ${at} reported: ${action} for ${address}${codes === '' ? '' : ` (${codes})`}${how.words === null ? '' : `, "${how.words}"`}.`;
+    }),
+    ...answeredBy(send.answered, 'answered'),
+    ...answeredBy(send.auto_replied, 'answered by a program'),
   ];
+}
+
+function answeredBy(first: PublicSend['answered'], how: string): string[] {
+  return first === null ? [] : [`  ${first.at} ${how} for the first time: ${first.message_id}.`];
 }
 
 function explainEvent(event: MessageHistory['events'][number]): string[] {

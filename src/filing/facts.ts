@@ -1,12 +1,12 @@
 import { canonicalAddress, canonicalOwnAddress, domainOf } from '../message/addresses.ts';
 import type { AttachmentLimits } from '../message/attachment-limits.ts';
-import { idKey } from '../message/message-id.ts';
 import { forwardCount, isForwardSubject } from '../message/subject.ts';
 import type { DeliveryReport } from '../message/delivery-report.ts';
 import type { MailKind } from '../message/kind.ts';
 import type { ConnectionId, MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
 import type { Proof } from '../store/spool.ts';
 import type { Settings } from '../store/sub-accounts.ts';
+import { reportedOn } from './reports.ts';
 import { directionOf, quoted } from './sighting.ts';
 import type { Direction, FolderRole, Sighting, ThreadKey } from './sighting.ts';
 import { threadsOf } from './thread-facts.ts';
@@ -48,7 +48,7 @@ export type Facts = {
   erased: MessageId | null;
   /** Threads of the sub-account that a key of the message names, the nearest ancestor first. */
   threads: ThreadFact[];
-  /** What the message reports on, where it is a delivery report about a mail of ours (D6). */
+  /** What the message reports on, where it is a delivery report or a read receipt about a mail of ours (D6). */
   reportsOn: ReportFact | null;
   /** The sub-account wants mail that the user writes to a contact elsewhere (S6). */
   syncSentToContacts: boolean;
@@ -97,8 +97,10 @@ export type LoggedFacts = {
 export type ReportFact = {
   messageId: MessageId;
   sendId: SendId;
-  /** Something else than a delay or a delivery. */
+  /** Something else than a delay, a delivery or a look at it. */
   failed: boolean;
+  /** Why it is not believed: see reports.ts; null where it is. */
+  doubt: 'dmarc' | 'return_path' | 'recipient' | null;
 };
 
 export type ContactFact = {
@@ -190,6 +192,8 @@ export type StoredMessage = {
   here: boolean;
   sendId: SendId | null;
   omitted: boolean;
+  /** To whom the send went, as written in its envelope. */
+  envelope: readonly string[];
 };
 
 /** A message that was erased. `ofSent`: known again by what counts for the mailbox's own mail alone. */
@@ -256,7 +260,7 @@ export function factsOf(
     known,
     erased: erasedAs(base.erased.get(place.uid), direction),
     threads: threadsOf(sighting, known, base),
-    reportsOn: reportedOn(report, base),
+    reportsOn: reportedOn(report, sighting, base),
     syncSentToContacts: base.syncSentToContacts,
     shared: base.shared,
     assignedContactsOnly: base.assignedContactsOnly,
@@ -265,17 +269,6 @@ export function factsOf(
     answered: base.answered,
     tooLarge: tooLarge && base.skipsTooLarge,
   };
-}
-
-/** A report counts only where it cites a Message-ID that went out through this mailbox from here. */
-function reportedOn(report: DeliveryReport | null, base: FactBase): ReportFact | null {
-  for (const id of report?.cites ?? []) {
-    const ours = base.messages.get(idKey(id))?.find((message) => message.sendId !== null);
-    if (ours?.sendId == null) continue;
-    const failed = report?.recipients.some((recipient) => recipient.action === 'failed') === true;
-    return { messageId: ours.messageId, sendId: ours.sendId, failed };
-  }
-  return null;
 }
 
 /**

@@ -21,7 +21,7 @@ export async function fetchWanted(
     read.map(async ({ uid, as }) => {
       const content = raw.get(uid);
       if (as === 'body') {
-        const body = content === undefined ? null : await readBody(deps.blobs, content, limiting);
+        const body = content === undefined ? null : await readBody(deps, content, limiting);
         bodies.set(uid, body?.body ?? null);
         if (body !== null) course.keeping.set(uid, body.kept);
       } else reports.set(uid, content === undefined ? null : await readReport(content));

@@ -21,6 +21,7 @@ import { effectiveSettings } from '../store/sub-accounts.ts';
 import { limitsOf as mailboxLimits } from '../provider/providers.ts';
 import { endSpooled, findForwarded } from '../store/spool.ts';
 import type { LoggedMail, SpoolOutcome } from '../store/spool.ts';
+import { linkStored } from './answers.ts';
 import { decide, outcomes } from './decide.ts';
 import type { Verdict } from './decide.ts';
 import { tellEffects, tellHeld } from './events.ts';
@@ -161,7 +162,7 @@ async function judgeAll(
   ]);
   const mailboxId = party?.mailboxId ?? nowhere.mailboxId;
   const isUser = (address: string) => users.has(canonicalOwnAddress(address));
-  const reading = { blobs, loggingDomain, mailboxId, isUser, ...limitsOf(party) };
+  const reading = { blobs, secretBox, loggingDomain, mailboxId, isUser, ...limitsOf(party) };
   const letters = await Promise.all(opened.map((mail, uid) => readLetter(reading, mail, uid)));
   const connection = party?.connection ?? { ...nobody, ...of.member };
   const sightings = letters.map(({ sighting }) => sighting);
@@ -175,7 +176,7 @@ async function judgeAll(
   for (const { key, ...known } of again) {
     ground.messages.set(key, [
       ...(ground.messages.get(key) ?? []),
-      { ...known, here: false, sendId: null, omitted: false },
+      { ...known, here: false, sendId: null, omitted: false, envelope: [] },
     ]);
   }
   const claimed = await claimedOf(db, party, letters);
@@ -313,8 +314,9 @@ async function write(
   }
   const ended = letters.map(outcomeOf);
   if (!(await endSpooled(tx, of.owner, ended))) throw new LeaseLost();
-  const told = [...new Set([...changed, ...effects.writes.fills.map(({ id }) => id)])];
-  const events = await tellEffects(tx, effects, { messages: told, sends: [] }, effects.contacts);
+  const filled = effects.writes.fills.map(({ id }) => id);
+  const messages = [...new Set([...changed, ...filled, ...(await linkStored(tx, effects))])];
+  const events = await tellEffects(tx, effects, { messages, sends: [] }, effects.contacts);
   return (
     events +
     (await tellHeld(

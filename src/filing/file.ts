@@ -18,8 +18,10 @@ import { readDecided, replaceDecisions } from '../store/decisions.ts';
 import type { Decided } from '../store/decisions.ts';
 import { lockPosition, readFactRows, readPosition } from '../store/filing-facts.ts';
 import type { FactKeys, FactRows, FilingConnection, FilingPosition } from '../store/filing-facts.ts';
-import { FiledMeanwhile, markBounced, recogniseMessages, writeFiling } from '../store/filing-writes.ts';
+import { FiledMeanwhile, recogniseMessages, writeFiling } from '../store/filing-writes.ts';
 import { refreshMessages } from '../store/places.ts';
+import { noteReports } from '../store/send-reports.ts';
+import { linkStored } from './answers.ts';
 import { noEffects } from './effects.ts';
 import type { Effects } from './effects.ts';
 import { tellEffects } from './events.ts';
@@ -350,10 +352,12 @@ async function writeEffects(
   const recognised = await recogniseMessages(tx, effects.recognised);
   const refreshed = await refreshMessages(tx, [...effects.seenAgain]);
   const filled = effects.writes.fills.map(({ id }) => id);
-  const bounced = await markBounced(tx, effects.reports);
+  const reported = await noteReports(tx, effects.reports);
+  const linked = await linkStored(tx, effects);
+  const changed = [...recognised.messages, ...filled, ...refreshed, ...reported.messages, ...linked];
   return tellEffects(tx, effects, {
-    messages: [...new Set([...recognised.messages, ...filled, ...refreshed, ...bounced.messages])],
-    sends: [...recognised.sends, ...bounced.sends],
+    messages: [...new Set(changed)],
+    sends: [...recognised.sends, ...reported.sends],
   });
 }
 

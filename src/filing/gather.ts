@@ -16,6 +16,7 @@ export function factKeysOf(
   connections: readonly FilingConnection[],
   reports: Iterable<DeliveryReport | null> = [],
 ): FactKeys {
+  const read = [...reports].filter((report) => report !== null);
   const people = new Set<string>();
   for (const sighting of sightings) {
     const { author, recipients } = sighting.people;
@@ -32,11 +33,14 @@ export function factKeysOf(
     messageKeys: unique([
       ...sightings.flatMap(({ messageKeys }) => messageKeys),
       ...sightings.flatMap(({ quotedKey }) => quotedKey ?? []),
-      ...[...reports].flatMap((report) => report?.cites.map(idKey) ?? []),
+      ...read.flatMap(({ cites }) => cites.map(idKey)),
     ]),
     threadKeys: unique(sightings.flatMap(({ threadKeys }) => threadKeys.map(({ key }) => key))),
     threadIds: [],
-    fingerprints: unique(sightings.map((sighting) => sighting.fingerprint)),
+    fingerprints: unique([
+      ...sightings.map((sighting) => sighting.fingerprint),
+      ...read.flatMap(({ fingerprints }) => fingerprints),
+    ]),
     tombstones: [],
   };
 }
@@ -161,6 +165,7 @@ function storedMessage(row: Omit<FactRows['messages'][number], 'sub' | 'key'>): 
     here: row.here,
     sendId: row.send,
     omitted: row.omitted,
+    envelope: row.envelope ?? [],
   };
 }
 

@@ -17,7 +17,7 @@ import type { Sighting } from './sighting.ts';
 
 /**
  * What is known of messages beyond their headers, by UID. The body of one that is stored is on disk;
- * of a delivery report only what it says about our own mail is read, and only in memory (S11). Null:
+ * of a delivery report or a read receipt only what it says about our own mail is read, and only in memory (S11). Null:
  * asked for, and there is none.
  */
 export type Fetched = {
@@ -68,8 +68,8 @@ export function judge(
       const size = sizeOf(sighting, ground, given.fetched);
       const facts = factsOf(sighting, ground, report, size === 'too_large');
       const verdict = decide(facts);
-      if (facts.kind === 'delivery_report' && mayBeOnOurs.has(verdict.reason) && !reports.has(uid))
-        want(uid, 'report');
+      const isReport = facts.kind === 'delivery_report' || facts.kind === 'read_receipt';
+      if (isReport && mayBeOnOurs.has(verdict.reason) && !reports.has(uid)) want(uid, 'report');
       const stores = verdict.verdict === 'store';
       if (stores && !bodies.has(uid)) {
         const isAsked = size === 'unknown' && ground.skipsTooLarge && !ground.byHand;
@@ -94,7 +94,7 @@ export function judge(
 }
 
 /**
- * What the rules say of a delivery report that was not read yet. D6 is asked before any of them, since
+ * What the rules say of a delivery report or a read receipt that was not read yet. D6 is asked before any of them, since
  * the CRM must learn that its mail bounced, whatever became of the thread (D7).
  */
 const mayBeOnOurs: ReadonlySet<string> = new Set([

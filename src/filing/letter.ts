@@ -14,6 +14,7 @@ import { parseMessage } from '../message/parse.ts';
 import type { ParsedMessage } from '../message/parse.ts';
 import { replyText } from '../message/reply-text.ts';
 import type { FolderId, MailboxId } from '../lib/id.ts';
+import type { SecretBox } from '../lib/secret-box.ts';
 import { blobName } from '../store/blobs.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import type { HeldReading, LoggedMail } from '../store/spool.ts';
@@ -58,6 +59,7 @@ const headBytesMax = 256 * 1024;
 /** What a mail is read with. */
 export type Reading = {
   blobs: BlobStore;
+  secretBox: SecretBox;
   loggingDomain: string | null;
   /** The mailbox of the user, or what stands for none. */
   mailboxId: MailboxId;
@@ -90,7 +92,7 @@ export async function readLetter(
   const limiting = { limits: reading.limits, anySize: mail.isReleased };
   // The row of the mail that waits holds its blob, until the message does.
   const stored = inner.raw === raw ? { name: mail.sha256, kept: Promise.resolve() } : null;
-  const { body, kept } = keepBody(reading.blobs, { raw: inner.raw, stored }, inner.parsed, limiting);
+  const { body, kept } = keepBody(reading, { raw: inner.raw, stored }, inner.parsed, limiting);
   const isTooLarge = reading.refusesTooLarge && !mail.isReleased && body.tooLarge;
   const { header } = inner.parsed;
   // What the user wrote themselves stays theirs, also when they forward it.

@@ -24,6 +24,7 @@ import {
 import type { FilingConnection } from '../store/filing-facts.ts';
 import { FiledMeanwhile, writeFiling } from '../store/filing-writes.ts';
 import type { MessageRow } from '../store/filing-writes.ts';
+import { linkStored } from './answers.ts';
 import { claim } from './claim.ts';
 import { noEffects, storeMessage } from './effects.ts';
 import type { Body, MessageDraft } from './effects.ts';
@@ -110,6 +111,7 @@ export async function fileOutgoing(
   });
   effects.writes.decisions.push(decisionOf(secretBox, outgoing, sighting, filed.messageId));
   await writeFiling(tx, effects.writes, null);
+  await linkStored(tx, effects);
   if (through !== null && isSynced(outgoing)) {
     const { subAccountId } = outgoing;
     await claim(tx, { subAccountId, mailboxId: through.mailboxId, contactIds: [...new Set(contactIds)] });

@@ -20,6 +20,7 @@ export const reasonCodes = {
   feature_off: 'S10: outlook_two_way_sync is off; only threads in which the CRM sends sync',
   counterpart_is_user: 'S7: only users of the sub-account are on the other side',
   delivery_report: 'S11, D6: a report about a mail that the CRM sent; it updates that mail',
+  read_receipt: 'S11, D6: a read receipt for a mail that the CRM sent; it shows there',
   automatic: 'S11: an automatic, list or bulk mail opens no thread',
   draft: 'S14: a draft',
   spam_or_trash: 'S14: in Spam or Trash',
@@ -119,14 +120,19 @@ function knownHere(facts: Facts): Answer | null {
 function deliveryReport(facts: Facts): Answer | null {
   const on = facts.reportsOn;
   if (facts.direction === 'outbound' || on === null) return null;
-  const what = on.failed ? 'could not be delivered to everybody' : 'is late or was delivered';
-  return {
-    verdict: 'report',
-    reason: 'delivery_report',
-    because: `it says that ${on.messageId} ${what}`,
-    on,
-  };
+  const isReceipt = facts.kind === 'read_receipt';
+  if (on.doubt !== null)
+    return skip('automatic', `a ${facts.kind} on ${on.messageId} that is not believed: ${doubts[on.doubt]}`);
+  const late = isReceipt ? 'was read, or deleted' : 'is late or was delivered';
+  const because = `it says that ${on.messageId} ${on.failed ? 'could not be delivered to everybody' : late}`;
+  return { verdict: 'report', reason: isReceipt ? 'read_receipt' : 'delivery_report', because, on };
 }
+
+const doubts: Readonly<Record<NonNullable<ReportFact['doubt']>, string>> = {
+  dmarc: 'the domain of its author asks for such mail to be refused',
+  return_path: 'it has a return path',
+  recipient: 'it names nobody to whom the mail went',
+};
 
 function erased(facts: Facts): Answer | null {
   return facts.erased === null ? null : skip('erased', `it is ${facts.erased}, which was erased here`);

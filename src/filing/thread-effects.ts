@@ -48,6 +48,7 @@ export function addThreadKeys(
     const known = ground.threadKeys.get(key) ?? [];
     const mine = known.find((entry) => entry.threadId === threadId);
     if (mine !== undefined && (mine.kind === kind || kind !== 'message')) continue;
+    if (mine !== undefined) effects.citedBefore.add(threadId);
     const subAccountId = ground.connection.subAccountId;
     const row = { sub_account_id: subAccountId, key, thread_id: threadId, kind };
     const { threadKeys } = effects.writes;

@@ -11,7 +11,6 @@ import { noLimits } from '../message/attachment-limits.ts';
 import { readHeader } from '../message/header.ts';
 import { htmlToPlainText } from '../message/html.ts';
 import type { MessageHeader } from '../message/header.ts';
-import { parseMessage } from '../message/parse.ts';
 import { blobName } from '../store/blobs.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import { refersToNothing, wasOvertaken } from '../store/database.ts';
@@ -27,7 +26,6 @@ import type { PublicSend } from '../store/public-send.ts';
 import { insertSend } from '../store/sends.ts';
 import { insertTracked } from '../store/tracking.ts';
 import { compose } from './compose.ts';
-import type { Draft } from './compose.ts';
 import { limitsOf } from '../provider/providers.ts';
 import { planMessage } from './plan.ts';
 import type { MessagePlan, PlanRefusal, SendRequest } from './plan.ts';
@@ -173,7 +171,7 @@ async function write(deps: AcceptDeps, request: SendRequest, plan: MessagePlan):
     html === null || trackingUrl === null || !(track.opens || track.clicks)
       ? null
       : trackMessage({ box: secretBox, trackingUrl }, { sendId, html, track });
-  const draft: Draft = {
+  const { raw } = await compose({
     from: plan.from,
     to: plan.recipients.to,
     cc: plan.recipients.cc,
@@ -186,22 +184,13 @@ async function write(deps: AcceptDeps, request: SendRequest, plan: MessagePlan):
     headers: request.headers,
     // A message that is sent later is dated then: programs sort by it, and old dates look like spam.
     date: Math.max(deps.clock.now(), request.sendAt ?? 0),
-  };
-  const { raw } = await compose(draft);
-  const { body, kept } = await readBody(deps.blobs, raw, { limits: noLimits, anySize: true });
+  });
+  const { body, kept } = await readBody(deps, raw, { limits: noLimits, anySize: true });
   await kept;
-  const parsed = tracked === null ? body.parsed : await untracked({ ...draft, html });
   // Shown as it was given; what was read back has the line ends of mail.
-  const text = request.text ?? parsed.text;
-  const shown = { ...body, parsed: { ...parsed, text } };
+  const text = request.text ?? body.parsed.text;
+  const shown = { ...body, parsed: { ...body.parsed, text } };
   return { sendId, header: readHeader(raw), body: shown, rawSha256: blobName(raw), tracked };
-}
-
-/** What is stored and shown of a tracked message: who reads it in the CRM must not count as its recipient. */
-async function untracked(draft: Draft): Promise<Body['parsed']> {
-  const { raw } = await compose({ ...draft, files: [] });
-  const { text, html, replyText, partial } = await parseMessage(raw);
-  return { text, html, replyText, partial };
 }
 
 async function store(

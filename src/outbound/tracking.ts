@@ -1,7 +1,7 @@
 import type { SendId } from '../lib/id.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import { trackHtml } from '../message/tracked-html.ts';
-import { clickPath, openPath, targetCharsMax } from './tracking-links.ts';
+import { clickPath, openPath, targetCharsMax } from '../message/tracking-links.ts';
 
 /** Tracking was asked for, and the operator named no address for it. */
 export const trackingNotConfigured = {

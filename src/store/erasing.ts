@@ -68,7 +68,7 @@ export const emptied = {
     send: null,
   },
   /** The provider's words may name people; the links are content. */
-  send: { reason: null, attempts: [], tracking: null },
+  send: { reason: null, attempts: [], reports: [], tracking: null },
 };
 
 /**

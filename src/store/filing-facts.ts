@@ -237,9 +237,18 @@ export type FactRows = {
     here: boolean;
     send: SendId | null;
     omitted: boolean;
+    /** To whom the send went, as written in its envelope. */
+    envelope: string[] | null;
   }[];
   erased: { sub: string; uid: number; message: MessageId; ofSent: boolean }[];
-  unconfirmed: { sub: string; fingerprint: string; message: MessageId; thread: ThreadId; send: SendId }[];
+  unconfirmed: {
+    sub: string;
+    fingerprint: string;
+    message: MessageId;
+    thread: ThreadId;
+    send: SendId;
+    envelope: string[];
+  }[];
   threadKeys: { sub: string; key: string; kind: ThreadKeyKind; thread: ThreadId }[];
   threads: {
     sub: string;
@@ -294,7 +303,8 @@ const factsSql = `
 with named as materialized (
   select k.sub_account_id, k.key, k.kind, k.thread_id from ${lookUp('thread_keys', 'key', ':threadKeys')} k
 ), found as materialized (
-  select k.sub_account_id, k.key, k.fingerprint, k.message_id, m.thread_id, m.omitted is not null as omitted, s.id as send_id, s.mailbox_id
+  select k.sub_account_id, k.key, k.fingerprint, k.message_id, m.thread_id, m.omitted is not null as omitted, s.id as send_id,
+         s.mailbox_id, s.envelope
     from ${lookUp('message_keys', 'key', ':messageKeys')} k
     cross join lateral (select id, thread_id, omitted from messages where id = k.message_id offset 0) m
     left join lateral (select * from sends where message_id = m.id offset 0) s on true
@@ -322,7 +332,8 @@ ${list(`
   select f.sub_account_id as sub, f.key, f.fingerprint, f.message_id as message, f.thread_id as thread,
          (coalesce(f.mailbox_id = :mailboxId, false) or exists (
             select from sightings s where s.message_id = f.message_id and s.mailbox_id = :mailboxId)) as here,
-         case when f.mailbox_id = :mailboxId then f.send_id end as send, f.omitted
+         case when f.mailbox_id = :mailboxId then f.send_id end as send, f.omitted,
+         case when f.mailbox_id = :mailboxId then f.envelope -> 'to' end as envelope
     from found f`)} as messages,
 ${list(`
   select of_sub.id as sub, asked.uid, t.message_id as message, asked.of_sent as "ofSent"
@@ -333,7 +344,8 @@ ${list(`
    -- Of several, the one that counts whichever way the mail went.
    order by asked.of_sent desc`)} as erased,
 ${list(`
-  select s.sub_account_id as sub, k.fingerprint, s.message_id as message, m.thread_id as thread, s.id as send
+  select s.sub_account_id as sub, k.fingerprint, s.message_id as message, m.thread_id as thread, s.id as send,
+         s.envelope -> 'to' as envelope
     from sends s join message_keys k on k.message_id = s.message_id join messages m on m.id = s.message_id
    where s.mailbox_id = :mailboxId and s.copy_seen_at is null
      and exists (select from send_attempts t where t.send_id = s.id) and k.fingerprint = any(:fingerprints)

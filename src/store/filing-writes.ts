@@ -1,5 +1,3 @@
-import { canonicalAddress } from '../message/addresses.ts';
-import type { DeliveryReport } from '../message/delivery-report.ts';
 import type { ConversationId, FolderId, MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
 import { decisionBindings, decisionParts } from './decision-writes.ts';
 import type { Cursor, DecisionRow } from './decision-writes.ts';
@@ -9,7 +7,6 @@ import type { Db } from './database.ts';
 import { fillMessages } from './fills.ts';
 import type { FillRow } from './fills.ts';
 import type { PlaceState } from './places.ts';
-import { touchMessages, writeSendChanges } from './sends.ts';
 import { awaitSentCopies } from './sent-copies.ts';
 
 /** Everything that one filing transaction writes, table by table. Times are RFC 3339 or null. */
@@ -252,12 +249,12 @@ export async function recogniseMessages(
         order by message_id, send_id nulls last, in_sent desc
      ), sent as (
        update sends s set copy_seen_at = now(), uncertain_at = null, ready = false, lease_owner = null, lease_until = null,
-              state = 'sent',
-              state_reason = case when s.state = 'sent' then s.state_reason end,
-              state_since = case when s.state = 'sent' then s.state_since else now() end
+              state = case when s.state = 'bounced' then s.state else 'sent' end,
+              state_reason = case when s.state in ('sent', 'bounced') then s.state_reason end,
+              state_since = case when s.state in ('sent', 'bounced') then s.state_since else now() end
          from sends old join seen on old.id = seen.send_id
         -- Also one that waits to be tried again: its copy came later than it was looked for.
-        where s.id = old.id and s.copy_seen_at is null and s.state in ('queued', 'held', 'sending', 'uncertain', 'sent')
+        where s.id = old.id and s.copy_seen_at is null and s.state in ('queued', 'held', 'sending', 'uncertain', 'sent', 'bounced')
        returning s.id, s.message_id, s.mailbox_id, old.state as was, seen.in_sent
      ), learned as (
        update mailboxes set saves_sent_copy = true
@@ -278,8 +275,8 @@ export async function recogniseMessages(
                    and seen.internet_message_id is not null))
        returning m.id
      )
-     select coalesce((select json_agg(id) from (select id from message union select message_id from sent where was <> 'sent') c), '[]') as messages,
-            coalesce((select json_agg(id) from sent where was <> 'sent'), '[]') as sends`,
+     select coalesce((select json_agg(id) from (select id from message union select message_id from sent where was not in ('sent', 'bounced')) c), '[]') as messages,
+            coalesce((select json_agg(id) from sent where was not in ('sent', 'bounced')), '[]') as sends`,
     { recognised: json(recognised) },
   );
   // A mail to oneself in the inbox is no copy in Sent (U1).
@@ -312,38 +309,6 @@ export async function noteLogged(
     { logged: json(logged) },
   );
   return changed.map(({ id }) => id);
-}
-
-/**
- * D6: marks sends as bounced where a report names one of their own recipients; a report about
- * somebody else changes nothing, whatever it cites. Answers what this changed.
- */
-export async function markBounced(
-  db: Db,
-  reports: readonly { sendId: SendId; report: DeliveryReport }[],
-): Promise<{ messages: MessageId[]; sends: SendId[] }> {
-  const changed: { messages: MessageId[]; sends: SendId[] } = { messages: [], sends: [] };
-  for (const { sendId, report } of reports) {
-    const [send] = await rows<{ message_id: MessageId; recipients: string[] }>(
-      db,
-      `select message_id, array(select jsonb_array_elements_text(envelope -> 'to')) as recipients
-         from sends where id = :sendId and state in ('sending', 'uncertain', 'sent') for update`,
-      { sendId },
-    );
-    const ours = new Set(send?.recipients.map(canonicalAddress));
-    const failed = report.recipients.filter(
-      ({ action, address }) => action === 'failed' && ours.has(address),
-    );
-    if (send === undefined || failed.length === 0) continue;
-    const reason = failed
-      .map(({ address, status, words }) => `${address}: ${words ?? status ?? 'not delivered'}`)
-      .join('; ');
-    await writeSendChanges(db, [{ id: sendId, change: { state: 'bounced', reason, next: 'over' } }]);
-    await touchMessages(db, [send.message_id]);
-    changed.messages.push(send.message_id);
-    changed.sends.push(sendId);
-  }
-  return changed;
 }
 
 /**

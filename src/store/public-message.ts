@@ -1,6 +1,9 @@
 import type { ConversationId, DecisionId, MessageId, SendId, ThreadId } from '../lib/id.ts';
+import { firstAnswerOf } from './answers.ts';
 import { rows, rowsById } from './database.ts';
 import type { Db } from './database.ts';
+import { reportsOf } from './public-send.ts';
+import type { SendAnswered, SendReported } from './public-send.ts';
 import { timestamp } from './timestamp.ts';
 
 /** A person as a message names them. */
@@ -56,6 +59,8 @@ export type PublicMessage = {
   internet_message_id: string | null;
   /** Bare ids of the message it answers. */
   in_reply_to: string[];
+  /** The message of its thread that it answers; null when it answers none, or none that is here. */
+  answers: MessageId | null;
   read: boolean;
   /** Why it is no person's letter; null when it is one. */
   automatic: string | null;
@@ -68,7 +73,15 @@ export type PublicMessage = {
   /** Where it is in the mailbox now. */
   mailbox_state: 'present' | 'archived' | 'trashed' | 'gone';
   /** What became of a message that the CRM sent; null for the others. */
-  send: { id: SendId; state: string; reason: string | null } | null;
+  send: {
+    id: SendId;
+    state: string;
+    reason: string | null;
+    reports: SendReported[];
+    /** The first answer of a person, and the first of a program. */
+    answered: SendAnswered | null;
+    auto_replied: SendAnswered | null;
+  } | null;
   /** Behind the + of the logging addresses that it came to (B1). */
   logging_tags: string[];
   created_at: string;
@@ -84,7 +97,7 @@ const messageObject = `json_build_object(
       'n', a.n, 'name', a.name, 'type', a.type, 'size', a.size, 'inline', a.inline,
       'content_id', a.content_id, 'omitted', a.omitted) order by a.n), '[]')
     from attachments a where a.message_id = m.id),
-  'internet_message_id', m.internet_message_id, 'in_reply_to', m.in_reply_to, 'read', m.is_read,
+  'internet_message_id', m.internet_message_id, 'in_reply_to', m.in_reply_to, 'answers', m.answers, 'read', m.is_read,
   'automatic', m.automatic, 'partial', m.partial,
   'omitted', case when m.omitted is not null then json_build_object('reason', m.omitted, 'decision_id', (
       select d.id from decisions d
@@ -96,7 +109,8 @@ const messageObject = `json_build_object(
   'conversation_ids', (select coalesce(json_agg(ct.conversation_id order by ct.conversation_id), '[]')
     from conversation_threads ct where ct.thread_id = m.thread_id),
   'mailbox_state', m.mailbox_state,
-  'send', (select json_build_object('id', s.id, 'state', s.state, 'reason', s.state_reason)
+  'send', (select json_build_object('id', s.id, 'state', s.state, 'reason', s.state_reason, 'reports', ${reportsOf('s')},
+      'answered', ${firstAnswerOf('m', 'is null')}, 'auto_replied', ${firstAnswerOf('m', 'is not null')})
     from sends s where s.message_id = m.id),
   'logging_tags', m.logging_tags,
   'created_at', ${timestamp('m.created_at')}, 'updated_at', ${timestamp('m.updated_at')})`;

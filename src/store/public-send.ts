@@ -1,4 +1,5 @@
 import type { MessageId, SendId, ThreadId } from '../lib/id.ts';
+import { firstAnswerOf } from './answers.ts';
 import { rows, rowsById } from './database.ts';
 import type { Db } from './database.ts';
 import { copyWasSeen } from './sent-copies.ts';
@@ -11,7 +12,7 @@ import { timestamp } from './timestamp.ts';
  * - `sending`: on its way to the provider, or the process that sent it ended without a word.
  * - `uncertain`: the connection was lost before the answer; the Sent folder will tell (D5).
  * - `sent`: the provider took it; not necessarily in the recipient's mailbox.
- * - `bounced`: a delivery report says that a recipient cannot be reached.
+ * - `bounced`: a delivery report says that a recipient was not reached; `reports` tells which.
  * - `failed`: refused for good, or given up.
  * - `cancelled`: taken back by the CRM before it was sent.
  */
@@ -43,6 +44,9 @@ export type PublicSend = {
    * - `not_appended`: none is put there. `reason`: why.
    */
   sent_copy: { state: 'awaited' | 'appended' | 'not_appended'; reason: string | null } | null;
+  reports: SendReported[];
+  answered: SendAnswered | null;
+  auto_replied: SendAnswered | null;
   attempts: {
     n: number;
     started_at: string;
@@ -62,6 +66,39 @@ export type PublicSend = {
 type Tracked = { count: number; first_at: string | null; last_at: string | null };
 
 const trackedSql = `'count', t.count, 'first_at', ${timestamp('t.first_at')}, 'last_at', ${timestamp('t.last_at')}`;
+/** What a delivery report or a read receipt says of one recipient (D6); of each recipient the first of a kind. */
+export type SendReported = {
+  /** As in the send's envelope. */
+  address: string;
+  /** `failed` alone is a bounce; `displayed` and `deleted` (unread) are of read receipts. */
+  action: 'failed' | 'delayed' | 'delivered' | 'relayed' | 'expanded' | 'displayed' | 'deleted';
+  /**
+   * Of a failure: `hard`: the address cannot be reached; `soft`: it may be, at another time or by another message;
+   * `block`: the other side does not want it. Null: its codes do not tell.
+   */
+  class: 'hard' | 'soft' | 'block' | null;
+  /** Enhanced status code (RFC 3463); null when there is none. */
+  status: string | null;
+  /** The other system's own; null when there are none. */
+  words: string | null;
+  /** When the provider received the report. */
+  at: string;
+};
+
+/** The first message from outside that answers it: a person's for `answered`, a program's for `auto_replied`. */
+export type SendAnswered = {
+  message_id: MessageId;
+  /** When the provider received it. */
+  at: string;
+};
+
+/** What reports say of send `s`, as a JSON list, in the order in which they came. */
+export function reportsOf(s: string): string {
+  return `(select coalesce(json_agg(json_build_object(
+            'address', r.address, 'action', r.action, 'class', r.class, 'status', r.status, 'words', r.words,
+            'at', ${timestamp('r.reported_at')}) order by r.reported_at, r.address, r.action), '[]')
+          from send_reports r where r.send_id = ${s}.id)`;
+}
 
 /** Sends by id, in no order; another sub-account's are left out. */
 export async function readSends(db: Db, subAccountId: string, ids: readonly SendId[]): Promise<PublicSend[]> {
@@ -74,6 +111,8 @@ export async function readSends(db: Db, subAccountId: string, ids: readonly Send
         'copy_seen', s.copy_seen_at is not null,
         'sent_copy', (select json_build_object('state', coalesce(c.outcome, 'awaited'), 'reason', c.reason)
           from sent_copies c where c.id = s.id and (c.begun_at is not null or not ${copyWasSeen('s')})),
+        'reports', ${reportsOf('s')},
+        'answered', ${firstAnswerOf('m', 'is null')}, 'auto_replied', ${firstAnswerOf('m', 'is not null')},
         'attempts', (select coalesce(json_agg(json_build_object(
             'n', a.n, 'started_at', ${timestamp('a.started_at')}, 'ended_at', ${timestamp('a.ended_at')},
             'outcome', a.outcome, 'reply', a.reply) order by a.n), '[]')

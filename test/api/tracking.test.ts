@@ -7,7 +7,7 @@ import { newId } from '../../src/lib/id.ts';
 import { createSecretBox } from '../../src/lib/secret-box.ts';
 import { parseMessage } from '../../src/message/parse.ts';
 import { createHits } from '../../src/outbound/hits.ts';
-import { clickPath, openPath } from '../../src/outbound/tracking-links.ts';
+import { clickPath, openPath } from '../../src/message/tracking-links.ts';
 import { rows, run } from '../../src/store/database.ts';
 import { connectMailbox } from '../outbound/support.ts';
 import { startApi } from './support.ts';

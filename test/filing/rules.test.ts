@@ -4,7 +4,7 @@ import { decide } from '../../src/filing/decide.ts';
 import { replay } from '../../src/filing/replay.ts';
 import type { Replayed } from '../../src/filing/replay.ts';
 import type { DecisionWithFacts } from '../../src/store/decisions.ts';
-import type { ContactFact, Facts, ThreadFact } from '../../src/filing/facts.ts';
+import type { ContactFact, Facts, ReportFact, ThreadFact } from '../../src/filing/facts.ts';
 
 /** A letter of a stranger, received in the inbox of a mailbox that one sub-account has connected. */
 const plain: Facts = {
@@ -67,6 +67,10 @@ const thread = (of: Partial<ThreadFact> = {}): Partial<Facts> => ({
   ],
 });
 const forward = (forwards: number): Partial<Facts> => ({ forward: true, forwards });
+const report = (kind: Facts['kind'], on: Partial<ReportFact> = {}): Partial<Facts> => ({
+  kind,
+  reportsOn: { messageId: 'msg_1', sendId: 'snd_1', failed: false, doubt: null, ...on },
+});
 const shared = { shared: true };
 const always = { assignedContactsOnly: 'always' } as const;
 const never = { assignedContactsOnly: 'never' } as const;
@@ -107,6 +111,30 @@ const tables: Record<string, [what: string, facts: Partial<Facts>[], expected: s
       [thread({ forwards: 1, by: 'cited', shares: 'own' }), forward(1)],
       'S5 no_match',
     ],
+  ],
+  'D6, S11: reports on what the CRM sent': [
+    ['a bounce', [report('delivery_report', { failed: true })], 'D6 delivery_report'],
+    ['a delay', [report('delivery_report')], 'D6 delivery_report'],
+    ['a receipt', [report('read_receipt')], 'D6 read_receipt'],
+    [
+      'a bounce in an unlinked thread',
+      [report('delivery_report'), thread({ link: 'unlinked' })],
+      'D6 delivery_report',
+    ],
+    [
+      'of a colleague, never logged, from before',
+      [report('read_receipt'), { neverLog: true, beforeConnection: true }],
+      'D6 read_receipt',
+    ],
+    ['in Junk', [report('delivery_report'), { discarded: true, role: 'spam' }], 'S14 spam_or_trash'],
+    [
+      'sent by the user',
+      [report('delivery_report'), { direction: 'outbound', outsideRecipients: 1 }],
+      'S11 automatic',
+    ],
+    ['that is not believed', [report('delivery_report', { doubt: 'dmarc' }), thread()], 'D6 automatic'],
+    ['on none of ours', [{ kind: 'delivery_report' }], 'S11 automatic'],
+    ['on none of ours, in a live thread', [{ kind: 'read_receipt' }, thread()], 'S3 automatic'],
   ],
   'S8: the filter by assigned user': [
     ['one sub-account, assigned to somebody else', [from(others)], 'S2 from_contact'],

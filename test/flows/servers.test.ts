@@ -84,7 +84,7 @@ describe('the tests’ own mail provider', () => {
   test('without a login nothing is submitted', async () => {
     const { smtp } = await useServers();
     const letter = { from: 'a@sender.test', to: 'b@receiver.example', subject: 'No login', text: 'Hello' };
-    for (const port of [smtp.submissionPort, smtp.noCopyPort, smtp.rewritingPort]) {
+    for (const port of [smtp.submissionPort, smtp.noCopyPort, smtp.rewritingPort, smtp.impatientPort]) {
       const transport = createTransport({ host: smtp.host, port, requireTLS: true });
       await assert.rejects(transport.sendMail(letter), { responseCode: 554 });
     }
@@ -144,6 +144,35 @@ describe('the tests’ own mail provider', () => {
     assert.equal((await mailbox.list()).length, 1);
     await mailbox.close();
   });
+
+  const reported: [domain: string, text: string, action: string, status: RegExp, words: RegExp][] = [
+    ['full.test', 'Hello', 'failed', /^Status: 5\.2\.2$/m, /552 5\.2\.2 .*full/],
+    ['small.test', 'Hello. '.repeat(2_000), 'failed', /^Status: 5\.3\.4$/m, /size limit/],
+    ['stalls.test', 'Hello', 'delayed', /^Status: 4\.4\.1$/m, /refused/],
+  ];
+  for (const [domain, text, action, status, words] of reported) {
+    test(`${domain} accepts and reports: ${action}`, async () => {
+      const servers = await useServers();
+      const from = `ann@reported-${domain}`;
+      const transport = createTransport({
+        host: servers.smtp.host,
+        port: servers.smtp.impatientPort,
+        requireTLS: true,
+        auth: { user: from, pass: passwordOf(from) },
+      });
+      await transport.sendMail({ from, to: `carla@${domain}`, subject: 'Reported', text });
+      transport.close();
+      const mailbox = await openMailbox(servers, from);
+      const { uid } = await mailbox.waitForMail(
+        action === 'failed' ? 'Undelivered Mail Returned to Sender' : 'Delayed Mail (still being retried)',
+      );
+      const report = (await mailbox.source(uid)).replaceAll(/\r?\n +/g, ' ');
+      assert.match(report, new RegExp(`^Action: ${action}$`, 'm'));
+      assert.match(report, status);
+      assert.match(report, words);
+      await mailbox.close();
+    });
+  }
 
   test('mailboxes have their special folders; listeners announce what their providers do', async () => {
     const servers = await useServers();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { parseMessage } from '../../src/message/parse.ts';
 import type { ReceivedEvent } from '../support/receiver.ts';
-import { openMailbox } from '../support/mail.ts';
+import { deliver, openMailbox } from '../support/mail.ts';
 import { waitFor } from '../support/wait.ts';
 import { openStory } from './story.ts';
 import type { Story } from './story.ts';
@@ -96,6 +96,21 @@ describe('D7: a mail with tracking is sent, opened and clicked', () => {
     const [inCrm] = await story.conversationOf(1);
     assert.equal(inCrm?.html, message.html, 'also when its Sent copy was seen');
     assert.doesNotMatch(JSON.stringify(inCrm), /go\.crm\.example/);
+
+    // She quotes it, as her program got it.
+    await deliver(story.servers, {
+      from: story.carla,
+      to: story.ann,
+      subject: 'Re: Tracked',
+      text: `Yes.\n> our offer <${link}>`,
+      html: `<p>Yes.</p><blockquote><a href="${link}">our offer</a><img src="${picture}"></blockquote>`,
+    });
+    const [, answer] = await story.conversationOf(2);
+    assert.match(
+      `${answer?.text} ${answer?.html}`,
+      /<https:\/\/shop\.example.*href="https:\/\/shop\.example/s,
+    );
+    assert.doesNotMatch(JSON.stringify(answer), /go\.crm\.example|<img/);
     assert.doesNotMatch(story.gateway.output(), /Firefox|GoogleImageProxy|shop\.example/);
   });
 

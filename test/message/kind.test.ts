@@ -43,6 +43,12 @@ const cases: [name: string, kind: MailKind, lines: string[]][] = [
     ['Subject: Automatische Antwort: Angebot', 'X-Auto-Response-Suppress: All'],
   ],
   ['Precedence: auto_reply', 'auto_reply', ['Precedence: auto_reply']],
+  [
+    'Exchange: a rule of the mailbox',
+    'auto_reply',
+    ['X-MS-Exchange-Generated-Message-Source: Mailbox Rules Agent'],
+  ],
+  ['FirstClass', 'auto_reply', ['X-FC-MachineGenerated: true']],
   ['X-Autoreply', 'auto_reply', ['X-Autoreply: yes']],
   ['X-Autorespond', 'auto_reply', ['X-Autorespond: Re: offer']],
   ['X-Auto-Reply-From', 'auto_reply', ['X-Auto-Reply-From: jane@customer.example']],
@@ -60,6 +66,21 @@ const cases: [name: string, kind: MailKind, lines: string[]][] = [
     [`${report}delivery-status; boundary=x`, 'Auto-Submitted: auto-replied'],
   ],
   ['a DSN with quotes', 'delivery_report', [`${report}"delivery-status"`]],
+  ['a DSN in UTF-8 (RFC 6533)', 'delivery_report', [`${report}global-delivery-status`]],
+  [
+    'an NDR of Exchange Online',
+    'delivery_report',
+    ['X-MS-Exchange-Message-Is-Ndr:', 'From: x@seller.example'],
+  ],
+  [
+    'an NDR of Exchange 2003 that came without a return path',
+    'delivery_report',
+    [
+      'From: System Administrator <postmaster@x.example>',
+      'X-MS-Embedded-Report:',
+      'Subject: Undeliverable: Offer',
+    ],
+  ],
   [
     'an untyped report with an empty return path',
     'delivery_report',
@@ -73,6 +94,7 @@ const cases: [name: string, kind: MailKind, lines: string[]][] = [
     ['From: Postmaster@x.example', 'Return-Path: <>'],
   ],
 
+  ['an MDN in UTF-8 (RFC 6533)', 'read_receipt', [`${report}global-disposition-notification`]],
   ['an MDN (RFC 8098)', 'read_receipt', [`${report}disposition-notification; boundary=x`]],
   [
     'an MDN that says it is automatic',

@@ -150,7 +150,8 @@ for (const kind of databaseKinds) {
         text: 'Hello',
       });
       assert.deepEqual([message.via, message.direction, message.read], [['crm'], 'outbound', true]);
-      assert.deepEqual(message.send, { id: send.id, state: 'queued', reason: null });
+      const nothingBack = { reports: [], answered: null, auto_replied: null };
+      assert.deepEqual(message.send, { id: send.id, state: 'queued', reason: null, ...nothingBack });
       assert.deepEqual(route, send.route);
       assert.deepEqual(route, {
         through: 'mailbox',

@@ -197,6 +197,21 @@ for (const kind of databaseKinds) {
       assert.deepEqual(warned, ['openings and clicks could not be written down; trying again']);
     });
 
+    test('of more different ones at once than can be kept in mind the rest is lost, and said to be', async () => {
+      const id = await send(10);
+      const warned: object[] = [];
+      const log = { ...quiet, warn: (fields: object) => void warned.push(fields) };
+      const others = Array.from({ length: 19_999 }, (_, n): [number, Opener] => [n + 10, 'person']);
+      const late: [number, Opener][] = [
+        [1, 'person'],
+        [2, 'person'],
+        [0, 'person'],
+      ];
+      await hit(id, [[0, 'person'], ...others, ...late], { log });
+      assert.deepEqual(await shown(id), ['opens 1', 'https://a.example/ 0', 'https://b.example/ 0']);
+      assert.deepEqual(warned, [{ hits: 2 }]);
+    });
+
     test('two nodes that count the same at once count it once, and tell it once', async () => {
       const id = await send(10);
       const all: [number, Opener][] = [

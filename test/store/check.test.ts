@@ -67,6 +67,9 @@ function eventOfErased(shown: string): string {
     values ('evt_erased', 'message.updated', 'north', '{}', '${emptied}'::jsonb || '${shown}')`;
 }
 
+const reportOfQueued = `insert into send_reports (send_id, sub_account_id, address, action, reported_at)
+  select id, sub_account_id, 'carla@customer.example', 'failed', now() from sends where state = 'queued' limit 1`;
+
 /** A case of each invariant: what somebody does to the data. `also`: what else that breaks. */
 const cases: { name: string; done: string[]; also?: string[] }[] = [
   {
@@ -109,6 +112,8 @@ const cases: { name: string; done: string[]; also?: string[] }[] = [
     name: 'lease_is_whole',
     done: [anErrand, `update ${table} set lease_owner = 'node', lease_until = null where ready`],
   })),
+  { name: 'bounced_has_report', done: [reportOfQueued] },
+  { name: 'answer_is_in_thread', done: [`update messages set answers = id where direction = 'inbound'`] },
   { name: 'message_has_source', done: [`update messages set via = '{crm}' where direction = 'inbound'`] },
   {
     name: 'message_has_source',
@@ -382,6 +387,7 @@ function eventAgain(type: string): string {
 const crossings: { what: string; done: string }[] = [
   { what: 'message', done: `update messages set sub_account_id = 'south'` },
   { what: 'message key', done: `update message_keys set sub_account_id = 'south'` },
+  { what: 'send report', done: reportOfQueued.replace('select id, sub_account_id', `select id, 'south'`) },
   { what: 'sighting', done: `update sightings set sub_account_id = 'south'` },
   {
     what: 'wanted change',

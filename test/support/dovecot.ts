@@ -131,6 +131,15 @@ mail_fsync = never
 mail_max_userip_connections = 1000
 recipient_delimiter = +
 lmtp_save_to_detail_mailbox = yes
+protocol lmtp {
+  mail_plugins = quota
+}
+plugin {
+  quota = count:User quota
+  # Every mailbox of full.test is; 0 is no limit.
+  quota_rule = *:bytes=%{if;%d;eq;full.test;1;0}
+  quota_vsizes = yes
+}
 namespace inbox {
   inbox = yes
   separator = /

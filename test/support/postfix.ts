@@ -14,6 +14,10 @@ export type PostfixInfo = {
   noCopyPort: number;
   /** Like 587 of Outlook: a copy in Sent, a new Message-ID, the old one in X-Microsoft-Original-Message-ID. */
   rewritingPort: number;
+  /** Like 587, of a host that tells the sender within seconds that a mail is late. */
+  impatientPort: number;
+  /** Of a host that takes mail up to 10 kB, for the domain small.test. No login. */
+  smallPort: number;
   /** Like 25: what another mail system speaks to. No login, and no Sent copy. */
   mxPort: number;
   /**
@@ -36,6 +40,9 @@ type Relay = { domain: string; port: number; security: 'plain' | 'tls' };
  *  - refuses-data.test: accepted at RCPT, refused for good after the message.
  *  - bounces.test: accepted, then a delivery report (5.1.1) comes back to the sender.
  *  - swallows.test: accepted and thrown away.
+ *  - full.test: accepted, and the mailbox is full, as Dovecot says (5.2.2).
+ *  - small.test: accepted, and the next host takes nothing of that size (5.3.4).
+ *  - stalls.test: accepted, and the next host cannot be reached (4.4.1).
  *  - those of `relays`: relayed to a port of loopback, as a sender's provider relays mail for a logging address.
  */
 const recipientActions = [
@@ -69,6 +76,8 @@ export async function configurePostfix(options: {
     submissionTlsPort: await freePort(),
     noCopyPort: await freePort(),
     rewritingPort: await freePort(),
+    impatientPort: await freePort(),
+    smallPort: await freePort(),
     mxPort: await freePort(),
     relays: {
       plain: { domain: 'log-plain.test', port: await freePort(), security: 'plain' },
@@ -85,7 +94,12 @@ export async function configurePostfix(options: {
   const tables = {
     recipientActions,
     dataActions,
-    transports: [...transports, ...relays],
+    transports: [
+      ...transports,
+      `/@small\\.test$/ relay-plain:[127.0.0.1]:${info.smallPort}`,
+      '/@stalls\\.test$/ lmtp:inet:127.0.0.1:9',
+      ...relays,
+    ],
     sentCopies,
     messageIdRewrite,
   };
@@ -215,8 +229,15 @@ ${startTls}  -o cleanup_service_name=cleanup-copy
 ${login}  -o smtpd_tls_wrappermode=yes -o cleanup_service_name=cleanup-copy
 127.0.0.1:${info.rewritingPort} inet n - n - - smtpd
 ${startTls}  -o cleanup_service_name=cleanup-rewrite
+127.0.0.1:${info.impatientPort} inet n - n - - smtpd
+${startTls}  -o cleanup_service_name=cleanup-warn
+127.0.0.1:${info.smallPort} inet n - n - - smtpd
+  -o myhostname=mx.small.test -o message_size_limit=10000
 127.0.0.1:${info.noCopyPort} inet n - n - - smtpd
 ${startTls}cleanup unix n - n - 0 cleanup
+cleanup-warn unix n - n - 0 cleanup
+  -o sender_bcc_maps=regexp:${configDirectory}/sentCopies
+  -o delay_warning_time=1s
 cleanup-copy unix n - n - 0 cleanup
   -o sender_bcc_maps=regexp:${configDirectory}/sentCopies
 cleanup-rewrite unix n - n - 0 cleanup

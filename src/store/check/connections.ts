@@ -25,6 +25,9 @@ export const connectionInvariants: readonly Invariant[] = [
       select 'send', s.id from sends s join messages m on m.id = s.message_id
        where m.sub_account_id <> s.sub_account_id
       union all
+      select 'send report', s.id from send_reports r join sends s on s.id = r.send_id
+       where r.sub_account_id <> s.sub_account_id
+      union all
       select 'sent copy', c.id from sent_copies c join sends s on s.id = c.id
        where s.sub_account_id <> c.sub_account_id
       union all

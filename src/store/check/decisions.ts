@@ -7,7 +7,7 @@ import type { Invariant } from './invariant.ts';
 const factNames = `
   role draft discarded direction kind forward forwards beforeConnection author own user contacts
   outsideRecipients recipientContacts neverLog known erased threads reportsOn syncSentToContacts messageId
-  sendId failed id assigned assignedAnywhere claimed shared assignedContactsOnly twoWaySyncOff byHand answered threadId here
+  sendId failed doubt id assigned assignedAnywhere claimed shared assignedContactsOnly twoWaySyncOff byHand answered threadId here
   by link unlinkedReason shares crmSent logged loop gone byUser proof released forwarded counterparts contacts neverLogged tooLarge omitted`
   .trim()
   .split(/\s+/);
@@ -52,7 +52,7 @@ export const decisionInvariants: readonly Invariant[] = [
       'A decision names a message if it stored it, or no more than its header, or is about a report on it, and else none.',
     broken: `
       select d.id as decision from decisions d
-       where (d.outcome = 'stored' or d.reason = 'delivery_report'
+       where (d.outcome = 'stored' or d.reason in ('delivery_report', 'read_receipt')
               or (d.outcome = 'skipped' and d.reason = 'attachment_too_large')) <> (d.message_id is not null)`,
   },
   {

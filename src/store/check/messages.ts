@@ -4,6 +4,14 @@ import type { Invariant } from './invariant.ts';
 /** Of messages, their threads and conversations. */
 export const messageInvariants: readonly Invariant[] = [
   {
+    name: 'answer_is_in_thread',
+    rules: ['D7'],
+    holds: 'What a message answers is another message of its thread.',
+    broken: `
+      select a.id as message, m.id as answers from messages a join messages m on m.id = a.answers
+       where m.thread_id <> a.thread_id or m.id = a.id`,
+  },
+  {
     name: 'message_has_source',
     rules: ['S12', 'T1'],
     holds: 'A message was seen in a mailbox, sent from the CRM, or logged, and its `via` says which.',

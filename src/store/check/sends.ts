@@ -73,6 +73,15 @@ export const sendInvariants: readonly Invariant[] = [
               or not exists (select from sightings i where i.message_id = s.message_id and i.mailbox_id = s.mailbox_id))`,
   },
   {
+    name: 'bounced_has_report',
+    rules: ['D6'],
+    holds: 'A send is bounced when a report says that a recipient was not reached, and only then.',
+    broken: `
+      select s.id as send, s.state from sends s
+       where (s.state = 'bounced') <> exists (
+         select from send_reports r where r.send_id = s.id and r.action = 'failed')`,
+  },
+  {
     name: 'appended_copy_is_due',
     rules: ['U1'],
     holds:

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import { newId } from '../../src/lib/id.ts';
 import { createSecretBox } from '../../src/lib/secret-box.ts';
-import { clickPath, openPath, readClick, readOpen } from '../../src/outbound/tracking-links.ts';
+import { clickPath, openPath, readClick, readOpen } from '../../src/message/tracking-links.ts';
 
 const [key, other] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
 const box = createSecretBox([key]);
