@@ -156,6 +156,7 @@ create table mailboxes (
   next_try_at timestamptz,
   caught_up_to timestamptz,                     -- up to here every message has a decision
   backlog integer not null default 0,           -- messages that are known and not yet judged
+  limits jsonb not null default '{}',           -- only what differs from those of its provider (L4): see src/provider/providers.ts
   saves_sent_copy boolean,                      -- learned for generic hosts; null: not known yet
   sent_looked_at timestamptz,                   -- when the Sent folder was last looked at, to its end
   node_id text collate "C",                     -- the node whose listener has it; free when that node is gone
@@ -398,7 +399,8 @@ create table messages (
   partial text,                                 -- why the body is not whole, null when it is
   is_read boolean not null default false,
   mailbox_state text not null default 'present' check (mailbox_state in ('present', 'archived', 'trashed', 'gone')),
-  raw_sha256 text,
+  omitted text,                                 -- why only its header is stored; null: all of it is (L1)
+  raw_sha256 text,                              -- null: it is not whole, or one of its attachments is left out
   raw_size bigint not null default 0,
   logging_tags text[] not null default '{}',    -- behind the + of the logging addresses that it came to (B1)
   created_at timestamptz not null default now(),
@@ -611,6 +613,21 @@ create index sends_uncertain on sends (mailbox_id) where state = 'uncertain';
 create index sends_held on sends (mailbox_id) where state = 'held';
 create index sends_by_sub_account on sends (sub_account_id, id);
 create index sends_by_raw on sends (raw_sha256);
+
+-- The count of the individual messages of each mailbox (L3). Whoever takes a place in it locks its row.
+create table daily_quotas (
+  mailbox_id text collate "C" primary key references mailboxes,
+  closed_until timestamptz(3)                   -- its provider has refused individual mail until then; null: never
+);
+
+-- A place for each individual message, at the time when it goes or went, for some days. It stays when the message is
+-- erased: the provider has counted it.
+create table daily_places (
+  send_id text collate "C" primary key,
+  mailbox_id text collate "C" not null references mailboxes,
+  at timestamptz(3) not null
+);
+create index daily_places_by_mailbox on daily_places (mailbox_id, at);
 
 create table send_attempts (
   send_id text collate "C" not null references sends on delete cascade,

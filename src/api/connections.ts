@@ -3,15 +3,16 @@ import { LoginProblem } from '../mailbox/prove.ts';
 import type { ConnectionId, MessageId } from '../lib/id.ts';
 import { connectionStates } from '../provider/connection-states.ts';
 import type { ConnectionState } from '../provider/connection-states.ts';
-import { providerLimits } from '../provider/providers.ts';
 import { findConnection, findMailboxOf, listConnections, readConnections } from '../store/connections.ts';
 import type { PublicConnection } from '../store/connections.ts';
 import type { Db } from '../store/database.ts';
 import { findOfMailbox } from '../store/erasable.ts';
 import type { KeyAccess } from '../store/keys.ts';
 import { inLifecycle, pauseConnection, resumeConnection } from '../store/lifecycle.ts';
+import { setMailboxLimits } from '../store/mailboxes.ts';
 import { findMember } from '../store/users.ts';
 import { erasedSchema, eraseAll } from './erasing.ts';
+import { limitsInputSchema, limitsSaid, limitsSchema, withLimits } from './connection-limits.ts';
 import { ApiError, notFound } from './errors.ts';
 import type { ProblemCode } from './errors.ts';
 import { addressField, crmId, gatewayId, memberParam, plainText, timeField } from './fields.ts';
@@ -31,7 +32,7 @@ export function addConnections(api: Api, deps: ApiDeps): void {
       const done = await connect(deps, { subAccountId: sid, userId: uid }, c.req.valid('json'));
       const [connection] = await readConnections(deps.db, [done.connectionId]);
       if (connection === undefined) throw new Error('a connection that was made is not there');
-      return c.json(shownConnection(connection), done.created ? 201 : 200);
+      return c.json(await shown(deps, connection), done.created ? 201 : 200);
     },
     ['not_available', ...loginProblems],
   );
@@ -39,7 +40,7 @@ export function addConnections(api: Api, deps: ApiDeps): void {
     const { sid, uid } = c.req.valid('param');
     const connection = await findConnection(deps.db, { subAccountId: sid, userId: uid });
     if (connection === null) throw notFound('connection');
-    return c.json(shownConnection(connection), 200);
+    return c.json(await shown(deps, connection), 200);
   });
   addRoute(api, deleteRoute, async (c) => {
     const { sid, uid } = c.req.valid('param');
@@ -57,13 +58,37 @@ export function addConnections(api: Api, deps: ApiDeps): void {
     const found = isForeign
       ? []
       : await listConnections(deps.db, filter, { after: cursor?.[0] ?? null, limit: limit + 1 });
+    const limited = await withLimits(deps.db, found);
     return c.json(
-      pageOf(found, limit, (connection) => [connection.id], shownConnection),
+      pageOf(
+        limited,
+        limit,
+        (connection) => [connection.id],
+        (connection) => connection,
+      ),
       200,
     );
   });
+  addConnectionsById(api, deps);
+}
+
+function addConnectionsById(api: Api, deps: ApiDeps): void {
   addRoute(api, getByIdRoute, async (c) =>
-    c.json(shownConnection(await connectionOf(deps, c.var.key, c.req.valid('param').id)), 200),
+    c.json(await shown(deps, await connectionOf(deps, c.var.key, c.req.valid('param').id)), 200),
+  );
+  addRoute(
+    api,
+    putLimitsRoute,
+    async (c) => {
+      const connection = await connectionOf(deps, c.var.key, c.req.valid('param').id);
+      if (c.var.key.subAccountId !== null)
+        throw new ApiError('sub_account_key', 'The mailbox may be connected in other sub-accounts, too.');
+      const limits = limitsSaid(c.req.valid('json'));
+      if (connection.ended_at !== null || !(await setMailboxLimits(deps.db, connection.id, limits)))
+        throw new ApiError('not_connected', 'The connection has ended, or has no mailbox yet.');
+      return c.json(await shown(deps, connection), 200);
+    },
+    ['sub_account_key', 'not_connected'],
   );
   addRoute(
     api,
@@ -83,11 +108,17 @@ export function addConnections(api: Api, deps: ApiDeps): void {
       route,
       async (c) => {
         const id = c.req.valid('param').id as ConnectionId;
-        return c.json(shownConnection(await changed(deps, c.var.key, id, change)), 200);
+        return c.json(await shown(deps, await changed(deps, c.var.key, id, change)), 200);
       },
       ['not_connected'],
     );
   }
+}
+
+async function shown(deps: ApiDeps, connection: PublicConnection) {
+  const [limited] = await withLimits(deps.db, [connection]);
+  if (limited === undefined) throw new Error(`${connection.id} was not shown`);
+  return limited;
 }
 
 /** A connection by its id, if the key may see it. */
@@ -216,22 +247,6 @@ const putSchema = z
   })
   .meta({ id: 'ConnectionPut', description: 'A generic mailbox. Its login is proven before the answer.' });
 
-const limitsSchema = z
-  .strictObject({
-    attachments_bytes_max: z
-      .int()
-      .nullable()
-      .describe('All attachments of one message together, decoded (L1).'),
-    attachment_bytes_max: z.int().nullable().describe('Each attachment, decoded (L1).'),
-    attachment_extensions: z.array(z.string()).nullable().describe('The only ones allowed (L2).'),
-    individual_messages_per_day_max: z.int().nullable().describe('In any 24 hours (L3).'),
-    imap_download_bytes_per_day_max: z
-      .int()
-      .nullable()
-      .describe('In any 24 hours, for all of the person’s programs together (C8).'),
-  })
-  .meta({ id: 'ConnectionLimits', description: 'Limits of the mailbox; null: none.' });
-
 const stateField = z.enum(Object.keys(connectionStates) as [ConnectionState, ...ConnectionState[]]);
 
 const connectionSchema = z
@@ -326,6 +341,23 @@ const getByIdRoute = defineRoute({
   responses: { 200: jsonResponse(connectionSchema, 'The connection.') },
 });
 
+const putLimitsRoute = defineRoute({
+  method: 'put',
+  path: '/v1/connections/{id}/limits',
+  tags,
+  summary: 'Set the limits of a mailbox',
+  description:
+    'L4: of the mailbox of a connection, wherever it is connected; so it takes a key for all sub-accounts. What is left ' +
+    'out is as the provider has it, null is no limit. Mail that was judged, or waits for its time, stays as it is.',
+  request: {
+    params: z.object({ id: gatewayId.describe('`con_…`') }),
+    body: jsonBody(limitsInputSchema),
+  },
+  responses: {
+    200: jsonResponse(connectionSchema, 'The connection, with the limits that are in force now.'),
+  },
+});
+
 const verb = (name: 'pause' | 'resume', summary: string, description: string) =>
   defineRoute({
     method: 'post',
@@ -361,17 +393,3 @@ const eraseRoute = defineRoute({
   request: { params: z.object({ id: gatewayId.describe('`con_…`') }) },
   responses: { 200: jsonResponse(erasedSchema, 'It is erased.') },
 });
-
-function shownConnection(connection: PublicConnection): z.output<typeof connectionSchema> {
-  const limits = providerLimits(connection.provider);
-  return {
-    ...connection,
-    limits: {
-      attachments_bytes_max: limits.attachmentsBytesMax,
-      attachment_bytes_max: limits.attachmentBytesMax,
-      attachment_extensions: limits.attachmentExtensions === null ? null : [...limits.attachmentExtensions],
-      individual_messages_per_day_max: limits.individualMessagesPerDayMax,
-      imap_download_bytes_per_day_max: limits.imapDownloadBytesPerDayMax,
-    },
-  };
-}

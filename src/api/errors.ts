@@ -17,7 +17,7 @@ export const problems = {
   sub_account_key: { status: 403, title: 'This needs a key for all sub-accounts' },
   shared_user: { status: 403, title: 'This user belongs to other sub-accounts too' },
   not_found: { status: 404, title: 'There is no such thing here' },
-  content_omitted: { status: 404, title: 'The content of this attachment is not kept' },
+  content_omitted: { status: 404, title: 'The content is not kept' },
   method_not_allowed: { status: 405, title: 'This address takes other methods' },
   no_mailbox_connected: {
     status: 409,
@@ -42,11 +42,12 @@ export const problems = {
   sent_is_read: { status: 409, title: 'What the user wrote counts as read' },
   idempotency_key_reused: { status: 409, title: 'This Idempotency-Key came with another body before' },
   body_too_large: { status: 413, title: 'The body is too large' },
-  message_too_large: { status: 413, title: 'The attachments are too large together' },
   unsupported_media_type: { status: 415, title: 'The body has a content type that is not taken here' },
   invalid_request: { status: 422, title: 'Some fields are not valid' },
   range_not_satisfiable: { status: 416, title: 'There are no such bytes' },
   unknown_contact: { status: 422, title: 'The message goes to no contact of the sub-account' },
+  attachment_too_large: { status: 422, title: 'Attachments are larger than the mailbox takes' },
+  attachment_type: { status: 422, title: 'Attachments are of types that the mailbox does not take' },
   no_recipients: { status: 422, title: 'Nobody is left to send it to' },
   from_not_allowed: { status: 422, title: 'The user cannot send from this address' },
   imap_unreachable: { status: 422, title: 'The IMAP server gave no usable answer' },
@@ -56,6 +57,7 @@ export const problems = {
   tls_untrusted: { status: 422, title: 'The certificate of a mail server is not trusted' },
   tls_failed: { status: 422, title: 'No encryption could be agreed upon with a mail server' },
   private_address: { status: 422, title: 'A mail server is in a private network that is not allowed' },
+  daily_limit: { status: 429, title: 'The mailbox takes no more individual messages today' },
   too_many_requests: { status: 429, title: 'Too many calls' },
   internal: { status: 500, title: 'The gateway failed' },
   not_available: { status: 501, title: 'This is not available yet' },
@@ -82,17 +84,27 @@ export class ApiError extends Error {
   readonly fields: readonly FieldError[];
   /** Further members of the answer (RFC 9457 §3.2), for example the time from which a call works again. */
   readonly members: Readonly<Record<string, string | number | boolean | null>>;
+  /** From when on the same call may succeed, ms since the epoch: the member `retry_at`, and Retry-After. */
+  readonly retryAt: number | null;
 
   constructor(
     code: ProblemCode,
     detail: string,
-    more: { fields?: readonly FieldError[]; members?: Record<string, string | number | boolean | null> } = {},
+    more: {
+      fields?: readonly FieldError[];
+      members?: Record<string, string | number | boolean | null>;
+      retryAt?: number | undefined;
+    } = {},
   ) {
     super(detail);
     this.name = 'ApiError';
     this.code = code;
     this.fields = more.fields ?? [];
-    this.members = more.members ?? {};
+    this.retryAt = more.retryAt ?? null;
+    this.members = {
+      ...(this.retryAt === null ? {} : { retry_at: new Date(this.retryAt).toISOString() }),
+      ...more.members,
+    };
   }
 }
 
@@ -116,6 +128,10 @@ export const problemSchema = z
     code: z
       .enum(Object.keys(problems) as [ProblemCode, ...ProblemCode[]])
       .describe('Stable machine word. Decide by this, never by the texts.'),
+    retry_at: z
+      .string()
+      .optional()
+      .describe('With `daily_limit`: from when on the call works again, also in the header `Retry-After`.'),
     request_id: z.string().describe('Also in the header `X-Request-Id` and in the log of the gateway.'),
     errors: z
       .array(
@@ -129,7 +145,10 @@ export const problemSchema = z
         }),
       )
       .optional()
-      .describe('With `invalid_request`: every field that is not valid, at once.'),
+      .describe(
+        'With `invalid_request`: every field that is not valid, at once; with `attachment_too_large` and ' +
+          '`attachment_type`: every attachment that is not taken.',
+      ),
   })
   .meta({ id: 'Problem', description: 'An error (RFC 9457), sent as `application/problem+json`.' });
 
@@ -144,6 +163,9 @@ export function answerError(thrown: Error, c: Context, log: Log, requestId: stri
 function problem(c: Context, error: ApiError, requestId: string): Response {
   const { status, title } = problems[error.code];
   if (status === 401) c.header('WWW-Authenticate', 'Bearer');
+  // RFC 9110 §10.2.3.
+  if (error.retryAt !== null)
+    c.header('Retry-After', `${Math.max(1, Math.ceil((error.retryAt - Date.now()) / 1000))}`);
   const body = {
     type: `urn:twoway:problem:${error.code}`,
     title,

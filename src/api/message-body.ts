@@ -3,19 +3,19 @@ import { pipeline } from 'node:stream/promises';
 import { Busboy } from '@fastify/busboy';
 import type { BusboyFileStream, BusboyHeaders, BusboyInstance } from '@fastify/busboy';
 import type { Context } from 'hono';
-import type { OutgoingFile } from '../outbound/compose.ts';
 import { ApiError, invalidField } from './errors.ts';
 import { messageLimits, tooLarge } from './message-input.ts';
+import type { FilePart } from './message-input.ts';
 import { bodyChunks } from './route.ts';
 import type { ApiEnv } from './route.ts';
 
-/** JSON with 25 MB of files in base64, and the longest texts. */
+/** JSON with all files in base64, and the longest texts. */
 const jsonBytesMax = Math.ceil((messageLimits.filesBytesMax * 4) / 3) + 8 * 1_048_576;
 /** The JSON part of a multipart body; what is too long for a field of it is told by its schema. */
 const messagePartBytesMax = 16 * 1_048_576;
 
 /** A body that was read: its JSON, and the files that came beside it. */
-export type MessageBody = { message: unknown; files: OutgoingFile[] };
+export type MessageBody = { message: unknown; files: FilePart[] };
 
 /** Reads the body of a message to send: JSON, or multipart with the JSON in the part `message` and files beside it. */
 export async function readMessageBody(c: Context<ApiEnv>): Promise<MessageBody> {
@@ -62,7 +62,7 @@ async function readMultipart(stream: Readable, type: string): Promise<MessageBod
   });
   busboy.on('file', (name, content, filename, _encoding, mimeType) => {
     if (name === 'message') collectMessage(busboy, parts, content);
-    else collectFile(busboy, parts, { content, filename, mimeType });
+    else collectFile(busboy, parts, { part: name.slice(0, 100), content, filename, mimeType });
   });
   try {
     await pipeline(stream, busboy);
@@ -77,7 +77,7 @@ async function readMultipart(stream: Readable, type: string): Promise<MessageBod
   return { message: parseJson(parts.message), files: parts.files };
 }
 
-type Parts = { message: string | null; files: OutgoingFile[]; bytes: number };
+type Parts = { message: string | null; files: FilePart[]; bytes: number };
 
 function openBusboy(type: string): BusboyInstance {
   try {
@@ -111,22 +111,26 @@ function collectFile(
   busboy: BusboyInstance,
   parts: Parts,
   {
+    part,
     content,
     filename,
     mimeType,
-  }: { content: BusboyFileStream; filename: string | undefined; mimeType: string },
+  }: { part: string; content: BusboyFileStream; filename: string | undefined; mimeType: string },
 ): void {
   const chunks: Buffer[] = [];
-  const position = parts.files.push({ name: '', type: null, content: Buffer.alloc(0) }) - 1;
+  const position = parts.files.push({ part, name: '', type: null, content: Buffer.alloc(0) }) - 1;
+  const name = fileName(filename, position);
   if (position === messageLimits.filesMax) busboy.destroy(tooManyFiles());
   content.on('data', (chunk: Buffer) => {
     parts.bytes += chunk.length;
-    if (parts.bytes > messageLimits.filesBytesMax) busboy.destroy(tooLarge(parts.bytes));
+    if (parts.bytes > messageLimits.filesBytesMax)
+      busboy.destroy(tooLarge({ path: part, name, bytes: parts.bytes }));
     else chunks.push(chunk);
   });
   content.on('end', () => {
     parts.files[position] = {
-      name: fileName(filename, position),
+      part,
+      name,
       type: /^[\w.+-]{1,100}\/[\w.+-]{1,100}$/.test(mimeType) ? mimeType : null,
       content: Buffer.concat(chunks),
     };

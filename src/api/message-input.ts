@@ -8,9 +8,10 @@ import { parsing } from './field-words.ts';
 import { addressField, crmId, gatewayId, plainText } from './fields.ts';
 import { fieldErrors } from './route.ts';
 
-/** Limits of one message. Gmail takes 25 MB of attachments (1 MB is 1,048,576 bytes), and 100 recipients by SMTP. */
+/** Limits of one message, whatever the limits of its mailbox (L1); Gmail takes 100 recipients by SMTP. */
 export const messageLimits = {
-  filesBytesMax: 25 * 1_048_576,
+  /** Twice what Gmail takes (1 MB is 1,048,576 bytes), so that who sends too much hears which file it is. */
+  filesBytesMax: 50 * 1_048_576,
   filesMax: 100,
   textCharsMax: 1_000_000,
   htmlCharsMax: 2_000_000,
@@ -123,7 +124,10 @@ export const messageInputSchema = z
       .array(file)
       .max(messageLimits.filesMax)
       .default([])
-      .describe(`Files; all of them together at most ${messageLimits.filesBytesMax} bytes.`),
+      .describe(
+        `Files; of the sizes and types that the mailbox takes (\`limits\` of its connection), and all of them together ` +
+          `at most ${messageLimits.filesBytesMax} bytes.`,
+      ),
     send_at: z.iso
       .datetime({ offset: true })
       .nullable()
@@ -132,6 +136,12 @@ export const messageInputSchema = z
     track: trackSchema
       .default({ opens: false, clicks: false })
       .describe('What of the HTML is to be tracked (D7); left out, nothing.'),
+    on_limit: z
+      .enum(['refuse', 'defer'])
+      .default('refuse')
+      .describe(
+        'L3: past the daily limit of the mailbox the call is refused (`daily_limit`), or the message waits until it may go.',
+      ),
     headers: headers.describe(`Further headers: ${[...allowedHeaders.values()].join(', ')}.`),
   })
   .refine(({ contact_id, to, reply_to_message_id }) => contact_id ?? reply_to_message_id ?? to[0], {
@@ -166,13 +176,9 @@ export const messageInputSchema = z
 /**
  * The request behind a body that was read, with the files that came beside it.
  *
- * @throws ApiError with every field that is not valid, or `message_too_large`.
+ * @throws ApiError with every field that is not valid, or `attachment_too_large`.
  */
-export function sendRequestOf(
-  subAccountId: string,
-  body: unknown,
-  files: readonly OutgoingFile[],
-): SendRequest {
+export function sendRequestOf(subAccountId: string, body: unknown, files: readonly FilePart[]): SendRequest {
   const parsed = messageInputSchema.safeParse(body, parsing);
   const fields = parsed.success ? [] : fieldErrors('body', parsed.error.issues);
   if (files.length === 0 && saysNothing(body)) fields.push(emptyMessage);
@@ -181,8 +187,12 @@ export function sendRequestOf(
   }
   const input = parsed.data;
   const all = [...input.attachments.map(decoded), ...files];
-  const bytes = all.reduce((sum, { content }) => sum + content.length, 0);
-  if (bytes > messageLimits.filesBytesMax) throw tooLarge(bytes);
+  let bytes = 0;
+  for (const [position, { name, content }] of all.entries()) {
+    bytes += content.length;
+    if (bytes > messageLimits.filesBytesMax)
+      throw tooLarge({ path: pathOf(position, all.length, files), name, bytes });
+  }
   return {
     subAccountId,
     kind: input.kind,
@@ -200,19 +210,24 @@ export function sendRequestOf(
     headers: input.headers,
     track: input.track,
     sendAt: input.send_at === null ? null : Date.parse(input.send_at),
+    onLimit: input.on_limit,
   };
 }
 
-/** The 413 of attachments that are too large together; `bytes` is how many there are, or were by then. */
-export function tooLarge(bytes: number): ApiError {
+/** A file that came as a part of its own, under a name. */
+export type FilePart = OutgoingFile & { part: string };
+
+/** What a file of a request is called in the errors of its call: those of the JSON come before the parts. */
+export function pathOf(position: number, all: number, parts: readonly FilePart[]): string {
+  return parts[position - (all - parts.length)]?.part ?? `attachments.${position}`;
+}
+
+/** Attachments that are more together than the gateway reads; `bytes` is how many there were by then, with the named one. */
+export function tooLarge({ path, name, bytes }: { path: string; name: string; bytes: number }): ApiError {
   const limit = messageLimits.filesBytesMax;
-  return new ApiError(
-    'message_too_large',
-    `The attachments have ${bytes} bytes or more; ${limit} are taken.`,
-    {
-      members: { limit },
-    },
-  );
+  const code = 'attachment_too_large';
+  const detail = `With ${name} the attachments have ${bytes} bytes or more; ${limit} are taken together.`;
+  return new ApiError(code, detail, { fields: [{ in: 'body', path, code, detail }] });
 }
 
 const emptyMessage: FieldError = {

@@ -118,6 +118,19 @@ export const messageSchema = z
     read: z.boolean().describe('Whether it was read.'),
     automatic: z.string().nullable().describe('Why it is no person’s letter; null when it is one.'),
     partial: z.string().nullable().describe('Why the body is not whole; null when it is.'),
+    omitted: z
+      .strictObject({
+        reason: z.string().describe('As in Decision: `attachment_too_large`.'),
+        decision_id: z
+          .string()
+          .describe(
+            '`dec_…`: `POST …/decisions/{id}/store` fetches it, and `message.updated` shows it then.',
+          ),
+      })
+      .nullable()
+      .describe(
+        'Why only its header is here, without text and attachments (L1); null: it is here, whole or with attachments left out.',
+      ),
     thread_id: z.string().describe('`thr_…`'),
     conversation_ids: z.array(z.string()).describe('`cnv_…`, of each contact on its thread.'),
     mailbox_state: z

@@ -11,7 +11,7 @@ import { eraseOne } from './erasing.ts';
 import { ApiError, invalidField, notFound } from './errors.ts';
 import { crmId, gatewayId, plainText, subAccountParam } from './fields.ts';
 import { readMessageBody } from './message-body.ts';
-import { messageInputSchema, sendRequestOf, trackSchema } from './message-input.ts';
+import { messageInputSchema, pathOf, sendRequestOf, trackSchema } from './message-input.ts';
 import { messageSchema, sendAnswerSchema } from './message-shapes.ts';
 import { addRoute, defineRoute, fieldCheck, jsonResponse } from './route.ts';
 import type { Api, ApiDeps, FieldCheck } from './route.ts';
@@ -32,7 +32,8 @@ export function addMessages(api: Api, deps: ApiDeps): void {
         const request = sendRequestOf(sid, message, files);
         await setImmediate();
         const result = await acceptMessage(deps, request, key);
-        if ('refused' in result) throw refusalError(result.refused);
+        if ('refused' in result)
+          throw refusalError(result.refused, (n) => pathOf(n, request.files.length, files));
         return c.json(result.answer, 202);
       } catch (error) {
         if (!(error instanceof ApiError) || error.code !== 'invalid_request') throw error;
@@ -50,7 +51,9 @@ export function addMessages(api: Api, deps: ApiDeps): void {
       'no_mailbox_connected',
       'no_provider',
       'idempotency_key_reused',
-      'message_too_large',
+      'attachment_too_large',
+      'attachment_type',
+      'daily_limit',
     ],
     { readsOwnBody: true },
   );
@@ -80,11 +83,13 @@ function addMessageContent(api: Api, deps: ApiDeps): void {
     rawRoute,
     async (c) => {
       const { sid, id } = c.req.valid('param');
-      const sha256 = await findRawContent(deps.db, sid, id as MessageId);
-      if (sha256 === null) throw notFound('message');
+      const found = await findRawContent(deps.db, sid, id as MessageId);
+      if (found === null) throw notFound('message');
+      const { sha256, omitted } = found;
+      if (sha256 === null) throw new ApiError('content_omitted', `Something of it is left out: ${omitted}.`);
       return sendContent(c, deps.blobs, { sha256, type: 'message/rfc822', name: `${id}.eml` });
     },
-    ['range_not_satisfiable'],
+    ['range_not_satisfiable', 'content_omitted'],
   );
   addRoute(
     api,
@@ -129,7 +134,10 @@ function parentCheck(deps: ApiDeps): FieldCheck {
 }
 
 /** A refusal in the API's words: a field that names nobody is that field's error. */
-function refusalError({ code, detail }: Refusal): ApiError {
+function refusalError(
+  { code, detail, files = [], retryAt }: Refusal,
+  path: (position: number) => string,
+): ApiError {
   if (code === 'unknown_user') return invalidField({ in: 'body', path: 'user_id', code, detail });
   if (code === 'unknown_message') {
     return invalidField({ in: 'body', path: 'reply_to_message_id', code, detail });
@@ -137,7 +145,12 @@ function refusalError({ code, detail }: Refusal): ApiError {
   if (code === trackingNotConfigured.code) {
     return invalidField({ in: 'body', path: 'track', ...trackingNotConfigured });
   }
-  return new ApiError(code, detail);
+  const fields = files.map(({ position, ...file }) => ({
+    in: 'body' as const,
+    path: path(position),
+    ...file,
+  }));
+  return new ApiError(code, detail, { fields, retryAt });
 }
 
 const tags = ['Conversations'];
@@ -214,7 +227,8 @@ const rawRoute = defineRoute({
   path: `${path}/{id}/raw`,
   tags,
   summary: 'The bytes of a message',
-  description: 'As they were sent or received (RFC 5322). Takes `Range`.',
+  description:
+    'As they were sent or received (RFC 5322); `content_omitted` where something of it is left out (L1, L2). Takes `Range`.',
   request: { params: messageParam },
   responses: {
     200: { description: 'All of it.', content: { 'message/rfc822': { schema: binary } } },

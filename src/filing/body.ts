@@ -1,4 +1,5 @@
-import type { AttachmentFault } from '../message/attachment-limits.ts';
+import { attachmentFaults, mayBeTooLarge } from '../message/attachment-limits.ts';
+import type { AttachmentLimits } from '../message/attachment-limits.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import { readDeliveryReport } from '../message/delivery-report.ts';
 import type { DeliveryReport } from '../message/delivery-report.ts';
@@ -22,41 +23,47 @@ type KeptBody = {
 /** What bodies are kept with: `secretBox` tells what of them is our own tracking (D7), which is not shown. */
 type Keeping = { blobs: BlobStore; secretBox: SecretBox };
 
+/** What limits the attachments of a message that is to be stored. */
+export type Limiting = {
+  limits: AttachmentLimits;
+  /** A person wants it, however large it is. */
+  anySize: boolean;
+};
+
+/** Bytes that are stored elsewhere, or on their way to the disk. */
+type Blob = { name: string; kept: Promise<unknown> };
+
 /** A raw message, read. */
-export async function readBody(keeping: Keeping, raw: Buffer): Promise<KeptBody> {
-  const rawSha256 = blobName(raw);
-  const rawKept = keeping.blobs.put([raw], [rawSha256]);
+export async function readBody(keeping: Keeping, raw: Buffer, limiting: Limiting): Promise<KeptBody> {
+  // Nothing is past the limits of what is small and is to have no types.
+  const { limits, anySize } = limiting;
+  const isFree = limits.attachmentExtensions === null && (anySize || !mayBeTooLarge(raw.length, limits));
+  const name = isFree ? blobName(raw) : null;
+  const begun = name === null ? null : { name, kept: keeping.blobs.put([raw], [name]) };
   // A failure shows where it is awaited, in `kept`.
-  rawKept.catch(() => undefined);
-  return keep(keeping, { rawSha256, rawSizeBytes: raw.length, rawKept }, await parseMessage(raw));
+  begun?.kept.catch(() => undefined);
+  const parsed = await parseMessage(raw);
+  return keepBody(keeping, { raw, stored: begun }, parsed, limiting);
 }
 
 /**
- * A raw message that was read already, or of which a part was; `parsed` is what counts of it. `storedAs` is the name of
- * its blob where there is one that stays until this is committed; null: it is stored. Of an attachment with a fault
- * the content is left out.
+ * A raw message that was read already, or of which a part was; `parsed` is what counts of it. Of an attachment
+ * past the limits the content is left out, and so are the raw bytes, which hold it. `stored`: their blob, which is on its
+ * way to the disk, or stays until this is committed; null: they are put there.
  */
 export function keepBody(
-  keeping: Keeping,
-  { raw, storedAs }: { raw: Buffer; storedAs: string | null },
-  parsed: ParsedMessage,
-  faults: readonly (AttachmentFault | null)[],
-): KeptBody {
-  const rawSha256 = storedAs ?? blobName(raw);
-  const rawKept = storedAs === null ? keeping.blobs.put([raw], [rawSha256]) : Promise.resolve();
-  return keep(keeping, { rawSha256, rawSizeBytes: raw.length, rawKept }, parsed, faults);
-}
-
-function keep(
   { blobs, secretBox }: Keeping,
-  { rawKept, ...raw }: { rawSha256: string; rawSizeBytes: number; rawKept: Promise<unknown> },
+  { raw, stored }: { raw: Buffer; stored: Blob | null },
   { attachments, text, html, replyText, partial }: ParsedMessage,
-  faults: readonly (AttachmentFault | null)[] = [],
+  { limits, anySize }: Limiting,
 ): KeptBody {
+  const found = attachmentFaults(attachments, limits);
+  const faults = found.map((fault) => (anySize && fault === 'attachment_too_large' ? null : fault));
   const names = attachments.map(({ content }, n) => (faults[n] == null ? blobName(content) : null));
   const contents = attachments.flatMap(({ content }, n) => (names[n] == null ? [] : [content]));
+  const rawSha256 = faults.some((fault) => fault !== null) ? null : (stored?.name ?? blobName(raw));
   const kept = Promise.all([
-    rawKept,
+    rawSha256 === null ? null : (stored?.kept ?? blobs.put([raw], [rawSha256])),
     blobs.put(
       contents,
       names.filter((name) => name !== null),
@@ -65,7 +72,9 @@ function keep(
   // A failure shows where it is awaited.
   kept.catch(() => undefined);
   const body: Body = {
-    ...raw,
+    rawSha256,
+    rawSizeBytes: raw.length,
+    tooLarge: found.includes('attachment_too_large'),
     parsed: untracked(secretBox, { text, html, replyText, partial }),
     attachments: attachments.map((attachment, position) => ({
       n: attachment.n,

@@ -1,6 +1,6 @@
 import type { Facts } from './facts.ts';
 import { loggedRules } from './logged-rules.ts';
-import { rules } from './rules.ts';
+import { rules, tooLarge } from './rules.ts';
 import type { Answer } from './rules.ts';
 
 /** A rule that was asked, and what it said. Stored with the decision and shown by explain. */
@@ -18,6 +18,7 @@ export type Verdict = Answer & {
 export const outcomes: Readonly<Record<Verdict['verdict'], 'stored' | 'skipped' | 'held'>> = {
   skip: 'skipped',
   report: 'skipped',
+  omit: 'skipped',
   hold: 'held',
   join: 'stored',
   store: 'stored',
@@ -29,7 +30,10 @@ export function decide(facts: Facts): Verdict {
   for (const rule of facts.logged === undefined ? rules : loggedRules) {
     const answer = rule.ask(facts);
     if (answer !== null) {
-      return { ...answer, rule: rule.id, steps: [...asked, { rule: rule.id, because: answer.because }] };
+      const steps = [...asked, { rule: rule.id, because: answer.because }];
+      const limited = tooLarge(facts, answer);
+      if (limited === null) return { ...answer, rule: rule.id, steps };
+      return { ...limited, rule: 'L1', steps: [...steps, { rule: 'L1', because: limited.because }] };
     }
     asked.push({ rule: rule.id, because: 'does not apply' });
   }

@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
-import { canonicalAddress } from '../message/addresses.ts';
 import { idKey } from '../message/message-id.ts';
-import { forwardCount } from '../message/subject.ts';
 import type { DeliveryReport } from '../message/delivery-report.ts';
 import type { ParsedMessage } from '../message/parse.ts';
 import { newId } from '../lib/id.ts';
@@ -9,10 +7,18 @@ import type { ConnectionId, ConversationId, MailboxId, MessageId, SendId, Thread
 import { noWrites } from '../store/filing-writes.ts';
 import type { AttachmentRow, FilingWrites, MessageRow, Recognised } from '../store/filing-writes.ts';
 import type { SendReport } from '../store/send-reports.ts';
-import type { Facts } from './facts.ts';
+import type { Facts, StoredMessage } from './facts.ts';
 import type { Verdict } from './decide.ts';
 import type { Ground } from './gather.ts';
 import { envelopeOf, sendReport } from './reports.ts';
+import type { ReasonCode } from './rules.ts';
+import {
+  addLink,
+  addParticipants,
+  addThreadKeys,
+  openThread,
+  showInConversations,
+} from './thread-effects.ts';
 import { placeStateOf } from './sighting.ts';
 import type { Sighting, ThreadKey } from './sighting.ts';
 
@@ -55,8 +61,11 @@ export function noEffects(): Effects {
 
 /** A message's body, fetched, parsed and with its blobs stored. */
 export type Body = {
-  rawSha256: string;
+  /** Null: an attachment is left out, and they hold it. */
+  rawSha256: string | null;
   rawSizeBytes: number;
+  /** Its attachments are past the limit of the mailbox (L1), whether or not they are left out. */
+  tooLarge: boolean;
   parsed: Omit<ParsedMessage, 'attachments' | 'header'>;
   attachments: Omit<AttachmentRow, 'sub_account_id' | 'message_id'>[];
 };
@@ -87,6 +96,10 @@ export function addEffects(
       return verdict.on.messageId;
     case 'join':
       joinKnown(effects, ground, sighting, verdict.known, verdict.reason);
+      return verdict.known.messageId;
+    case 'omit':
+      if (verdict.known === null) return showOnly(effects, ground, { sighting, facts, verdict });
+      joinKnown(effects, ground, sighting, verdict.known, verdict.opensBy);
       return verdict.known.messageId;
     case 'store': {
       assert(body !== null, `stored without a body: UID ${sighting.place.uid}`);
@@ -142,13 +155,75 @@ function storeSighting(
   seen: { sighting: Sighting; facts: Facts; verdict: Verdict & { verdict: 'store' }; body: Body },
 ): MessageId {
   const { sighting, facts, verdict, body } = seen;
+  if (verdict.fills !== null) {
+    joinKnown(effects, ground, sighting, verdict.fills, verdict.reason);
+    fillMessage(effects, ground, verdict.fills, { row: draftOf(sighting, facts, body), body });
+    return verdict.fills.messageId;
+  }
+  const row = draftOf(sighting, facts, body);
+  const of = { threadId: verdict.threadId, openedBy: verdict.reason, row, attachments: body.attachments };
+  return storeSeen(effects, ground, { ...seen, ...of });
+}
+
+/** L1: a line of the conversation, of what the header says. Its thread lives as if all of it were there. */
+function showOnly(
+  effects: Effects,
+  ground: Ground,
+  seen: { sighting: Sighting; facts: Facts; verdict: Verdict & { verdict: 'omit' } },
+): MessageId {
+  const { sighting, facts, verdict } = seen;
+  const row = { ...draftOf(sighting, facts, nothing), raw_size: sighting.size, omitted: verdict.reason };
+  const of = { threadId: verdict.threadId, openedBy: verdict.opensBy, row, attachments: [] };
+  return storeSeen(effects, ground, { ...seen, ...of });
+}
+
+/** L1: the rest of a message of which only the header was stored. */
+export function fillMessage(
+  effects: Effects,
+  ground: Ground,
+  { messageId }: { messageId: MessageId },
+  { row, body }: { row: MessageDraft; body: Body },
+): void {
+  const { body_text, body_html, reply_text, partial, raw_sha256, raw_size } = row;
+  effects.writes.fills.push({
+    id: messageId,
+    body_text,
+    body_html,
+    reply_text,
+    partial,
+    raw_sha256,
+    raw_size,
+  });
+  for (const attachment of body.attachments) {
+    const sub_account_id = ground.connection.subAccountId;
+    effects.writes.attachments.push({ ...attachment, sub_account_id, message_id: messageId });
+  }
+  // The next sighting of the batch is one more of a whole message.
+  for (const messages of ground.messages.values()) {
+    for (const message of messages) if (message.messageId === messageId) message.omitted = false;
+  }
+}
+
+function storeSeen(
+  effects: Effects,
+  ground: Ground,
+  seen: {
+    sighting: Sighting;
+    facts: Facts;
+    threadId: ThreadId | null;
+    openedBy: ReasonCode;
+    row: MessageDraft;
+    attachments: Body['attachments'];
+  },
+): MessageId {
+  const { sighting, facts, threadId, openedBy } = seen;
   const contacts = [...facts.author.contacts, ...facts.recipientContacts].map((contact) => contact.id);
   const stored = storeMessage(effects, ground, {
-    row: draftOf(sighting, facts, body),
-    attachments: body.attachments,
-    threadId: verdict.threadId,
-    openedBy: verdict.reason,
-    links: verdict.reason !== 'by_hand',
+    row: seen.row,
+    attachments: seen.attachments,
+    threadId,
+    openedBy,
+    links: openedBy !== 'by_hand',
     contactIds: contacts,
     messageKeys: sighting.messageKeys,
     threadKeys: sighting.threadKeys,
@@ -156,8 +231,8 @@ function storeSighting(
     sendId: null,
   });
   addSighting(effects, ground, sighting, stored.messageId);
-  const isOpened = verdict.reason === 'from_contact' || verdict.reason === 'to_contact';
-  if (isOpened && verdict.threadId === null && ground.fetchThreadHead)
+  const isOpened = openedBy === 'from_contact' || openedBy === 'to_contact';
+  if (isOpened && threadId === null && ground.fetchThreadHead)
     addHead(effects, ground, sighting, stored.messageId);
   return stored.messageId;
 }
@@ -187,10 +262,20 @@ export function draftOf(sighting: Sighting, facts: Pick<Facts, 'direction'>, bod
     partial: body.parsed.partial,
     is_read: facts.direction === 'outbound' || sighting.marks.has('\\seen'),
     mailbox_state: placeStateOf(sighting.place.role, sighting.marks),
+    omitted: null,
     raw_sha256: body.rawSha256,
     raw_size: body.rawSizeBytes,
   };
 }
+
+/** Of a body that is not fetched. */
+export const nothing: Body = {
+  rawSha256: null,
+  rawSizeBytes: 0,
+  tooLarge: false,
+  parsed: { text: '', html: null, replyText: '', partial: null },
+  attachments: [],
+};
 
 /** As many older messages as a thread is likely to have before it reaches a contact. */
 const headsMax = 20;
@@ -247,7 +332,7 @@ export function storeMessage(
   addKeys(
     effects,
     ground,
-    { messageId, threadId, here: true, sendId: message.sendId },
+    { messageId, threadId, here: true, sendId: message.sendId, omitted: message.row.omitted !== null },
     message.messageKeys,
     message.fingerprint,
     true,
@@ -259,39 +344,10 @@ export function storeMessage(
   return { messageId, threadId };
 }
 
-function openThread(effects: Effects, ground: Ground, subject: string, openedBy: string): ThreadId {
-  const id = newId('thr');
-  effects.writes.threads.push({
-    id,
-    sub_account_id: ground.connection.subAccountId,
-    subject,
-    opened_by: openedBy,
-  });
-  ground.threads.set(id, {
-    threadId: id,
-    link: null,
-    unlinkedReason: null,
-    forwards: forwardCount(subject),
-    crmSent: false,
-    participants: new Set(),
-    contacts: new Set(),
-  });
-  ground.threadConversations.set(id, new Map());
-  return id;
-}
-
-export function addLink(effects: Effects, ground: Ground, threadId: ThreadId): void {
-  const thread = ground.threads.get(threadId);
-  const { mailboxId, subAccountId } = ground.connection;
-  if (thread === undefined || thread.link === 'live' || mailboxId === null) return;
-  effects.writes.links.push({ thread_id: threadId, mailbox_id: mailboxId, sub_account_id: subAccountId });
-  ground.threads.set(threadId, { ...thread, link: 'live', unlinkedReason: null });
-}
-
 export function addKeys(
   effects: Effects,
   ground: Ground,
-  stored: { messageId: MessageId; threadId: ThreadId; here: boolean; sendId: SendId | null },
+  stored: Omit<StoredMessage, 'fingerprint' | 'envelope'>,
   keys: readonly string[],
   fingerprint: string,
   isNew: boolean,
@@ -308,76 +364,6 @@ export function addKeys(
     });
     const envelope = stored.sendId === null ? [] : envelopeOf(ground, stored.messageId);
     ground.messages.set(key, [...known, { ...stored, here: true, fingerprint, envelope }]);
-  }
-}
-
-export function addThreadKeys(
-  effects: Effects,
-  ground: Ground,
-  threadId: ThreadId,
-  keys: readonly ThreadKey[],
-): void {
-  for (const { key, kind } of keys) {
-    const known = ground.threadKeys.get(key) ?? [];
-    const mine = known.find((entry) => entry.threadId === threadId);
-    if (mine !== undefined && (mine.kind === kind || kind !== 'message')) continue;
-    if (mine !== undefined) effects.citedBefore.add(threadId);
-    const subAccountId = ground.connection.subAccountId;
-    const row = { sub_account_id: subAccountId, key, thread_id: threadId, kind };
-    const { threadKeys } = effects.writes;
-    // An answer of the same batch may have cited it already; one statement takes a row once.
-    const earlier = threadKeys.findIndex(
-      (known) => known.sub_account_id === subAccountId && known.key === key && known.thread_id === threadId,
-    );
-    if (mine === undefined || earlier === -1) threadKeys.push(row);
-    else threadKeys[earlier] = row;
-    ground.threadKeys.set(key, [...known.filter((entry) => entry !== mine), { threadId, kind }]);
-  }
-}
-
-function addParticipants(effects: Effects, ground: Ground, threadId: ThreadId, row: MessageDraft): void {
-  const thread = ground.threads.get(threadId);
-  assert(thread !== undefined, `${threadId} is not among the facts`);
-  for (const { address } of [row.sender, ...row.recipients_to, ...row.recipients_cc]) {
-    const canonical = canonicalAddress(address);
-    if (canonical === '' || thread.participants.has(canonical)) continue;
-    thread.participants.add(canonical);
-    effects.writes.participants.push({ thread_id: threadId, canonical });
-  }
-}
-
-/** Shows a thread in the conversation of each contact; what is there of it has a newer message. */
-export function showInConversations(
-  effects: Effects,
-  ground: Ground,
-  threadId: ThreadId,
-  message: { row: Pick<MessageDraft, 'date'>; contactIds: readonly string[] },
-): void {
-  const { subAccountId } = ground.connection;
-  const shown = ground.threadConversations.get(threadId) ?? new Map<string, ConversationId>();
-  ground.threadConversations.set(threadId, shown);
-  for (const contactId of new Set(message.contactIds)) {
-    if (shown.has(contactId)) continue;
-    let conversationId = ground.conversations.get(contactId);
-    const isNew = conversationId === undefined;
-    if (conversationId === undefined) {
-      conversationId = newId('cnv');
-      effects.writes.conversations.push({
-        id: conversationId,
-        sub_account_id: subAccountId,
-        contact_id: contactId,
-      });
-      ground.conversations.set(contactId, conversationId);
-    }
-    shown.set(contactId, conversationId);
-    ground.threads.get(threadId)?.contacts.add(contactId);
-    effects.writes.conversationThreads.push({ conversation_id: conversationId, thread_id: threadId });
-    if (isNew) effects.touched.set(conversationId, { subAccountId, date: message.row.date, isNew });
-  }
-  for (const conversationId of shown.values()) {
-    const before = effects.touched.get(conversationId);
-    const date = before !== undefined && before.date > message.row.date ? before.date : message.row.date;
-    effects.touched.set(conversationId, { subAccountId, date, isNew: before?.isNew ?? false });
   }
 }
 

@@ -1,4 +1,5 @@
 import { canonicalAddress, canonicalOwnAddress, domainOf } from '../message/addresses.ts';
+import type { AttachmentLimits } from '../message/attachment-limits.ts';
 import { forwardCount, isForwardSubject } from '../message/subject.ts';
 import type { DeliveryReport } from '../message/delivery-report.ts';
 import type { MailKind } from '../message/kind.ts';
@@ -8,6 +9,7 @@ import type { Settings } from '../store/sub-accounts.ts';
 import { reportedOn } from './reports.ts';
 import { directionOf, quoted } from './sighting.ts';
 import type { Direction, FolderRole, Sighting, ThreadKey } from './sighting.ts';
+import { threadsOf } from './thread-facts.ts';
 
 /**
  * All that `decide` looks at: what the message and the database say of each other, without content.
@@ -60,6 +62,8 @@ export type Facts = {
   byHand: boolean;
   /** It was fetched because a message that opened a thread answers it (S13). */
   answered: boolean;
+  /** Its attachments are past the limit of the mailbox (L1), and are not to be left out. */
+  tooLarge: boolean;
   /** It came to a logging address; all else is of what is logged of it. Missing: it was seen in a mailbox. */
   logged?: LoggedFacts;
 };
@@ -117,6 +121,8 @@ export type KnownFact = {
   /** The send that it is the mailbox's own copy of. */
   sendId: SendId | null;
   by: 'id' | 'provider_id' | 'original_id' | 'fingerprint';
+  /** Only its header is stored: its attachments were too large (L1). */
+  omitted: boolean;
 };
 
 export type ThreadFact = {
@@ -154,6 +160,10 @@ export type FactBase = {
   twoWaySyncOff: boolean;
   byHand: boolean;
   answered: boolean;
+  /** L1, L2, as the mailbox has them. */
+  limits: AttachmentLimits;
+  /** A message past them is not stored without its attachments, but not at all (`inbound_attachments`). */
+  skipsTooLarge: boolean;
   /** What a message answers is fetched when it opens a thread (S13). */
   fetchThreadHead: boolean;
   /** Own form: the mailbox's address and all addresses of the connected user. */
@@ -181,6 +191,7 @@ export type StoredMessage = {
   fingerprint: string;
   here: boolean;
   sendId: SendId | null;
+  omitted: boolean;
   /** To whom the send went, as written in its envelope. */
   envelope: readonly string[];
 };
@@ -206,8 +217,13 @@ export type StoredThread = {
  */
 const clockToleranceMs = 5_000;
 
-/** The facts of one sighting. Pure. */
-export function factsOf(sighting: Sighting, base: FactBase, report: DeliveryReport | null): Facts {
+/** The facts of one sighting. `tooLarge`: its attachments are past the limit of the mailbox. Pure. */
+export function factsOf(
+  sighting: Sighting,
+  base: FactBase,
+  report: DeliveryReport | null,
+  tooLarge = false,
+): Facts {
   const { header, marks, place } = sighting;
   const direction = directionOf(sighting, base.ownAddresses);
   const { author, recipients } = sighting.people;
@@ -251,6 +267,7 @@ export function factsOf(sighting: Sighting, base: FactBase, report: DeliveryRepo
     twoWaySyncOff: base.twoWaySyncOff,
     byHand: base.byHand,
     answered: base.answered,
+    tooLarge: tooLarge && base.skipsTooLarge,
   };
 }
 
@@ -300,86 +317,6 @@ function erasedAs(erased: ErasedMessage | undefined, direction: Direction): Mess
 }
 
 function pick(message: StoredMessage): Omit<KnownFact, 'by'> {
-  const { messageId, threadId, here, sendId } = message;
-  return { messageId, threadId, here, sendId };
-}
-
-function threadsOf(sighting: Sighting, known: KnownFact | null, base: FactBase): ThreadFact[] {
-  const { author, recipients } = sighting.people;
-  const people = (author === null ? recipients : [author, ...recipients]).map(({ address }) => address);
-  const facts = new Map<ThreadId, ThreadFact>();
-  // Asked once for each thread, however many keys name it.
-  const shares = new Map<ThreadId, ThreadFact['shares']>();
-  for (const { key, kind } of sighting.threadKeys) {
-    const named = (base.threadKeys.get(key) ?? []).flatMap((entry): ThreadFact[] => {
-      const thread = base.threads.get(entry.threadId);
-      const by = byOf(kind, entry.kind, known?.threadId === entry.threadId);
-      if (thread === undefined || by === null) return [];
-      const { threadId, link, unlinkedReason, forwards, crmSent } = thread;
-      const shared = shares.get(threadId) ?? sharedWith(people, thread, base);
-      shares.set(threadId, shared);
-      return [{ threadId, by, link, unlinkedReason, shares: shared, forwards, crmSent }];
-    });
-    for (const fact of named.toSorted(nearestFirst)) {
-      const nearer = facts.get(fact.threadId);
-      if (nearer === undefined || telling[fact.by] < telling[nearer.by]) facts.set(fact.threadId, fact);
-    }
-  }
-  return [...facts.values()];
-}
-
-/**
- * What a key of both says, by what it is to the message and to the thread. An equal id is no equal message:
- * senders reuse ids, and to have that of another message is not to answer it (RFC 5256 §3, REFERENCES step 1).
- */
-function byOf(
-  ofMessage: ThreadKey['kind'],
-  ofThread: ThreadKey['kind'],
-  holdsIt: boolean,
-): ThreadFact['by'] | null {
-  if (ofMessage === 'referenced') return ofThread;
-  if (ofMessage !== 'message') return ofMessage;
-  if (ofThread === 'referenced') return 'cited';
-  return holdsIt ? 'message' : null;
-}
-
-/** The most telling first. */
-const telling: Readonly<Record<ThreadFact['by'], number>> = {
-  message: 0,
-  cited: 1,
-  gmail: 2,
-  referenced: 3,
-  thread_index: 4,
-};
-const sharing: Readonly<Record<ThreadFact['shares'], number>> = { outside: 0, own: 1, nobody: 2 };
-
-/**
- * Of the threads that one key names: the one that holds the message is nearer than those that only cite it;
- * of two that hold one with this id, the one with somebody of this message; else the older one.
- */
-function nearestFirst(one: ThreadFact, other: ThreadFact): number {
-  return (
-    telling[one.by] - telling[other.by] ||
-    sharing[one.shares] - sharing[other.shares] ||
-    (one.threadId < other.threadId ? -1 : 1)
-  );
-}
-
-function sharedWith(
-  people: readonly string[],
-  thread: StoredThread,
-  base: Pick<FactBase, 'ownAddresses' | 'userAddresses' | 'contacts'>,
-): ThreadFact['shares'] {
-  let shares: ThreadFact['shares'] = 'nobody';
-  for (const address of people) {
-    const [own, canonical] = [canonicalOwnAddress(address), canonicalAddress(address)];
-    // A contact is the same person by whichever of their addresses.
-    const contacts = base.contacts.get(canonical) ?? [];
-    if (base.ownAddresses.has(own)) shares = 'own';
-    else if (!thread.participants.has(canonical) && !contacts.some(({ id }) => thread.contacts.has(id)))
-      continue;
-    else if (base.userAddresses.has(own)) shares = 'own';
-    else return 'outside';
-  }
-  return shares;
+  const { messageId, threadId, here, sendId, omitted } = message;
+  return { messageId, threadId, here, sendId, omitted };
 }

@@ -18,7 +18,7 @@ import type { LoggingParty } from '../store/filing-facts.ts';
 import { FiledMeanwhile, noteLogged, noWrites, writeFiling } from '../store/filing-writes.ts';
 import { makeContacts } from '../store/made-contacts.ts';
 import { effectiveSettings } from '../store/sub-accounts.ts';
-import { providerLimits } from '../provider/providers.ts';
+import { limitsOf as mailboxLimits } from '../provider/providers.ts';
 import { endSpooled, findForwarded } from '../store/spool.ts';
 import type { LoggedMail, SpoolOutcome } from '../store/spool.ts';
 import { linkStored } from './answers.ts';
@@ -176,7 +176,7 @@ async function judgeAll(
   for (const { key, ...known } of again) {
     ground.messages.set(key, [
       ...(ground.messages.get(key) ?? []),
-      { ...known, here: false, sendId: null, envelope: [] },
+      { ...known, here: false, sendId: null, omitted: false, envelope: [] },
     ]);
   }
   const claimed = await claimedOf(db, party, letters);
@@ -196,9 +196,9 @@ async function judgeAll(
 /** B7. Whoever has no mailbox has its limits neither. */
 function limitsOf(party: LoggingParty | null): Pick<Reading, 'limits' | 'refusesTooLarge'> {
   if (party === null || party.mailboxId === null) return { limits: noLimits, refusesTooLarge: false };
-  const { provider, settings } = party.connection;
+  const { provider, limitsSaid, settings } = party.connection;
   const refusesTooLarge = effectiveSettings(settings).inbound_attachments === 'skip_message';
-  return { limits: providerLimits(provider), refusesTooLarge };
+  return { limits: mailboxLimits(provider, limitsSaid), refusesTooLarge };
 }
 
 /**
@@ -252,6 +252,7 @@ const nobody: LoggingParty['connection'] = {
   startedAt: 0,
   paused: false,
   settings: {},
+  limitsSaid: {},
   claimsVersion: 0,
   neverLogVersions: [0, 0],
   ownAddresses: [],
@@ -313,10 +314,11 @@ async function write(
   }
   const ended = letters.map(outcomeOf);
   if (!(await endSpooled(tx, of.owner, ended))) throw new LeaseLost();
-  const messages = [...new Set([...changed, ...(await linkStored(tx, effects))])];
-  const told = await tellEffects(tx, effects, { messages, sends: [] }, effects.contacts);
+  const filled = effects.writes.fills.map(({ id }) => id);
+  const messages = [...new Set([...changed, ...filled, ...(await linkStored(tx, effects))])];
+  const events = await tellEffects(tx, effects, { messages, sends: [] }, effects.contacts);
   return (
-    told +
+    events +
     (await tellHeld(
       tx,
       ended.flatMap(({ id, state }) => (state === 'held' ? [id] : [])),

@@ -1,8 +1,12 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../lib/clock.ts';
 import { newId } from '../lib/id.ts';
 import type { ConnectionId, FolderId, MailboxId } from '../lib/id.ts';
 import { groundAgain, isClosed, reconcile } from './again.ts';
 import type { Again } from './again.ts';
+import { noLimits } from '../message/attachment-limits.ts';
+import type { AttachmentLimits, StructurePart } from '../message/attachment-limits.ts';
+import { limitsOf } from '../provider/providers.ts';
 import type { Log } from '../lib/log.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { BlobStore } from '../store/blobs.ts';
@@ -18,10 +22,10 @@ import { FiledMeanwhile, recogniseMessages, writeFiling } from '../store/filing-
 import { refreshMessages } from '../store/places.ts';
 import { noteReports } from '../store/send-reports.ts';
 import { linkStored } from './answers.ts';
-import { readBody, readReport } from './body.ts';
 import { noEffects } from './effects.ts';
 import type { Effects } from './effects.ts';
 import { tellEffects } from './events.ts';
+import { fetchWanted } from './fetch-wanted.ts';
 import { factKeysOf, groundsFor } from './gather.ts';
 import type { Ground } from './gather.ts';
 import { judge } from './judge.ts';
@@ -62,6 +66,8 @@ export type Batch = {
   position?: Promise<FilingPosition | null>;
   /** Raw messages by UID; a message that is gone or unreadable is missing from the answer. */
   fetchBodies(uids: readonly number[]): Promise<ReadonlyMap<number, Buffer>>;
+  /** What messages consist of, by UID; one of which the server does not say it is missing from the answer. */
+  fetchStructures(uids: readonly number[]): Promise<ReadonlyMap<number, readonly StructurePart[]>>;
   /** Told after each commit, also when a later part fails: how far it goes, and the sub-account of each new message. */
   onFiled?(filed: { upToUid: number; storedIn: readonly string[] }): void;
 };
@@ -95,7 +101,8 @@ export async function fileBatch(deps: FilingDeps, seen: Batch): Promise<{ judged
   const sightings = seen.sightings.map((sighting) => withoutLogging(sighting, deps.loggingDomain));
   const batch = { ...seen, sightings };
   const course: Course = {
-    fetched: { bodies: new Map(), reports: new Map() },
+    fetched: { bodies: new Map(), structures: new Map(), reports: new Map() },
+    limits: noLimits,
     keeping: new Map(),
     position: batch.position ?? null,
     known: null,
@@ -108,7 +115,7 @@ export async function fileBatch(deps: FilingDeps, seen: Batch): Promise<{ judged
   const fetchFor = (portion: Portion | undefined) => {
     const mine = new Set(portion?.sightings.map(({ place }) => place.uid));
     const wanted = planned.wanted.filter(({ uid }) => mine.has(uid));
-    const fetched = wanted.length === 0 ? Promise.resolve() : fetch(deps, batch, wanted, course);
+    const fetched = wanted.length === 0 ? Promise.resolve() : fetchWanted(deps, batch, wanted, course);
     // Awaited in its turn, or at the end.
     fetched.catch(() => undefined);
     return fetched;
@@ -134,8 +141,10 @@ export async function fileBatch(deps: FilingDeps, seen: Batch): Promise<{ judged
 }
 
 /** What has been found out so far in the course of a batch. */
-type Course = {
+export type Course = {
   fetched: Fetched;
+  /** Of the mailbox: what was fetched was read by them. */
+  limits: AttachmentLimits;
   /** Blobs on their way to the disk, by UID. */
   keeping: Map<number, Promise<unknown>>;
   /** Asked for already; null: it must be looked up. */
@@ -175,29 +184,9 @@ async function filePortion(
   for (let round = 0; round < roundsMax; round += 1) {
     const result = await attempt(deps, batch, portion, course);
     if (result.done) return result.stored;
-    await fetch(deps, batch, result.wanted, course);
+    await fetchWanted(deps, batch, result.wanted, course);
   }
   throw new Error(`the facts about ${batch.folderId} did not come to rest in ${roundsMax} rounds`);
-}
-
-async function fetch(
-  deps: FilingDeps,
-  batch: Batch,
-  wanted: readonly Wanted[],
-  course: Course,
-): Promise<void> {
-  const raw = await batch.fetchBodies([...new Set(wanted.map(({ uid }) => uid))]);
-  const { bodies, reports } = course.fetched;
-  await Promise.all(
-    wanted.map(async ({ uid, as }) => {
-      const content = raw.get(uid);
-      if (as === 'body') {
-        const read = content === undefined ? null : await readBody(deps, content);
-        bodies.set(uid, read?.body ?? null);
-        if (read !== null) course.keeping.set(uid, read.kept);
-      } else reports.set(uid, content === undefined ? null : await readReport(content));
-    }),
-  );
 }
 
 /** All of a portion is written, or what it still wants. */
@@ -241,6 +230,7 @@ async function knownOf(deps: FilingDeps, batch: Batch, portion: Portion, course:
   if (again !== undefined && !connections.some(({ id, paused }) => id === again.connectionId && !paused))
     throw new ConnectionAway();
   const whose = JSON.stringify(connections);
+  limitBy(course, connections);
   const settled = course.settled?.whose === whose ? course.settled.sightings : null;
   // Everything that is not filed yet: the portions after this one go by the same facts.
   const open = batch.sightings.filter(
@@ -256,6 +246,13 @@ async function knownOf(deps: FilingDeps, batch: Batch, portion: Portion, course:
   const decided = await decidedOf(deps.db, batch, open);
   course.known = { connections, whose, rows, grounds, decided, tombstones, reports, isFresh: true, at };
   return course.known;
+}
+
+/** What was read by other limits is read again. */
+function limitBy(course: Course, [first]: readonly FilingConnection[]): void {
+  const limits = first === undefined ? noLimits : limitsOf(first.provider, first.limitsSaid);
+  if (!isDeepStrictEqual(limits, course.limits)) course.fetched.bodies.clear();
+  course.limits = limits;
 }
 
 function groundsOf(
@@ -354,10 +351,12 @@ async function writeEffects(
   await Promise.all(keeping);
   const recognised = await recogniseMessages(tx, effects.recognised);
   const refreshed = await refreshMessages(tx, [...effects.seenAgain]);
+  const filled = effects.writes.fills.map(({ id }) => id);
   const reported = await noteReports(tx, effects.reports);
   const linked = await linkStored(tx, effects);
+  const changed = [...recognised.messages, ...filled, ...refreshed, ...reported.messages, ...linked];
   return tellEffects(tx, effects, {
-    messages: [...new Set([...recognised.messages, ...refreshed, ...reported.messages, ...linked])],
+    messages: [...new Set(changed)],
     sends: [...recognised.sends, ...reported.sends],
   });
 }

@@ -6,26 +6,29 @@ import type { FilingWrites } from '../store/filing-writes.ts';
 import type { MailboxId, ThreadId } from '../lib/id.ts';
 import { groundAgain, isClosed } from './again.ts';
 import type { Again } from './again.ts';
-import { noEffects } from './effects.ts';
-import type { FilingDeps } from './file.ts';
+import { noEffects, nothing } from './effects.ts';
+import type { Effects } from './effects.ts';
+import type { Batch, FilingDeps } from './file.ts';
+import { outcomes } from './decide.ts';
 import { factKeysOf } from './gather.ts';
-import { judge, unread } from './judge.ts';
+import { judge } from './judge.ts';
+import type { Fetched } from './judge.ts';
 import { withoutLogging } from './sighting.ts';
 import type { Sighting } from './sighting.ts';
 import { soughtTombstones } from './tombstones.ts';
 
 /**
- * What would come of mail if it were filed, from headers alone (C8): nothing is fetched, and nothing written.
+ * What would come of mail if it were filed, from headers and structure alone (C8): no body is fetched, and nothing written.
  * What it foresees to be stored counts as there for what is asked afterwards, so that a thread is seen whole.
  * Ask for messages of one folder at a time.
  */
 export function createForesight(
   { db, secretBox, loggingDomain }: FilingDeps,
   of: { mailboxId: MailboxId; again: Again },
-): (sightings: readonly Sighting[]) => Promise<Outcomes> {
+): (sightings: readonly Sighting[], fetchStructures: Batch['fetchStructures']) => Promise<Outcomes> {
   const { mailboxId, again } = of;
   const foreseen: Foreseen = { messages: new Map(), threadKeys: new Map(), threads: new Map() };
-  return async (sightings) => {
+  return async (sightings, fetchStructures) => {
     const place = sightings[0]?.place;
     if (place === undefined) return [];
     const { folderId, uidValidity } = place;
@@ -49,28 +52,27 @@ export function createForesight(
       threads: [...found.threads, ...more.threads],
     };
     const effects = noEffects();
-    const { judged } = judge(
-      {
-        sightings: open,
-        grounds: groundAgain(mailboxId, connections, rows, again),
-        fetched: {
-          bodies: new Map(open.map((sighting) => [sighting.place.uid, sighting.unreadable ? null : unread])),
-          reports: new Map(uids.map((uid) => [uid, null])),
+    const judgeBy = (fetched: Pick<Fetched, 'bodies' | 'structures'>, into: Effects) =>
+      judge(
+        {
+          sightings: open,
+          grounds: groundAgain(mailboxId, connections, rows, again),
+          fetched: { ...fetched, reports: new Map(uids.map((uid) => [uid, null])) },
+          settled: new Map(),
+          secretBox,
+          errandId: again.errandId,
         },
-        settled: new Map(),
-        secretBox,
-        errandId: again.errandId,
-      },
-      effects,
-    );
+        into,
+      );
+    const { wanted } = judgeBy({ bodies: new Map(), structures: new Map() }, noEffects());
+    const large = wanted.filter(({ as }) => as === 'structure').map(({ uid }) => uid);
+    const structures = new Map(large.length === 0 ? [] : await fetchStructures(large));
+    const bodies = new Map(open.map(({ place: { uid }, unreadable }) => [uid, unreadable ? null : nothing]));
+    const { judged } = judgeBy({ bodies, structures }, effects);
     remember(foreseen, effects.writes);
     const was = [...decided.values()].filter(isClosed);
     const will = judged.map(({ verdict, failed }) => ({
-      outcome: failed
-        ? ('failed' as const)
-        : verdict.verdict === 'skip'
-          ? ('skipped' as const)
-          : ('stored' as const),
+      outcome: failed ? ('failed' as const) : outcomes[verdict.verdict],
       reason: failed ? 'unreadable' : verdict.reason,
     }));
     return [...was, ...will].map(({ outcome, reason }) => ({ outcome, reason, messages: 1 }));
@@ -97,6 +99,7 @@ function remember(foreseen: Foreseen, writes: FilingWrites): void {
       thread,
       here: true,
       send: null,
+      omitted: false,
       envelope: null,
     });
   }

@@ -4,6 +4,7 @@ import { idKey } from '../message/message-id.ts';
 import { forwardCount } from '../message/subject.ts';
 import type { ConnectionId, ConversationId, MailboxId, ThreadId } from '../lib/id.ts';
 import type { FactKeys, FactRows, FilingConnection } from '../store/filing-facts.ts';
+import { limitsOf } from '../provider/providers.ts';
 import { effectiveSettings } from '../store/sub-accounts.ts';
 import type { ContactFact, FactBase, StoredMessage, StoredThread } from './facts.ts';
 import type { Sighting } from './sighting.ts';
@@ -89,6 +90,8 @@ export function groundsFor(
         twoWaySyncOff: connection.provider === 'outlook' && !settings.outlook_two_way_sync,
         byHand: false,
         answered: false,
+        limits: limitsOf(connection.provider, connection.limitsSaid),
+        skipsTooLarge: settings.inbound_attachments === 'skip_message',
         fetchThreadHead: settings.fetch_thread_head,
         ownAddresses: new Set(connection.ownAddresses),
         userAddresses: new Set([...users, ...connection.ownAddresses]),
@@ -112,7 +115,7 @@ export function groundsFor(
         unconfirmedSends: grouped(
           found.unconfirmed.filter((row) => row.sub === sub),
           'fingerprint',
-          (row) => storedMessage({ ...row, here: true }),
+          (row) => storedMessage({ ...row, here: true, omitted: false }),
         ),
       };
       return [connection.id, ground];
@@ -161,6 +164,7 @@ function storedMessage(row: Omit<FactRows['messages'][number], 'sub' | 'key'>): 
     fingerprint: row.fingerprint,
     here: row.here,
     sendId: row.send,
+    omitted: row.omitted,
     envelope: row.envelope ?? [],
   };
 }

@@ -1,3 +1,5 @@
+import { judgeStructure, mayBeTooLarge } from '../message/attachment-limits.ts';
+import type { StructurePart } from '../message/attachment-limits.ts';
 import type { DeliveryReport } from '../message/delivery-report.ts';
 import { newId } from '../lib/id.ts';
 import type { ConnectionId, ErrandId, MessageId } from '../lib/id.ts';
@@ -5,7 +7,7 @@ import type { SecretBox } from '../lib/secret-box.ts';
 import type { DecisionRow } from '../store/decision-writes.ts';
 import { decide, outcomes } from './decide.ts';
 import type { Verdict } from './decide.ts';
-import { addEffects } from './effects.ts';
+import { addEffects, nothing } from './effects.ts';
 import type { Body, Effects } from './effects.ts';
 import { factsOf } from './facts.ts';
 import type { Facts } from './facts.ts';
@@ -20,11 +22,13 @@ import type { Sighting } from './sighting.ts';
  */
 export type Fetched = {
   bodies: Map<number, Body | null>;
+  /** What a message consists of; null also where the server did not say. */
+  structures: Map<number, readonly StructurePart[] | null>;
   reports: Map<number, DeliveryReport | null>;
 };
 
 /** A message whose content a verdict asks for. */
-export type Wanted = { uid: number; as: 'body' | 'report' };
+export type Wanted = { uid: number; as: 'body' | 'structure' | 'report' };
 
 /** Sightings, by UID, that no rule stores for anybody: nothing has to be fetched for them or looked up again. */
 export type Settled = ReadonlyMap<number, readonly Judged[]>;
@@ -61,13 +65,17 @@ export function judge(
     const [first, wantedSoFar] = [judged.length, wanted.size];
     for (const ground of given.grounds.values()) {
       const report = reports.get(uid) ?? null;
-      const facts = factsOf(sighting, ground, report);
+      const size = sizeOf(sighting, ground, given.fetched);
+      const facts = factsOf(sighting, ground, report, size === 'too_large');
       const verdict = decide(facts);
       const isReport = facts.kind === 'delivery_report' || facts.kind === 'read_receipt';
       if (isReport && mayBeOnOurs.has(verdict.reason) && !reports.has(uid)) want(uid, 'report');
       const stores = verdict.verdict === 'store';
-      if (stores && !bodies.has(uid)) want(uid, 'body');
-      const body = bodies.has(uid) ? (bodies.get(uid) ?? null) : unread;
+      if (stores && !bodies.has(uid)) {
+        const isAsked = size === 'unknown' && ground.skipsTooLarge && !ground.byHand;
+        want(uid, isAsked ? 'structure' : 'body');
+      }
+      const body = bodies.has(uid) ? (bodies.get(uid) ?? null) : nothing;
       const failed = (stores && body === null) || (sighting.unreadable && !judgedUnseen.has(verdict.reason));
       const messageId = failed
         ? null
@@ -105,13 +113,19 @@ const judgedUnseen: ReadonlySet<string> = new Set([
   'before_connection',
 ]);
 
-/** Stands for a body that was not fetched. */
-export const unread: Body = {
-  rawSha256: '',
-  rawSizeBytes: 0,
-  parsed: { text: '', html: null, replyText: '', partial: null },
-  attachments: [],
-};
+/** What is known so far of how large its attachments are (L1). `unknown`: the structure says it, or makes the body say it. */
+function sizeOf(
+  { place: { uid }, size }: Sighting,
+  { limits }: Ground,
+  { bodies, structures }: Fetched,
+): 'within' | 'too_large' | 'unsure' | 'unknown' {
+  const body = bodies.get(uid);
+  if (body !== undefined && body !== nothing) return body?.tooLarge === true ? 'too_large' : 'within';
+  if (!mayBeTooLarge(size, limits)) return 'within';
+  const parts = structures.get(uid);
+  if (parts === undefined) return 'unknown';
+  return parts === null ? 'unsure' : judgeStructure(parts, limits);
+}
 
 /** What came of one sighting for one connection. */
 export type Judged = {

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { buffer } from 'node:stream/consumers';
 import type { Address } from '../message/addresses.ts';
 import { domainOf } from '../message/addresses.ts';
-import { attachmentFaults } from '../message/attachment-limits.ts';
 import type { AttachmentLimits } from '../message/attachment-limits.ts';
 import { headerFingerprint } from '../message/fingerprint.ts';
 import { readForwarded } from '../message/forwarded.ts';
@@ -90,15 +89,11 @@ export async function readLetter(
   // A mail to somebody else that quotes a forward is a mail to them.
   const forwarded: Forwarded = hasOutside ? { form: 'none' } : readForwarded(parsed);
   const inner = await innerOf(forwarded, { raw, parsed, mail });
-  const faults = attachmentFaults(inner.parsed.attachments, reading.limits);
-  const isTooLarge = reading.refusesTooLarge && !mail.isReleased && faults.includes('attachment_too_large');
-  // What a person has released is logged whole.
-  const omitted = mail.isReleased
-    ? faults.map((fault) => (fault === 'attachment_type' ? fault : null))
-    : faults;
+  const limiting = { limits: reading.limits, anySize: mail.isReleased };
   // The row of the mail that waits holds its blob, until the message does.
-  const storedAs = inner.raw === raw ? mail.sha256 : null;
-  const { body, kept } = keepBody(reading, { raw: inner.raw, storedAs }, inner.parsed, omitted);
+  const stored = inner.raw === raw ? { name: mail.sha256, kept: Promise.resolve() } : null;
+  const { body, kept } = keepBody(reading, { raw: inner.raw, stored }, inner.parsed, limiting);
+  const isTooLarge = reading.refusesTooLarge && !mail.isReleased && body.tooLarge;
   const { header } = inner.parsed;
   // What the user wrote themselves stays theirs, also when they forward it.
   const isOwn = forwarded.form === 'none' || sameWriter(header, parsed.header);

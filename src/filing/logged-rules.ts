@@ -99,13 +99,10 @@ function logged({ forwarded, proof, released }: LoggedFacts, facts: Facts): Answ
     proof === 'proven' ? what : `${what}${released ? ', as a person who reviewed it says' : ''}`;
   const { known } = facts;
   if (known !== null) {
-    return {
-      verdict: 'join',
-      reason: 'logged',
-      because: `${because}; ${known.messageId} is the same message`,
-      known,
-    };
+    const joined = `${because}; ${known.messageId} is the same message`;
+    if (!known.omitted) return { verdict: 'join', reason: 'logged', because: joined, known };
+    return { verdict: 'store', reason: 'logged', because: joined, threadId: known.threadId, fills: known };
   }
   const thread = facts.threads.find((each) => belongs(facts, each));
-  return { verdict: 'store', reason: 'logged', because, threadId: thread?.threadId ?? null };
+  return { verdict: 'store', reason: 'logged', because, threadId: thread?.threadId ?? null, fills: null };
 }

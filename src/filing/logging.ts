@@ -4,20 +4,13 @@ import { newId } from '../lib/id.ts';
 import type { MessageId } from '../lib/id.ts';
 import type { MadeContact } from '../store/made-contacts.ts';
 import type { Verdict } from './decide.ts';
-import {
-  addKeys,
-  addLink,
-  addThreadKeys,
-  draftOf,
-  noEffects,
-  showInConversations,
-  storeMessage,
-} from './effects.ts';
+import { addKeys, draftOf, fillMessage, noEffects, storeMessage } from './effects.ts';
 import type { Effects } from './effects.ts';
 import { factsOf } from './facts.ts';
 import type { ContactFact, Facts, LoggedFacts } from './facts.ts';
 import type { Ground } from './gather.ts';
 import { quoted } from './sighting.ts';
+import { addLink, addThreadKeys, showInConversations } from './thread-effects.ts';
 import type { Letter } from './letter.ts';
 
 /** What a filing transaction does of logged mail, besides what it does of any. */
@@ -102,29 +95,31 @@ export function addLoggedEffects(
   );
   const row = { ...draftOf(sighting, facts, body), via: ['logging_address'] };
   const { messageKeys, threadKeys, fingerprint } = sighting;
+  const known = verdict.verdict === 'join' ? verdict.known : verdict.fills;
   const stored =
-    verdict.verdict === 'join'
-      ? verdict.known
-      : storeMessage(effects, ground, {
-          row,
-          attachments: body.attachments,
-          threadId: verdict.threadId,
-          openedBy: verdict.reason,
-          links,
-          contactIds,
-          messageKeys,
-          threadKeys,
-          fingerprint,
-          sendId: null,
-        });
+    known ??
+    storeMessage(effects, ground, {
+      row,
+      attachments: body.attachments,
+      threadId: verdict.verdict === 'store' ? verdict.threadId : null,
+      openedBy: verdict.reason,
+      links,
+      contactIds,
+      messageKeys,
+      threadKeys,
+      fingerprint,
+      sendId: null,
+    });
   const { messageId, threadId } = stored;
   // What was forwarded inline has no Message-ID by which its mailbox's copy could be known as the same.
   if (sighting.quotedKey !== null && sighting.header.messageId === null) {
-    const names = { messageId, threadId, here: false, sendId: null };
+    const names = { messageId, threadId, here: false, sendId: null, omitted: false };
     addKeys(effects, ground, names, [sighting.quotedKey], quoted, false);
   }
-  if (verdict.verdict === 'join') {
-    addKeys(effects, ground, verdict.known, messageKeys, fingerprint, false);
+  if (verdict.verdict === 'store' && verdict.fills !== null)
+    fillMessage(effects, ground, verdict.fills, { row, body });
+  if (known !== null) {
+    addKeys(effects, ground, known, messageKeys, fingerprint, false);
     addThreadKeys(effects, ground, threadId, threadKeys);
     if (links) addLink(effects, ground, threadId);
     showInConversations(effects, ground, threadId, { row, contactIds });

@@ -201,6 +201,7 @@ function draftOf(outgoing: Outgoing): MessageDraft {
     partial: body.parsed.partial,
     is_read: true,
     mailbox_state: 'present',
+    omitted: null,
     raw_sha256: body.rawSha256,
     raw_size: body.rawSizeBytes,
   };

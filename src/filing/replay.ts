@@ -34,6 +34,7 @@ const factNames: Record<Exclude<keyof Facts, 'logged'>, true> = {
   twoWaySyncOff: true,
   byHand: true,
   answered: true,
+  tooLarge: true,
 };
 
 /** T4: asks today's rules about the stored facts of a decision. Changes nothing. Pure. */

@@ -51,8 +51,23 @@ export type Answer =
   | { verdict: 'report'; reason: ReasonCode; because: string; on: ReportFact }
   /** Kept for a person's review. */
   | { verdict: 'hold'; reason: ReasonCode; because: string }
-  /** Stored, in this thread or (null) in a new one. */
-  | { verdict: 'store'; reason: ReasonCode; because: string; threadId: ThreadId | null };
+  /** Stored, in this thread or (null) in a new one; `fills`: a message of which only the header is stored. */
+  | {
+      verdict: 'store';
+      reason: ReasonCode;
+      because: string;
+      threadId: ThreadId | null;
+      fills: KnownFact | null;
+    }
+  /** Shown where it would be stored, and not stored but for its header (L1); `known`: it is shown already. */
+  | {
+      verdict: 'omit';
+      reason: ReasonCode;
+      because: string;
+      opensBy: ReasonCode;
+      threadId: ThreadId | null;
+      known: KnownFact | null;
+    };
 
 /** A rule: its identifier in RULES.md, and its answer, or null when it has nothing to say. Pure. */
 export type Rule = { id: string; ask(facts: Facts): Answer | null };
@@ -89,6 +104,16 @@ function knownHere(facts: Facts): Answer | null {
   const { known } = facts;
   if (known === null || !known.here) return null;
   const because = `the mailbox's ${known.messageId} is the same message by its ${known.by}`;
+  if (known.omitted) {
+    if (facts.byHand) return null;
+    const shown = { opensBy: 'duplicate', threadId: known.threadId, known } as const;
+    return {
+      verdict: 'omit',
+      reason: 'attachment_too_large',
+      because: `${because}, and too large`,
+      ...shown,
+    };
+  }
   return { verdict: 'join', reason: known.sendId === null ? 'duplicate' : 'sent_copy', because, known };
 }
 
@@ -279,11 +304,34 @@ function noMatch(): Answer {
  */
 function storeOrJoin(facts: Facts, reason: ReasonCode, because: string, threadId: ThreadId | null): Answer {
   const { known } = facts;
+  if (known?.omitted === true) {
+    const filled = `${because}; of ${known.messageId}, which is the same message, only the header was stored`;
+    return { verdict: 'store', reason, because: filled, threadId: known.threadId, fills: known };
+  }
   if (known !== null) {
     return { verdict: 'join', reason, because: `${because}; ${known.messageId} is the same message`, known };
   }
   const elsewhere = facts.threads.find((thread) => thread.link === null && belongs(facts, thread));
-  return { verdict: 'store', reason, because, threadId: threadId ?? elsewhere?.threadId ?? null };
+  return {
+    verdict: 'store',
+    reason,
+    because,
+    threadId: threadId ?? elsewhere?.threadId ?? null,
+    fills: null,
+  };
+}
+
+/** L1: what is to be stored and is too large is only shown, unless somebody asks for it by hand. Pure. */
+export function tooLarge(facts: Facts, answer: Answer): Answer | null {
+  if (answer.verdict !== 'store' || !facts.tooLarge || facts.byHand) return null;
+  return {
+    verdict: 'omit',
+    reason: 'attachment_too_large',
+    because: 'its attachments are past the limit of the mailbox',
+    opensBy: answer.reason,
+    threadId: answer.threadId,
+    known: answer.fills,
+  };
 }
 
 export function skip(reason: ReasonCode, because: string): Answer {

@@ -124,7 +124,11 @@ async function backfill(carrying: Carrying, errand: ErrandOf<'backfill'>, walker
     // What it foresees rests on what it foresaw before, which is in memory only.
     inOneGo: dryRun,
     take: ({ folder, sightings }) => walker.judgeAgain(folder, sightings, again),
-    ...(foresight === null ? {} : { foresee: foresight }),
+    ...(foresight === null
+      ? {}
+      : {
+          foresee: ({ folder, sightings }) => foresight(sightings, (uids) => walker.structures(folder, uids)),
+        }),
     count: (places) => countDecided(db, { connectionId, places }),
   });
 }
@@ -136,7 +140,7 @@ type Course = {
   inOneGo?: boolean;
   take(run: Chunk['runs'][number]): Promise<void>;
   /** In place of taking it: says what would come of it. */
-  foresee?(sightings: readonly Sighting[]): Promise<Outcomes>;
+  foresee?(run: Chunk['runs'][number]): Promise<Outcomes>;
   /** What holds of what was taken. */
   count?(places: readonly Sighting['place'][]): Promise<Outcomes>;
 };
@@ -152,7 +156,7 @@ async function walkOn(carrying: Carrying, errand: Walking, walker: Walker, cours
   await walkByDate(walker, { from, to: course.to, people: course.people }, async ({ runs, upTo }) => {
     const outcomes: Outcomes = [];
     for (const run of runs) {
-      if (course.foresee !== undefined) outcomes.push(...(await course.foresee(run.sightings)));
+      if (course.foresee !== undefined) outcomes.push(...(await course.foresee(run)));
       else await course.take(run);
     }
     const places = runs.flatMap((run) => run.sightings.map(({ place }) => place));

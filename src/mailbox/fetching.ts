@@ -1,5 +1,7 @@
 import type { Clock } from '../lib/clock.ts';
 import { Failure } from '../lib/failure.ts';
+import type { StructurePart } from '../message/attachment-limits.ts';
+import type { Batch } from '../filing/file.ts';
 import type { Sighting } from '../filing/sighting.ts';
 import { commandRefused } from './imap-errors.ts';
 import type { Seen, Unread } from './seen.ts';
@@ -60,7 +62,7 @@ export async function missedOnes(
 const bodyBytesMax = 180 * 1024 * 1024;
 
 /** Bodies by UID; one that is missing is asked for once more, and then missing from the answer. */
-export async function bodiesOf(
+async function bodiesOf(
   session: Session,
   sightings: readonly Sighting[],
   uids: readonly number[],
@@ -75,6 +77,31 @@ export async function bodiesOf(
   // Exchange leaves one out now and then that it gives when it is asked again (providers.md B.4).
   const missing = wanted.filter((uid) => !given.has(uid));
   return missing.length === 0 ? given : new Map([...given, ...(await ask(missing))]);
+}
+
+/** How filing gets at more of what was seen in the open folder. `onBodies` is told when bodies are there. */
+export function fetchersOf(
+  session: Session,
+  sightings: readonly Sighting[],
+  onBodies: (bodies: ReadonlyMap<number, Buffer>) => void,
+): Pick<Batch, 'fetchBodies' | 'fetchStructures'> {
+  return {
+    fetchBodies: async (uids) => {
+      const bodies = await bodiesOf(session, sightings, uids);
+      onBodies(bodies);
+      return bodies;
+    },
+    fetchStructures: (uids) => structuresOf(session, uids),
+  };
+}
+
+/** What messages consist of, by UID; one that the server cannot show so is left out. */
+export async function structuresOf(
+  session: Session,
+  uids: readonly number[],
+): Promise<Map<number, StructurePart[]>> {
+  const parts = await partwise(session, uids, (set) => session.structures(set));
+  return new Map(parts.flatMap((part) => [...part]));
 }
 
 /**

@@ -1,4 +1,11 @@
-import type { FetchMessageObject, FetchQueryObject, ImapFlow, SearchObject } from 'imapflow';
+import type {
+  FetchMessageObject,
+  FetchQueryObject,
+  ImapFlow,
+  MessageStructureObject,
+  SearchObject,
+} from 'imapflow';
+import type { StructurePart } from '../message/attachment-limits.ts';
 import { readHeader } from '../message/header.ts';
 import type { Ability } from './change-plan.ts';
 import type { Seen } from './seen.ts';
@@ -12,7 +19,7 @@ export async function fetchHeaders(
   uids: string,
   { gmail, onWhole, onOthers }: { gmail: boolean; onWhole: (() => void) | undefined; onOthers(): void },
 ): Promise<Seen[]> {
-  // No BODYSTRUCTURE: no rule in force needs it, and imapflow (2.10.2) takes a quarter of a second, in one go,
+  // No BODYSTRUCTURE: of a message that is stored and large it is asked for by itself (L1), and imapflow (2.10.2) takes a quarter of a second, in one go,
   // to read that of a mail with 20,000 parts.
   // And the header whole: every field that is asked for by name costs imapflow 5 µs for each message, so that
   // the two dozen that count take twice as long as all of them do.
@@ -72,6 +79,26 @@ export async function fetchBodies(client: ImapFlow, uids: readonly number[]): Pr
     if (message.source !== undefined && message.source.length > 0) found.set(message.uid, message.source);
   }
   return found;
+}
+
+/** See Session.structures. */
+export async function fetchStructures(
+  client: ImapFlow,
+  uids: readonly number[],
+): Promise<Map<number, StructurePart[]>> {
+  const found = await client.fetchAll(uids.join(','), { uid: true, bodyStructure: true }, { uid: true });
+  return new Map(
+    found.flatMap(({ uid, bodyStructure }) =>
+      bodyStructure === undefined ? [] : [[uid, partsOf(bodyStructure)]],
+    ),
+  );
+}
+
+/** What a mail that is attached consists of is no part of the one that it is attached to. */
+function partsOf(node: MessageStructureObject): StructurePart[] {
+  if (node.type.startsWith('multipart/')) return (node.childNodes ?? []).flatMap(partsOf);
+  const { type, encoding = '', size = 0, disposition, id } = node;
+  return [{ type, encoding, size, disposition: disposition ?? null, hasId: id !== undefined && id !== '' }];
 }
 
 /** How the server tells of changes in the open folder. */

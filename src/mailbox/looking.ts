@@ -7,7 +7,7 @@ import type { MailboxId } from '../lib/id.ts';
 import { readPosition } from '../store/filing-facts.ts';
 import { startFolder } from '../store/folders.ts';
 import type { ChangePace } from './change-plan.ts';
-import { answered, bodiesOf, halves, headersOf, missedOnes, unlessRefused } from './fetching.ts';
+import { answered, fetchersOf, halves, headersOf, missedOnes, unlessRefused } from './fetching.ts';
 import { planFolder, type Observed } from './plan.ts';
 import { sightingsOf, unreadableSighting, type Seen, type Unread } from './seen.ts';
 import type { Session } from './session.ts';
@@ -367,11 +367,7 @@ async function fileSightings(
       upToUid,
       sightings,
       ...(position === undefined ? {} : { position }),
-      fetchBodies: async (uids) => {
-        const bodies = await bodiesOf(session, sightings, uids);
-        part.onBodies?.();
-        return bodies;
-      },
+      ...fetchersOf(session, sightings, () => part.onBodies?.()),
       onFiled: (filed) => {
         folder.cursorUid = filed.upToUid;
         look.onStored(filed.storedIn);

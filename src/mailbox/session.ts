@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import { ImapFlow } from 'imapflow';
 import type { ImapFlowOptions, ListResponse, MailboxObject, SearchObject, StatusObject } from 'imapflow';
+import type { StructurePart } from '../message/attachment-limits.ts';
 import { Failure } from '../lib/failure.ts';
 import type { ServerAddress } from '../provider/providers.ts';
 import {
@@ -11,6 +12,7 @@ import {
   fetchHeaders,
   fetchMarks,
   fetchMessageIds,
+  fetchStructures,
   modseqOf,
   searchOf,
 } from './imap-fetch.ts';
@@ -81,6 +83,8 @@ export type Session = {
   marks(uids: string): Promise<Seen[]>;
   /** Whole messages; one that is gone, or that the server cannot give, is missing from the answer. */
   bodies(uids: readonly number[]): Promise<Map<number, Buffer>>;
+  /** What messages consist of, from their structure alone; one of which the server does not say it is missing from the answer. */
+  structures(uids: readonly number[]): Promise<Map<number, StructurePart[]>>;
   /** How the server tells of changes in the open folder. */
   ability(): Ability;
   /** Up to which mod-sequence the open folder's changes are known to us at least (RFC 7162); null: it has none. */
@@ -318,12 +322,16 @@ function readingOf(
     gmail: boolean;
     onFlags(): void;
   },
-): Pick<Session, 'headers' | 'marks' | 'bodies' | 'noop' | 'ability' | 'modseq' | 'changes' | 'messageIds'> {
+): Pick<
+  Session,
+  'headers' | 'marks' | 'bodies' | 'structures' | 'noop' | 'ability' | 'modseq' | 'changes' | 'messageIds'
+> {
   const { call, search, gmail, onFlags } = of;
   return {
     headers: (uids, onWhole) => call(() => fetchHeaders(client, uids, { gmail, onWhole, onOthers: onFlags })),
     marks: (uids) => call(() => fetchMarks(client, uids, gmail)),
     bodies: (uids) => call(() => fetchBodies(client, uids)),
+    structures: (uids) => call(() => fetchStructures(client, uids)),
     noop: () => call(() => client.noop()),
     ability: () => abilityOf(client),
     modseq: () => modseqOf(client),

@@ -1,5 +1,5 @@
 import { fileBatch } from '../filing/file.ts';
-import type { FilingDeps } from '../filing/file.ts';
+import type { Batch, FilingDeps } from '../filing/file.ts';
 import type { Again } from '../filing/again.ts';
 import type { Sighting } from '../filing/sighting.ts';
 import type { MailboxId } from '../lib/id.ts';
@@ -7,7 +7,7 @@ import { Failure } from '../lib/failure.ts';
 import type { Log } from '../lib/log.ts';
 import type { Provider } from '../provider/providers.ts';
 import type { SavedFolder } from '../store/folders.ts';
-import { bodiesOf, headersOf, missedOnes, uidSet, unlessRefused } from './fetching.ts';
+import { fetchersOf, headersOf, missedOnes, structuresOf, uidSet, unlessRefused } from './fetching.ts';
 import { commandRefused } from './imap-errors.ts';
 import { watchOf } from './plan.ts';
 import { sightingsOf } from './seen.ts';
@@ -37,6 +37,8 @@ export type Walker = {
   outlines(folder: Walked, uids: readonly number[]): Promise<Outline[]>;
   /** What the provider shows of messages, ascending by UID; what is gone is left out. */
   look(folder: Walked, uids: readonly number[]): Promise<Sighting[]>;
+  /** What messages of a folder consist of, by UID. */
+  structures: (folder: Walked, uids: readonly number[]) => ReturnType<Batch['fetchStructures']>;
   /** Judges once more what was looked at in a folder. */
   judgeAgain(folder: Walked, sightings: readonly Sighting[], again: Again): Promise<void>;
 };
@@ -135,7 +137,11 @@ export function createWalker(parts: Parts, saved: readonly SavedFolder[]): Walke
       const of = { mailboxId, place: { folderId, role, uidValidity }, now: filing.clock.now(), log };
       return sightingsOf(of, [...shown, ...missed]);
     },
+    structures: (folder, uids) => inFolder(folder, () => structuresOf(session, uids)),
     async judgeAgain(folder, sightings, again) {
+      const fetchers = fetchersOf(session, sightings, (bodies) => {
+        for (const body of bodies.values()) bytes += body.length;
+      });
       await fileBatch(filing, {
         mailboxId,
         folderId: folder.id,
@@ -144,11 +150,8 @@ export function createWalker(parts: Parts, saved: readonly SavedFolder[]): Walke
         upToUid: sightings.at(-1)?.place.uid ?? 0,
         again,
         sightings,
-        fetchBodies: async (uids) => {
-          const bodies = await inFolder(folder, () => bodiesOf(session, sightings, uids));
-          for (const body of bodies.values()) bytes += body.length;
-          return bodies;
-        },
+        fetchBodies: (uids) => inFolder(folder, () => fetchers.fetchBodies(uids)),
+        fetchStructures: (uids) => inFolder(folder, () => structuresOf(session, uids)),
       });
     },
   };

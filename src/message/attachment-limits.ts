@@ -60,6 +60,71 @@ export function attachmentFaults(
   return faults;
 }
 
+/** A part of a message as its structure (BODYSTRUCTURE, RFC 9051 §7.5.2) shows it, in the order of the message. */
+export type StructurePart = {
+  /** MIME type in lower case. */
+  type: string;
+  /** Content-Transfer-Encoding in lower case. */
+  encoding: string;
+  /** Octets as they travel, encoded. */
+  size: number;
+  /** Content-Disposition in lower case; null: none. */
+  disposition: string | null;
+  /** It has a Content-ID, so that the HTML may show it. */
+  hasId: boolean;
+};
+
+/**
+ * What the structure alone says of L1. `unsure`: only the content tells, since encoded sizes are not decoded ones,
+ * and only the HTML says what it shows. Pure.
+ */
+export function judgeStructure(
+  parts: readonly StructurePart[],
+  limits: AttachmentLimits,
+): 'within' | 'too_large' | 'unsure' {
+  const attached = parts.filter(isAttached).map((part) => {
+    const { least, most } = decodedBounds(part);
+    return { least: part.hasId ? 0 : least, most };
+  });
+  const { attachmentsBytesMax: together, attachmentBytesMax: each } = limits;
+  const isPast = (bound: 'least' | 'most') =>
+    (each !== null && attached.some((part) => part[bound] > each)) ||
+    (together !== null && attached.reduce((sum, part) => sum + part[bound], 0) > together);
+  if (isPast('least')) return 'too_large';
+  return isPast('most') ? 'unsure' : 'within';
+}
+
+/** Whether a message of so many bytes can be past the limits at all: content is never larger than what carries it. Pure. */
+export function mayBeTooLarge(messageBytes: number, limits: AttachmentLimits): boolean {
+  const limit = Math.min(limits.attachmentsBytesMax ?? Infinity, limits.attachmentBytesMax ?? Infinity);
+  // Exchange only estimates the size of a message.
+  return messageBytes * 2 > limit;
+}
+
+/** As the parser has it (mime.ts): text that is not declared otherwise is body, and whatever else is no multipart is attached. */
+function isAttached({ type, disposition }: StructurePart): boolean {
+  if (type.startsWith('multipart/')) return false;
+  return !/^text\/(?:plain|html)$/.test(type) || (disposition !== null && disposition !== 'inline');
+}
+
+/** RFC 2045 §6.8: a line of base64 has 76 characters at most; no program is known that writes fewer than 60. */
+const base64LineMin = 60;
+
+/** Between what sizes the content of a part is, decoded. */
+function decodedBounds({ encoding, size }: StructurePart): { least: number; most: number } {
+  switch (encoding) {
+    case 'base64': {
+      const lines = Math.ceil(size / (base64LineMin + 2));
+      // Up to two characters of the last four are padding.
+      return { least: Math.max(0, ((size - 2 * lines) / 4) * 3 - 2), most: (size / 4) * 3 };
+    }
+    case 'quoted-printable':
+      return { least: Math.floor(size / 3), most: size };
+    default:
+      return { least: size, most: size };
+  }
+}
+
 /** What files of an extension are declared as, and how they begin: in hexadecimal, two digits for each byte. */
 type FileKind = { types: RegExp; begins: RegExp };
 
@@ -95,7 +160,9 @@ const beginningBytes = 1_024;
 function isOfType({ name, type, content }: LimitedAttachment, extensions: readonly string[]): boolean {
   const extension = /\.([a-z0-9]+)$/i.exec(name.trim())?.[1]?.toLowerCase() ?? '';
   const kind = kinds[extension];
-  if (!extensions.includes(extension) || kind === undefined) return false;
+  if (!extensions.includes(extension)) return false;
+  // An extension that somebody added, of which nothing else is known (L4).
+  if (kind === undefined) return true;
   const declared = type.toLowerCase().split(';', 1)[0]?.trim() ?? '';
   if (declared !== 'application/octet-stream' && !kind.types.test(declared)) return false;
   const beginning = Buffer.from(content.subarray(0, beginningBytes)).toString('hex');

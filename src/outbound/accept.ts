@@ -4,12 +4,14 @@ import { readBody } from '../filing/body.ts';
 import type { Body } from '../filing/effects.ts';
 import type { Clock } from '../lib/clock.ts';
 import { newId } from '../lib/id.ts';
-import type { SendId } from '../lib/id.ts';
+import type { MailboxId, SendId, ThreadId } from '../lib/id.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import { canonicalAddress } from '../message/addresses.ts';
+import { noLimits } from '../message/attachment-limits.ts';
 import { readHeader } from '../message/header.ts';
 import { htmlToPlainText } from '../message/html.ts';
 import type { MessageHeader } from '../message/header.ts';
+import { blobName } from '../store/blobs.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import { refersToNothing, wasOvertaken } from '../store/database.ts';
 import type { Db } from '../store/database.ts';
@@ -24,8 +26,10 @@ import type { PublicSend } from '../store/public-send.ts';
 import { insertSend } from '../store/sends.ts';
 import { insertTracked } from '../store/tracking.ts';
 import { compose } from './compose.ts';
+import { limitsOf } from '../provider/providers.ts';
 import { planMessage } from './plan.ts';
 import type { MessagePlan, PlanRefusal, SendRequest } from './plan.ts';
+import { takePlace } from './quota.ts';
 import { trackMessage, trackingNotConfigured } from './tracking.ts';
 import type { TrackedHtml } from './tracking.ts';
 import { tellSends } from './transition.ts';
@@ -33,8 +37,9 @@ import { tellSends } from './transition.ts';
 /** What the CRM is answered. */
 export type SendAnswer = { message: PublicMessage; send: PublicSend; route: PublicSend['route'] };
 
-export type Refusal =
-  PlanRefusal | { code: 'idempotency_key_reused'; detail: string } | typeof trackingNotConfigured;
+export type Refusal = Omit<PlanRefusal, 'code'> & {
+  code: PlanRefusal['code'] | 'idempotency_key_reused' | (typeof trackingNotConfigured)['code'];
+};
 
 export type AcceptDeps = {
   db: Db;
@@ -118,9 +123,9 @@ function hashOf(request: SendRequest): Buffer {
   const { kind, userId, contactId, to, cc, bcc, from, subject, text, html, replyToMessageId, sendAt } =
     request;
   const words = [kind, userId, contactId, to, cc, bcc, from, subject, text, html, replyToMessageId, sendAt];
-  const track = [request.track.opens, request.track.clicks];
+  const { track, onLimit } = request;
   return createHash('sha256')
-    .update(JSON.stringify([...words, headers, files, track]))
+    .update(JSON.stringify([...words, headers, files, track.opens, track.clicks, onLimit]))
     .digest();
 }
 
@@ -149,7 +154,13 @@ async function headerOf(blobs: BlobStore, sha256: string): Promise<MessageHeader
   return readHeader(Buffer.concat(chunks));
 }
 
-type Written = { sendId: SendId; header: MessageHeader; body: Body; tracked: TrackedHtml | null };
+type Written = {
+  sendId: SendId;
+  header: MessageHeader;
+  body: Body;
+  rawSha256: string;
+  tracked: TrackedHtml | null;
+};
 
 /** Composes the message and puts its bytes, and what they were read as, on disk. */
 async function write(deps: AcceptDeps, request: SendRequest, plan: MessagePlan): Promise<Written> {
@@ -174,11 +185,12 @@ async function write(deps: AcceptDeps, request: SendRequest, plan: MessagePlan):
     // A message that is sent later is dated then: programs sort by it, and old dates look like spam.
     date: Math.max(deps.clock.now(), request.sendAt ?? 0),
   });
-  const { body, kept } = await readBody(deps, raw);
+  const { body, kept } = await readBody(deps, raw, { limits: noLimits, anySize: true });
   await kept;
   // Shown as it was given; what was read back has the line ends of mail.
   const text = request.text ?? body.parsed.text;
-  return { sendId, header: readHeader(raw), body: { ...body, parsed: { ...body.parsed, text } }, tracked };
+  const shown = { ...body, parsed: { ...body.parsed, text } };
+  return { sendId, header: readHeader(raw), body: shown, rawSha256: blobName(raw), tracked };
 }
 
 async function store(
@@ -195,6 +207,9 @@ async function store(
   const { kind, subAccountId, userId, sendAt } = request;
   const { connection } = plan;
   const { sendId, header, body, tracked } = written;
+  const place = await placeOf(tx, request, plan, sendId);
+  if (place?.isLater === true && request.onLimit === 'refuse') return { refused: dailyLimit(place.at) };
+  const deferredTo = place?.isLater === true ? place.at : null;
   const filed = await fileOutgoing(tx, deps.secretBox, {
     sendId,
     kind,
@@ -218,14 +233,14 @@ async function store(
     mailboxId: connection?.mailboxId ?? null,
     route: plan.route,
     state,
-    reason: plan.holdFor,
+    reason: plan.holdFor ?? (deferredTo === null ? null : 'daily_limit'),
     envelope: { from: plan.from.address, to: envelopeOf(plan) },
     internetMessageId: header.messageId ?? '',
-    rawSha256: body.rawSha256,
+    rawSha256: written.rawSha256,
     rawSize: body.rawSizeBytes,
-    // One that waits for its time must not keep back what is said in the thread meanwhile.
-    orderKeys: [sendAt === null ? threadId : `${threadId}@${sendAt}`],
+    orderKeys: [orderKeyOf(threadId, connection?.mailboxId ?? null, { sendAt, deferredTo })],
     sendAt,
+    dueAt: deferredTo,
   });
   if (tracked !== null) await insertTracked(tx, { id: sendId, subAccountId }, tracked);
   await filed.tell();
@@ -236,6 +251,35 @@ async function store(
   const answer: SendAnswer = { message, send, route: send.route };
   if (call !== null) await rememberAnswer(tx, call, { status: 202, body: answer });
   return { answer };
+}
+
+/** L3: its place among the day's individual messages of the mailbox; one that is held has none before it goes. */
+async function placeOf(
+  tx: Db,
+  { kind, sendAt, onLimit }: SendRequest,
+  { connection, holdFor }: MessagePlan,
+  sendId: SendId,
+): Promise<{ at: number; isLater: boolean } | null> {
+  if (kind !== 'individual' || holdFor !== null || connection === null) return null;
+  const { mailboxId, provider, limitsSaid } = connection;
+  const limits = limitsOf(provider, limitsSaid);
+  return takePlace(tx, { mailboxId, sendId, limits, sendAt, defer: onLimit === 'defer' });
+}
+
+function dailyLimit(retryAt: number): Refusal {
+  const time = new Date(retryAt).toISOString();
+  const detail = `The mailbox takes no more individual messages for now; it works again at ${time}.`;
+  return { code: 'daily_limit', detail, retryAt };
+}
+
+/** One that waits for its time must not keep back what is said in the thread meanwhile, by others or from another mailbox. */
+function orderKeyOf(
+  threadId: ThreadId,
+  mailboxId: MailboxId | null,
+  { sendAt, deferredTo }: { sendAt: number | null; deferredTo: number | null },
+): string {
+  if (sendAt !== null) return `${threadId}@${sendAt}`;
+  return deferredTo === null || mailboxId === null ? threadId : `${threadId}@${mailboxId}`;
 }
 
 /** Every recipient once; Bcc stands here alone. */

@@ -6,11 +6,13 @@ import type { SendId } from '../lib/id.ts';
 import type { Log } from '../lib/log.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import { idKey } from '../message/message-id.ts';
+import { limitsOf } from '../provider/providers.ts';
 import type { Provider, ProviderName } from '../provider/providers.ts';
 import type { TokenService } from '../provider/tokens.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import type { Db } from '../store/database.ts';
 import { addServerMessageIds, endAttempts, noteHandovers, startAttempts } from '../store/send-attempts.ts';
+import { closeQuota } from '../store/quota.ts';
 import type { AttemptKey, EndedAttempt, ServerMessageId } from '../store/send-attempts.ts';
 import { lockSends } from '../store/sends.ts';
 import type { LockedSend, SendChange, SendingMailbox, SendingWay } from '../store/sends.ts';
@@ -18,7 +20,9 @@ import { judgeFailure, refusedWords, uncertain, withWords, wordsOf } from './out
 import type { Ending, sendLimits, SentFolder } from './outcome.ts';
 import { blockedStates } from './route.ts';
 import type { Accepted, Submission } from './smtp.ts';
-import { changeSends } from './transition.ts';
+import { dayMs } from './places.ts';
+import { takePlacesNow } from './quota.ts';
+import { changeSends, tellSends } from './transition.ts';
 import type { Transition } from './transition.ts';
 
 export type AttemptDeps = {
@@ -141,6 +145,11 @@ async function beginAll(
     const change = changeBefore(deps, send);
     if (change !== null) stays.set(send.id, change);
   }
+  for (const [id, change] of await pastLimit(
+    tx,
+    mine.filter((send) => !stays.has(send.id)),
+  ))
+    stays.set(id, change);
   const goes = mine.filter(({ id }) => !stays.has(id));
   await endAttempts(tx, mine.flatMap(interruptedTry));
   const numbers = await startAttempts(
@@ -163,6 +172,17 @@ async function beginAll(
     }),
   );
   return ids.map((id) => begun.get(id) ?? null);
+}
+
+/** L3: of those that could go, what has no place in the day's count of its mailbox; only individual mail is counted. */
+async function pastLimit(tx: Db, sends: readonly LockedSend[]): Promise<[SendId, SendChange][]> {
+  const counted = sends.flatMap(({ id: sendId, kind, way }) =>
+    kind !== 'individual' || way?.through !== 'mailbox'
+      ? []
+      : [{ sendId, mailboxId: way.id, limits: limitsOf(way.provider, way.limitsSaid) }],
+  );
+  const later = await takePlacesNow(tx, counted);
+  return [...later].map(([id, next]) => [id, { state: 'queued', reason: 'daily_limit', next }]);
 }
 
 /** What becomes of a send instead of a try; null: it is tried. */
@@ -269,6 +289,23 @@ async function endAll(tx: Db, owner: string, ended: readonly Ended[]): Promise<v
       return change === null ? [] : [{ send, change }];
     }),
   );
+  await closeForTheDay(tx, known);
+}
+
+/** L3: a provider has counted otherwise, and is believed: what waits is not tried in vain. */
+async function closeForTheDay(tx: Db, ended: readonly (Ended & { send: LockedSend })[]): Promise<void> {
+  const refused = ended.flatMap(({ id: sendId, ending, send: { way } }) =>
+    'accepted' in ending || ending.word !== 'daily_limit' || way?.through !== 'mailbox'
+      ? []
+      : [{ sendId, mailboxId: way.id }],
+  );
+  for (const each of refused.sort((a, b) => (a.mailboxId < b.mailboxId ? -1 : 1))) {
+    const postponed = await closeQuota(tx, { ...each, ms: dayMs });
+    await tellSends(
+      tx,
+      postponed.map((send) => ({ send, state: 'queued' })),
+    );
+  }
 }
 
 function replyOf(ending: Ending): string | null {

@@ -2,6 +2,7 @@ import { backoffMs } from '../lib/backoff.ts';
 import { Failure, messageOf } from '../lib/failure.ts';
 import type { AttemptOutcome } from '../store/send-attempts.ts';
 import type { LockedSend, SendChange } from '../store/sends.ts';
+import { dayMs } from './places.ts';
 import { judgeSmtp } from './smtp-errors.ts';
 import type { Pause } from './smtp-errors.ts';
 import { SmtpFailure } from './smtp.ts';
@@ -19,8 +20,6 @@ export const sendLimits = {
   sessionsMostMs: 2 * 60_000,
   /** The first pause after a provider said that mail comes too fast. */
   slowFirstMs: 5 * 60_000,
-  /** After a daily limit. */
-  dayMs: 24 * 60 * 60_000,
   /** Temporary refusals for so long, and it is given up. */
   giveUpMs: 48 * 60 * 60_000,
   /** What a provider refuses until a person acts, who tells nobody, is tried again so often. */
@@ -166,7 +165,7 @@ const pauses: Readonly<Record<Pause, (limits: typeof sendLimits, tries: number) 
     backoffMs(tries, { firstMs: limits.sessionsFirstMs, mostMs: limits.sessionsMostMs }),
   normal: (limits, tries) => backoffMs(tries, { firstMs: limits.retryFirstMs, mostMs: limits.retryMostMs }),
   slow: (limits, tries) => backoffMs(tries, { firstMs: limits.slowFirstMs, mostMs: limits.retryMostMs }),
-  day: (limits) => limits.dayMs,
+  day: () => dayMs,
 };
 
 const wordsCharsMax = 2_000;

@@ -3,6 +3,9 @@ import type { Address } from '../message/addresses.ts';
 import type { ThreadId } from '../lib/id.ts';
 import type { OutgoingConnection, OutgoingFacts, ParentFacts } from '../store/outgoing.ts';
 import type { PublicSend } from '../store/public-send.ts';
+import { limitsOf } from '../provider/providers.ts';
+import { attachmentRefusal } from './attachments.ts';
+import type { AttachmentRefusal } from './attachments.ts';
 import type { OutgoingFile } from './compose.ts';
 import { routeOf } from './route.ts';
 import type { BlockedState, MessageKind, Route, RouteQuestion } from './route.ts';
@@ -32,6 +35,8 @@ export type SendRequest = {
   track: { opens: boolean; clicks: boolean };
   /** ms since the epoch; null: at once. */
   sendAt: number | null;
+  /** What happens past the mailbox's daily limit (L3). */
+  onLimit: 'refuse' | 'defer';
 };
 
 /** What is to be written down and sent, and how. */
@@ -57,8 +62,14 @@ export type PlanRefusal = {
     | 'unknown_contact'
     | 'unknown_message'
     | 'no_recipients'
-    | Extract<Route, { way: 'refused' }>['code'];
+    | Extract<Route, { way: 'refused' }>['code']
+    | AttachmentRefusal['code']
+    | 'daily_limit';
   detail: string;
+  /** Those of the files that are not taken. */
+  files?: AttachmentRefusal['files'];
+  /** From when on it is accepted, ms since the epoch. */
+  retryAt?: number;
 };
 
 /** Decides everything about a message before it is written down. `replyTo` is the parent's Reply-To. Pure. */
@@ -75,6 +86,12 @@ export function planMessage(
   const from = fromOf(request.from, connection);
   const route = routeOf({ kind: request.kind, connection, hasProvider: provider !== null, from });
   if (route.way === 'refused') return refuse(route.code, route.because);
+  const through = route.way === 'mailbox' ? connection : null;
+  const files =
+    through === null
+      ? null
+      : attachmentRefusal(request.files, limitsOf(through.provider, through.limitsSaid));
+  if (files !== null) return { refused: files };
   const answered = parent === null ? null : parentOf(parent, replyTo);
   const unknown = contactProblem(request, facts);
   if (unknown !== null) return { refused: unknown };
@@ -91,7 +108,6 @@ export function planMessage(
   if (recipients.to.length + recipients.cc.length + recipients.bcc.length === 0) {
     return refuse('no_recipients', 'Nobody is left to send it to.');
   }
-  const through = route.way === 'mailbox' ? connection : null;
   // A connected address is written as its provider writes it.
   const address =
     from === 'connected' || request.from === null

@@ -264,6 +264,14 @@ export function providerLimits(name: ProviderName): ProviderLimits {
   return providers[name].limits;
 }
 
+/** What can be said of one mailbox instead of what holds by default for its provider (L4). */
+export type MailboxLimits = Omit<ProviderLimits, 'imapDownloadBytesPerDayMax'>;
+
+/** The limits of a mailbox: what was said of it, and of the rest what holds for its provider (L4). */
+export function limitsOf(provider: ProviderName, said: Partial<MailboxLimits>): MailboxLimits {
+  return { ...providers[provider].limits, ...said };
+}
+
 function inCloud(base: Provider, overrides: ProviderEndpoints): Provider {
   const cloud = clouds[overrides.cloud ?? 'global'];
   return {

@@ -7,7 +7,7 @@ import type {
   SendId,
   ThreadId,
 } from '../lib/id.ts';
-import type { ProviderName } from '../provider/providers.ts';
+import type { MailboxLimits, ProviderName } from '../provider/providers.ts';
 import { rows, run } from './database.ts';
 import type { Db } from './database.ts';
 
@@ -22,6 +22,8 @@ export type FilingConnection = {
   /** Nothing is decided for it; it shares the mailbox all the same (S8, S9). */
   paused: boolean;
   settings: unknown;
+  /** What was said of the limits of the mailbox (L4). */
+  limitsSaid: Partial<MailboxLimits>;
   /** Of the mailbox: another one when contacts were claimed for it meanwhile (S9). */
   claimsVersion: number;
   /** Of the sub-account and of the user: other ones when a never-log list was put meanwhile (S15). */
@@ -142,6 +144,7 @@ const loggingPartySql = `
 select json_build_object(
     'id', coalesce(c.id, :connectionId), 'subAccountId', b.sub_account_id, 'userId', b.user_id,
     'provider', coalesce(c.provider, 'imap'), 'startedAt', 0, 'paused', false, 'settings', s.settings,
+    'limitsSaid', coalesce(m.limits, '{}'),
     'claimsVersion', coalesce(m.claims_version, 0),
     'neverLogVersions', json_build_array(s.never_log_version, p.never_log_version),
     'ownAddresses', array(select canonical from user_addresses u where u.user_id = b.user_id
@@ -179,7 +182,7 @@ const selectConnection = `
 select json_build_object(
     'id', c.id, 'subAccountId', c.sub_account_id, 'userId', c.user_id, 'provider', c.provider,
     'startedAt', floor(extract(epoch from c.started_at) * 1000), 'paused', c.state = 'paused',
-    'settings', s.settings,
+    'settings', s.settings, 'limitsSaid', m.limits,
     'claimsVersion', m.claims_version,
     'neverLogVersions', json_build_array(s.never_log_version, p.never_log_version),
     'ownAddresses', array(select m.canonical union
@@ -233,6 +236,7 @@ export type FactRows = {
     thread: ThreadId;
     here: boolean;
     send: SendId | null;
+    omitted: boolean;
     /** To whom the send went, as written in its envelope. */
     envelope: string[] | null;
   }[];
@@ -299,9 +303,10 @@ const factsSql = `
 with named as materialized (
   select k.sub_account_id, k.key, k.kind, k.thread_id from ${lookUp('thread_keys', 'key', ':threadKeys')} k
 ), found as materialized (
-  select k.sub_account_id, k.key, k.fingerprint, k.message_id, m.thread_id, s.id as send_id, s.mailbox_id, s.envelope
+  select k.sub_account_id, k.key, k.fingerprint, k.message_id, m.thread_id, m.omitted is not null as omitted, s.id as send_id,
+         s.mailbox_id, s.envelope
     from ${lookUp('message_keys', 'key', ':messageKeys')} k
-    cross join lateral (select id, thread_id from messages where id = k.message_id offset 0) m
+    cross join lateral (select id, thread_id, omitted from messages where id = k.message_id offset 0) m
     left join lateral (select * from sends where message_id = m.id offset 0) s on true
 )
 select ${list(`
@@ -327,7 +332,7 @@ ${list(`
   select f.sub_account_id as sub, f.key, f.fingerprint, f.message_id as message, f.thread_id as thread,
          (coalesce(f.mailbox_id = :mailboxId, false) or exists (
             select from sightings s where s.message_id = f.message_id and s.mailbox_id = :mailboxId)) as here,
-         case when f.mailbox_id = :mailboxId then f.send_id end as send,
+         case when f.mailbox_id = :mailboxId then f.send_id end as send, f.omitted,
          case when f.mailbox_id = :mailboxId then f.envelope -> 'to' end as envelope
     from found f`)} as messages,
 ${list(`

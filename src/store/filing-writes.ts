@@ -4,6 +4,8 @@ import type { Cursor, DecisionRow } from './decision-writes.ts';
 import type { ThreadKeyKind } from './filing-facts.ts';
 import { jsonText as json, rows, run } from './database.ts';
 import type { Db } from './database.ts';
+import { fillMessages } from './fills.ts';
+import type { FillRow } from './fills.ts';
 import type { PlaceState } from './places.ts';
 import { awaitSentCopies } from './sent-copies.ts';
 
@@ -33,6 +35,8 @@ export type FilingWrites = {
     state: PlaceState;
   }[];
   attachments: AttachmentRow[];
+  /** The rest of messages of which only the header was stored (L1). */
+  fills: FillRow[];
   conversations: { id: ConversationId; sub_account_id: string; contact_id: string }[];
   conversationThreads: { conversation_id: ConversationId; thread_id: ThreadId }[];
   decisions: DecisionRow[];
@@ -64,7 +68,9 @@ export type MessageRow = {
   partial: string | null;
   is_read: boolean;
   mailbox_state: PlaceState;
-  raw_sha256: string;
+  /** Why only its header is stored (L1); null: all of it is. */
+  omitted: string | null;
+  raw_sha256: string | null;
   raw_size: number;
 };
 
@@ -95,6 +101,7 @@ export function noWrites(): FilingWrites {
     messageKeys: [],
     sightings: [],
     attachments: [],
+    fills: [],
     conversations: [],
     conversationThreads: [],
     decisions: [],
@@ -109,9 +116,11 @@ export function noWrites(): FilingWrites {
  * where the folder stands then; null: it is no folder's mail.
  */
 export async function writeFiling(db: Db, writes: FilingWrites, cursor: Cursor | null): Promise<void> {
+  if (!(await fillMessages(db, writes.fills)))
+    throw new FiledMeanwhile('a message was filled, or erased, by another transaction');
   const decided = decisionBindings(writes.decisions, cursor);
-  const { messages, sightings, links, messageKeys, conversationThreads } = writes;
-  const isMore = [messages, sightings, links, messageKeys, conversationThreads].some(
+  const { messages, sightings, links, messageKeys, attachments, conversationThreads } = writes;
+  const isMore = [messages, sightings, links, messageKeys, attachments, conversationThreads].some(
     ({ length }) => length > 0,
   );
   if (!isMore) {
@@ -165,16 +174,16 @@ with ${decisionParts}, thread as (
   insert into messages (id, sub_account_id, thread_id, direction, kind, via, user_id, sender, recipients_to,
                         recipients_cc, recipients_bcc, subject, date, received_at, internet_message_id,
                         in_reply_to, reference_ids, body_text, body_html, reply_text, automatic, partial,
-                        is_read, mailbox_state, raw_sha256, raw_size)
+                        is_read, mailbox_state, omitted, raw_sha256, raw_size)
   select id, sub_account_id, thread_id, direction, kind, via, user_id, sender, recipients_to, recipients_cc,
          recipients_bcc, subject, date, received_at, internet_message_id, in_reply_to, reference_ids, body_text,
-         body_html, reply_text, automatic, partial, is_read, mailbox_state, raw_sha256, raw_size
+         body_html, reply_text, automatic, partial, is_read, mailbox_state, omitted, raw_sha256, raw_size
     from json_to_recordset(:messages::json) as t(
          id text, sub_account_id text, thread_id text, direction text, kind text, via text[], user_id text,
          sender jsonb, recipients_to jsonb, recipients_cc jsonb, recipients_bcc jsonb, subject text,
          date timestamptz, received_at timestamptz, internet_message_id text, in_reply_to text[],
          reference_ids text[], body_text text, body_html text, reply_text text, automatic text, partial text,
-         is_read boolean, mailbox_state text, raw_sha256 text, raw_size bigint)
+         is_read boolean, mailbox_state text, omitted text, raw_sha256 text, raw_size bigint)
 ), wanted as (
   select * from json_to_recordset(:messageKeys::json) as t(
     sub_account_id text, key text, fingerprint text, message_id text, first boolean)

@@ -1,8 +1,8 @@
-import type { ProviderName, ServerAddress } from '../provider/providers.ts';
+import type { MailboxLimits, ProviderName, ServerAddress } from '../provider/providers.ts';
 import type { MailboxState } from '../provider/connection-states.ts';
-import type { MailboxId } from '../lib/id.ts';
+import type { ConnectionId, MailboxId } from '../lib/id.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
-import { rows, run } from './database.ts';
+import { jsonText, rows, run } from './database.ts';
 import type { Db } from './database.ts';
 
 /** A mailbox as its listener and its sender need it. */
@@ -171,4 +171,19 @@ export async function saveProgress(
       caughtUpTo: progress.caughtUpTo === null ? null : new Date(progress.caughtUpTo),
     },
   );
+}
+
+/** Says of the mailbox of a connection what differs from its provider's limits (L4); false: it has no mailbox. */
+export async function setMailboxLimits(
+  db: Db,
+  connectionId: ConnectionId,
+  limits: Partial<MailboxLimits>,
+): Promise<boolean> {
+  const changed = await run(
+    db,
+    `update mailboxes set limits = :limits::jsonb, updated_at = now()
+      where id = (select mailbox_id from connections where id = :connectionId)`,
+    { connectionId, limits: jsonText(limits) },
+  );
+  return changed > 0;
 }

@@ -1,5 +1,5 @@
 import type { ConnectionState } from '../provider/connection-states.ts';
-import type { ProviderName } from '../provider/providers.ts';
+import type { MailboxLimits, ProviderName } from '../provider/providers.ts';
 import type { ConnectionId, MailboxId, MessageId, ThreadId } from '../lib/id.ts';
 import { rows } from './database.ts';
 import type { Db } from './database.ts';
@@ -30,6 +30,8 @@ export type OutgoingConnection = {
   address: string;
   /** Own form: other addresses of the user, of which mail was seen in the mailbox's Sent folder (D4). */
   aliases: string[];
+  /** What was said of the limits of the mailbox (L4). */
+  limitsSaid: Partial<MailboxLimits>;
 };
 
 export type ParentFacts = {
@@ -66,7 +68,7 @@ export async function readOutgoingFacts(
 
 const factsSql = `
 with connection as materialized (
-  select c.id, c.provider, c.state, b.id as mailbox_id, b.address, b.canonical, b.state as mailbox_state
+  select c.id, c.provider, c.state, b.id as mailbox_id, b.address, b.canonical, b.limits, b.state as mailbox_state
     from connections c join mailboxes b on b.id = c.mailbox_id
    where c.sub_account_id = :subAccountId and c.user_id = :userId and c.ended_at is null
 )
@@ -74,7 +76,7 @@ select
   (select json_build_object('id', u.id, 'name', u.name)
      from memberships m join users u on u.id = m.user_id
     where m.sub_account_id = :subAccountId and m.user_id = :userId) as user,
-  (select json_build_object('id', id, 'provider', provider, 'mailboxId', mailbox_id, 'address', address,
+  (select json_build_object('id', id, 'provider', provider, 'mailboxId', mailbox_id, 'address', address, 'limitsSaid', limits,
           -- Its mailbox may need a person before the connection was told.
           'state', case when mailbox_state = 'reauth_required' and state <> 'paused' then mailbox_state else state end,
           'aliases', array(select a.canonical from sent_as a

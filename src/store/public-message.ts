@@ -1,4 +1,4 @@
-import type { ConversationId, MessageId, SendId, ThreadId } from '../lib/id.ts';
+import type { ConversationId, DecisionId, MessageId, SendId, ThreadId } from '../lib/id.ts';
 import { firstAnswerOf } from './answers.ts';
 import { rows, rowsById } from './database.ts';
 import type { Db } from './database.ts';
@@ -66,6 +66,8 @@ export type PublicMessage = {
   automatic: string | null;
   /** Why the body is not whole (for example `parse_timeout`); null when it is. */
   partial: string | null;
+  /** Why there is no more of it than its header, and the decision by which it can be stored all the same; null: it is whole (L1). */
+  omitted: { reason: string; decision_id: DecisionId } | null;
   thread_id: ThreadId;
   conversation_ids: ConversationId[];
   /** Where it is in the mailbox now. */
@@ -95,9 +97,15 @@ const messageObject = `json_build_object(
       'n', a.n, 'name', a.name, 'type', a.type, 'size', a.size, 'inline', a.inline,
       'content_id', a.content_id, 'omitted', a.omitted) order by a.n), '[]')
     from attachments a where a.message_id = m.id),
-  'internet_message_id', m.internet_message_id, 'in_reply_to', m.in_reply_to, 'answers', m.answers,
-  'read', m.is_read,
-  'automatic', m.automatic, 'partial', m.partial, 'thread_id', m.thread_id,
+  'internet_message_id', m.internet_message_id, 'in_reply_to', m.in_reply_to, 'answers', m.answers, 'read', m.is_read,
+  'automatic', m.automatic, 'partial', m.partial,
+  'omitted', case when m.omitted is not null then json_build_object('reason', m.omitted, 'decision_id', (
+      select d.id from decisions d
+        left join sightings g on g.folder_id = d.folder_id and g.uid_validity = d.uid_validity and g.uid = d.uid
+             and g.sub_account_id = d.sub_account_id
+       where d.message_id = m.id and d.reason = m.omitted and d.replaced_by is null
+       order by g.gone_at is null desc, d.id desc limit 1)) end,
+  'thread_id', m.thread_id,
   'conversation_ids', (select coalesce(json_agg(ct.conversation_id order by ct.conversation_id), '[]')
     from conversation_threads ct where ct.thread_id = m.thread_id),
   'mailbox_state', m.mailbox_state,
@@ -152,14 +160,20 @@ export async function listMessages(
   return found.map((row) => row.message);
 }
 
-/** The blob of a message's own bytes; null when there is no such message, or none is kept. */
-export async function findRawContent(db: Db, subAccountId: string, id: MessageId): Promise<string | null> {
-  const [row] = await rows<{ raw_sha256: string | null }>(
+/** The blob of a message's own bytes, null where they are not kept; null when there is no such message. */
+export async function findRawContent(
+  db: Db,
+  subAccountId: string,
+  id: MessageId,
+): Promise<{ sha256: string | null; omitted: string } | null> {
+  const [row] = await rows<{ sha256: string | null; omitted: string }>(
     db,
-    'select raw_sha256 from messages where sub_account_id = :subAccountId and id = :id',
+    `select m.raw_sha256 as sha256, coalesce(m.omitted, (
+              select a.omitted from attachments a where a.message_id = m.id and a.omitted is not null order by a.n limit 1), '') as omitted
+       from messages m where m.sub_account_id = :subAccountId and m.id = :id`,
     { subAccountId, id },
   );
-  return row?.raw_sha256 ?? null;
+  return row ?? null;
 }
 
 /** Where the content of an attachment is; null when there is no such attachment. */

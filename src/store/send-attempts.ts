@@ -33,7 +33,9 @@ export async function noteHandovers(
      mine as (
        update sends s set lease_until = now() + :leaseMs * interval '1 millisecond'
          from handed h where s.id = h.id and s.lease_owner = :owner and s.ready and s.state = 'sending'
-       returning s.id)
+       returning s.id),
+     -- From now on the provider counts it (L3).
+     counted as (update daily_places set at = clock_timestamp() where send_id in (select id from mine))
      update send_attempts a set outcome = 'uncertain'
        from handed h join mine on mine.id = h.id where a.send_id = h.id and a.n = h.n
      returning a.send_id as id`,

@@ -1,9 +1,10 @@
 import type { ConnectionState } from '../provider/connection-states.ts';
-import type { ProviderName, ServerAddress } from '../provider/providers.ts';
+import type { MailboxLimits, ProviderName, ServerAddress } from '../provider/providers.ts';
 import type { MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
 import { jsonText, rows, rowsById, run } from './database.ts';
 import type { Db } from './database.ts';
 import type { PublicSend, SendState } from './public-send.ts';
+import { giveBackPlaces } from './quota.ts';
 import { awaitSentCopies } from './sent-copies.ts';
 
 /** A send as it is first written: with its message, in one transaction. */
@@ -25,22 +26,25 @@ export type NewSend = {
   orderKeys: string[];
   /** When to send, ms since the epoch; null: at once. */
   sendAt: number | null;
+  /** When it is tried first, where that is later. */
+  dueAt: number | null;
 };
 
 export async function insertSend(db: Db, send: NewSend): Promise<void> {
-  const { route, envelope, sendAt, ...values } = send;
+  const { route, envelope, sendAt, dueAt, ...values } = send;
   await run(
     db,
     `insert into sends (id, sub_account_id, message_id, user_id, mailbox_id, route, state, state_reason, envelope,
                         internet_message_id, raw_sha256, raw_size, order_keys, send_at, due_at)
      values (:id, :subAccountId, :messageId, :userId, :mailboxId, :route::jsonb, :state, :reason, :envelope::jsonb,
              :internetMessageId, :rawSha256, :rawSize, :orderKeys, :sendAt,
-             case when :state = 'held' then 'infinity' else coalesce(:sendAt::timestamptz, now()) end)`,
+             case when :state = 'held' then 'infinity' else coalesce(:dueAt::timestamptz, :sendAt, now()) end)`,
     {
       ...values,
       route: jsonText(route),
       envelope: jsonText(envelope),
       sendAt: sendAt === null ? null : new Date(sendAt),
+      dueAt: dueAt === null ? null : new Date(dueAt),
     },
   );
 }
@@ -52,6 +56,7 @@ export type LockedSend = {
   messageId: MessageId;
   threadId: ThreadId;
   lane: string;
+  kind: 'individual' | 'bulk' | 'workflow';
   state: SendState;
   reason: string | null;
   /** Who holds the lease; null: nobody. */
@@ -90,6 +95,8 @@ export type SendingMailbox = {
   credentialKind: 'oauth' | 'password' | null;
   /** Learned: a copy of what we submitted appeared in its Sent folder by itself. */
   savesSentCopy: boolean;
+  /** What was said of its limits (L4). */
+  limitsSaid: Partial<MailboxLimits>;
 };
 
 /** The sub-account's own provider. */
@@ -114,13 +121,13 @@ const ms = (interval: string) => `floor(extract(epoch from ${interval}) * 1000)`
 
 const lockedSql = `
 select json_build_object(
-    'id', s.id, 'subAccountId', s.sub_account_id, 'messageId', s.message_id, 'threadId', m.thread_id, 'lane', s.lane,
+    'id', s.id, 'subAccountId', s.sub_account_id, 'messageId', s.message_id, 'threadId', m.thread_id, 'lane', s.lane, 'kind', m.kind,
     'state', s.state, 'reason', s.state_reason, 'leaseOwner', case when s.ready then s.lease_owner end,
     'envelope', s.envelope, 'internetMessageId', s.internet_message_id,
     'rawSha256', s.raw_sha256, 'rawSize', s.raw_size,
     'way', case when b.id is not null then json_build_object(
          'through', 'mailbox', 'id', b.id, 'provider', b.provider, 'login', b.login, 'smtp', b.servers->'smtp',
-         'credentialKind', b.credential_kind, 'savesSentCopy', coalesce(b.saves_sent_copy, false))
+         'credentialKind', b.credential_kind, 'savesSentCopy', coalesce(b.saves_sent_copy, false), 'limitsSaid', b.limits)
        when a.provider is not null then json_build_object(
          'through', 'provider', 'server', json_build_object('host', a.provider->'host', 'port', a.provider->'port',
            'security', a.provider->'security'),
@@ -141,7 +148,7 @@ select json_build_object(
        where f.mailbox_id = s.mailbox_id and f.role in ('sent', 'all') and d.outcome = 'failed' and d.replaced_by is null
          and d.decided_at >= (select max(t.started_at) from send_attempts t where t.send_id = s.id))) as send
   from ${rowsById('sends')} s
-  cross join lateral (select thread_id from messages where id = s.message_id offset 0) m
+  cross join lateral (select thread_id, kind from messages where id = s.message_id offset 0) m
   left join lateral (select * from mailboxes where id = s.mailbox_id offset 0) b on true
   left join lateral (select * from sub_accounts where s.mailbox_id is null and id = s.sub_account_id offset 0) a on true
   left join lateral (
@@ -197,6 +204,12 @@ export async function writeSendChanges(db: Db, changed: readonly ChangedSend[]):
       ),
     },
   );
+  const never = changed.filter(({ change: { state } }) => state === 'failed' || state === 'cancelled');
+  if (never.length > 0)
+    await giveBackPlaces(
+      db,
+      never.map(({ id }) => id),
+    );
   const taken = changed.filter(({ change: { state } }) => state === 'sent' || state === 'bounced');
   if (taken.length > 0)
     await awaitSentCopies(

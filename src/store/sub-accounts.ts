@@ -42,9 +42,9 @@ export const settingsSchema = z.object({
     .enum(['skip_message', 'omit_attachment'])
     .default('skip_message')
     .describe(
-      'L1: what happens to a message whose attachments are past the limit of its mailbox. Of mail to a logging ' +
-        'address: it waits for review, or is logged without them. Not in force yet for mail that is seen in a mailbox: ' +
-        'that is stored whole.',
+      'L1: what happens to a message whose attachments are past the limit of its mailbox: only its header is stored, and ' +
+        'shown in the conversation (`omitted`), or it is stored without them. Of mail to a logging address: it waits for ' +
+        'review, or is logged without them.',
     ),
 });
 

@@ -117,6 +117,8 @@ export const accessCases: Readonly<Record<string, AccessCase>> = {
   'DELETE /v1/sub-accounts/{sid}/users/{uid}/connection': { all: 204, own: 204, foreign: 404, mixed: 404 },
   'GET /v1/connections': { all: 200, own: 200, foreign: null },
   'GET /v1/connections/{id}': { id: 'connection', all: 200, own: 200, foreign: 404 },
+  // The mailbox is other sub-accounts', too.
+  'PUT /v1/connections/{id}/limits': { id: 'connection', json: {}, all: 200, own: 403, foreign: 404 },
   'POST /v1/connections/{id}/pause': { id: 'connection', all: 200, own: 200, foreign: 404 },
   'POST /v1/connections/{id}/resume': { id: 'connection', all: 200, own: 200, foreign: 404 },
   'POST /v1/connections/{id}/backfills': {

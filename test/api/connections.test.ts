@@ -94,6 +94,7 @@ describe('connections by API', () => {
         attachment_bytes_max: null,
         attachment_extensions: null,
         individual_messages_per_day_max: 500,
+        individual_messages: { used: 0, left: 500, works_again_at: null },
         imap_download_bytes_per_day_max: null,
       },
     });
@@ -104,6 +105,62 @@ describe('connections by API', () => {
     const stored = JSON.stringify(await world.sql('select * from mailboxes'));
     assert.doesNotMatch(stored, /pw-/);
     assert.doesNotMatch(JSON.stringify(t.logged) + world.logged.join(), /pw-|company/);
+  });
+
+  test('L3, L4 the limits of a mailbox are what was said of it and else its provider’s, with what is left of them', async () => {
+    const { id } = (await put(body(await host()))).body;
+    const url = `/v1/connections/${String(id)}`;
+    const limitsOf = ({ body }: Answer) => body['limits'] as Record<string, unknown>;
+    const said = {
+      attachments_bytes_max: null,
+      attachment_extensions: ['pdf'],
+      individual_messages_per_day_max: 2,
+    };
+    const set = await put(said, `${url}/limits`);
+    assert.equal(set.status, 200, JSON.stringify(set.body));
+    const inForce = {
+      ...said,
+      attachment_bytes_max: null,
+      individual_messages: { used: 0, left: 2, works_again_at: null },
+      imap_download_bytes_per_day_max: null,
+    };
+    assert.deepEqual(limitsOf(set), inForce);
+    await world.sql(
+      `insert into daily_places (send_id, mailbox_id, at)
+       select n::text, m.id, now() - n * interval '1 hour' from connections c, mailboxes m, generate_series(1, 2) n
+        where c.id = '${String(id)}' and m.id = c.mailbox_id`,
+    );
+    const shown = await t.call('GET', url);
+    const {
+      used,
+      left,
+      works_again_at: again,
+    } = limitsOf(shown)['individual_messages'] as Record<string, unknown>;
+    assert.deepEqual([used, left], [2, 0]);
+    assert.ok(Math.abs(Date.parse(String(again)) - Date.now() - 22 * 3_600_000) < 60_000);
+    const listed = (await t.call('GET', '/v1/connections')).body['data'] as {
+      id: unknown;
+      limits: unknown;
+    }[];
+    assert.deepEqual(listed.find((one) => one.id === id)?.limits, limitsOf(shown));
+    const back = limitsOf(await put({}, `${url}/limits`));
+    assert.deepEqual(
+      [back['attachments_bytes_max'], back['individual_messages_per_day_max']],
+      [26_214_400, 500],
+    );
+    const wrong = {
+      attachment_bytes_max: -1,
+      attachment_extensions: ['.PDF'],
+      individual_messages_per_day_max: 0,
+    };
+    const refused = await put({ ...wrong, more: 1 }, `${url}/limits`);
+    const fields = (refused.body['errors'] as { path: string }[]).map((field) => field.path);
+    assert.deepEqual(fields.toSorted(), [
+      'attachment_bytes_max',
+      'attachment_extensions.0',
+      'individual_messages_per_day_max',
+      'more',
+    ]);
   });
 
   test('C3 what fails is named, and nothing is stored', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { parseMessage } from '../../src/message/parse.ts';
-import { run } from '../../src/store/database.ts';
+import { rows, run } from '../../src/store/database.ts';
 import { connectMailbox } from '../outbound/support.ts';
 import { startApi } from './support.ts';
 import type { Answer, ApiUnderTest } from './support.ts';
@@ -55,16 +55,14 @@ async function postForm(data: FormData): Promise<Answer> {
 
 const id = (answer: Answer, what: 'message' | 'send') => String((answer.body[what] as Json)['id']);
 
-/** The codes of the fields that are not valid. */
-function fieldCodes(answer: Answer): Record<string, string> {
-  assert.deepEqual(
-    [answer.status, answer.body['code']],
-    [422, 'invalid_request'],
-    JSON.stringify(answer.body),
-  );
+/** The codes of the fields that are not valid, or not taken. */
+function fieldCodes(answer: Answer, code = 'invalid_request'): Record<string, string> {
+  assert.deepEqual([answer.status, answer.body['code']], [422, code], JSON.stringify(answer.body));
   const errors = answer.body['errors'] as { path: string; code: string }[];
   return Object.fromEntries(errors.map((error) => [error.path, error.code]));
 }
+
+const sends = () => rows<{ id: string }>(t.db, 'select id from sends order by id');
 
 async function raw(messageId: string): Promise<Buffer> {
   const response = await t.api.request(`${path}/${messageId}/raw`, {
@@ -240,7 +238,7 @@ describe('D3: POST …/messages', () => {
     assert.equal((await postForm(form(nothing, [['file', 'offer.txt', 'text/plain', 'x']]))).status, 202);
   });
 
-  test('25 MB of attachments, and no byte more', async () => {
+  test('L1: 25 MB of attachments, and no byte more; each that is too large is named, in JSON and in parts', async () => {
     const most = Buffer.alloc(25 * 1_048_576, 'x');
     const fits = await postForm(form(write, [['file', 'a.bin', 'application/octet-stream', most]]));
     assert.equal(fits.status, 202);
@@ -248,14 +246,76 @@ describe('D3: POST …/messages', () => {
       ['file', 'a.bin', 'application/octet-stream', most],
       ['file', 'b.bin', 'application/octet-stream', Buffer.from('x')],
     ];
+    const before = await sends();
     const refused = await postForm(form(write, more));
-    assert.deepEqual(
-      [refused.status, refused.body['code'], refused.body['limit']],
-      [413, 'message_too_large', most.length],
+    assert.deepEqual(fieldCodes(refused, 'attachment_too_large'), { file: 'attachment_too_large' });
+    assert.match(
+      String(refused.body['detail']),
+      /^a\.bin has 26214400 bytes; the mailbox takes 26214400 in all/,
     );
     const attachments = more.map(([, name, , content]) => ({ name, content: content.toString('base64') }));
     const asJson = await post({ ...write, attachments });
-    assert.deepEqual([asJson.status, asJson.body['code']], [413, 'message_too_large']);
+    assert.deepEqual(fieldCodes(asJson, 'attachment_too_large'), { 'attachments.0': 'attachment_too_large' });
+    assert.deepEqual(await sends(), before);
+  });
+
+  test('L1: what is more than the gateway reads is named in the same way', async () => {
+    const half = Buffer.alloc(25 * 1_048_576, 'x');
+    const files = ['a.bin', 'b.bin', 'c.bin'].map((name): [string, string, string, Buffer] => [
+      name.slice(0, 1),
+      name,
+      'application/octet-stream',
+      name === 'c.bin' ? Buffer.from('x') : half,
+    ]);
+    const refused = await postForm(form(write, files));
+    assert.deepEqual(fieldCodes(refused, 'attachment_too_large'), { c: 'attachment_too_large' });
+  });
+
+  test('L2, L4: each attachment by size and type, as the mailbox has it', async () => {
+    await run(
+      t.db,
+      `update mailboxes set limits = '{"attachmentBytesMax": 12, "attachmentsBytesMax": null, "attachmentExtensions": ["pdf"]}'`,
+    );
+    const attachments = [
+      { name: 'tool.exe', content: Buffer.from('MZ').toString('base64') },
+      { name: 'fits.pdf', content: Buffer.from('%PDF-1.7....').toString('base64') },
+      { name: 'large.pdf', content: Buffer.from('%PDF-1.7.....').toString('base64') },
+      { name: 'lies.pdf', content: Buffer.from('MZ').toString('base64') },
+    ];
+    const before = await sends();
+    const refused = await post({ ...write, attachments });
+    assert.deepEqual(fieldCodes(refused, 'attachment_too_large'), {
+      'attachments.0': 'attachment_type',
+      'attachments.2': 'attachment_too_large',
+      'attachments.3': 'attachment_type',
+    });
+    const typed = await post({ ...write, attachments: attachments.slice(0, 2) });
+    assert.deepEqual(fieldCodes(typed, 'attachment_type'), { 'attachments.0': 'attachment_type' });
+    assert.deepEqual(await sends(), before);
+    assert.equal((await post({ ...write, attachments: attachments.slice(1, 2) })).status, 202);
+    await run(t.db, `update mailboxes set limits = '{}'`);
+  });
+
+  test('L3: past the daily limit of the mailbox: 429 with the time from which it works again, or it waits', async () => {
+    await run(t.db, `update mailboxes set limits = '{"individualMessagesPerDayMax": 1}'`);
+    await run(t.db, 'delete from daily_places');
+    assert.equal((await post(write)).status, 202);
+    const before = await sends();
+    const refused = await post(write, 'limited');
+    assert.deepEqual([refused.status, refused.body['code']], [429, 'daily_limit']);
+    const again = Date.parse(String(refused.body['retry_at'])) - Date.now();
+    assert.ok(Math.abs(again - 24 * 3_600_000) < 60_000);
+    assert.ok(Math.abs(Number(refused.headers.get('retry-after')) * 1000 - again) < 60_000);
+    assert.deepEqual(await sends(), before);
+    const deferred = await post({ ...write, on_limit: 'defer' });
+    assert.equal(deferred.status, 202);
+    const { state, reason, next_try_at: next } = deferred.body['send'] as Json;
+    assert.deepEqual([state, reason], ['queued', 'daily_limit']);
+    assert.ok(Math.abs(Date.parse(String(next)) - Date.now() - again) < 60_000);
+    assert.deepEqual(fieldCodes(await post({ ...write, on_limit: 'later' })), { on_limit: 'invalid_value' });
+    await run(t.db, `update mailboxes set limits = '{}'`);
+    // The refusal was not remembered.
+    assert.equal((await post(write, 'limited')).status, 202);
   });
 
   test('bodies that cannot be read', async () => {
@@ -338,12 +398,24 @@ describe('what was sent can be read', () => {
     assert.equal((await get(`${path}/${id(first, 'message')}/attachments/x`)).status, 422);
   });
 
-  test('a content that is not kept says why', async () => {
+  test('L1, L2: a content that is not kept says why, and so do the bytes that would hold it', async () => {
+    const [kept] = await rows<{ sha256: string; raw: string }>(
+      t.db,
+      'select a.sha256, m.raw_sha256 as raw from attachments a join messages m on m.id = a.message_id',
+    );
     await run(t.db, `update attachments set sha256 = null, omitted = 'attachment_too_large'`);
-    const response = await get(`${path}/${id(first, 'message')}/attachments/1`);
-    const problem = (await response.json()) as Json;
-    assert.deepEqual([problem['code'], problem['status']], ['content_omitted', 404]);
-    assert.match(String(problem['detail']), /attachment_too_large/);
+    await run(t.db, 'update messages set raw_sha256 = null where id = :id', { id: id(first, 'message') });
+    for (const what of ['attachments/1', 'raw']) {
+      const response = await get(`${path}/${id(first, 'message')}/${what}`);
+      const problem = (await response.json()) as Json;
+      assert.deepEqual([problem['code'], problem['status']], ['content_omitted', 404]);
+      assert.match(String(problem['detail']), /attachment_too_large/);
+    }
+    await run(t.db, 'update attachments set sha256 = :sha256, omitted = null', kept);
+    await run(t.db, 'update messages set raw_sha256 = :raw where id = :id', {
+      ...kept,
+      id: id(first, 'message'),
+    });
   });
 
   test('the bytes, whole and in ranges, and not twice', async () => {

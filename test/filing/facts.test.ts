@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { factsOf } from '../../src/filing/facts.ts';
 import type { FactBase, StoredThread } from '../../src/filing/facts.ts';
+import { noLimits } from '../../src/message/attachment-limits.ts';
 import { sightingOf } from '../../src/mailbox/seen.ts';
 
 /** A live thread with Carla. */
@@ -25,6 +26,8 @@ const base: FactBase = {
   twoWaySyncOff: false,
   byHand: false,
   answered: false,
+  limits: noLimits,
+  skipsTooLarge: true,
   fetchThreadHead: true,
   ownAddresses: new Set(['ann@mail.example']),
   userAddresses: new Set(['ann@mail.example']),

@@ -30,6 +30,7 @@ const plain: Facts = {
   twoWaySyncOff: false,
   byHand: false,
   answered: false,
+  tooLarge: false,
 };
 
 const contact = (of: Partial<ContactFact> = {}): ContactFact => ({
@@ -215,7 +216,7 @@ const tables: Record<string, [what: string, facts: Partial<Facts>[], expected: s
 
 const erased = { erased: 'msg_1' } as const;
 const known = (here: boolean): Partial<Facts> => ({
-  known: { messageId: 'msg_2', threadId: 'thr_1', here, sendId: null, by: 'id' },
+  known: { messageId: 'msg_2', threadId: 'thr_1', here, sendId: null, by: 'id', omitted: false },
 });
 tables['C7: a message that was erased'] = [
   ['a contact’s', [erased, from(contact())], 'C7 erased'],
@@ -265,6 +266,24 @@ describe('T4: replay of a decision by today’s rules', () => {
     test(what, () => assert.deepEqual(replay(given), expected));
   }
 });
+
+const tooLarge = { tooLarge: true };
+const left = (here: boolean): Partial<Facts> => ({
+  known: { messageId: 'msg_2', threadId: 'thr_1', here, sendId: null, by: 'id', omitted: true },
+});
+tables['L1: attachments past the limit'] = [
+  ['of a contact', [tooLarge, from(contact())], 'L1 attachment_too_large'],
+  ['written to a contact', [tooLarge, to(contact())], 'L1 attachment_too_large'],
+  ['in a live thread', [tooLarge, thread()], 'L1 attachment_too_large'],
+  ['in an unlinked one', [tooLarge, thread({ link: 'unlinked' })], 'S4 thread_unlinked'],
+  ['of a stranger', [tooLarge], 'S5 no_match'],
+  ['asked for by hand', [tooLarge, { byHand: true }, from(contact())], 'by_hand by_hand'],
+  ['stored whole from another mailbox', [tooLarge, known(false), from(contact())], 'S2 from_contact'],
+  ['shown already', [tooLarge, left(true), from(contact())], 'S12 attachment_too_large'],
+  ['shown already, by hand', [tooLarge, left(true), { byHand: true }, from(contact())], 'by_hand by_hand'],
+  ['shown by another mailbox', [tooLarge, left(false), from(contact())], 'L1 attachment_too_large'],
+  ['and another mailbox takes it', [left(false), from(contact())], 'S2 from_contact'],
+];
 
 for (const [name, cases] of Object.entries(tables)) {
   describe(name, () => {

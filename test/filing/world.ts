@@ -8,6 +8,7 @@ import type { Again } from '../../src/filing/again.ts';
 import { fileBatch } from '../../src/filing/file.ts';
 import { createForesight } from '../../src/filing/foresight.ts';
 import type { FilingDeps } from '../../src/filing/file.ts';
+import type { StructurePart } from '../../src/message/attachment-limits.ts';
 import type { FolderRole, Sighting } from '../../src/filing/sighting.ts';
 import type { Outcomes } from '../../src/store/decisions.ts';
 import { sightingOf } from '../../src/mailbox/seen.ts';
@@ -84,6 +85,61 @@ export function rawOf(letter: Letter): Buffer {
     '',
   ];
   return Buffer.from(lines.join('\r\n'));
+}
+
+/** What BODYSTRUCTURE says of a letter with attachments (see attachmentsOf), or of a plain one. */
+function structureOf(raw: Buffer): StructurePart[] {
+  const text = raw.toString('latin1');
+  const boundary = /boundary="([^"]+)"/.exec(text)?.[1];
+  const entities = boundary === undefined ? [text] : text.split(`\r\n--${boundary}`).slice(1, -1);
+  return entities.map((entity) => {
+    const start = entity.indexOf('\r\n\r\n') + 4;
+    const field = (name: string) =>
+      new RegExp(`^${name}: *([^;\r\n]*)`, 'im').exec(entity.slice(0, start))?.[1]?.toLowerCase();
+    return {
+      type: field('Content-Type') ?? 'text/plain',
+      encoding: field('Content-Transfer-Encoding') ?? '7bit',
+      size: entity.length - start,
+      disposition: field('Content-Disposition') ?? null,
+      hasId: field('Content-ID') !== undefined,
+    };
+  });
+}
+
+/** Files, as a letter has them attached. */
+export type TestFile = { name: string; type: string; content: Buffer; contentId?: string };
+
+/** The letter with files, in base64. */
+export function withFiles(letter: Letter, files: readonly TestFile[]): Buffer {
+  const raw = rawOf(letter).toString('latin1');
+  const [header = '', ...text] = raw.split('\r\n\r\n');
+  const [plain = ''] = header.split('\r\nContent-Type:');
+  const parts = files.map(({ name, type, content, contentId }) =>
+    [
+      '--b',
+      `Content-Type: ${type}; name="${name}"`,
+      contentId === undefined
+        ? `Content-Disposition: attachment; filename="${name}"`
+        : `Content-ID: <${contentId}>`,
+      'Content-Transfer-Encoding: base64',
+      '',
+      content.toString('base64').replaceAll(/.{76}/g, '$&\r\n'),
+    ].join('\r\n'),
+  );
+  return Buffer.from(
+    [
+      `${plain}\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary="b"`,
+      '',
+      '--b',
+      `Content-Type: text/${text.join('').includes('<img') ? 'html' : 'plain'}; charset=utf-8`,
+      '',
+      text.join('\r\n\r\n'),
+      ...parts,
+      '--b--',
+      '',
+    ].join('\r\n'),
+    'latin1',
+  );
 }
 
 export type World = {
@@ -271,6 +327,8 @@ async function watch(parts: Parts, id: MailboxId): Promise<TestMailbox> {
     const given = uids.filter((uid) => !unreadable.has(uid));
     return new Map(given.map((uid) => [uid, kept.get(role)?.get(uid)?.raw ?? Buffer.alloc(0)]));
   };
+  const structures = (role: FolderRole, uids: readonly number[]) =>
+    new Map(uids.map((uid) => [uid, structureOf(kept.get(role)?.get(uid)?.raw ?? Buffer.alloc(0))]));
   const againFor = async ({ sub, ...more }: Partial<Again> & { sub: string }): Promise<Again> => {
     const [connection] = await rows<{ id: ConnectionId }>(
       db,
@@ -329,6 +387,7 @@ async function watch(parts: Parts, id: MailboxId): Promise<TestMailbox> {
         upToUid,
         sightings,
         fetchBodies: (uids) => bodies(role, uids),
+        fetchStructures: (uids) => Promise.resolve(structures(role, uids)),
       });
       place.cursorUid = upToUid;
       return parts.decisions(before);
@@ -346,12 +405,13 @@ async function watch(parts: Parts, id: MailboxId): Promise<TestMailbox> {
         again: await againFor(again),
         sightings,
         fetchBodies: (wanted) => bodies(role, wanted),
+        fetchStructures: (wanted) => Promise.resolve(structures(role, wanted)),
       });
       return parts.decisions(before);
     },
     foresee: async (role, uids, again) => {
       const foresight = createForesight(world.filing, { mailboxId: id, again: await againFor(again) });
-      return foresight(sightingsAt(role, uids));
+      return foresight(sightingsAt(role, uids), (asked) => Promise.resolve(structures(role, asked)));
     },
   };
 }

@@ -98,6 +98,65 @@ describe('the rules, one by one, on the real servers', () => {
     await story.gateway.must('PUT', `${sub}/never-log`, { entries: [] });
   });
 
+  test('L1, L4 attachment_too_large: a line in the conversation, until the rest is asked for by hand', async () => {
+    const { gateway } = story;
+    const fred = await contact(sub, 'fred');
+    const { id } = await gateway.must<{ id: string }>('GET', `${sub}/users/ann/connection`);
+    await gateway.must('PUT', `/v1/connections/${id}/limits`, { attachments_bytes_max: 30_000 });
+    const file = {
+      filename: 'plan.pdf',
+      content: Buffer.alloc(30_000, '%PDF-1.7 '),
+      contentType: 'application/pdf',
+    };
+    const send = (bytes: number) =>
+      deliver(story.servers, {
+        from: fred,
+        to: story.ann,
+        subject: `${bytes}`,
+        text: 'Here it is.',
+        attachments: [file, { ...file, content: Buffer.alloc(bytes, 'x') }],
+      });
+    type Shown = {
+      subject: string;
+      text: string;
+      omitted: { reason: string; decision_id: string } | null;
+      attachments: { size: number }[];
+    };
+    const shown = async (subject: string) => {
+      const [conversation] = (
+        await gateway.must<{ data: { id: string }[] }>('GET', `${sub}/conversations?contact_id=fred`)
+      ).data;
+      const messages = `${sub}/conversations/${conversation?.id}/messages`;
+      const { data } = await gateway.must<{ data: Shown[] }>('GET', messages);
+      return data.find((message) => message.subject === subject);
+    };
+    assert.equal(await decided(sub, (await send(0)).messageId), 'stored from_contact');
+    assert.equal(await decided(sub, (await send(20_000)).messageId), 'skipped attachment_too_large');
+    const line = await shown('20000');
+    assert.deepEqual(
+      [line?.text, line?.attachments, line?.omitted?.reason],
+      ['', [], 'attachment_too_large'],
+    );
+    await gateway.must('POST', `${sub}/decisions/${line?.omitted?.decision_id}/store`);
+    const whole = await waitFor('the rest of it', async () => {
+      const message = await shown('20000');
+      return message?.omitted === null ? message : null;
+    });
+    assert.deepEqual(
+      [whole.text.trim(), whole.attachments.map(({ size }) => size)],
+      ['Here it is.', [30_000, 20_000]],
+    );
+    const refused = await gateway.call('POST', `${sub}/messages`, {
+      kind: 'individual',
+      user_id: 'ann',
+      contact_id: 'fred',
+      text: 'x',
+      attachments: [{ name: 'a.bin', content: Buffer.alloc(30_001).toString('base64') }],
+    });
+    assert.equal(refused.status, 422);
+    await gateway.must('PUT', `/v1/connections/${id}/limits`, {});
+  });
+
   test('S10 feature_off: of an Outlook mailbox only what the CRM began', async () => {
     const { gateway, servers, ann } = story;
     const owen = `owen@${ann.split('@')[1] ?? ''}`;

@@ -108,6 +108,28 @@ describe('reading', () => {
     assert.deepEqual(peer.sent('*BODY[*'), []);
   });
 
+  test('L1: what a message consists of, without what an attached mail does; one that is not shown so is missing', async () => {
+    const file =
+      '("APPLICATION" "PDF" ("NAME" "a.pdf") NIL NIL "BASE64" 4000 NIL ("ATTACHMENT" ("FILENAME" "a.pdf")) NIL NIL)';
+    const text = '("TEXT" "HTML" ("CHARSET" "utf-8") NIL NIL "QUOTED-PRINTABLE" 300 9 NIL NIL NIL NIL)';
+    const image = '("IMAGE" "PNG" NIL "<logo@mail.example>" NIL "BASE64" 200 NIL ("INLINE" NIL) NIL NIL)';
+    const envelope = '(NIL "Hi" NIL NIL NIL NIL NIL NIL NIL NIL)';
+    const mail = `("MESSAGE" "RFC822" NIL NIL NIL "7BIT" 5000 ${envelope} (${text}${file} "MIXED" NIL NIL NIL) 90 NIL NIL NIL NIL)`;
+    const whole = `((${text}${image} "RELATED" NIL NIL NIL)${file}${mail} "MIXED" NIL NIL NIL)`;
+    const { session } = await open(
+      `${plain}${folders}on UID FETCH *:\n  S: * 1 FETCH (UID 9 BODYSTRUCTURE ${whole})\n  S: * 2 FETCH (UID 10 FLAGS ())\n  S: $tag OK done\n`,
+    );
+    await session.open('INBOX');
+    const shown = await session.structures([9, 10]);
+    assert.deepEqual([...shown.keys()], [9]);
+    assert.deepEqual(shown.get(9), [
+      { type: 'text/html', encoding: 'quoted-printable', size: 300, disposition: null, hasId: false },
+      { type: 'image/png', encoding: 'base64', size: 200, disposition: 'inline', hasId: true },
+      { type: 'application/pdf', encoding: 'base64', size: 4000, disposition: 'attachment', hasId: false },
+      { type: 'message/rfc822', encoding: '7bit', size: 5000, disposition: null, hasId: false },
+    ]);
+  });
+
   test('headers come by UID, once each, whatever the order of the rows', async () => {
     const row = (seq: number, uid: number, more: string) => `  S: * ${seq} FETCH (UID ${uid} ${more})\n`;
     const header =

@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { attachmentFaults, noLimits } from '../../src/message/attachment-limits.ts';
-import type { AttachmentLimits, LimitedAttachment } from '../../src/message/attachment-limits.ts';
+import {
+  attachmentFaults,
+  judgeStructure,
+  mayBeTooLarge,
+  noLimits,
+} from '../../src/message/attachment-limits.ts';
+import type {
+  AttachmentLimits,
+  LimitedAttachment,
+  StructurePart,
+} from '../../src/message/attachment-limits.ts';
 import { providerLimits } from '../../src/provider/providers.ts';
 
 const mebibyte = 1_048_576;
@@ -46,6 +55,60 @@ describe('L1: sizes, in decoded bytes', () => {
   }
 });
 
+describe('L1: from the structure alone', () => {
+  const gmail = providerLimits('gmail');
+  const outlook = providerLimits('outlook');
+  const part = (size: number, more: Partial<StructurePart> = {}): StructurePart => ({
+    type: 'application/pdf',
+    encoding: 'binary',
+    size,
+    disposition: 'attachment',
+    hasId: false,
+    ...more,
+  });
+  /** Octets of so many bytes in base64, with lines of so many characters that end in CRLF. */
+  const base64 = (bytes: number, line: number) => {
+    const characters = Math.ceil(bytes / 3) * 4;
+    return part(characters + 2 * Math.ceil(characters / line), { encoding: 'base64' });
+  };
+  const limit = 25 * mebibyte;
+  const table: [name: string, limits: AttachmentLimits, parts: StructurePart[], expected: string][] = [
+    ['exactly the limit, not encoded', gmail, [part(limit)], 'within'],
+    ['a byte more', gmail, [part(limit + 1)], 'too_large'],
+    ['two of them together', gmail, [part(limit - 5), part(6)], 'too_large'],
+    ['Outlook: each by itself', outlook, [part(3 * mebibyte), part(3 * mebibyte)], 'within'],
+    ['Outlook: a byte more', outlook, [part(1), part(3 * mebibyte + 1)], 'too_large'],
+    ['base64 at the limit may be either', gmail, [base64(limit, 76)], 'unsure'],
+    ['also in short lines', gmail, [base64(limit, 60)], 'unsure'],
+    ['also a byte more', gmail, [base64(limit + 1, 76)], 'unsure'],
+    ['base64 well below', gmail, [base64(limit * 0.97, 76)], 'within'],
+    ['base64 well past', gmail, [base64(limit * 1.05, 76)], 'too_large'],
+    ['quoted-printable may be a third', gmail, [part(2 * limit, { encoding: 'quoted-printable' })], 'unsure'],
+    ['or is past it all the same', gmail, [part(4 * limit, { encoding: 'quoted-printable' })], 'too_large'],
+    ['what has an id may be an inline image', gmail, [part(2 * limit, { hasId: true })], 'unsure'],
+    ['text is body', gmail, [part(2 * limit, { type: 'text/html', disposition: null })], 'within'],
+    ['unless it is attached', gmail, [part(2 * limit, { type: 'text/plain' })], 'too_large'],
+    [
+      'a mail that is attached',
+      gmail,
+      [part(2 * limit, { type: 'message/rfc822', disposition: null })],
+      'too_large',
+    ],
+    ['no limits', noLimits, [part(1e12)], 'within'],
+  ];
+  for (const [name, limits, parts, expected] of table) {
+    test(`${name}: ${expected}`, () => assert.equal(judgeStructure(parts, limits), expected));
+  }
+
+  test('of a small message nothing is asked', () => {
+    assert.deepEqual(
+      [limit, limit / 2].map((size) => mayBeTooLarge(size, gmail)),
+      [true, false],
+    );
+    assert.equal(mayBeTooLarge(1e12, noLimits), false);
+  });
+});
+
 describe('L2: types at Outlook, by extension, content type and first bytes', () => {
   const limits = providerLimits('outlook');
   const ole = '\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1';
@@ -67,6 +130,15 @@ describe('L2: types at Outlook, by extension, content type and first bytes', () 
     file('empty.txt', 'text/plain', ''),
     file('logo.gif', 'image/gif', 'GIF89a', { inline: true }),
   ];
+  test('L4: an extension that was added is known by itself alone', () => {
+    const more = { ...limits, attachmentExtensions: ['xlsx'] };
+    const faults = attachmentFaults(
+      [file('a.xlsx', 'a/b', 'x'), file('a.pdf', 'application/pdf', '%PDF-1')],
+      more,
+    );
+    assert.deepEqual(faults, [null, 'attachment_type']);
+  });
+
   for (const each of passes) {
     test(`${each.name} as ${each.type} passes`, () =>
       assert.deepEqual(attachmentFaults([each], limits), [null]));

@@ -130,11 +130,20 @@ describe("D1, D5: mail through the sub-account's provider", () => {
 
   test('a kept session that the server ends with the next message costs no try', async () => {
     await provideBy(
-      [
-        '--- connection 1',
-        ...['C: MAIL FROM:*', 'S: 250 OK', 'C: RCPT TO:*', 'S: 250 OK', 'C: DATA', 'S: 354 Go ahead'],
-        ...['C: .', 'S: 250 OK', '@ store', 'C: MAIL FROM:*', 'S: 421 4.4.2 Too long', 'S: (close)', ''],
-      ].join('\n'),
+      `--- connection 1
+C: MAIL FROM:*
+S: 250 OK
+C: RCPT TO:*
+S: 250 OK
+C: DATA
+S: 354 Go ahead
+C: .
+S: 250 OK
+@ store
+C: MAIL FROM:*
+S: 421 4.4.2 Too long
+S: (close)
+`,
     );
     sender = office.sender({ limits: { idleMs: 5_000 } });
     const [first] = await campaign(1);

@@ -194,6 +194,7 @@ export const blankRequest: SendRequest = {
   headers: {},
   track: { opens: false, clicks: false },
   sendAt: null,
+  onLimit: 'refuse',
 };
 
 /** Sessions that hand each message to `submit`, in place of those of smtp.ts. */

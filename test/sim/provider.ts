@@ -277,6 +277,7 @@ function sessionOf(box: Box, line: Line, onCall: OnCall): Session {
   return {
     gmail: box.allMail,
     listsStatus: true,
+    structures: () => call(() => new Map()),
     list: () => call(() => [...box.folders.values()].filter(({ hidden }) => !hidden).map(listed)),
     open: (path) =>
       call(() => {

@@ -145,14 +145,29 @@ const cases: { name: string; done: string[]; also?: string[] }[] = [
   { name: 'message_has_bytes', done: [`update sends set raw_size = raw_size + 1`] },
   { name: 'message_has_bytes', done: [`update sends set raw_sha256 = 'another'`] },
   {
+    name: 'omitted_message_has_no_content',
+    done: [`update messages set omitted = 'too_large', raw_sha256 = null where direction = 'inbound'`],
+  },
+  {
     name: 'message_is_shown',
     done: [
       `delete from conversation_threads where conversation_id in (select id from conversations where contact_id = 'c1')`,
     ],
     also: ['conversation_has_thread'],
   },
+  {
+    name: 'place_is_given_back',
+    done: [
+      `update sends set state = 'failed', ready = false where state = 'queued' and id in (select send_id from daily_places)`,
+    ],
+    also: ['send_is_told'],
+  },
   { name: 'attachment_has_content', done: [`update attachments set sha256 = null`] },
-  { name: 'attachment_has_content', done: [`update attachments set omitted = 'too_large'`] },
+  {
+    name: 'attachment_has_content',
+    done: [`update attachments set omitted = 'too_large'`],
+    also: ['message_has_bytes'],
+  },
   { name: 'attachments_are_numbered', done: [`update attachments set n = n + 1`] },
   { name: 'thread_knows_its_messages', done: [`update thread_keys set kind = 'referenced'`] },
   {

@@ -8,7 +8,7 @@ const factNames = `
   role draft discarded direction kind forward forwards beforeConnection author own user contacts
   outsideRecipients recipientContacts neverLog known erased threads reportsOn syncSentToContacts messageId
   sendId failed doubt id assigned assignedAnywhere claimed shared assignedContactsOnly twoWaySyncOff byHand answered threadId here
-  by link unlinkedReason shares crmSent logged loop gone byUser proof released forwarded counterparts contacts neverLogged tooLarge`
+  by link unlinkedReason shares crmSent logged loop gone byUser proof released forwarded counterparts contacts neverLogged tooLarge omitted`
   .trim()
   .split(/\s+/);
 
@@ -17,12 +17,12 @@ export const decisionInvariants: readonly Invariant[] = [
   {
     name: 'sighting_has_decision',
     rules: ['T1'],
-    holds: 'Where a message was seen, a decision says why it is stored.',
+    holds: 'Where a message was seen, a decision says why it is stored, or why only its header is.',
     broken: `
       select s.message_id as message, s.folder_id as folder, s.uid_validity, s.uid from sightings s
        where not exists (select from decisions d where d.folder_id = s.folder_id and d.uid_validity = s.uid_validity
                             and d.uid = s.uid and d.sub_account_id = s.sub_account_id
-                            and d.outcome = 'stored' and d.message_id = s.message_id)`,
+                            and (d.outcome = 'stored' or d.reason = 'attachment_too_large') and d.message_id = s.message_id)`,
   },
   {
     name: 'stored_message_was_sighted',
@@ -48,10 +48,12 @@ export const decisionInvariants: readonly Invariant[] = [
   {
     name: 'decision_names_message',
     rules: ['T1'],
-    holds: 'A decision names a message if it stored it, or is about a report on it, and else none.',
+    holds:
+      'A decision names a message if it stored it, or no more than its header, or is about a report on it, and else none.',
     broken: `
       select d.id as decision from decisions d
-       where (d.outcome = 'stored' or d.reason in ('delivery_report', 'read_receipt')) <> (d.message_id is not null)`,
+       where (d.outcome = 'stored' or d.reason in ('delivery_report', 'read_receipt')
+              or (d.outcome = 'skipped' and d.reason = 'attachment_too_large')) <> (d.message_id is not null)`,
   },
   {
     name: 'decision_has_place',

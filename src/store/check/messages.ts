@@ -62,11 +62,23 @@ export const messageInvariants: readonly Invariant[] = [
   {
     name: 'message_has_bytes',
     rules: ['T3', 'D3'],
-    holds: 'The raw bytes of a message are kept, and those of a send are the ones that its message shows.',
+    holds:
+      'The raw bytes of a message are kept, unless something of it is left out, and those of a send are the ones that its message shows.',
     broken: `
       select m.id as message from messages m left join sends s on s.message_id = m.id
-       where m.raw_sha256 is null
+       where (m.raw_sha256 is null) <> (m.omitted is not null or exists (
+               select from attachments a where a.message_id = m.id and a.omitted is not null))
           or (s.id is not null and (s.raw_sha256, s.raw_size) is distinct from (m.raw_sha256, m.raw_size))`,
+  },
+  {
+    name: 'omitted_message_has_no_content',
+    rules: ['L1'],
+    holds: 'Of a message that was left out for its size nothing is stored but its header.',
+    broken: `
+      select m.id as message from messages m
+       where m.omitted is not null
+         and ((m.body_text, m.reply_text) <> ('', '') or m.body_html is not null
+              or exists (select from attachments a where a.message_id = m.id))`,
   },
   {
     name: 'message_is_shown',

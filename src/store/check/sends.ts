@@ -135,6 +135,13 @@ export const sendInvariants: readonly Invariant[] = [
          and not exists (select from events e where e.object_id = s.id and e.type = 'send.' || s.state)`,
   },
   {
+    name: 'place_is_given_back',
+    rules: ['L3'],
+    holds: 'What failed or was cancelled has no place among the individual messages of the day.',
+    broken: `
+      select s.id as send from daily_places p join sends s on s.id = p.send_id where s.state in ('failed', 'cancelled')`,
+  },
+  {
     name: 'tracking_is_told',
     rules: ['D7', 'W2'],
     holds: 'The first opening of a message, and the first click on each of its links, was told by an event.',

@@ -1,0 +1,98 @@
+import type { MailboxId, SendId } from '../lib/id.ts';
+import type { MailboxLimits } from '../provider/providers.ts';
+import type { Db } from '../store/database.ts';
+import { lockQuota, readPlacesTaken, writePlaceTaken } from '../store/quota.ts';
+import type { LockedQuota, QuotaStanding } from '../store/quota.ts';
+import { countedAt, dayMs, firstFree } from './places.ts';
+
+type Counted = {
+  mailboxId: MailboxId;
+  sendId: SendId;
+  limits: MailboxLimits;
+};
+
+/**
+ * Takes a place in the count of a mailbox for a message that is to go at `sendAt` (null: at once), in the transaction that
+ * stores it (L3). Answers the time of the place, and whether that is later than was asked for; where it is, it is taken
+ * only if `defer`.
+ */
+export async function takePlace(
+  tx: Db,
+  { sendAt, defer, ...counted }: Counted & { sendAt: number | null; defer: boolean },
+): Promise<{ at: number; isLater: boolean }> {
+  const quota = await lockQuota(tx, counted.mailboxId);
+  const wanted = Math.max(quota.now, sendAt ?? 0);
+  const at = await findFree(tx, counted, Math.max(wanted, quota.closedUntil ?? 0));
+  const isLater = at > wanted;
+  if (!isLater || defer) await put(tx, counted, quota, at);
+  return { at, isLater };
+}
+
+/**
+ * Moves the places of messages to now, when they go, those of one mailbox after the other's, in one order for everybody.
+ * What went in the last 24 hours is what counts then. Answers in how many ms one may go instead, where that is too much,
+ * and moves it there.
+ */
+export async function takePlacesNow(tx: Db, going: readonly Counted[]): Promise<Map<SendId, number>> {
+  const later = new Map<SendId, number>();
+  const byMailbox = [...Map.groupBy(going, ({ mailboxId }) => mailboxId)].sort(([a], [b]) =>
+    a < b ? -1 : 1,
+  );
+  for (const [mailboxId, all] of byMailbox) {
+    const quota = await lockQuota(tx, mailboxId);
+    for (const counted of all) {
+      const waitMs = await placeNow(tx, counted, quota);
+      if (waitMs > 0) later.set(counted.sendId, waitMs);
+    }
+  }
+  return later;
+}
+
+async function placeNow(tx: Db, counted: Counted, quota: LockedQuota): Promise<number> {
+  const { mailboxId, sendId, limits } = counted;
+  const { now, closedUntil } = quota;
+  const gone = await readPlacesTaken(tx, { mailboxId, from: now - dayMs, to: now, besides: sendId });
+  const max = limits.individualMessagesPerDayMax;
+  const isOpen = (closedUntil ?? 0) <= now && (max === null || gone.length < max);
+  const at = isOpen ? now : await findFree(tx, counted, Math.max(now, closedUntil ?? 0));
+  await put(tx, counted, quota, at);
+  return at - now;
+}
+
+async function findFree(tx: Db, { mailboxId, sendId, limits }: Counted, from: number): Promise<number> {
+  const limit = limits.individualMessagesPerDayMax;
+  if (limit === null) return from;
+  // Day by day: thousands may be deferred, one day's after the other.
+  for (let start = from; ; start += dayMs) {
+    const span = { from: start - dayMs, to: start + 2 * dayMs };
+    const places = await readPlacesTaken(tx, { mailboxId, besides: sendId, ...span });
+    const free = firstFree(places, { from: start, to: start + dayMs, limit });
+    if (free !== null) return free;
+  }
+}
+
+async function put(tx: Db, { mailboxId, sendId }: Counted, { now }: LockedQuota, at: number): Promise<void> {
+  await writePlaceTaken(tx, { mailboxId, sendId, at, now });
+}
+
+/** The meter of a mailbox (L3). */
+export type Meter = {
+  used: number;
+  /** Null: as many as they want. */
+  left: number | null;
+  /** ms since the epoch; null: it works. */
+  worksAgainAt: number | null;
+};
+
+/** What is left of the day's individual messages. Pure. */
+export function meterOf({ now, closedUntil, places }: QuotaStanding, limits: MailboxLimits): Meter {
+  const { used, most } = countedAt(places, now);
+  const limit = limits.individualMessagesPerDayMax;
+  const closed = closedUntil !== null && closedUntil > now ? closedUntil : null;
+  if (limit === null) return { used, left: closed === null ? null : 0, worksAgainAt: closed };
+  const left = closed === null ? Math.max(0, limit - most) : 0;
+  if (left > 0) return { used, left, worksAgainAt: null };
+  const from = Math.max(now, closed ?? 0);
+  // Later than that other places count, which are not read for a meter.
+  return { used, left, worksAgainAt: firstFree(places, { from, to: from + dayMs, limit }) ?? from + dayMs };
+}

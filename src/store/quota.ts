@@ -1,0 +1,133 @@
+import type { ConnectionId, MailboxId, MessageId, SendId } from '../lib/id.ts';
+import type { MailboxLimits } from '../provider/providers.ts';
+import { rows, run } from './database.ts';
+import type { Db } from './database.ts';
+
+/*
+ * L3: how many individual messages went through a mailbox, and are to go, whoever's they are. Each has one place in the
+ * count (table daily_places), at the time when it goes or went. Times are the database's, in ms since the epoch.
+ */
+
+const ms = (time: string) => `floor(extract(epoch from ${time}) * 1000)::float8`;
+const time = (name: string) => `to_timestamp(:${name}::float8 / 1000)`;
+
+/** The count of a mailbox, locked for the rest of the transaction: nobody else takes a place meanwhile. */
+export type LockedQuota = {
+  now: number;
+  /** Until then the provider takes no individual mail; null: it never said so. */
+  closedUntil: number | null;
+};
+
+export async function lockQuota(db: Db, mailboxId: MailboxId): Promise<LockedQuota> {
+  await run(db, 'insert into daily_quotas (mailbox_id) values (:mailboxId) on conflict do nothing', {
+    mailboxId,
+  });
+  await run(db, 'select from daily_quotas where mailbox_id = :mailboxId for update', { mailboxId });
+  // A statement of its own: the clock is asked after the wait for the lock.
+  const [found] = await rows<LockedQuota>(
+    db,
+    `select ${ms('clock_timestamp()')} as now, ${ms('closed_until')} as "closedUntil"
+       from daily_quotas where mailbox_id = :mailboxId`,
+    { mailboxId },
+  );
+  if (found === undefined) throw new Error(`the count of ${mailboxId} is gone`);
+  return found;
+}
+
+/** The places of a mailbox after `from` and up to `to`, ascending, but that of one send. */
+export async function readPlacesTaken(
+  db: Db,
+  of: { mailboxId: MailboxId; from: number; to: number; besides: SendId },
+): Promise<number[]> {
+  const found = await rows<{ at: number }>(
+    db,
+    `select ${ms('at')} as at from daily_places
+      where mailbox_id = :mailboxId and at > ${time('from')} and at <= ${time('to')} and send_id <> :besides
+      order by daily_places.at`,
+    of,
+  );
+  return found.map(({ at }) => at);
+}
+
+/** How long a place is kept that counts for nothing any more. */
+const keptMs = 2 * 24 * 60 * 60_000;
+
+/** Gives a send its place, or another one. What is long past goes. */
+export async function writePlaceTaken(
+  db: Db,
+  place: { mailboxId: MailboxId; sendId: SendId; at: number; now: number },
+): Promise<void> {
+  await run(
+    db,
+    `with past as (
+       delete from daily_places where mailbox_id = :mailboxId and at < ${time('before')} and send_id <> :sendId)
+     insert into daily_places (send_id, mailbox_id, at) values (:sendId, :mailboxId, ${time('at')})
+     on conflict (send_id) do update set mailbox_id = excluded.mailbox_id, at = excluded.at`,
+    { ...place, before: place.now - keptMs },
+  );
+}
+
+/** What never went takes no place. */
+export async function giveBackPlaces(db: Db, sendIds: readonly SendId[]): Promise<void> {
+  await run(db, 'delete from daily_places where send_id = any(:sendIds)', { sendIds });
+}
+
+/**
+ * The provider takes no individual mail from a mailbox for so many ms. What waits for its turn is due then, all at once:
+ * answers it. What somebody is about to try finds out for itself.
+ */
+export async function closeQuota(
+  db: Db,
+  closed: { mailboxId: MailboxId; sendId: SendId; ms: number },
+): Promise<{ id: SendId; messageId: MessageId; subAccountId: string }[]> {
+  await run(
+    db,
+    `insert into daily_quotas (mailbox_id, closed_until) values (:mailboxId, now() + :ms * interval '1 ms')
+     on conflict (mailbox_id) do update set closed_until = greatest(daily_quotas.closed_until, excluded.closed_until)`,
+    closed,
+  );
+  return rows(
+    db,
+    `with until as (select closed_until from daily_quotas where mailbox_id = :mailboxId),
+     waiting as (
+       select s.id from sends s join messages m on m.id = s.message_id
+        where s.mailbox_id = :mailboxId and s.id <> :sendId and s.state = 'queued' and s.ready and m.kind = 'individual'
+          and s.due_at < (select closed_until from until) and (s.lease_until is null or s.lease_until < now())
+        order by s.id for no key update of s skip locked),
+     postponed as (
+       update sends s set due_at = (select closed_until from until), state_reason = 'daily_limit'
+         from waiting where s.id = waiting.id
+       returning s.id, s.message_id as "messageId", s.sub_account_id as "subAccountId"),
+     placed as (
+       update daily_places set at = (select closed_until from until)
+        where send_id = :sendId or send_id in (select id from postponed)),
+     touched as (
+       update messages set updated_at = now() where id in (select "messageId" from postponed))
+     select * from postponed`,
+    closed,
+  );
+}
+
+/** Where the count of a connection's mailbox stands. */
+export type QuotaStanding = LockedQuota & {
+  connectionId: ConnectionId;
+  /** What was said of its limits (L4). */
+  limitsSaid: Partial<MailboxLimits>;
+  /** Places from a day before now on, up to a day after, ascending. */
+  places: number[];
+};
+
+/** Of each of some connections, in no order; of one without a mailbox nothing is said or counted. */
+export async function readQuotas(db: Db, connectionIds: readonly ConnectionId[]): Promise<QuotaStanding[]> {
+  if (connectionIds.length === 0) return [];
+  return rows<QuotaStanding>(
+    db,
+    `select c.id as "connectionId", coalesce(b.limits, '{}') as "limitsSaid", ${ms('now()')} as now, ${ms('q.closed_until')} as "closedUntil",
+            (select coalesce(json_agg(${ms('p.at')} order by p.at), '[]') from daily_places p
+              where p.mailbox_id = c.mailbox_id and p.at > now() - interval '24 hours'
+                and p.at < now() + interval '24 hours') as places
+       from connections c left join mailboxes b on b.id = c.mailbox_id left join daily_quotas q on q.mailbox_id = b.id
+      where c.id = any(:connectionIds)`,
+    { connectionIds },
+  );
+}
