@@ -151,6 +151,8 @@ export type FactBase = {
     userId: string;
     /** Null: the user has none, and logs mail all the same. */
     mailboxId: MailboxId | null;
+    /** Own form. */
+    mailboxAddress: string;
     /** ms since the epoch. */
     startedAt: number;
   };

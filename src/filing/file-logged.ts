@@ -255,6 +255,7 @@ const nobody: LoggingParty['connection'] = {
   limitsSaid: {},
   claimsVersion: 0,
   neverLogVersions: [0, 0],
+  mailboxAddress: '',
   ownAddresses: [],
 };
 

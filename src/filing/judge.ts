@@ -2,7 +2,8 @@ import { judgeStructure, mayBeTooLarge } from '../message/attachment-limits.ts';
 import type { StructurePart } from '../message/attachment-limits.ts';
 import type { DeliveryReport } from '../message/delivery-report.ts';
 import { newId } from '../lib/id.ts';
-import type { ConnectionId, ErrandId, MessageId } from '../lib/id.ts';
+import { canonicalOwnAddress } from '../message/addresses.ts';
+import type { ConnectionId, ErrandId, MailboxId, MessageId } from '../lib/id.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { DecisionRow } from '../store/decision-writes.ts';
 import { decide, outcomes } from './decide.ts';
@@ -87,10 +88,24 @@ export function judge(
     if (isSkip && wanted.size === wantedSoFar) settled.set(uid, mine);
   }
   // Rows with their keyed hashes are made only where they will be written.
-  if (wanted.size === 0)
+  if (wanted.size === 0) {
     for (const each of judged)
       effects.writes.decisions.push(decisionRow(given.secretBox, each, given.errandId));
+    effects.writes.sentAs.push(...judged.flatMap(sentAs));
+  }
   return { wanted: [...wanted.values()], settled, judged };
+}
+
+/**
+ * D4: another address of the user, from which they have written in their own mail program: its provider let it be, and
+ * they have shown it to be theirs. Whatever the rules say of the mail itself.
+ */
+function sentAs({ sighting, connection, facts }: Judged): { mailbox_id: MailboxId; canonical: string }[] {
+  const isSent = sighting.place.role === 'sent' || sighting.marks.has('\\sent');
+  const { author } = sighting.people;
+  if (!isSent || !facts.author.own || author === null) return [];
+  const canonical = canonicalOwnAddress(author.address);
+  return canonical === connection.mailboxAddress ? [] : [{ mailbox_id: sighting.mailboxId, canonical }];
 }
 
 /**
@@ -130,7 +145,7 @@ function sizeOf(
 /** What came of one sighting for one connection. */
 export type Judged = {
   sighting: Sighting;
-  connection: { id: ConnectionId; subAccountId: string };
+  connection: { id: ConnectionId; subAccountId: string; mailboxAddress: string };
   facts: Facts;
   verdict: Verdict;
   failed: boolean;

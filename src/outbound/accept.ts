@@ -234,7 +234,8 @@ async function store(
     route: plan.route,
     state,
     reason: plan.holdFor ?? (deferredTo === null ? null : 'daily_limit'),
-    envelope: { from: plan.from.address, to: envelopeOf(plan) },
+    // Of an alias, too, what cannot be delivered comes back to the mailbox that is listened to.
+    envelope: { from: connection?.address ?? plan.from.address, to: envelopeOf(plan) },
     internetMessageId: header.messageId ?? '',
     rawSha256: written.rawSha256,
     rawSize: body.rawSizeBytes,

@@ -39,6 +39,8 @@ export type FilingWrites = {
   fills: FillRow[];
   conversations: { id: ConversationId; sub_account_id: string; contact_id: string }[];
   conversationThreads: { conversation_id: ConversationId; thread_id: ThreadId }[];
+  /** D4: addresses from which the person has written, in own form, by the mailbox in whose Sent that stands. */
+  sentAs: { mailbox_id: MailboxId; canonical: string }[];
   decisions: DecisionRow[];
 };
 
@@ -90,6 +92,18 @@ export type AttachmentRow = {
 /** Another transaction stored the same message, or made the same conversation, a moment ago: look again. */
 export class FiledMeanwhile extends Error {}
 
+/** In one order, since two folders of a mailbox may be filed at once. */
+async function noteSentAs(db: Db, sentAs: FilingWrites['sentAs']): Promise<void> {
+  await run(
+    db,
+    `insert into sent_as (mailbox_id, canonical)
+     select distinct mailbox_id, canonical from json_to_recordset(:sentAs::json) as t(mailbox_id text, canonical text)
+      order by 1, 2
+     on conflict do nothing`,
+    { sentAs: json(sentAs) },
+  );
+}
+
 /** An empty set of writes. */
 export function noWrites(): FilingWrites {
   return {
@@ -104,6 +118,7 @@ export function noWrites(): FilingWrites {
     fills: [],
     conversations: [],
     conversationThreads: [],
+    sentAs: [],
     decisions: [],
   };
 }
@@ -118,6 +133,7 @@ export function noWrites(): FilingWrites {
 export async function writeFiling(db: Db, writes: FilingWrites, cursor: Cursor | null): Promise<void> {
   if (!(await fillMessages(db, writes.fills)))
     throw new FiledMeanwhile('a message was filled, or erased, by another transaction');
+  if (writes.sentAs.length > 0) await noteSentAs(db, writes.sentAs);
   const decided = decisionBindings(writes.decisions, cursor);
   const { messages, sightings, links, messageKeys, attachments, conversationThreads } = writes;
   const isMore = [messages, sightings, links, messageKeys, attachments, conversationThreads].some(

@@ -79,9 +79,8 @@ select
   (select json_build_object('id', id, 'provider', provider, 'mailboxId', mailbox_id, 'address', address, 'limitsSaid', limits,
           -- Its mailbox may need a person before the connection was told.
           'state', case when mailbox_state = 'reauth_required' and state <> 'paused' then mailbox_state else state end,
-          'aliases', array(select a.canonical from sent_as a
-                             join user_addresses u on u.canonical = a.canonical and u.user_id = :userId
-                            where a.mailbox_id = connection.mailbox_id))
+          'aliases', array(select canonical from sent_as where mailbox_id = connection.mailbox_id
+                           intersect select canonical from user_addresses where user_id = :userId))
      from connection) as connection,
   (select json_build_object('from', provider ->> 'from') from sub_accounts
     where id = :subAccountId and provider is not null) as provider,

@@ -19,7 +19,14 @@ function thread(threadId: StoredThread['threadId']): StoredThread {
 }
 
 const base: FactBase = {
-  connection: { id: 'con_1', subAccountId: 'north', userId: 'ann', mailboxId: 'mbx_1', startedAt: 0 },
+  connection: {
+    id: 'con_1',
+    subAccountId: 'north',
+    userId: 'ann',
+    mailboxId: 'mbx_1',
+    mailboxAddress: 'ann@mail.example',
+    startedAt: 0,
+  },
   syncSentToContacts: true,
   shared: false,
   assignedContactsOnly: 'when_shared',
