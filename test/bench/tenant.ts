@@ -30,15 +30,18 @@ export async function addTenant(db: Db, contacts: number): Promise<void> {
 }
 
 /** A mailbox that is connected for a user of its own, since long before its first message. */
-export async function addMailbox(db: Db, address: string): Promise<MailboxId> {
+export async function addMailbox(db: Db, address: string, userId = address): Promise<MailboxId> {
   const id = newId('mbx');
   const canonical = canonicalOwnAddress(address);
-  await run(db, `insert into users (id, name, email) values (:address, 'Ann', :address)`, { address });
-  await run(db, `insert into memberships (sub_account_id, user_id) values ('bench', :address)`, { address });
+  await run(db, `insert into users (id, name, email) values (:userId, 'Ann', :address)`, {
+    userId,
+    address,
+  });
+  await run(db, `insert into memberships (sub_account_id, user_id) values ('bench', :userId)`, { userId });
   await run(
     db,
-    `insert into user_addresses (user_id, kind, canonical) values (:address, 'mailbox', :canonical)`,
-    { address, canonical },
+    `insert into user_addresses (user_id, kind, canonical) values (:userId, 'mailbox', :canonical)`,
+    { userId, canonical },
   );
   await run(
     db,
@@ -49,8 +52,8 @@ export async function addMailbox(db: Db, address: string): Promise<MailboxId> {
   await run(
     db,
     `insert into connections (id, sub_account_id, user_id, mailbox_id, provider, state, started_at)
-     values (:connection, 'bench', :address, :id, 'imap', 'catching_up', '2000-01-01')`,
-    { connection: newId('con'), address, id },
+     values (:connection, 'bench', :userId, :id, 'imap', 'catching_up', '2000-01-01')`,
+    { connection: newId('con'), userId, id },
   );
   return id;
 }

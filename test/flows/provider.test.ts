@@ -19,8 +19,12 @@ for (const database of databaseKinds)
       const username = `relay@${story.ann.split('@')[1] ?? ''}`;
       relay = {
         kind: 'smtp',
-        ...{ host, port: noCopyPort, security: 'starttls' },
-        ...{ username, password: passwordOf(username), from: `news@${story.ann.split('@')[1] ?? ''}` },
+        host,
+        port: noCopyPort,
+        security: 'starttls',
+        username,
+        password: passwordOf(username),
+        from: `news@${story.ann.split('@')[1] ?? ''}`,
       };
     });
     after(() => story.end());

@@ -1,0 +1,230 @@
+// The process that accepts and sends in the bench: the API over HTTP, and the sender.
+import { createApi } from '../../src/api/app.ts';
+import { startHttpServer } from '../../src/api/server.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { createLog } from '../../src/lib/log.ts';
+import { createNetGuard } from '../../src/lib/net-guard.ts';
+import { acceptMessage } from '../../src/outbound/accept.ts';
+import { createSender } from '../../src/outbound/sender.ts';
+import type { Sender } from '../../src/outbound/sender.ts';
+import { openSession } from '../../src/outbound/smtp.ts';
+import { resolveProvider } from '../../src/provider/providers.ts';
+import type { ServerAddress } from '../../src/provider/providers.ts';
+import { createDiskBlobs } from '../../src/store/blobs.ts';
+import { openDatabase, rows, run } from '../../src/store/database.ts';
+import { createFirstKey } from '../../src/api/auth.ts';
+import { credentialContext } from '../../src/store/mailboxes.ts';
+import { providerPasswordContext } from '../../src/store/sub-accounts.ts';
+import { createEventSignal } from '../../src/webhook/follow.ts';
+import { createPublisher } from '../../src/webhook/publisher.ts';
+import { createWebhookAgent } from '../../src/webhook/request.ts';
+import { blankRequest } from '../outbound/support.ts';
+import { passwordOf } from '../support/mail.ts';
+import { waitFor } from '../support/wait.ts';
+import { serveParent } from './child.ts';
+import { secretBox } from './gateway.ts';
+import { addMailbox } from './tenant.ts';
+
+export type SendingOptions = {
+  databaseUrl: string;
+  blobsDirectory: string;
+  smtp: ServerAddress;
+  /** Addresses, each with a mailbox of its own. */
+  people: string[];
+  relayUser: string;
+};
+/** The user of a mailbox. */
+function userOf(address: string): string {
+  return address.replace('@', '.');
+}
+
+export type SendingQuestion =
+  | { ask: 'start' }
+  /** Everything of a kind is queued as if it had just been accepted. */
+  | { ask: 'queue_again'; kind: 'individual' | 'bulk' }
+  /** Sends until nothing is left; answers ms. */
+  | { ask: 'drain' }
+  /** Sends so many individual messages, one after the other; answers the ms of each from the call to the server's answer. */
+  | { ask: 'one_by_one'; count: number; untilDrained: boolean };
+
+const options = JSON.parse(process.argv[2] ?? '') as SendingOptions;
+const { db } = await openDatabase({ kind: 'postgres', url: options.databaseUrl, connectionsMax: 20 });
+const parts = {
+  db,
+  blobs: createDiskBlobs(options.blobsDirectory),
+  secretBox,
+  clock: systemClock,
+  log: createLog('error'),
+};
+const publisher = createPublisher({ ...parts, published: () => undefined });
+publisher.start();
+const netGuard = createNetGuard({ allow: ['127.0.0.0/8'] });
+const wakePublisher = () => publisher.wake();
+let sender: Sender | undefined;
+const taken = new Map<string, (at: number) => void>();
+const accepting = {
+  ...parts,
+  loggingDomain: null,
+  trackingUrl: null,
+  wakePublisher,
+  wakeSender: () => sender?.wake(),
+};
+await addPeople();
+
+serveParent(async (question) => {
+  const asked = question as SendingQuestion;
+  switch (asked.ask) {
+    case 'start':
+      return start();
+    case 'queue_again':
+      return queueAgain(asked.kind);
+    case 'drain':
+      return drained();
+    case 'one_by_one':
+      return oneByOne(asked.count, asked.untilDrained);
+  }
+});
+
+async function addPeople(): Promise<void> {
+  for (const address of options.people) {
+    const id = await addMailbox(db, address, userOf(address));
+    await run(
+      db,
+      `update mailboxes set state = 'live', servers = :servers::jsonb, credential_sealed = :sealed where id = :id`,
+      {
+        id,
+        servers: JSON.stringify({ imap: options.smtp, smtp: options.smtp }),
+        sealed: secretBox.seal(passwordOf(address), credentialContext(id)),
+      },
+    );
+    await run(db, `update connections set state = 'live' where mailbox_id = :id`, { id });
+  }
+  const { relayUser, smtp } = options;
+  const provider = { kind: 'smtp', ...smtp, username: relayUser, from: relayUser };
+  await run(
+    db,
+    `update sub_accounts set provider = :provider::jsonb, provider_password_sealed = :sealed where id = 'bench'`,
+    {
+      provider: JSON.stringify(provider),
+      sealed: secretBox.seal(passwordOf(relayUser), providerPasswordContext('bench')),
+    },
+  );
+}
+
+async function start(): Promise<{ url: string; key: string }> {
+  const nothing = () => undefined;
+  const api = createApi({
+    ...accepting,
+    databaseKind: 'postgres',
+    disconnect: () => Promise.resolve(0),
+    disconnectBefore: (_which, remove) => db.transaction(remove),
+    connectWithPassword: () => Promise.reject(new Error('nobody connects')),
+    offered: new Map(),
+    publicUrl: () => 'http://127.0.0.1',
+    wakeErrands: nothing,
+    wakeMailbox: nothing,
+    wakeWanted: nothing,
+    wakeHousekeeping: nothing,
+    wakeFiler: nothing,
+    proveRelay: () => Promise.resolve(),
+    netGuard,
+    dispatcher: createWebhookAgent(netGuard),
+    eventSignal: createEventSignal(),
+  });
+  const { url } = await startHttpServer({
+    app: { fetch: (request, bindings) => api.fetch(request, bindings) },
+    host: '127.0.0.1',
+    port: 0,
+  });
+  return { url, key: (await createFirstKey(db)) ?? '' };
+}
+
+async function queueAgain(kind: 'individual' | 'bulk'): Promise<number> {
+  await run(db, 'delete from send_attempts');
+  await run(db, 'delete from sent_copies');
+  await run(
+    db,
+    `update sends s set state = case when m.kind = :kind then 'queued' else 'failed' end, state_reason = null,
+            ready = m.kind = :kind, due_at = now(), lease_owner = null, lease_until = null, attempts = 0
+       from messages m where m.id = s.message_id`,
+    { kind },
+  );
+  await run(db, 'vacuum analyze sends');
+  const [left] = await rows<{ count: number }>(db, 'select count(*)::int as count from sends where ready');
+  return left?.count ?? 0;
+}
+
+async function drained(): Promise<number> {
+  const startedAt = performance.now();
+  const running = startSender();
+  await waitFor('everything to be sent', isDrained, { deadlineMs: 300_000, everyMs: 20 });
+  const ms = performance.now() - startedAt;
+  await running.stop();
+  sender = undefined;
+  const wrong = await rows(
+    db,
+    `select state, state_reason, count(*) from sends where state not in ('sent', 'failed') group by 1, 2`,
+  );
+  if (wrong.length > 0) throw new Error(JSON.stringify(wrong));
+  return ms;
+}
+
+async function isDrained(): Promise<boolean> {
+  return (await rows(db, 'select 1 from sends where ready limit 1')).length === 0;
+}
+
+function startSender(): Sender {
+  const made = createSender({
+    ...parts,
+    tokens: { accessToken: () => Promise.reject(new Error('all have passwords')) },
+    provider: (name) => resolveProvider(name),
+    resolveHost: (host) => netGuard.resolve(host),
+    wakePublisher,
+    open: async (to, signal, refused) => {
+      const session = await openSession(to, signal, refused);
+      return {
+        ...session,
+        submit: async (submission) => {
+          const accepted = await session.submit(submission);
+          taken.get(submission.envelope.to[0] ?? '')?.(performance.now());
+          return accepted;
+        },
+      };
+    },
+  });
+  made.start();
+  sender = made;
+  return made;
+}
+
+async function oneByOne(count: number, untilDrained: boolean): Promise<number[]> {
+  const running = startSender();
+  const latencies: number[] = [];
+  for (let n = 0; n < count; n += 1) {
+    if (untilDrained && (await isDrained())) throw new Error('the campaign was over before');
+    const to = `one-${n}-${performance.now()}@swallows.test`;
+    const arrived = new Promise<number>((resolve) => taken.set(to, resolve));
+    const startedAt = performance.now();
+    const result = await acceptMessage(
+      accepting,
+      {
+        ...blankRequest,
+        subAccountId: 'bench',
+        userId: userOf(options.people[n % options.people.length] ?? ''),
+        contactId: 'c1',
+        to: [
+          { name: '', address: to },
+          { name: '', address: 'contact-1@customer.example' },
+        ],
+        subject: 'One',
+        text: 'Dear Carla',
+      },
+      null,
+    );
+    if ('refused' in result) throw new Error(JSON.stringify(result.refused));
+    latencies.push((await arrived) - startedAt);
+  }
+  await running.stop();
+  sender = undefined;
+  return latencies;
+}
