@@ -40,9 +40,11 @@ export type AttemptDeps = {
   limits: typeof sendLimits;
 };
 
-/** A send that this process has claimed. */
-export type Claimed = {
-  id: SendId;
+/** A try that has begun: its send is `sending`. */
+export type Begun = { send: LockedSend; way: SendingWay; n: number };
+
+/** How a begun try is made. */
+export type Trying = {
   /** Aborted when the send is to be given back, or was lost to another node. */
   signal: AbortSignal;
   /** Told when the message's end goes out: from then on it is better waited for than aborted. */
@@ -51,10 +53,13 @@ export type Claimed = {
   submit(send: Pick<LockedSend, 'subAccountId'>, way: SendingWay, submission: Submission): Promise<Accepted>;
 };
 
-/** Takes claimed sends one step on; those that come at the same time share their transactions. */
+/** Takes claimed sends one step on, in three parts; those that come at the same time share their transactions. */
 export type Attempts = {
-  /** Answers how the try ended; null: none was made. */
-  make(claimed: Claimed): Promise<Ending | null>;
+  /** Null: none is made, and what was to be done instead is done. */
+  begin(id: SendId): Promise<Begun | null>;
+  /** Answers how it ended. */
+  make(begun: Begun, trying: Trying): Promise<Ending>;
+  end(begun: Begun, ending: Ending): Promise<void>;
 };
 
 /** Sends of one transaction, at most: what takes a few milliseconds. */
@@ -89,11 +94,12 @@ export function createAttempts(deps: AttemptDeps, owner: string): Attempts {
   });
 
   return {
-    async make(claimed) {
-      const begun = await begin(claimed.id);
+    async begin(id) {
+      const begun = await begin(id);
       deps.wakePublisher();
-      if (begun === null) return null;
-      const { send, way, n } = begun;
+      return begun;
+    },
+    async make({ send, way, n }, { signal, onHandover, submit }) {
       const startedAt = deps.clock.monotonic();
       const log = deps.log.child({ send_id: send.id, attempt: n, lane: send.lane });
       const submission: Submission = {
@@ -102,25 +108,25 @@ export function createAttempts(deps: AttemptDeps, owner: string): Attempts {
         content: () => deps.blobs.get(send.rawSha256) as AsyncIterable<Buffer>,
         beforeEnd: async () => {
           const mine = await noteHandover({ id: send.id, n });
-          if (mine) claimed.onHandover();
+          if (mine) onHandover();
           return mine;
         },
-        signal: claimed.signal,
+        signal,
       };
-      const ending = await claimed.submit(send, way, submission).then(
+      const ending = await submit(send, way, submission).then(
         (accepted): Ending => ({ accepted }),
         (error: unknown) => judgeFailure(error, { send, sentFolder: sentFolderOf(deps, way), limits }),
       );
       const ms = Math.round(deps.clock.monotonic() - startedAt);
-      log.info(
-        { outcome: outcomeOf(ending), reason: 'accepted' in ending ? null : ending.word, ms },
-        'tried',
-      );
+      const reason = 'accepted' in ending ? null : ending.word;
+      log.info({ outcome: outcomeOf(ending), reason, ms }, 'tried');
       if ('fault' in ending)
         log.error({ error: ending.fault }, 'a try failed in a way that was not thought of');
-      await finish(deps, () => end({ id: send.id, n, ending }), send.id);
-      deps.wakePublisher();
       return ending;
+    },
+    async end({ send: { id }, n }, ending) {
+      await finish(deps, () => end({ id, n, ending }), id);
+      deps.wakePublisher();
     },
   };
 }
@@ -128,8 +134,6 @@ export function createAttempts(deps: AttemptDeps, owner: string): Attempts {
 function outcomeOf(ending: Ending): EndedAttempt['outcome'] {
   return 'accepted' in ending ? 'accepted' : ending.outcome;
 }
-
-type Begun = { send: LockedSend; way: SendingWay; n: number };
 
 /** The first transaction: what is to be done, and that it is done now. Null: nothing goes out. */
 async function beginAll(

@@ -3,7 +3,7 @@ import { messageOf } from '../lib/failure.ts';
 import type { SendId } from '../lib/id.ts';
 import type { Log } from '../lib/log.ts';
 import type { SendingWay } from '../store/sends.ts';
-import type { Attempts } from './attempt.ts';
+import type { Attempts, Begun } from './attempt.ts';
 import { createLine } from './line.ts';
 import type { Line } from './line.ts';
 import type { Ending } from './outcome.ts';
@@ -55,34 +55,35 @@ const aheadMax = 4;
 /** Makes a lane with nothing in hand. */
 export function createLane(deps: LaneDeps): Lane {
   const { clock, sessionsMax } = deps;
+  const idle = createIdle(clock, deps.idleMs);
   const queue: SendId[] = [];
   const runs = createRuns(deps);
   const gate = createGate(clock);
-  const idle = new Set<() => void>();
   let workers = 0;
   let isClosed = false;
 
   const note = (ending: Ending | null): void => {
     if (ending !== null && gate.note(ending) && !('accepted' in ending)) deps.onTrouble(ending);
   };
-  /** Waits for more, for as long as a session is kept. */
-  const isWoken = async (): Promise<boolean> => {
-    const waking = new AbortController();
-    const wake = () => waking.abort();
-    idle.add(wake);
-    await clock.sleep(deps.idleMs, waking.signal);
-    idle.delete(wake);
-    return waking.signal.aborted && !isClosed;
+  /** Null: there is nothing to begin. */
+  const beginNext = (): Promise<Begun | null> | null => {
+    const id = queue.shift();
+    return id === undefined ? null : runs.begin(id);
   };
   const work = async (): Promise<void> => {
     const line = createLine(deps.open);
+    let next: Promise<Begun | null> | null = null;
     try {
       for (;;) {
-        const id = queue.shift();
-        if (id !== undefined) {
-          note(await runs.run(id, line));
+        const beginning = next ?? beginNext();
+        next = null;
+        if (beginning !== null) {
+          const begun = await beginning;
+          // While one is on its way the next one begins, where there is a session that will take it.
+          if (line.isOpen()) next = beginNext();
+          if (begun !== null) note(await runs.make(begun, line));
           deps.onEnd();
-        } else if (isClosed || !line.isOpen() || !(await isWoken())) return;
+        } else if (isClosed || !line.isOpen() || !(await idle.isWoken())) return;
       }
     } finally {
       line.end();
@@ -93,12 +94,7 @@ export function createLane(deps: LaneDeps): Lane {
   return {
     take(ids) {
       queue.push(...ids);
-      const woken = [...idle].slice(0, queue.length);
-      for (const wake of woken) {
-        idle.delete(wake);
-        wake();
-      }
-      for (let n = woken.length; n < queue.length && workers < sessionsMax; n += 1) {
+      for (let n = idle.wake(queue.length); n < queue.length && workers < sessionsMax; n += 1) {
         workers += 1;
         void work();
       }
@@ -116,9 +112,34 @@ export function createLane(deps: LaneDeps): Lane {
     abort: (of) => runs.abort(of),
     close() {
       isClosed = true;
-      for (const wake of idle) wake();
+      idle.wake(Infinity);
     },
     done: () => runs.done(),
+  };
+}
+
+/** The workers that keep a session and have nothing to do. */
+function createIdle(clock: Clock, idleMs: number) {
+  const waiting = new Set<() => void>();
+  return {
+    /** True when there is something to do; false after the time for which a session is kept. */
+    async isWoken(): Promise<boolean> {
+      const waking = new AbortController();
+      const wake = () => waking.abort();
+      waiting.add(wake);
+      await clock.sleep(idleMs, waking.signal);
+      waiting.delete(wake);
+      return waking.signal.aborted;
+    },
+    /** Wakes so many at most; answers how many. */
+    wake(most: number): number {
+      const woken = [...waiting].slice(0, most);
+      for (const wake of woken) {
+        waiting.delete(wake);
+        wake();
+      }
+      return woken.length;
+    },
   };
 }
 
@@ -143,44 +164,63 @@ function createGate(clock: Clock) {
   };
 }
 
-type Running = { abort: AbortController; handedOver: boolean; done: Promise<unknown> };
+type Running = { abort: AbortController; handedOver: boolean };
 
-/** What is on its way. */
+/** What is begun, and not written down as ended. */
 function createRuns({ attempts, serverOf, log }: LaneDeps) {
   const running = new Map<SendId, Running>();
+  const waiting: (() => void)[] = [];
+  const forget = (id: SendId) => {
+    running.delete(id);
+    if (running.size === 0) for (const resolve of waiting.splice(0)) resolve();
+  };
   const cutOff = (send: Running | undefined, of: 'all' | 'not_handed_over') => {
     if (send !== undefined && (of === 'all' || !send.handedOver)) send.abort.abort();
   };
+  /** Its lease runs out, and it is taken up again from what is stored of it. */
+  const leave = (id: SendId) => (error: unknown) => {
+    forget(id);
+    log.error({ send_id: id, error: messageOf(error) }, 'a send was left to its lease');
+    return null;
+  };
   return {
     ids: () => [...running.keys()],
-    /** Tries a send; null: nothing is known of how that ended. */
-    run(id: SendId, line: Line): Promise<Ending | null> {
-      const send: Running = { abort: new AbortController(), handedOver: false, done: Promise.resolve() };
-      const trying = attempts
-        .make({
-          id,
-          signal: send.abort.signal,
-          onHandover: () => (send.handedOver = true),
-          submit: ({ subAccountId }, way, submission) =>
-            line.submit(submission, () => serverOf(subAccountId, way)),
-        })
-        .catch((error: unknown) => {
-          // Its lease runs out, and it is taken up again from what is stored of it.
-          log.error({ send_id: id, error: messageOf(error) }, 'a send was left to its lease');
-          return null;
-        })
-        .finally(() => running.delete(id));
-      send.done = trying;
-      running.set(id, send);
-      return trying;
+    /** Null: no try is made. */
+    async begin(id: SendId): Promise<Begun | null> {
+      running.set(id, { abort: new AbortController(), handedOver: false });
+      const begun = await attempts.begin(id).catch(leave(id));
+      if (begun === null) forget(id);
+      return begun;
+    },
+    /**
+     * Resolves as soon as it is known how it ended: the session is free then, and writing that down takes its time.
+     * Null: nothing is known of that.
+     */
+    make(begun: Begun, line: Line): Promise<Ending | null> {
+      const { id } = begun.send;
+      const send = running.get(id);
+      if (send === undefined) throw new Error(`${id} was never begun`);
+      const making = attempts.make(begun, {
+        signal: send.abort.signal,
+        onHandover: () => (send.handedOver = true),
+        submit: ({ subAccountId }, way, submission) =>
+          line.submit(submission, () => serverOf(subAccountId, way)),
+      });
+      making
+        .then((ending) => attempts.end(begun, ending))
+        .then(() => forget(id))
+        .catch(leave(id));
+      return making.catch(() => null);
     },
     /** One whose end is out may be lost because its copy was seen already; its answer is still worth having. */
     lose: (id: SendId) => cutOff(running.get(id), 'not_handed_over'),
     abort(of: 'all' | 'not_handed_over') {
       for (const send of running.values()) cutOff(send, of);
     },
-    async done(): Promise<void> {
-      await Promise.all([...running.values()].map((send) => send.done));
-    },
+    done: (): Promise<void> =>
+      new Promise((resolve) => {
+        if (running.size === 0) resolve();
+        else waiting.push(resolve);
+      }),
   };
 }

@@ -38,7 +38,9 @@ for (const kind of databaseKinds)
 
     before(async () => {
       // Sends are put into their states by hand, untold.
-      database = await testDatabase(kind, { breaks: ['send_is_told', 'send_is_ready_or_over'] });
+      database = await testDatabase(kind, {
+        breaks: ['send_is_told', 'send_is_ready_or_over', 'place_is_given_back'],
+      });
       world = await createWorld(database.db);
       await world.addSubAccount('north');
       await world.addUser('ann', 'ann@crm.example', ['north']);
