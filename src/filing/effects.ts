@@ -34,6 +34,8 @@ export type Effects = {
   citedBefore: Set<ThreadId>;
   /** Messages that are new in a sub-account, in order. */
   created: { subAccountId: string; messageId: MessageId; threadId: ThreadId }[];
+  /** Sends that the CRM hands over with their messages. */
+  accepted: { subAccountId: string; sendId: SendId }[];
   /** S13: what messages that opened a thread answer, by Message-ID. */
   heads: {
     connectionId: ConnectionId;
@@ -54,6 +56,7 @@ export function noEffects(): Effects {
     reports: [],
     citedBefore: new Set(),
     created: [],
+    accepted: [],
     heads: [],
     touched: new Map(),
   };

@@ -12,7 +12,7 @@ import { readSends } from '../store/public-send.ts';
 import type { Effects } from './effects.ts';
 
 /**
- * Leaves behind the events of what a filing transaction did (W2); answers how many. `made` are contacts of one
+ * Leaves behind the events of what a filing transaction did (W2); answers them. `made` are contacts of one
  * sub-account that are new with it. The
  * conversations are locked first, in order, so that the events of one conversation are numbered in
  * the order in which their transactions commit.
@@ -22,7 +22,7 @@ export async function tellEffects(
   effects: Effects,
   changed: { messages: MessageId[]; sends: SendId[] },
   made: readonly MadeContact[] = [],
-): Promise<number> {
+): Promise<NewEvent[]> {
   const touched = [...effects.touched].sort(([a], [b]) => (a < b ? -1 : 1));
   await touchConversations(
     tx,
@@ -34,7 +34,7 @@ export async function tellEffects(
     events.push(...(await eventsOf(tx, sub, group)));
   }
   await recordEvents(tx, events);
-  return events.length;
+  return events;
 }
 
 /** In order before the conversations that they have from now on. */
@@ -92,6 +92,7 @@ async function bySubAccount(
     return found;
   };
   for (const { subAccountId, messageId } of effects.created) group(subAccountId).created.push(messageId);
+  for (const { subAccountId, sendId } of effects.accepted) group(subAccountId).sends.push(sendId);
   for (const [id, { subAccountId, isNew }] of effects.touched)
     group(subAccountId).conversations.set(id, { isNew });
   if (changed.messages.length + changed.sends.length > 0) {

@@ -319,7 +319,7 @@ async function write(
   const messages = [...new Set([...changed, ...filled, ...(await linkStored(tx, effects))])];
   const events = await tellEffects(tx, effects, { messages, sends: [] }, effects.contacts);
   return (
-    events +
+    events.length +
     (await tellHeld(
       tx,
       ended.flatMap(({ id, state }) => (state === 'held' ? [id] : [])),

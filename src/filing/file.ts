@@ -355,10 +355,11 @@ async function writeEffects(
   const reported = await noteReports(tx, effects.reports);
   const linked = await linkStored(tx, effects);
   const changed = [...recognised.messages, ...filled, ...refreshed, ...reported.messages, ...linked];
-  return tellEffects(tx, effects, {
+  const events = await tellEffects(tx, effects, {
     messages: [...new Set(changed)],
     sends: [...recognised.sends, ...reported.sends],
   });
+  return events.length;
 }
 
 function headErrand(head: Effects['heads'][number]): NewErrand {

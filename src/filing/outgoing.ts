@@ -24,10 +24,12 @@ import {
 import type { FilingConnection } from '../store/filing-facts.ts';
 import { FiledMeanwhile, writeFiling } from '../store/filing-writes.ts';
 import type { MessageRow } from '../store/filing-writes.ts';
+import type { PublicMessage } from '../store/public-message.ts';
+import type { PublicSend } from '../store/public-send.ts';
 import { linkStored } from './answers.ts';
 import { claim } from './claim.ts';
 import { noEffects, storeMessage } from './effects.ts';
-import type { Body, MessageDraft } from './effects.ts';
+import type { Body, Effects, MessageDraft } from './effects.ts';
 import { tellEffects } from './events.ts';
 import { factKeysOf, groundsFor } from './gather.ts';
 import { hashOfAddress, hashOfMessageKey } from './hashes.ts';
@@ -73,7 +75,8 @@ export async function fileOutgoing(
   messageId: MessageId;
   threadId: ThreadId;
   conversationIds: ConversationId[];
-  tell(): Promise<number>;
+  /** Leaves the events behind; answers the message and the send as they show them. */
+  tell(): Promise<{ message: PublicMessage; send: PublicSend }>;
 }> {
   const { through } = outgoing;
   const mailboxId = through?.mailboxId ?? nowhere.mailboxId;
@@ -118,7 +121,20 @@ export async function fileOutgoing(
   }
   const conversationIds = [...(ground.threadConversations.get(filed.threadId)?.values() ?? [])];
   // Told when the caller has written the send, since message.created shows it.
-  return { ...filed, conversationIds, tell: () => tellEffects(tx, effects, { messages: [], sends: [] }) };
+  return { ...filed, conversationIds, tell: () => tell(tx, effects, outgoing) };
+}
+
+async function tell(
+  tx: Db,
+  effects: Effects,
+  { subAccountId, sendId }: Outgoing,
+): Promise<{ message: PublicMessage; send: PublicSend }> {
+  effects.accepted.push({ subAccountId, sendId });
+  const events = await tellEffects(tx, effects, { messages: [], sends: [] });
+  const shown = (kind: 'message.created' | 'send.') => events.find(({ type }) => type.startsWith(kind))?.data;
+  const [message, send] = [shown('message.created'), shown('send.')];
+  if (message === undefined || send === undefined) throw new Error(`${sendId} was not stored`);
+  return { message: message as PublicMessage, send: send as PublicSend };
 }
 
 /** Why it is here (T1): the CRM said so. */

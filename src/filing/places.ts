@@ -60,5 +60,6 @@ export async function inOne(deps: Deps, work: (tx: Db) => Promise<number>): Prom
 /** Brings messages in line with their places, and tells of those that are another by that; answers with how many events. */
 export async function tellRefreshed(tx: Db, ids: readonly MessageId[]): Promise<number> {
   const messages = await refreshMessages(tx, ids);
-  return messages.length === 0 ? 0 : tellEffects(tx, noEffects(), { messages, sends: [] });
+  if (messages.length === 0) return 0;
+  return (await tellEffects(tx, noEffects(), { messages, sends: [] })).length;
 }

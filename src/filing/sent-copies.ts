@@ -16,6 +16,6 @@ export function noteCopyEnd(
     const { owner, outcome, reason, isRefused } = end;
     if (!(await endCopy(tx, { id: copy.id, owner, outcome, reason, isRefused }))) return 0;
     await touchMessages(tx, [copy.messageId]);
-    return tellEffects(tx, noEffects(), { messages: [copy.messageId], sends: [] });
+    return (await tellEffects(tx, noEffects(), { messages: [copy.messageId], sends: [] })).length;
   });
 }

@@ -19,9 +19,7 @@ import { FiledMeanwhile } from '../store/filing-writes.ts';
 import { findAnswer, rememberAnswer } from '../store/idempotency.ts';
 import type { KeyedCall } from '../store/idempotency.ts';
 import { readOutgoingFacts } from '../store/outgoing.ts';
-import { readMessages } from '../store/public-message.ts';
 import type { PublicMessage } from '../store/public-message.ts';
-import { readSends } from '../store/public-send.ts';
 import type { PublicSend } from '../store/public-send.ts';
 import { insertSend } from '../store/sends.ts';
 import { insertTracked } from '../store/tracking.ts';
@@ -32,7 +30,6 @@ import type { MessagePlan, PlanRefusal, SendRequest } from './plan.ts';
 import { takePlace } from './quota.ts';
 import { trackMessage, trackingNotConfigured } from './tracking.ts';
 import type { TrackedHtml } from './tracking.ts';
-import { tellSends } from './transition.ts';
 
 /** What the CRM is answered. */
 export type SendAnswer = { message: PublicMessage; send: PublicSend; route: PublicSend['route'] };
@@ -244,11 +241,7 @@ async function store(
     dueAt: deferredTo,
   });
   if (tracked !== null) await insertTracked(tx, { id: sendId, subAccountId }, tracked);
-  await filed.tell();
-  await tellSends(tx, [{ send: { id: sendId, subAccountId, messageId }, state }]);
-  const [message] = await readMessages(tx, subAccountId, [messageId]);
-  const [send] = await readSends(tx, subAccountId, [sendId]);
-  if (message === undefined || send === undefined) throw new Error(`${sendId} was not stored`);
+  const { message, send } = await filed.tell();
   const answer: SendAnswer = { message, send, route: send.route };
   if (call !== null) await rememberAnswer(tx, call, { status: 202, body: answer });
   return { answer };

@@ -26,7 +26,7 @@ export type Lane = {
   /** Takes what was not begun out of hand. */
   giveBack(): SendId[];
   /** Cuts off what is on its way, or only what is not at its end. */
-  abort(of: 'all' | 'not_handed_over'): void;
+  abort(of: CutOff): void;
   /** Ends kept sessions. */
   close(): void;
   /** Resolves when nothing is on its way. */
@@ -63,26 +63,31 @@ export function createLane(deps: LaneDeps): Lane {
   let isClosed = false;
 
   const note = (ending: Ending | null): void => {
-    if (ending !== null && gate.note(ending) && !('accepted' in ending)) deps.onTrouble(ending);
+    if (ending === null || !gate.note(ending) || 'accepted' in ending) return;
+    // What has begun would find the same: it is given back without being tried.
+    runs.abort('not_on_its_way');
+    deps.onTrouble(ending);
   };
-  /** Null: there is nothing to begin. */
-  const beginNext = (): Promise<Begun | null> | null => {
-    const id = queue.shift();
-    return id === undefined ? null : runs.begin(id);
+  const most = () => gate.most(sessionsMax * aheadMax);
+  const inHand = () => queue.length + runs.ids().length;
+  /** Those that are begun and that nobody has on their way, the first one first. */
+  const beginning: Promise<Begun | null>[] = [];
+  /** Null: there is nothing to do. Where a session takes them, all begin at once, and share their transaction. */
+  const next = (line: Line): Promise<Begun | null> | null => {
+    if (beginning.length === 0)
+      beginning.push(...queue.splice(0, line.isOpen() ? Infinity : 1).map((id) => runs.begin(id)));
+    return beginning.shift() ?? null;
   };
   const work = async (): Promise<void> => {
     const line = createLine(deps.open);
-    let next: Promise<Begun | null> | null = null;
     try {
       for (;;) {
-        const beginning = next ?? beginNext();
-        next = null;
-        if (beginning !== null) {
-          const begun = await beginning;
-          // While one is on its way the next one begins, where there is a session that will take it.
-          if (line.isOpen()) next = beginNext();
-          if (begun !== null) note(await runs.make(begun, line));
-          deps.onEnd();
+        const begun = next(line);
+        if (begun !== null) {
+          const one = await begun;
+          if (one !== null) note(await runs.make(one, line));
+          // Half of what there may be is asked for at once, and not one after the other.
+          if (inHand() <= most() / 2) deps.onEnd();
         } else if (isClosed || !line.isOpen() || !(await idle.isWoken())) return;
       }
     } finally {
@@ -101,7 +106,7 @@ export function createLane(deps: LaneDeps): Lane {
     },
     ids: () => [...queue, ...runs.ids()],
     waiting: () => queue.length,
-    room: () => Math.max(0, gate.most(sessionsMax * aheadMax) - queue.length - runs.ids().length),
+    room: () => Math.max(0, most() - inHand()),
     pausedUntil: () => gate.closedUntil(),
     lose(id) {
       const position = queue.indexOf(id);
@@ -164,7 +169,9 @@ function createGate(clock: Clock) {
   };
 }
 
-type Running = { abort: AbortController; handedOver: boolean };
+type CutOff = 'all' | 'not_handed_over' | 'not_on_its_way';
+
+type Running = { abort: AbortController; isOnItsWay: boolean; handedOver: boolean };
 
 /** What is begun, and not written down as ended. */
 function createRuns({ attempts, serverOf, log }: LaneDeps) {
@@ -174,8 +181,8 @@ function createRuns({ attempts, serverOf, log }: LaneDeps) {
     running.delete(id);
     if (running.size === 0) for (const resolve of waiting.splice(0)) resolve();
   };
-  const cutOff = (send: Running | undefined, of: 'all' | 'not_handed_over') => {
-    if (send !== undefined && (of === 'all' || !send.handedOver)) send.abort.abort();
+  const cutOff = (send: Running, of: CutOff) => {
+    if (of === 'all' || (of === 'not_handed_over' ? !send.handedOver : !send.isOnItsWay)) send.abort.abort();
   };
   /** Its lease runs out, and it is taken up again from what is stored of it. */
   const leave = (id: SendId) => (error: unknown) => {
@@ -187,7 +194,7 @@ function createRuns({ attempts, serverOf, log }: LaneDeps) {
     ids: () => [...running.keys()],
     /** Null: no try is made. */
     async begin(id: SendId): Promise<Begun | null> {
-      running.set(id, { abort: new AbortController(), handedOver: false });
+      running.set(id, { abort: new AbortController(), isOnItsWay: false, handedOver: false });
       const begun = await attempts.begin(id).catch(leave(id));
       if (begun === null) forget(id);
       return begun;
@@ -200,6 +207,7 @@ function createRuns({ attempts, serverOf, log }: LaneDeps) {
       const { id } = begun.send;
       const send = running.get(id);
       if (send === undefined) throw new Error(`${id} was never begun`);
+      send.isOnItsWay = true;
       const making = attempts.make(begun, {
         signal: send.abort.signal,
         onHandover: () => (send.handedOver = true),
@@ -213,8 +221,11 @@ function createRuns({ attempts, serverOf, log }: LaneDeps) {
       return making.catch(() => null);
     },
     /** One whose end is out may be lost because its copy was seen already; its answer is still worth having. */
-    lose: (id: SendId) => cutOff(running.get(id), 'not_handed_over'),
-    abort(of: 'all' | 'not_handed_over') {
+    lose(id: SendId) {
+      const send = running.get(id);
+      if (send !== undefined) cutOff(send, 'not_handed_over');
+    },
+    abort(of: CutOff) {
       for (const send of running.values()) cutOff(send, of);
     },
     done: (): Promise<void> =>

@@ -19,15 +19,12 @@ export type LockedQuota = {
 };
 
 export async function lockQuota(db: Db, mailboxId: MailboxId): Promise<LockedQuota> {
-  await run(db, 'insert into daily_quotas (mailbox_id) values (:mailboxId) on conflict do nothing', {
-    mailboxId,
-  });
-  await run(db, 'select from daily_quotas where mailbox_id = :mailboxId for update', { mailboxId });
-  // A statement of its own: the clock is asked after the wait for the lock.
   const [found] = await rows<LockedQuota>(
     db,
-    `select ${ms('clock_timestamp()')} as now, ${ms('closed_until')} as "closedUntil"
-       from daily_quotas where mailbox_id = :mailboxId`,
+    // An update that changes nothing locks the row, made or found; what it returns is asked after the wait for that.
+    `insert into daily_quotas (mailbox_id) values (:mailboxId)
+     on conflict (mailbox_id) do update set mailbox_id = excluded.mailbox_id
+     returning ${ms('clock_timestamp()')} as now, ${ms('daily_quotas.closed_until')} as "closedUntil"`,
     { mailboxId },
   );
   if (found === undefined) throw new Error(`the count of ${mailboxId} is gone`);
