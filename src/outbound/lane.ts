@@ -57,7 +57,10 @@ export function createLane(deps: LaneDeps): Lane {
   const { clock, sessionsMax } = deps;
   const idle = createIdle(clock, deps.idleMs);
   const queue: SendId[] = [];
-  const runs = createRuns(deps);
+  const runs = createRuns(deps, () => {
+    // Half of what there may be is asked for at once, and not one after the other.
+    if (inHand() <= most() / 2) deps.onEnd();
+  });
   const gate = createGate(clock);
   let workers = 0;
   let isClosed = false;
@@ -86,8 +89,6 @@ export function createLane(deps: LaneDeps): Lane {
         if (begun !== null) {
           const one = await begun;
           if (one !== null) note(await runs.make(one, line));
-          // Half of what there may be is asked for at once, and not one after the other.
-          if (inHand() <= most() / 2) deps.onEnd();
         } else if (isClosed || !line.isOpen() || !(await idle.isWoken())) return;
       }
     } finally {
@@ -174,11 +175,12 @@ type CutOff = 'all' | 'not_handed_over' | 'not_on_its_way';
 type Running = { abort: AbortController; isOnItsWay: boolean; handedOver: boolean };
 
 /** What is begun, and not written down as ended. */
-function createRuns({ attempts, serverOf, log }: LaneDeps) {
+function createRuns({ attempts, serverOf, log }: LaneDeps, onEnd: () => void) {
   const running = new Map<SendId, Running>();
   const waiting: (() => void)[] = [];
   const forget = (id: SendId) => {
     running.delete(id);
+    onEnd();
     if (running.size === 0) for (const resolve of waiting.splice(0)) resolve();
   };
   const cutOff = (send: Running, of: CutOff) => {
