@@ -16,7 +16,7 @@ function randomFrom(seed: number): () => number {
   };
 }
 
-const rounds = 8;
+const rounds = 5;
 
 for (const database of ['postgres', 'pglite'] as const) {
   describe(`kill -9 on ${database}`, () => {
