@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { z } from 'zod';
-import { rows, run, runLong } from './database.ts';
+import { rows, run, runLong, wasOvertaken } from './database.ts';
 import type { Db } from './database.ts';
 import { timestamp } from './timestamp.ts';
 
@@ -125,6 +125,8 @@ export async function putSubAccount(
 
 /** Rows of one statement: a sub-account has millions, and the embedded database does nothing else meanwhile. */
 const erasedAtOnce = 1_000;
+/** How often a portion may be undone before it must be an error of ours. */
+const erasingRoundsMax = 10;
 
 /**
  * Erases most of what is in a sub-account, portion by portion, before it goes itself. Not in a transaction:
@@ -134,15 +136,26 @@ const erasedAtOnce = 1_000;
 export async function eraseContent(db: Db, id: string): Promise<void> {
   for (const table of ['intake_spool', 'messages', 'contacts', 'tombstones', 'decisions', 'events']) {
     for (;;) {
-      const erased = await run(
+      const erased = await erasePortion(db, table, id);
+      if (erased < erasedAtOnce) break;
+      // The embedded database answers without a turn of the event loop; others wait for theirs.
+      await nextTurn();
+    }
+  }
+}
+
+/** What is being sent at this moment may be held by its sender: whoever was undone for the other begins again. */
+async function erasePortion(db: Db, table: string, id: string): Promise<number> {
+  for (let round = 1; ; round += 1) {
+    try {
+      return await run(
         db,
         `delete from ${table} where ctid = any(array(
            select ctid from ${table} where sub_account_id = :id limit :erasedAtOnce))`,
         { id, erasedAtOnce },
       );
-      if (erased < erasedAtOnce) break;
-      // The embedded database answers without a turn of the event loop; others wait for theirs.
-      await nextTurn();
+    } catch (error) {
+      if (!wasOvertaken(error) || round === erasingRoundsMax) throw error;
     }
   }
 }
