@@ -3,7 +3,7 @@
 //
 // Files that need no server run first, all in one process, while the servers start. Then the other files
 // that test a module, in one process for each folder of them, and beside that the stories of test/flows/,
-// each in a process of its own. (All of them in one process opened and closed so many embedded databases
+// each in a process of its own; two at a time. (All of them in one process opened and closed so many embedded databases
 // that V8 sometimes ended it while freeing their WebAssembly; Node 24.21, 2026-11.)
 import { once } from 'node:events';
 import { run } from 'node:test';
@@ -43,14 +43,16 @@ async function runAll({ plain, served, flows }: TestFiles): Promise<void> {
   if (typeof started === 'string') return record.fail(started);
   servers = started;
   announceServers(servers.info);
-  await Promise.all([
-    runFolders(served),
-    flows.length > 0 ? runFiles(flows, { env: process.env, forceExit: true }) : undefined,
-  ]);
+  const jobs = [
+    ...served.map((folder) => () => runTogether(folder)),
+    ...flows.map((story) => () => runFiles([story], { env: process.env, forceExit: true })),
+  ];
+  // One from the folders on and one from the stories on, until they meet: two cores are busy to the end.
+  await Promise.all([runJobs(() => jobs.shift()), runJobs(() => jobs.pop())]);
 }
 
-async function runFolders(folders: string[][]): Promise<void> {
-  for (const folder of folders) await runTogether(folder);
+async function runJobs(next: () => (() => Promise<void>) | undefined): Promise<void> {
+  for (let job = next(); job !== undefined; job = next()) await job();
 }
 
 function runTogether(paths: string[]): Promise<void> {
