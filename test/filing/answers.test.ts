@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { explain } from '../../src/filing/history.ts';
-import { systemClock } from '../../src/lib/clock.ts';
 import type { MessageId } from '../../src/lib/id.ts';
-import { acceptMessage } from '../../src/outbound/accept.ts';
 import { rows, run } from '../../src/store/database.ts';
 import { readMessages } from '../../src/store/public-message.ts';
 import { readSends } from '../../src/store/public-send.ts';
-import { blankRequest } from '../outbound/support.ts';
 import { databaseKinds, testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
+import { sendFromCrm } from './accepting.ts';
 import { createWorld } from './world.ts';
 import type { Letter, TestMailbox, World } from './world.ts';
 
@@ -37,21 +35,10 @@ for (const kind of databaseKinds)
     /** What the CRM sent to Carla, or in answer to what is stored. */
     async function sent(replyToMessageId: MessageId | null = null) {
       mails += 1;
-      const result = await acceptMessage(
-        { ...world.filing, clock: systemClock, trackingUrl: null, wakeSender: () => undefined },
-        {
-          ...blankRequest,
-          subAccountId: 'north',
-          userId: 'ann',
-          ...(replyToMessageId === null
-            ? { contactId: 'c1', subject: `Offer ${mails}` }
-            : { replyToMessageId }),
-          text: 'Text.',
-        },
-        null,
+      const { message, send } = await sendFromCrm(
+        world,
+        replyToMessageId === null ? { contactId: 'c1', subject: `Offer ${mails}` } : { replyToMessageId },
       );
-      if ('refused' in result) throw new Error(JSON.stringify(result.refused));
-      const { message, send } = result.answer;
       await run(
         database.db,
         `with s as (update sends set state = 'sent', ready = false where id = :id returning id)

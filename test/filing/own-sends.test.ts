@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { systemClock } from '../../src/lib/clock.ts';
-import { acceptMessage } from '../../src/outbound/accept.ts';
 import { rows, run } from '../../src/store/database.ts';
-import { blankRequest } from '../outbound/support.ts';
 import { databaseKinds, testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { waitFor } from '../support/wait.ts';
+import { sendFromCrm } from './accepting.ts';
 import { createWorld } from './world.ts';
 import type { World } from './world.ts';
 
@@ -30,21 +28,12 @@ for (const kind of databaseKinds)
 
     /** What the CRM sends through Ann's mailbox, accepted by the provider: its id, and the bytes of its copy. */
     async function sent(subject: string, bcc: string[] = []) {
-      const result = await acceptMessage(
-        { ...world.filing, clock: systemClock, trackingUrl: null, wakeSender: () => undefined },
-        {
-          ...blankRequest,
-          subAccountId: 'north',
-          userId: 'ann',
-          contactId: 'c1',
-          bcc: bcc.map((address) => ({ name: '', address })),
-          subject,
-          text: 'Text.',
-        },
-        null,
-      );
-      if ('refused' in result) throw new Error(JSON.stringify(result.refused));
-      const { id, internet_message_id: messageId } = result.answer.message;
+      const { message: accepted } = await sendFromCrm(world, {
+        contactId: 'c1',
+        bcc: bcc.map((address) => ({ name: '', address })),
+        subject,
+      });
+      const { id, internet_message_id: messageId } = accepted;
       await run(
         database.db,
         `with s as (update sends set state = 'sent', ready = false where message_id = :id returning id)

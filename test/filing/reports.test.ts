@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { explain } from '../../src/filing/history.ts';
-import { systemClock } from '../../src/lib/clock.ts';
 import type { SendId } from '../../src/lib/id.ts';
 import { readHeader } from '../../src/message/header.ts';
-import { acceptMessage } from '../../src/outbound/accept.ts';
 import { rows, run } from '../../src/store/database.ts';
 import { readMessages } from '../../src/store/public-message.ts';
 import { readSends } from '../../src/store/public-send.ts';
@@ -20,9 +18,9 @@ import {
   readReceipt,
 } from '../fixtures/message/delivery-reports.ts';
 import type { About } from '../fixtures/message/delivery-reports.ts';
-import { blankRequest } from '../outbound/support.ts';
 import { databaseKinds, testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
+import { sendFromCrm } from './accepting.ts';
 import { createWorld } from './world.ts';
 import type { TestMailbox, World } from './world.ts';
 
@@ -52,21 +50,11 @@ for (const kind of databaseKinds)
     /** What the CRM sent to Carla and, in copy, to Cyril; its try is over, and it is in that state. */
     async function sent(state = 'sent', cc: readonly string[] = [cyril]) {
       mails += 1;
-      const result = await acceptMessage(
-        { ...world.filing, clock: systemClock, trackingUrl: null, wakeSender: () => undefined },
-        {
-          ...blankRequest,
-          subAccountId: 'north',
-          userId: 'ann',
-          contactId: 'c1',
-          cc: cc.map((address) => ({ name: '', address })),
-          subject: `Offer ${mails}`,
-          text: 'Text.',
-        },
-        null,
-      );
-      if ('refused' in result) throw new Error(JSON.stringify(result.refused));
-      const { message, send } = result.answer;
+      const { message, send } = await sendFromCrm(world, {
+        contactId: 'c1',
+        cc: cc.map((address) => ({ name: '', address })),
+        subject: `Offer ${mails}`,
+      });
       await run(
         database.db,
         `with s as (update sends set state = :state, ready = :state <> 'sent',

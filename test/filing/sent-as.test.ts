@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { systemClock } from '../../src/lib/clock.ts';
-import { acceptMessage } from '../../src/outbound/accept.ts';
 import type { SendRequest } from '../../src/outbound/plan.ts';
 import { rows, run } from '../../src/store/database.ts';
-import { blankRequest } from '../outbound/support.ts';
 import { testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
+import { tryToSend } from './accepting.ts';
 import { createWorld } from './world.ts';
 import type { Letter, TestMailbox, World } from './world.ts';
 
@@ -28,12 +26,7 @@ describe('D4: an alias that the user has shown to be theirs', () => {
   });
   after(() => database.drop());
 
-  const send = (more: Partial<SendRequest>) =>
-    acceptMessage(
-      { ...world.filing, clock: systemClock, trackingUrl: null, wakeSender: () => undefined },
-      { ...blankRequest, subAccountId: 'north', userId: 'ann', contactId: 'c1', text: 'Text.', ...more },
-      null,
-    );
+  const send = (more: Partial<SendRequest>) => tryToSend(world, { contactId: 'c1', ...more });
   const sentAs = async () => {
     const found = await rows<{ canonical: string }>(database.db, 'select canonical from sent_as');
     return found.map(({ canonical }) => canonical);
