@@ -316,6 +316,54 @@ create table consents (
   redeemed_at timestamptz                       -- a state works once
 );
 create index consents_by_link on consents (link_id);
+
+-- One-use links to a person's own pages; each opens one session.
+create table mailbox_links (
+  id text collate "C" primary key,
+  token_hash bytea not null unique,             -- SHA-256 of the token in the URL, which has 256 random bits
+  sub_account_id text collate "C" not null,
+  user_id text collate "C" not null,
+  return_url text,
+  expires_at timestamptz not null,
+  used_at timestamptz,
+  created_at timestamptz not null default now(),
+  foreign key (sub_account_id, user_id) references memberships on delete cascade
+);
+create index mailbox_links_by_age on mailbox_links (expires_at);
+create index mailbox_links_by_member on mailbox_links (sub_account_id, user_id);
+
+-- People who run this gateway. Who signs in by OpenID Connect has a subject and perhaps no password.
+create table administrators (
+  id text collate "C" primary key,
+  email text not null,
+  canonical text collate "C" not null unique,
+  password_hash text,                           -- argon2id, with its parameters; null: by OpenID Connect only
+  totp_secret_sealed text,                      -- null: no second factor
+  totp_step bigint not null default 0,          -- the step of the last code that was taken: none works twice
+  subject text collate "C" unique,              -- issuer and sub of the identity token
+  failed_tries integer not null default 0,
+  locked_until timestamptz,
+  created_at timestamptz not null default now(),
+  signed_in_at timestamptz
+);
+
+-- Who is signed in to the pages: an administrator, or a person to their own mailbox.
+create table console_sessions (
+  id text collate "C" primary key,
+  token_hash bytea not null unique,             -- SHA-256 of the cookie, which has 256 random bits
+  administrator_id text collate "C" references administrators on delete cascade,
+  sub_account_id text collate "C",
+  user_id text collate "C",
+  return_url text,                              -- the way back to the CRM
+  created_at timestamptz not null default now(),
+  seen_at timestamptz not null default now(),
+  expires_at timestamptz not null,              -- however much is done in it
+  foreign key (sub_account_id, user_id) references memberships on delete cascade,
+  check ((administrator_id is null) = (user_id is not null) and (sub_account_id is null) = (user_id is null))
+);
+create index console_sessions_by_age on console_sessions (expires_at);
+create index console_sessions_by_member on console_sessions (sub_account_id, user_id);
+create index console_sessions_by_administrator on console_sessions (administrator_id);
 `;
 
 const messageSide = `

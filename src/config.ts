@@ -57,6 +57,10 @@ const trackingUrl = z
   })
   .refine((url) => url === '' || URL.canParse(url), { error: 'must be an http or https address' })
   .transform((url) => (url === '' ? null : url.replace(/\/+$/, '')));
+const origins = list.superRefine((entries, context) => {
+  for (const entry of entries.filter((each) => URL.parse(each)?.origin !== each))
+    context.addIssue({ code: 'custom', message: `"${entry}" is no origin, as https://crm.example is one` });
+});
 const onOff = z.enum(['on', 'off', '']);
 
 const address = z.object({
@@ -131,6 +135,12 @@ const settings = {
     default: '',
     explain:
       'Where browsers reach this gateway; the redirect URI at Google and Microsoft is this and /connect/callback. Empty: the HTTP address; localhost where that is 0.0.0.0 or ::.',
+  }),
+  CRM_ORIGINS: setting({
+    schema: origins,
+    default: '',
+    explain:
+      'Origins of the CRM, for example https://crm.example, separated by commas: its pages may show the connect page and a person’s own pages in a frame, and are told how connecting ended.',
   }),
   TRACKING_URL: setting({
     schema: trackingUrl,

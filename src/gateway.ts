@@ -7,7 +7,7 @@ import { startHttpServer } from './api/server.ts';
 import { createTracking } from './api/tracking.ts';
 import type { Config } from './config.ts';
 import { createConsole } from './console/app.tsx';
-import type { ConsoleDeps } from './console/connect-start.tsx';
+import type { ConsoleDeps } from './console/app.tsx';
 import { blobsDirectory, makeSecretKey, openData, readSecretKeys, spoolDirectory } from './data.ts';
 import type { FilingDeps } from './filing/file.ts';
 import { createHousekeeping } from './housekeeping.ts';
@@ -159,6 +159,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     prover,
     hits,
     trackingUrl: config.TRACKING_URL,
+    crmOrigins: config.CRM_ORIGINS,
     proveRelay: (trial) => proveRelay(netGuard, trial),
     netGuard,
     dispatcher,
@@ -260,7 +261,10 @@ async function openDoors(
     fetch: (request, bindings) => {
       const { pathname } = new URL(request.url);
       if (pathname.startsWith('/t/')) return tracking.fetch(request, bindings);
-      return (/^\/(connect|assets)\//.test(pathname) ? pages : api).fetch(request, bindings);
+      return (/^\/(?:connect|mailbox|admin|assets)(?:\/|$)/.test(pathname) ? pages : api).fetch(
+        request,
+        bindings,
+      );
     },
   };
   const http = await listening({ port: 'TWOWAY_HTTP_PORT', host: 'TWOWAY_HTTP_HOST' }, () =>

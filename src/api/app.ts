@@ -18,6 +18,7 @@ import { addHeld } from './held.ts';
 import { addHealth } from './health.ts';
 import { addKeys } from './keys.ts';
 import { addLoggingAddresses } from './logging-address.ts';
+import { addMailboxLinks } from './mailbox-links.ts';
 import { addMembers } from './members.ts';
 import { addMessageChanges } from './message-changes.ts';
 import { addMessages } from './messages.ts';
@@ -73,6 +74,7 @@ export function createApi(deps: ApiDeps): Api {
   addNeverLog(api, deps);
   addKeys(api, deps);
   addConnectionLinks(api, deps);
+  addMailboxLinks(api, deps);
   addConnections(api, deps);
   addErrandRoutes(api, deps);
   addConversations(api, deps);

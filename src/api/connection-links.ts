@@ -37,13 +37,13 @@ function providerCheck({ offered }: ApiDeps): FieldCheck {
 }
 
 /** 256 random bits, of which only the hash is stored. */
-function newLinkToken(): { token: string; hash: Buffer } {
+export function newLinkToken(): { token: string; hash: Buffer } {
   const token = randomBytes(32).toString('base64url');
   return { token, hash: createHash('sha256').update(token).digest() };
 }
 
 /** An address of the CRM's own: the key's owner says it, and the page shows its host. */
-const returnUrlField = plainText(2048).refine(isReturnUrl, {
+export const returnUrlField = plainText(2048).refine(isReturnUrl, {
   params: { code: 'invalid_url' },
   message: 'An http or https URL without a user is needed.',
 });

@@ -1,48 +1,59 @@
-import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
-import { addCallback } from './connect-callback.tsx';
-import { addStart } from './connect-start.tsx';
-import type { ConsoleDeps } from './connect-start.tsx';
-import { outcomePage } from './outcome-pages.tsx';
-import { commonHeaders, sendPage } from './page.tsx';
+import type { Clock } from '../lib/clock.ts';
+import type { Log } from '../lib/log.ts';
+import type { SecretBox } from '../lib/secret-box.ts';
+import type { ConnectDeps, Connecting } from '../mailbox/connect.ts';
+import type { Db } from '../store/database.ts';
+import { addAdmin } from './admin/app.tsx';
+import { addAssets } from './assets.ts';
+import { addCallback } from './connect/callback.tsx';
+import { addStart } from './connect/start.tsx';
+import { inReadersLanguage } from './language.ts';
+import { addMailbox } from './mailbox/app.tsx';
+import { commonHeaders, sayingPage, sendPage } from './page.tsx';
 import type { Site } from './page.tsx';
+
+export type ConsoleDeps = {
+  db: Db;
+  secretBox: SecretBox;
+  clock: Clock;
+  log: Log;
+  offered: ConnectDeps['offered'];
+  connecting: Pick<Connecting, 'connectWithGrant' | 'connectWithPassword' | 'waitForAdministrator'>;
+  /** Where browsers reach the gateway, without a slash at the end. */
+  publicUrl(): string;
+  /** See Site. */
+  crmOrigins: readonly string[];
+};
 
 /** No form of the pages is larger. */
 const formBytesMax = 64 * 1024;
 
-/** The pages that people see, under `/connect/` and `/assets/`, as a Hono app beside the API. */
+/** The pages that people see, under `/connect/`, `/mailbox`, `/admin` and `/assets/`, as a Hono app beside the API. */
 export function createConsole(deps: ConsoleDeps): Hono {
-  const styleSheet = readFileSync(new URL('./console.css', import.meta.url), 'utf8');
-  const styleVersion = createHash('sha256').update(styleSheet).digest('hex').slice(0, 12);
-  const site: Site = { url: deps.publicUrl, styleVersion };
-  const nowhere = { link: null, retryUrl: null };
-
+  const site: Site = { url: deps.publicUrl, crmOrigins: deps.crmOrigins };
   const app = new Hono();
   app.use(commonHeaders);
+  app.use(inReadersLanguage);
   app.use(
     bodyLimit({
       maxSize: formBytesMax,
-      onError: (c) => sendPage(c, site, outcomePage('too_large', nowhere)),
+      onError: (c) => sendPage(c, site, sayingPage('too_large', 413)),
     }),
   );
   app.onError((error, c) => {
     // Only the kind of it: a database's message can quote the values of a row.
     deps.log.error({ error: error.name, at: firstFrame(error) }, 'a page failed');
-    return sendPage(c, site, outcomePage('internal', nowhere));
+    return sendPage(c, site, sayingPage('internal', 500));
   });
-  app.notFound((c) => sendPage(c, site, outcomePage('not_found', nowhere)));
-  app.get('/assets/console.css', (c) =>
-    c.body(styleSheet, 200, {
-      'Content-Type': 'text/css; charset=utf-8',
-      // Its address changes with its content.
-      'Cache-Control': 'public, max-age=31536000, immutable',
-    }),
-  );
+  app.notFound((c) => sendPage(c, site, sayingPage('not_found', 404)));
+  addAssets(app);
   // Before the start page, whose token it could be taken for.
   addCallback(app, { ...deps, site });
   addStart(app, { ...deps, site });
+  addMailbox(app, { ...deps, site });
+  addAdmin(app, { ...deps, site });
   return app;
 }
 

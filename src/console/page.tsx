@@ -2,15 +2,16 @@ import type { Context, MiddlewareHandler } from 'hono';
 import { html } from 'hono/html';
 import type { Child } from 'hono/jsx';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import { pieces, words } from './texts.ts';
-import type { Piece, TextKey, Values } from './texts.ts';
+import { assetPath } from './assets.ts';
+import { findText, pieces, words } from './texts/texts.ts';
+import type { Piece, TextKey, Values } from './texts/texts.ts';
 
 /** Where the pages are. */
 export type Site = {
   /** Where browsers reach the gateway, without a slash at the end. */
   url(): string;
-  /** The style sheet's version, in its address, so that browsers may keep it. */
-  styleVersion: string;
+  /** Origins of the CRM, whose pages may show those of one person in a frame, and hear how connecting ended. */
+  crmOrigins: readonly string[];
 };
 
 /** What one page is. */
@@ -22,38 +23,60 @@ export type Page = {
   formTargets?: readonly string[];
   /** Goes on by itself to this address. */
   goesTo?: string | null;
+  /** The bar of the pages of somebody who is signed in; without it the page is one narrow sheet. */
+  bar?: Bar;
+  /** Whether the CRM may show it in a frame. */
+  framed?: boolean;
+};
+
+/** What stands above the pages of somebody who is signed in. */
+export type Bar = {
+  /** What these pages are. */
+  name: string;
+  /** Who is signed in. */
+  who: string;
+  parts: readonly { href: string; label: string; current: boolean; count?: number }[];
+  /** A form that ends the session. */
+  signOut: { action: string; formToken: string };
 };
 
 /** Sends a page with the headers that all of them have. */
 export function sendPage(c: Context, site: Site, page: Page): Response | Promise<Response> {
-  return c.html(html`<!doctype html>${(<Document site={site} page={page} />)}`, page.status, {
-    'Content-Security-Policy': contentSecurityPolicy(page.formTargets ?? []),
-    'X-Frame-Options': 'DENY',
+  const framers = page.framed === true ? site.crmOrigins : [];
+  const document = html`<!doctype html>${(<Document site={site} page={page} />)}`;
+  return c.html(document, page.status, {
+    'Content-Security-Policy': contentSecurityPolicy(page.formTargets ?? [], framers),
+    ...(framers.length === 0 ? { 'X-Frame-Options': 'DENY' } : {}),
     'Permissions-Policy': 'camera=(), geolocation=(), microphone=(), payment=()',
   });
+}
+
+/** Sends a part of a page, for htmx to put in its place. */
+export function sendPart(c: Context, part: Child): Response | Promise<Response> {
+  return c.html(html`${part}`);
 }
 
 /** What every answer carries, redirects included. */
 export const commonHeaders: MiddlewareHandler = async (c, next) => {
   c.header('Cache-Control', 'no-store');
   c.header('X-Content-Type-Options', 'nosniff');
-  // The address of the start page opens it, and that of the callback holds a code.
+  // The address of a link opens it, and that of the callback holds a code.
   c.header('Referrer-Policy', 'no-referrer');
   await next();
 };
 
-/**
- * No script at all, nothing from elsewhere, and no frame around it: the consent pages of Google and
- * Microsoft refuse to be framed, so a page that leads to them has no use in one.
- */
-function contentSecurityPolicy(formTargets: readonly string[]): string {
+/** Our own scripts and styles alone, nothing inline, nothing from elsewhere. */
+function contentSecurityPolicy(formTargets: readonly string[], framers: readonly string[]): string {
   return [
     "default-src 'none'",
+    "script-src 'self'",
     "style-src 'self'",
     "img-src 'self' data:",
+    "connect-src 'self'",
+    "frame-src 'self'",
     ['form-action', "'self'", ...formTargets].join(' '),
     "base-uri 'none'",
-    "frame-ancestors 'none'",
+    ['frame-ancestors', ...(framers.length === 0 ? ["'none'"] : ["'self'", ...framers])].join(' '),
   ].join('; ');
 }
 
@@ -62,8 +85,16 @@ export function hrefOf(site: Site, path: string): string {
   return `${new URL(site.url()).pathname.replace(/\/$/, '')}${path}`;
 }
 
+/** htmx adds no style of its own, runs nothing that stands in attributes, and asks nobody but us. */
+const htmxConfig = JSON.stringify({
+  includeIndicatorStyles: false,
+  allowEval: false,
+  selfRequestsOnly: true,
+});
+
 function Document({ site, page }: { site: Site; page: Page }) {
-  const style = hrefOf(site, `/assets/console.css?v=${site.styleVersion}`);
+  const asset = (name: Parameters<typeof assetPath>[0]) => hrefOf(site, assetPath(name));
+  const { bar } = page;
   return (
     <html lang={words('page.language')}>
       <head>
@@ -72,19 +103,92 @@ function Document({ site, page }: { site: Site; page: Page }) {
         <meta name="color-scheme" content="light dark" />
         <meta name="robots" content="noindex" />
         {typeof page.goesTo === 'string' && <meta http-equiv="refresh" content={`2; url=${page.goesTo}`} />}
-        <title>{page.title}</title>
-        <link rel="stylesheet" href={style} />
+        <title>{bar === undefined ? page.title : `${page.title} · ${bar.name}`}</title>
+        <link rel="stylesheet" href={asset('console.css')} />
         <link rel="icon" href="data:," />
+        <script src={asset('console.js')} defer />
+        {bar !== undefined && (
+          <>
+            <link rel="stylesheet" href={asset('signed-in.css')} />
+            <meta name="htmx-config" content={htmxConfig} />
+            <script src={asset('htmx.js')} defer />
+            <script src={asset('htmx-sse.js')} defer />
+          </>
+        )}
       </head>
-      <body>
-        <main>
-          <h1>{page.title}</h1>
-          {page.body}
-        </main>
-        <footer>{words('page.footer')}</footer>
-      </body>
+      {bar === undefined ? (
+        <body>
+          <main>
+            <h1>{page.title}</h1>
+            {page.body}
+          </main>
+          <footer>{words('page.footer')}</footer>
+        </body>
+      ) : (
+        <body class="signed-in">
+          <a class="skip" href="#content">
+            {words('page.skip')}
+          </a>
+          <TopBar bar={bar} />
+          <main id="content" tabindex={-1}>
+            <h1>{page.title}</h1>
+            {page.body}
+          </main>
+        </body>
+      )}
     </html>
   );
+}
+
+function TopBar({ bar }: { bar: Bar }) {
+  return (
+    <header>
+      <strong>{bar.name}</strong>
+      <nav aria-label={words('page.navigation')}>
+        <ul>
+          {bar.parts.map(({ href, label, current, count = 0 }) => (
+            <li>
+              <a href={href} aria-current={current ? 'page' : undefined}>
+                {label}
+                {count > 0 && <span class="count">{count}</span>}
+              </a>
+            </li>
+          ))}
+        </ul>
+      </nav>
+      <form method="post" action={bar.signOut.action}>
+        <input type="hidden" name="form" value={bar.signOut.formToken} />
+        <span class="who">
+          <Value of={bar.who} />
+        </span>
+        <button class="quiet small">{words('page.sign_out')}</button>
+      </form>
+    </header>
+  );
+}
+
+/** A page that says that something ended otherwise; its texts are `<name>.title`, `.text` and `.next`. */
+export function sayingPage(name: string, status: ContentfulStatusCode, more: Partial<Page> = {}): Page {
+  const said = (part: string) => findText(`${name}.${part}`) ?? [];
+  return {
+    title: said('title')
+      .map(({ text }) => text)
+      .join(''),
+    status,
+    body: (
+      <>
+        <div class={`outcome ${status >= 500 ? 'bad' : 'still'}`} role={status >= 500 ? 'alert' : 'status'}>
+          <p>
+            <Pieces of={said('text')} />
+          </p>
+        </div>
+        <p>
+          <Pieces of={said('next')} />
+        </p>
+      </>
+    ),
+    ...more,
+  };
 }
 
 /** A text of the catalogue, its values set apart: a name must not read as if it were ours. */

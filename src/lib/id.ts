@@ -22,7 +22,10 @@ export type IdPrefix =
   | 'err'
   | 'wch'
   | 'lad'
-  | 'spl';
+  | 'spl'
+  | 'mln'
+  | 'adm'
+  | 'ses';
 
 /** A gateway id: a prefix and a UUIDv7, for example `msg_01932c07-…`. Unique in the whole installation. */
 export type Id<P extends IdPrefix> = `${P}_${string}`;
@@ -42,6 +45,8 @@ export type KeyId = Id<'key'>;
 export type LinkId = Id<'lnk'>;
 export type LoggingAddressId = Id<'lad'>;
 export type SpoolId = Id<'spl'>;
+export type AdministratorId = Id<'adm'>;
+export type SessionId = Id<'ses'>;
 /** A backfill, an audit, or another errand in a mailbox. */
 export type ErrandId = Id<'bkf' | 'aud' | 'err'>;
 

@@ -5,20 +5,32 @@ import { createConsole } from '../../src/console/app.tsx';
 import { systemClock } from '../../src/lib/clock.ts';
 import type { OfferedProvider } from '../../src/mailbox/connect.ts';
 import type { ProviderName } from '../../src/provider/providers.ts';
+import { newId } from '../../src/lib/id.ts';
+import type { AdministratorId } from '../../src/lib/id.ts';
+import { insertConsoleSession } from '../../src/store/console-sessions.ts';
+import type { SignedIn } from '../../src/store/console-sessions.ts';
+import { run } from '../../src/store/database.ts';
+import type { Db } from '../../src/store/database.ts';
 import { insertConnectLink } from '../../src/store/connect-links.ts';
 import { startConnecting, type Client, type ConnectingUnderTest } from '../mailbox/connecting.ts';
 import { followConsent } from '../support/identity.ts';
 
 export const publicUrl = 'http://gateway.test';
 
-/** The connect page over everything real but the mail provider. */
+/** The pages over everything real but the mail provider. */
 export type PagesUnderTest = ConnectingUnderTest & {
   app: Hono;
   /** A link's address, as the CRM gets it. */
   link(options?: Partial<LinkOptions>): Promise<string>;
   /** A browser of its own: cookies and all. */
-  browser(options?: { cookies?: boolean; fetchSite?: boolean }): Browser;
+  browser(options?: BrowserOptions): Browser;
+  /** The browser of an administrator who is signed in. */
+  administrator(email?: string): Promise<Browser>;
+  /** The browser of a person who has opened their own pages. */
+  person(member?: { subAccountId: string; userId: string; returnUrl?: string | null }): Promise<Browser>;
 };
+
+type BrowserOptions = { cookies?: boolean; fetchSite?: boolean; language?: string };
 
 type LinkOptions = {
   subAccountId: string;
@@ -42,8 +54,8 @@ export type Shown = {
 
 export type Browser = {
   get(url: string): Promise<Shown>;
-  /** Sends the form of the page shown last that goes to `action` (the first one), with further fields. */
-  submit(fields?: Record<string, string>): Promise<Shown>;
+  /** Sends a form of the page shown last, the first below its bar or the one to `action`, with further fields. */
+  submit(fields?: Record<string, string>, action?: string): Promise<Shown>;
   /** Sends any form, as another site's page might. */
   post(url: string, fields: Record<string, string>, headers?: Record<string, string>): Promise<Shown>;
   /** Opens a link and goes through the provider's consent page as `login`, up to the redirect back. */
@@ -52,12 +64,22 @@ export type Browser = {
   connect(link: string, login: string, provider?: ProviderName): Promise<Shown>;
 };
 
-export async function startPages(
-  options: { identity?: { url: string } & Client; more?: readonly OfferedProvider[]; secure?: boolean } = {},
-): Promise<PagesUnderTest> {
+type PagesOptions = {
+  identity?: { url: string } & Client;
+  more?: readonly OfferedProvider[];
+  secure?: boolean;
+  crmOrigins?: readonly string[];
+};
+
+export async function startPages(options: PagesOptions = {}): Promise<PagesUnderTest> {
   const world = await startConnecting(options);
   const site = options.secure === true ? publicUrl.replace('http:', 'https:') : publicUrl;
-  const app = createConsole({ ...world, clock: systemClock, publicUrl: () => site });
+  const app = createConsole({
+    ...world,
+    clock: systemClock,
+    publicUrl: () => site,
+    crmOrigins: options.crmOrigins ?? [],
+  });
   return {
     ...world,
     app,
@@ -77,15 +99,42 @@ export async function startPages(
       return `${site}/connect/${token}`;
     },
     browser: (which = {}) => createBrowser(app, which),
+    async administrator(email = 'root@operator.example') {
+      const id = newId('adm');
+      await run(
+        world.db,
+        `insert into administrators (id, email, canonical) values (:id, :email, :email) on conflict (canonical) do nothing`,
+        { id, email },
+      );
+      const [known] = await world.sql<{ id: AdministratorId }>(
+        `select id from administrators where canonical = '${email}'`,
+      );
+      return signedIn(world.db, app, { kind: 'administrator', administratorId: known?.id ?? id });
+    },
+    person: (member = { subAccountId: 's1', userId: 'ann' }) =>
+      signedIn(world.db, app, { kind: 'user', returnUrl: null, ...member }),
   };
 }
 
-function createBrowser(app: Hono, options: { cookies?: boolean; fetchSite?: boolean }): Browser {
-  const jar = new Map<string, string>();
+/** As after a sign-in; how that goes is the business of its own tests. */
+async function signedIn(db: Db, app: Hono, of: SignedIn): Promise<Browser> {
+  const token = randomBytes(32).toString('base64url');
+  const tokenHash = createHash('sha256').update(token).digest();
+  await insertConsoleSession(db, { tokenHash, of, lifeMs: 3_600_000 });
+  return createBrowser(app, {}, [[of.kind === 'user' ? 'twoway-mailbox' : 'twoway-admin', token]]);
+}
+
+function createBrowser(
+  app: Hono,
+  options: BrowserOptions,
+  cookies: readonly (readonly [string, string])[] = [],
+): Browser {
+  const jar = new Map(cookies);
   let page = '';
   let at = publicUrl;
   const show = async (url: string, init: RequestInit): Promise<Shown> => {
     const headers = new Headers(init.headers);
+    if (options.language !== undefined) headers.set('accept-language', options.language);
     if (jar.size > 0) headers.set('cookie', [...jar].map(([name, value]) => `${name}=${value}`).join('; '));
     const response = await app.request(url, { ...init, headers });
     for (const line of response.headers.getSetCookie()) {
@@ -110,8 +159,12 @@ function createBrowser(app: Hono, options: { cookies?: boolean; fetchSite?: bool
   const get: Browser['get'] = (url) => show(url, {});
   const post: Browser['post'] = (url, fields, headers = {}) =>
     show(url, { method: 'POST', body: new URLSearchParams(fields), headers });
-  const submit: Browser['submit'] = (fields = {}) => {
-    const form = /<form method="post" action="([^"]+)"[\s\S]*?<\/form>/.exec(page) ?? assert.fail('no form');
+  const submit: Browser['submit'] = (fields = {}, action) => {
+    const content = page.slice(page.indexOf('<main'));
+    const forms = [...content.matchAll(/<form method="post" action="([^"]+)"[\s\S]*?<\/form>/g)];
+    const form =
+      forms.find(([, goesTo]) => action === undefined || decode(goesTo ?? '') === action) ??
+      assert.fail(`no form ${action ?? ''}`);
     const hidden = [...form[0].matchAll(/<input type="hidden" name="([^"]+)" value="([^"]*)"/g)];
     const kept = Object.fromEntries(hidden.map(([, name = '', value = '']) => [name, decode(value)]));
     const site = options.fetchSite === false ? {} : { 'sec-fetch-site': 'same-origin' };

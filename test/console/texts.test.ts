@@ -1,11 +1,25 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { findText, pieces, words } from '../../src/console/texts.ts';
+import { catalogues, findText, pieces, words } from '../../src/console/texts/texts.ts';
 
 const source = (path: string) => readFileSync(new URL(`../../src/${path}`, import.meta.url), 'utf8');
 
 describe('the words of the pages', () => {
+  for (const [language, catalogue] of Object.entries(catalogues)) {
+    test(`each text has the same values, none is empty, and none is for nobody: ${language}`, () => {
+      const values = (text: string) => [...text.matchAll(/\{(\w+)\}/g)].map(([, name]) => name ?? '').sort();
+      assert.deepEqual(new Set(Object.keys(catalogue)), new Set(Object.keys(catalogues.en)));
+      for (const [key, text] of Object.entries(catalogue)) {
+        assert.notEqual(text.trim(), '', key);
+        // A form for one may leave its number out.
+        if (!key.endsWith('.one'))
+          assert.deepEqual(values(text), values(catalogues.en[key as 'page.back']), key);
+        if (key.endsWith('.one')) assert.ok(key.replace(/one$/, 'other') in catalogue, key);
+      }
+    });
+  }
+
   test('values are set apart from our own words', () => {
     assert.deepEqual(pieces('page.back', { host: 'crm.example' }), [
       { text: 'Back to ', isValue: false },
@@ -21,7 +35,8 @@ describe('the words of the pages', () => {
 
   test('every outcome has its three texts', () => {
     const table =
-      /const outcomes = \{([\s\S]*?)\n\} as const/.exec(source('console/outcome-pages.tsx'))?.[1] ?? '';
+      /const outcomes = \{([\s\S]*?)\n\} as const/.exec(source('console/connect/outcome-pages.tsx'))?.[1] ??
+      '';
     const names = [...table.matchAll(/^ {2}(\w+):/gm)].map(([, name]) => name ?? '');
     assert(names.length > 20);
     for (const name of names) {

@@ -1,17 +1,17 @@
 import type { Context, Hono } from 'hono';
-import { Failure } from '../lib/failure.ts';
-import type { OfferedProvider } from '../mailbox/connect.ts';
-import { redirectFailure } from '../provider/oauth-failures.ts';
-import type { OAuthClient } from '../provider/oauth.ts';
-import { consentContext, findConnectLink, findConsent, redeemConsent } from '../store/connect-links.ts';
-import type { Consent, ConnectLink } from '../store/connect-links.ts';
+import { Failure } from '../../lib/failure.ts';
+import type { OfferedProvider } from '../../mailbox/connect.ts';
+import { redirectFailure } from '../../provider/oauth-failures.ts';
+import type { OAuthClient } from '../../provider/oauth.ts';
+import { consentContext, findConnectLink, findConsent, redeemConsent } from '../../store/connect-links.ts';
+import type { Consent, ConnectLink } from '../../store/connect-links.ts';
 import { consentIdOf, hashOf, isSigned, knownBrowser, linkOfAdminState, signAdminState } from './browser.ts';
-import { isSecureSite, redirectUriOf } from './connect-start.tsx';
-import type { ConnectPage, ConsentSecrets } from './connect-start.tsx';
+import { isSecureSite, redirectUriOf } from './start.tsx';
+import type { ConnectPage, ConsentSecrets } from './start.tsx';
 import { connectedAgainPage, outcomePage, resultPage, returnUrlOf } from './outcome-pages.tsx';
 import type { Around, OutcomeName } from './outcome-pages.tsx';
-import { hrefOf, sendPage } from './page.tsx';
-import type { Page } from './page.tsx';
+import { hrefOf, sendPage } from '../page.tsx';
+import type { Page } from '../page.tsx';
 import { confirmPage } from './start-pages.tsx';
 
 /** An answer counts for so long after the consent was begun, ms. */

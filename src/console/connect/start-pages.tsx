@@ -1,9 +1,9 @@
-import type { ConnectDeps, OfferedProvider } from '../mailbox/connect.ts';
-import type { ConnectLink } from '../store/connect-links.ts';
+import type { ConnectDeps, OfferedProvider } from '../../mailbox/connect.ts';
+import type { ConnectLink } from '../../store/connect-links.ts';
 import { shownUser, WayBack } from './outcome-pages.tsx';
-import { Say, Value } from './page.tsx';
-import type { Page } from './page.tsx';
-import { words } from './texts.ts';
+import { Say, Value } from '../page.tsx';
+import type { Page } from '../page.tsx';
+import { words } from '../texts/texts.ts';
 
 /** What the start page and its relatives need. */
 export type StartProps = {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { findConnection } from '../../src/store/connections.ts';
-import { startScriptPeer, type ScriptPeer } from '../support/script-peer.ts';
-import { startPages, type PagesUnderTest, type Shown } from './pages.ts';
+import { findConnection } from '../../../src/store/connections.ts';
+import { startScriptPeer, type ScriptPeer } from '../../support/script-peer.ts';
+import { startPages, type PagesUnderTest, type Shown } from '../pages.ts';
 
 const imapScript = `capabilities: IMAP4rev1 AUTH=PLAIN SASL-IR
 refusal:

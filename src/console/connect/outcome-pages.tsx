@@ -1,10 +1,10 @@
 import type { Child } from 'hono/jsx';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import type { ConnectResult } from '../mailbox/connect.ts';
-import type { ConnectLink } from '../store/connect-links.ts';
-import { Pieces, Say, Value } from './page.tsx';
-import type { Page } from './page.tsx';
-import { findText, words } from './texts.ts';
+import type { ConnectResult } from '../../mailbox/connect.ts';
+import type { ConnectLink } from '../../store/connect-links.ts';
+import { Pieces, Say, Value } from '../page.tsx';
+import type { Page } from '../page.tsx';
+import { findText, words } from '../texts/texts.ts';
 
 /** How the page can end, and what is shown of it. The texts are `<name>.title`, `.text` and `.next`. */
 const outcomes = {

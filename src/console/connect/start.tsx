@@ -1,34 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import type { Context, Hono } from 'hono';
-import type { Clock } from '../lib/clock.ts';
-import { messageOf } from '../lib/failure.ts';
-import type { Log } from '../lib/log.ts';
-import type { SecretBox } from '../lib/secret-box.ts';
-import type { ConnectDeps, Connecting, OfferedProvider } from '../mailbox/connect.ts';
-import { LoginProblem } from '../mailbox/prove.ts';
-import { newPkce } from '../provider/oauth.ts';
-import type { OAuthClient } from '../provider/oauth.ts';
-import { consentContext, countTry, findConnectLink, insertConsent } from '../store/connect-links.ts';
-import type { ConnectLink } from '../store/connect-links.ts';
-import type { Db } from '../store/database.ts';
+import { messageOf } from '../../lib/failure.ts';
+import type { OfferedProvider } from '../../mailbox/connect.ts';
+import { LoginProblem } from '../../mailbox/prove.ts';
+import { newPkce } from '../../provider/oauth.ts';
+import type { OAuthClient } from '../../provider/oauth.ts';
+import { consentContext, countTry, findConnectLink, insertConsent } from '../../store/connect-links.ts';
+import type { ConnectLink } from '../../store/connect-links.ts';
 import { browserOf, formToken, hashOf, isOwnForm, signState } from './browser.ts';
 import { emptyForm, imapPage, parseForm, typedIn } from './imap-form.tsx';
 import { connectedAgainPage, outcomePage, resultPage } from './outcome-pages.tsx';
 import type { Around, OutcomeName } from './outcome-pages.tsx';
-import { hrefOf, sendPage } from './page.tsx';
-import type { Page, Site } from './page.tsx';
+import { hrefOf, sendPage } from '../page.tsx';
+import type { ConsoleDeps } from '../app.tsx';
+import type { Page, Site } from '../page.tsx';
 import { startPage } from './start-pages.tsx';
-
-export type ConsoleDeps = {
-  db: Db;
-  secretBox: SecretBox;
-  clock: Clock;
-  log: Log;
-  offered: ConnectDeps['offered'];
-  connecting: Pick<Connecting, 'connectWithGrant' | 'connectWithPassword' | 'waitForAdministrator'>;
-  /** Where browsers reach the gateway, without a slash at the end. */
-  publicUrl(): string;
-};
 
 /** What the routes of the connect page share. */
 export type ConnectPage = ConsoleDeps & { site: Site };

@@ -1,8 +1,8 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Context } from 'hono';
 import { getCookie, setCookie } from 'hono/cookie';
-import type { LinkId } from '../lib/id.ts';
-import type { SecretBox } from '../lib/secret-box.ts';
+import type { LinkId } from '../../lib/id.ts';
+import type { SecretBox } from '../../lib/secret-box.ts';
 
 /*
  * How a consent is kept from being taken over.

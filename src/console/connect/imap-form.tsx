@@ -1,12 +1,12 @@
-import type { LoginProblem, PasswordLogin } from '../mailbox/prove.ts';
-import { validAddress } from '../message/addresses.ts';
-import type { ServerAddress } from '../provider/providers.ts';
-import type { ConnectLink } from '../store/connect-links.ts';
+import type { LoginProblem, PasswordLogin } from '../../mailbox/prove.ts';
+import { validAddress } from '../../message/addresses.ts';
+import type { ServerAddress } from '../../provider/providers.ts';
+import type { ConnectLink } from '../../store/connect-links.ts';
 import { WayBack } from './outcome-pages.tsx';
 import { Whom } from './start-pages.tsx';
-import { findText, words } from './texts.ts';
-import type { PlainKey } from './texts.ts';
-import type { Page } from './page.tsx';
+import { findText, words } from '../texts/texts.ts';
+import type { PlainKey } from '../texts/texts.ts';
+import type { Page } from '../page.tsx';
 
 /** What was typed, by the names of the fields. */
 export type Typed = Record<FieldName, string>;

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { findConnection } from '../../src/store/connections.ts';
-import { run } from '../../src/store/database.ts';
-import { startIdentityProvider, type IdentityProvider } from '../support/identity.ts';
-import { publicUrl, startPages, type PagesUnderTest, type Shown } from './pages.ts';
+import { findConnection } from '../../../src/store/connections.ts';
+import { run } from '../../../src/store/database.ts';
+import { startIdentityProvider, type IdentityProvider } from '../../support/identity.ts';
+import { publicUrl, startPages, type PagesUnderTest, type Shown } from '../pages.ts';
 
 describe('C1: the connect page', () => {
   let identity: IdentityProvider;

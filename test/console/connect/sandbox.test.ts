@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { createOAuthClient } from '../../src/provider/oauth-client.ts';
-import { resolveProvider } from '../../src/provider/providers.ts';
-import { startSandbox, type Sandbox } from '../../src/sandbox/sandbox.ts';
-import { findConnection } from '../../src/store/connections.ts';
-import { silentLog } from '../filing/world.ts';
-import { startPages, type PagesUnderTest } from './pages.ts';
+import { createOAuthClient } from '../../../src/provider/oauth-client.ts';
+import { resolveProvider } from '../../../src/provider/providers.ts';
+import { startSandbox, type Sandbox } from '../../../src/sandbox/sandbox.ts';
+import { findConnection } from '../../../src/store/connections.ts';
+import { silentLog } from '../../filing/world.ts';
+import { startPages, type PagesUnderTest } from '../pages.ts';
 
 let sandbox: Sandbox;
 let t: PagesUnderTest;

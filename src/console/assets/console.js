@@ -1,0 +1,46 @@
+// What the pages do beyond HTML. Each part works without it: times are then in UTC, addresses are copied by hand.
+
+const language = document.documentElement.lang;
+
+/** Times in the reader's own zone: the server knows only UTC. */
+function localise(/** @type {ParentNode} */ root) {
+  for (const time of root.querySelectorAll('time[data-show]')) {
+    const at = new Date(time.getAttribute('datetime') ?? '');
+    if (Number.isNaN(at.getTime())) continue;
+    const dateStyle = time.getAttribute('data-show') === 'short' && isToday(at) ? undefined : 'medium';
+    time.textContent = new Intl.DateTimeFormat(language, { dateStyle, timeStyle: 'short' }).format(at);
+    time.setAttribute(
+      'title',
+      new Intl.DateTimeFormat(language, { dateStyle: 'full', timeStyle: 'long' }).format(at),
+    );
+    time.removeAttribute('data-show');
+  }
+}
+
+function isToday(/** @type {Date} */ at) {
+  return at.toDateString() === new Date().toDateString();
+}
+
+/** A button with `data-copy` copies that text, and says so in its own words. */
+async function copy(/** @type {HTMLElement} */ button) {
+  await navigator.clipboard.writeText(button.dataset.copy ?? '');
+  const label = button.textContent;
+  button.textContent = button.dataset.copied ?? label;
+  setTimeout(() => (button.textContent = label), 2000);
+}
+
+document.addEventListener('click', (event) => {
+  const button = event.target instanceof Element ? event.target.closest('[data-copy]') : null;
+  if (button instanceof HTMLElement) void copy(button);
+});
+
+// Also what htmx puts into the page later.
+new MutationObserver((changes) => {
+  for (const { addedNodes } of changes)
+    for (const node of addedNodes) if (node instanceof Element) localise(node.parentElement ?? node);
+}).observe(document.body, { childList: true, subtree: true });
+localise(document);
+
+// A page that only leads on: its form is sent by a click where there are no scripts.
+const leadsOn = document.querySelector('form[data-submit]');
+if (leadsOn instanceof HTMLFormElement) leadsOn.requestSubmit();

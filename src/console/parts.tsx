@@ -1,0 +1,137 @@
+import type { Child } from 'hono/jsx';
+import { currentLanguage } from './language.ts';
+import { findText, words } from './texts/texts.ts';
+import type { PlainKey } from './texts/texts.ts';
+
+/** A time; UTC until the browser has put it into the reader's zone. `short`: only the hour where it is today. */
+export function Time({ at, short = false }: { at: string | null; short?: boolean }) {
+  if (at === null) return <>{words('page.never')}</>;
+  const time = new Intl.DateTimeFormat(currentLanguage(), {
+    dateStyle: 'medium',
+    timeStyle: 'short',
+    timeZone: 'UTC',
+  }).format(new Date(at));
+  return (
+    <time datetime={at} data-show={short ? 'short' : 'long'}>
+      {words('page.utc', { time })}
+    </time>
+  );
+}
+
+/** How well something is: said by colour and by its words. */
+export type Tone = 'good' | 'still' | 'bad' | 'plain';
+
+export function Badge({ tone, children }: { tone: Tone; children: Child }) {
+  return <span class={`badge ${tone}`}>{children}</span>;
+}
+
+const stateTones: Readonly<Record<string, Tone>> = {
+  live: 'good',
+  connecting: 'still',
+  catching_up: 'still',
+  rate_limited: 'still',
+  paused: 'plain',
+  superseded: 'plain',
+  disconnected: 'plain',
+};
+
+/** The state of a connection (C5). */
+export function StateBadge({ state }: { state: string }) {
+  const said = findText(`state.${state}`)?.map(({ text }) => text) ?? [state];
+  return <Badge tone={stateTones[state] ?? 'bad'}>{said.join('')}</Badge>;
+}
+
+/** How much of something is used or done, of `most`. */
+export function Meter({ label, value, most }: { label: string; value: number; most: number }) {
+  return (
+    <div class="meter">
+      <span>{label}</span>
+      <meter min={0} max={most} value={value} high={most * 0.8} optimum={0} aria-label={label} />
+    </div>
+  );
+}
+
+/** A text that is copied by a button; without scripts it can be marked. */
+export function Copyable({ text }: { text: string }) {
+  return (
+    <span class="copyable">
+      <code>{text}</code>
+      <button type="button" class="quiet small" data-copy={text} data-copied={words('page.copied')}>
+        {words('page.copy')}
+      </button>
+    </span>
+  );
+}
+
+/** What stands where a list is empty: what that means, and what to do next. */
+export function Empty({ children }: { children: Child }) {
+  return <div class="empty">{children}</div>;
+}
+
+/** The way to the next part of a list, and back to its start; nothing where there is only one. */
+export function Pager({ first, next }: { first: string | null; next: string | null }) {
+  if (first === null && next === null) return null;
+  return (
+    <nav class="pager" aria-label={words('page.more_pages')}>
+      {first !== null && (
+        <a class="button quiet" href={first}>
+          {words('page.first')}
+        </a>
+      )}
+      {next !== null && (
+        <a class="button quiet" href={next} rel="next">
+          {words('page.next')}
+        </a>
+      )}
+    </nav>
+  );
+}
+
+/** One field of a form: what is wrong with it stands at it, and is read with it. */
+export function Field(props: {
+  name: string;
+  label: string;
+  value?: string;
+  type?: string;
+  hint?: string;
+  wrong?: PlainKey | undefined;
+  autocomplete?: string;
+  required?: boolean;
+  inputmode?: 'numeric' | 'email' | 'search';
+}) {
+  const { name, label, hint, wrong } = props;
+  const described = [hint === undefined ? '' : `${name}-hint`, wrong === undefined ? '' : `${name}-wrong`];
+  const ids = described.filter((id) => id !== '').join(' ');
+  return (
+    <label class="field" for={name}>
+      <span>{label}</span>
+      <input
+        id={name}
+        name={name}
+        type={props.type ?? 'text'}
+        value={props.value ?? ''}
+        autocomplete={props.autocomplete}
+        inputmode={props.inputmode}
+        required={props.required}
+        aria-invalid={wrong === undefined ? undefined : 'true'}
+        aria-describedby={ids === '' ? undefined : ids}
+      />
+      {hint !== undefined && <small id={`${name}-hint`}>{hint}</small>}
+      {wrong !== undefined && (
+        <small id={`${name}-wrong`} class="wrong">
+          {words(wrong)}
+        </small>
+      )}
+    </label>
+  );
+}
+
+/** A form of somebody who is signed in: it carries the token that only our own page knows. */
+export function Form(props: { action: string; formToken: string; children: Child; class?: string }) {
+  return (
+    <form method="post" action={props.action} class={props.class}>
+      <input type="hidden" name="form" value={props.formToken} />
+      {props.children}
+    </form>
+  );
+}

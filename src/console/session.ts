@@ -1,0 +1,90 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { Context } from 'hono';
+import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
+import type { SecretBox } from '../lib/secret-box.ts';
+import { endConsoleSession, findConsoleSession, insertConsoleSession } from '../store/console-sessions.ts';
+import type { ConsoleSession, SessionLife, SignedIn } from '../store/console-sessions.ts';
+import type { Db } from '../store/database.ts';
+import type { Site } from './page.tsx';
+
+/*
+ * Who is signed in. A session is a cookie with 256 random bits, of which the database holds the hash; each sign-in
+ * makes a new one, so that nobody can lay a cookie of their own under another person's sign-in. Forms carry a token
+ * bound to the session, and browsers say besides where a form came from.
+ */
+
+const lives: Readonly<Record<SignedIn['kind'], SessionLife>> = {
+  user: { idleMs: 30 * 60_000, lifeMs: 2 * 60 * 60_000 },
+  administrator: { idleMs: 60 * 60_000, lifeMs: 12 * 60 * 60_000 },
+};
+
+const cookieNames: Readonly<Record<SignedIn['kind'], string>> = {
+  user: 'twoway-mailbox',
+  administrator: 'twoway-admin',
+};
+
+export type SessionDeps = { db: Db; secretBox: SecretBox; site: Site };
+
+/** Signs somebody in, in this browser. */
+export async function startSession(c: Context, deps: SessionDeps, of: SignedIn): Promise<void> {
+  const token = randomBytes(32).toString('base64url');
+  const { lifeMs } = lives[of.kind];
+  await insertConsoleSession(deps.db, { tokenHash: hashOf(token), of, lifeMs });
+  // A frame of another site gets a cookie only when it is kept apart for that site (CHIPS), and only over TLS.
+  const framed = of.kind === 'user' && isSecure(deps.site) && deps.site.crmOrigins.length > 0;
+  setCookie(c, cookieName(deps.site, of.kind), token, {
+    path: '/',
+    httpOnly: true,
+    secure: isSecure(deps.site),
+    ...(framed ? { sameSite: 'None', partitioned: true } : { sameSite: 'Lax' }),
+    maxAge: lifeMs / 1000,
+  });
+}
+
+/** Who is signed in in this browser; null: nobody, or not any more. */
+export async function findSession<Kind extends SignedIn['kind']>(
+  c: Context,
+  deps: SessionDeps,
+  kind: Kind,
+): Promise<Extract<ConsoleSession, { kind: Kind }> | null> {
+  const token = getCookie(c, cookieName(deps.site, kind));
+  if (token === undefined || !/^[\w-]{43}$/.test(token)) return null;
+  return findConsoleSession(deps.db, { tokenHash: hashOf(token), kind, idleMs: lives[kind].idleMs });
+}
+
+export async function endSession(c: Context, deps: SessionDeps, session: ConsoleSession): Promise<void> {
+  await endConsoleSession(deps.db, session.id);
+  deleteCookie(c, cookieName(deps.site, session.kind), { path: '/', secure: isSecure(deps.site) });
+}
+
+/** What each form of a session carries. */
+export function formTokenOf(deps: SessionDeps, session: ConsoleSession): string {
+  return deps.secretBox.mac('console form', session.id).toString('base64url');
+}
+
+/** The fields of a form of our own page, in this session; null: it came from elsewhere. */
+export async function readOwnForm(
+  c: Context,
+  deps: SessionDeps,
+  session: ConsoleSession,
+): Promise<URLSearchParams | null> {
+  const from = c.req.header('sec-fetch-site');
+  if (from !== undefined && from !== 'same-origin') return null;
+  const form = new URLSearchParams(await c.req.text());
+  const given = Buffer.from(form.get('form') ?? '');
+  const right = Buffer.from(formTokenOf(deps, session));
+  return given.length === right.length && timingSafeEqual(given, right) ? form : null;
+}
+
+function hashOf(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
+
+function isSecure(site: Site): boolean {
+  return site.url().startsWith('https:');
+}
+
+/** Pinned to this host where there is TLS. */
+function cookieName(site: Site, kind: SignedIn['kind']): string {
+  return `${isSecure(site) ? '__Host-' : ''}${cookieNames[kind]}`;
+}

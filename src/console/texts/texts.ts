@@ -1,0 +1,81 @@
+import { currentLanguage } from '../language.ts';
+import type { Language } from '../language.ts';
+import { adminGerman } from './admin.de.ts';
+import { adminEnglish } from './admin.en.ts';
+import { commonGerman } from './common.de.ts';
+import { commonEnglish } from './common.en.ts';
+import { connectGerman } from './connect.de.ts';
+import { connectEnglish } from './connect.en.ts';
+import { mailboxGerman } from './mailbox.de.ts';
+import { mailboxEnglish } from './mailbox.en.ts';
+
+/**
+ * Every word that people read on the pages is in a catalogue beside this file, one for each part of the pages and
+ * language: another language is another such set. `{name}` stands for a value, which is escaped and set apart where it
+ * is shown. A text that depends on a number has two forms, `.one` and `.other`, with the number as `{n}`.
+ */
+const english = { ...commonEnglish, ...connectEnglish, ...mailboxEnglish, ...adminEnglish };
+const german = { ...commonGerman, ...connectGerman, ...mailboxGerman, ...adminGerman };
+
+export const catalogues: Readonly<Record<Language, Readonly<Record<TextKey, string>>>> = {
+  en: english,
+  de: german,
+};
+
+export type TextKey = keyof typeof english;
+
+type Names<Text extends string> = Text extends `${string}{${infer Name}}${infer Rest}`
+  ? Name | Names<Rest>
+  : never;
+
+/** Texts without values. */
+export type PlainKey = {
+  [Key in TextKey]: Names<(typeof english)[Key]> extends never ? Key : never;
+}[TextKey];
+
+/** The values that a text needs: none, or all of its names. */
+export type Values<Key extends TextKey> =
+  Names<(typeof english)[Key]> extends never ? [] : [values: Record<Names<(typeof english)[Key]>, string>];
+
+/** A text in pieces, in order: words of ours and values of somebody's. */
+export type Piece = { text: string; isValue: boolean };
+
+/** A text with its values, for where they are set apart. */
+export function pieces<Key extends TextKey>(key: Key, ...[values]: Values<Key>): Piece[] {
+  return piecesOf(key, values ?? {});
+}
+
+/** The same as one string, for titles and attributes. */
+export function words<Key extends TextKey>(key: Key, ...values: Values<Key>): string {
+  return pieces(key, ...values)
+    .map((piece) => piece.text)
+    .join('');
+}
+
+type CountKey = { [Key in TextKey]: Key extends `${infer Base}.one` ? Base : never }[TextKey];
+
+/** A text that depends on a number, which it may name as `{n}`. */
+export function counted(key: CountKey, n: number, values: Readonly<Record<string, string>> = {}): string {
+  const form = new Intl.PluralRules(currentLanguage()).select(n) === 'one' ? 'one' : 'other';
+  const said = findText(`${key as string}.${form}`, { ...values, n: number(n) }) ?? [];
+  return said.map(({ text }) => text).join('');
+}
+
+/** A number as the reader writes it. */
+export function number(n: number): string {
+  return new Intl.NumberFormat(currentLanguage()).format(n);
+}
+
+/** For keys that are put together: whether there is such a text, and what it says; values that are missing stay out. */
+export function findText(key: string, values: Readonly<Record<string, string>> = {}): Piece[] | null {
+  return Object.hasOwn(english, key) ? piecesOf(key as TextKey, values) : null;
+}
+
+function piecesOf(key: TextKey, values: Readonly<Record<string, string>>): Piece[] {
+  return catalogues[currentLanguage()][key]
+    .split(/\{(\w+)\}/)
+    .map((part, index) =>
+      index % 2 === 0 ? { text: part, isValue: false } : { text: values[part] ?? '', isValue: true },
+    )
+    .filter((piece) => piece.text !== '');
+}

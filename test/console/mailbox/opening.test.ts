@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { after, before, describe, test } from 'node:test';
+import { run } from '../../../src/store/database.ts';
+import { insertMailboxLink } from '../../../src/store/mailbox-links.ts';
+import { publicUrl, startPages } from '../pages.ts';
+import type { PagesUnderTest } from '../pages.ts';
+
+describe('a person’s own pages are opened by a one-use link', () => {
+  let t: PagesUnderTest;
+  before(async () => {
+    t = await startPages();
+    await t.member('s1', 'ann');
+    await t.member('s1', 'ben');
+  });
+  after(() => t.close());
+
+  const makeLink = async (userId = 'ann', more: { lifeMs?: number; returnUrl?: string } = {}) => {
+    const token = randomBytes(32).toString('base64url');
+    const tokenHash = createHash('sha256').update(token).digest();
+    await insertMailboxLink(t.db, {
+      subAccountId: 's1',
+      userId,
+      returnUrl: null,
+      lifeMs: 60_000,
+      tokenHash,
+      ...more,
+    });
+    return `${publicUrl}/mailbox/${token}`;
+  };
+
+  test('it opens a session, once; looking at it uses nothing up', async () => {
+    const link = await makeLink();
+    const browser = t.browser();
+    for (let looks = 0; looks < 3; looks += 1) assert.equal((await browser.get(link)).status, 200);
+    assert.equal((await browser.get(`${publicUrl}/mailbox`)).status, 401, 'nobody is signed in by looking');
+    await browser.get(link);
+    const opened = await browser.submit();
+    assert.deepEqual([opened.status, opened.location], [303, '/mailbox']);
+    const page = await browser.get(`${publicUrl}/mailbox`);
+    assert.deepEqual([page.status, page.title], [200, 'My mailbox · My mailbox']);
+    assert.match(page.text, /ann@/);
+
+    const other = t.browser();
+    const again = await other.get(link);
+    assert.deepEqual([again.status, again.title], [410, 'This link has been used']);
+    assert.equal((await other.post(link, {}, { 'sec-fetch-site': 'same-origin' })).status, 410);
+    assert.equal((await other.get(`${publicUrl}/mailbox`)).status, 401);
+  });
+
+  test('of two who open it in the same moment one has the session', async () => {
+    const link = await makeLink();
+    const browsers = [t.browser(), t.browser(), t.browser()];
+    const opened = await Promise.all(
+      browsers.map((browser) => browser.post(link, {}, { 'sec-fetch-site': 'same-origin' })),
+    );
+    assert.deepEqual(opened.map(({ status }) => String(status)).sort(), ['303', '410', '410']);
+  });
+
+  test('links that are expired, unknown or cut short', async () => {
+    const expired = await t.browser().get(await makeLink('ann', { lifeMs: -1 }));
+    assert.deepEqual([expired.status, expired.title], [410, 'This link has expired']);
+    for (const token of ['A'.repeat(43), 'x', '%00', '<b>'])
+      assert.equal((await t.browser().get(`${publicUrl}/mailbox/${token}`)).status, 404);
+  });
+
+  test('another site opens no session with a link of its own, and sends no form of ours', async () => {
+    const link = await makeLink();
+    const victim = t.browser();
+    assert.equal((await victim.post(link, {}, { 'sec-fetch-site': 'cross-site' })).status, 403);
+    const person = await t.person();
+    const out = `${publicUrl}/mailbox/sign-out`;
+    const form =
+      /name="form" value="([^"]+)"/.exec((await person.get(`${publicUrl}/mailbox`)).html)?.[1] ?? '';
+    assert.equal((await person.post(out, { form }, { 'sec-fetch-site': 'cross-site' })).status, 403);
+    assert.equal((await person.post(out, {}, { 'sec-fetch-site': 'same-origin' })).status, 403);
+    const ben = await t.person({ subAccountId: 's1', userId: 'ben' });
+    assert.equal(
+      (await ben.post(out, { form }, { 'sec-fetch-site': 'same-origin' })).status,
+      403,
+      'Ann’s token',
+    );
+    assert.equal((await person.get(`${publicUrl}/mailbox`)).status, 200, 'still signed in');
+  });
+
+  test('signing out ends the session, and leads back to the CRM', async () => {
+    const browser = t.browser();
+    await browser.get(await makeLink('ann', { returnUrl: 'https://crm.example/people' }));
+    const opened = await browser.submit();
+    const cookie = opened.headers.getSetCookie()[0] ?? '';
+    const page = await browser.get(`${publicUrl}/mailbox`);
+    assert.match(
+      page.headers.get('content-security-policy') ?? '',
+      /form-action 'self' https:\/\/crm\.example;/,
+    );
+    const form = /name="form" value="([^"]+)"/.exec(page.html)?.[1] ?? '';
+    const out = await browser.post(
+      `${publicUrl}/mailbox/sign-out`,
+      { form },
+      { 'sec-fetch-site': 'same-origin' },
+    );
+    assert.deepEqual([out.status, out.location], [303, 'https://crm.example/people']);
+    const kept = await t.app.request(`${publicUrl}/mailbox`, {
+      headers: { cookie: cookie.split(';')[0] ?? '' },
+    });
+    assert.equal(kept.status, 401, 'the cookie opens nothing any more');
+  });
+
+  test('a session ends by itself, and with the membership', async () => {
+    for (const sql of [
+      `update console_sessions set seen_at = now() - interval '31 minutes'`,
+      `update console_sessions set expires_at = now()`,
+      `delete from memberships where user_id = 'ben'`,
+    ]) {
+      const person = await t.person({ subAccountId: 's1', userId: 'ben' });
+      assert.equal((await person.get(`${publicUrl}/mailbox`)).status, 200);
+      await run(t.db, sql);
+      const over = await person.get(`${publicUrl}/mailbox`);
+      assert.deepEqual([over.status, over.title], [401, 'Your session is over'], sql);
+    }
+  });
+
+  test('the cookie: one for each sign-in, not for scripts, in a frame only where the CRM may frame', async () => {
+    const link = await makeLink();
+    const browser = t.browser();
+    await browser.get(link);
+    const plain = (await browser.submit()).headers.getSetCookie().join();
+    assert.match(plain, /^twoway-mailbox=[\w-]{43}; Max-Age=7200; Path=\/; HttpOnly; SameSite=Lax$/);
+    const page = await t.browser().get(await makeLink());
+    assert.match(page.headers.get('content-security-policy') ?? '', /frame-ancestors 'none'$/);
+
+    const secure = await startPages({ secure: true, crmOrigins: ['https://crm.example'] });
+    try {
+      await secure.member('s1', 'ann');
+      const token = randomBytes(32).toString('base64url');
+      const tokenHash = createHash('sha256').update(token).digest();
+      await insertMailboxLink(secure.db, {
+        subAccountId: 's1',
+        userId: 'ann',
+        returnUrl: null,
+        lifeMs: 60_000,
+        tokenHash,
+      });
+      const framed = secure.browser();
+      const shown = await framed.get(`${publicUrl.replace('http:', 'https:')}/mailbox/${token}`);
+      assert.match(
+        shown.headers.get('content-security-policy') ?? '',
+        /frame-ancestors 'self' https:\/\/crm\.example$/,
+      );
+      assert.equal(shown.headers.get('x-frame-options'), null);
+      const cookie = (await framed.submit()).headers.getSetCookie().join();
+      assert.match(cookie, /^__Host-twoway-mailbox=.*; HttpOnly; Secure; SameSite=None; Partitioned$/);
+    } finally {
+      await secure.close();
+    }
+  });
+});
