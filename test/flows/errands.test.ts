@@ -285,7 +285,7 @@ describe('C8: older mail', () => {
 
   test('cancelled: it ends at once, and what is stored stays', async () => {
     const who = await stage('cancelled');
-    for (let n = 0; n < 450; n += 1) await who.old(300 - n / 2, { from: contact, subject: `Mail ${n}` });
+    for (let n = 0; n < 250; n += 1) await who.old(300 - n, { from: contact, subject: `Mail ${n}` });
     await who.listen();
     who.runner({ turnMs: 0 });
     const id = await ask(who, 'backfill', all());
@@ -644,7 +644,7 @@ describe('errands', () => {
 
   test('of a connection that is paused in the middle go on after it where they were', async () => {
     const who = await stage('broken-off');
-    for (let n = 0; n < 450; n += 1) await who.old(300 - n / 2, { from: contact, subject: `Mail ${n}` });
+    for (let n = 0; n < 250; n += 1) await who.old(300 - n, { from: contact, subject: `Mail ${n}` });
     await who.listen();
     const { db, ...filing } = who.deps.filing;
     // While the bodies of the first part are on their way to the disk.
@@ -666,7 +666,7 @@ describe('errands', () => {
     assert.equal((await backfillOf(who, id)).seen, 0, 'nothing was judged');
     await database.db.transaction((tx) => resumeConnection(tx, who.connectionId));
     const done = await ended(who, id);
-    assert.deepEqual([done.seen, done.stored], [450, 450]);
+    assert.deepEqual([done.seen, done.stored], [250, 250]);
   });
 
   test('of a connection that has ended are cancelled', async () => {
