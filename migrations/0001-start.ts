@@ -332,19 +332,56 @@ create table mailbox_links (
 create index mailbox_links_by_age on mailbox_links (expires_at);
 create index mailbox_links_by_member on mailbox_links (sub_account_id, user_id);
 
--- People who run this gateway. Who signs in by OpenID Connect has a subject and perhaps no password.
+-- People who run this gateway. Who signs in by OpenID Connect has a subject and perhaps no password; who was
+-- invited and has not set a password yet has neither.
 create table administrators (
   id text collate "C" primary key,
   email text not null,
   canonical text collate "C" not null unique,
-  password_hash text,                           -- argon2id, with its parameters; null: by OpenID Connect only
+  password_hash text,                           -- argon2id, with its parameters
   totp_secret_sealed text,                      -- null: no second factor
   totp_step bigint not null default 0,          -- the step of the last code that was taken: none works twice
   subject text collate "C" unique,              -- issuer and sub of the identity token
-  failed_tries integer not null default 0,
-  locked_until timestamptz,
   created_at timestamptz not null default now(),
   signed_in_at timestamptz
+);
+
+-- What an administrator has in place of the second factor when that is lost: each works once, and is gone then.
+create table recovery_codes (
+  administrator_id text collate "C" not null references administrators on delete cascade,
+  hash bytea not null,
+  primary key (administrator_id, hash)
+);
+
+-- Links that let an administrator set a password, once; without an administrator: lets the first one in.
+create table administrator_links (
+  token_hash bytea primary key,                 -- SHA-256 of the token, which has 256 random bits
+  administrator_id text collate "C" references administrators on delete cascade,
+  expires_at timestamptz not null,
+  used_at timestamptz
+);
+create index administrator_links_by_administrator on administrator_links (administrator_id);
+create index administrator_links_by_age on administrator_links (expires_at);
+
+-- Tries to sign in that have not succeeded, of an account or a client; more of them wait for paused_until.
+create table sign_in_tries (
+  whose bytea primary key,                      -- a keyed hash: people type passwords where an address should be
+  tries integer not null,
+  last_at timestamptz not null default now(),
+  paused_until timestamptz not null
+);
+create index sign_in_tries_by_age on sign_in_tries (last_at);
+
+-- What administrators did, and what was done to their accounts. Stays when the administrator is gone.
+create table audit (
+  id bigint generated always as identity primary key,
+  at timestamptz not null default now(),
+  administrator_id text collate "C",            -- null: nobody who is signed in, such as the gateway itself
+  email text,                                   -- of that administrator, then
+  action text collate "C" not null,             -- key.made, settings.changed, …
+  subject text,                                 -- the id, or address, of what it was done to
+  details jsonb not null default '{}',
+  client text                                   -- address that it was asked from; null: on the gateway's machine
 );
 
 -- Who is signed in to the pages: an administrator, or a person to their own mailbox.
@@ -355,6 +392,7 @@ create table console_sessions (
   sub_account_id text collate "C",
   user_id text collate "C",
   return_url text,                              -- the way back to the CRM
+  client text,                                  -- address that an administrator signed in from
   created_at timestamptz not null default now(),
   seen_at timestamptz not null default now(),
   expires_at timestamptz not null,              -- however much is done in it

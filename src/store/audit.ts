@@ -1,0 +1,88 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { AdministratorId } from '../lib/id.ts';
+import { rows, run } from './database.ts';
+import type { Db } from './database.ts';
+import { timestamp } from './timestamp.ts';
+
+/** What an administrator did. No secret and nothing of any mail belongs into it. */
+export type AuditEntry = {
+  /** Null: nobody who is signed in, such as somebody whose try to sign in failed. */
+  administratorId: AdministratorId | null;
+  /** What was done, as noun and verb: `key.made`. Its words for people are `audit.<action>` of the catalogues. */
+  action: `${string}.${string}`;
+  /** The id, or the address, of what it was done to; null where the action says it all. */
+  subject: string | null;
+  /** What else one would ask about it later, by name. */
+  details?: Readonly<Record<string, AuditDetail>>;
+};
+
+type AuditDetail = string | number | boolean | null;
+
+/** An entry as it is shown. */
+export type Audited = {
+  /** Rises with time. */
+  id: string;
+  /** RFC 3339. */
+  at: string;
+  administratorId: AdministratorId | null;
+  /** The address that the administrator had then. */
+  email: string | null;
+  action: string;
+  subject: string | null;
+  details: Record<string, AuditDetail>;
+  /** Address from which it was asked for; null: from nowhere outside. */
+  client: string | null;
+};
+
+/**
+ * From which address what is being done was asked for. Not an argument of each function: it would be handed through
+ * everything that an administrator can do.
+ */
+const asker = new AsyncLocalStorage<string | null>();
+
+/** Does `work`, asked for from an address; the audit log names it. */
+export function askedFrom<T>(client: string | null, work: () => T): T {
+  return asker.run(client, work);
+}
+
+/** The address from which what is being done was asked for; null: from nowhere outside. */
+export function currentClient(): string | null {
+  return asker.getStore() ?? null;
+}
+
+/** Writes down what was done. `db` is the transaction that does it, so that neither is there without the other. */
+export async function writeAudit(db: Db, entry: AuditEntry): Promise<void> {
+  const { administratorId, action, subject, details = {} } = entry;
+  await run(
+    db,
+    `insert into audit (administrator_id, email, action, subject, details, client)
+     values (:administratorId, (select email from administrators where id = :administratorId), :action, :subject,
+             :details::jsonb, :client)`,
+    { administratorId, action, subject, details: JSON.stringify(details), client: currentClient() },
+  );
+}
+
+/** Which entries are asked for; null: all. */
+export type AuditPage = {
+  /** The id of the entry before which they were written. */
+  before: string | null;
+  administratorId: string | null;
+  /** What it was done to, by the first word of the action: `key`. */
+  noun: string | null;
+  limit: number;
+};
+
+/** Entries, the latest first. */
+export function listAudit(db: Db, page: AuditPage): Promise<Audited[]> {
+  return rows<Audited>(
+    db,
+    `select id::text, ${timestamp('at')} as at, administrator_id as "administratorId", email, action, subject, details,
+            client
+       from audit
+      where (:before::bigint is null or id < :before::bigint)
+        and (:administratorId::text is null or administrator_id = :administratorId)
+        and (:noun::text is null or starts_with(action, :noun::text || '.'))
+      order by audit.id desc limit :limit`,
+    page,
+  );
+}
