@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { newId } from '../lib/id.ts';
-import { discardHeld, listHeld, lockHeld, readHeld, releaseHeld } from '../store/held.ts';
+import { discardMail, releaseMail } from '../intake/review.ts';
+import type { Reviewed } from '../intake/review.ts';
+import { listHeld } from '../store/held.ts';
 import type { PublicHeld } from '../store/held.ts';
 import { ApiError, notFound } from './errors.ts';
 import { addressField, crmId, gatewayId, plainText, subAccountParam, timeField } from './fields.ts';
@@ -15,7 +16,7 @@ export function addHeld(api: Api, deps: ApiDeps): void {
     const found = await listHeld(
       deps.db,
       { subAccountId: c.req.valid('param').sid, userId },
-      { after: cursor?.[0] ?? null, limit: limit + 1 },
+      { from: cursor?.[0] ?? null, way: 'older', limit: limit + 1 },
     );
     return c.json(
       pageOf(
@@ -33,15 +34,7 @@ export function addHeld(api: Api, deps: ApiDeps): void {
     async (c) => {
       const { sid, id } = c.req.valid('param');
       const { from = null } = c.req.valid('json');
-      const released = await deps.db.transaction(async (tx) => {
-        const held = await lockHeld(tx, { subAccountId: sid, id });
-        if (held === null) throw notFound('held mail');
-        if (held.state === 'discarded') throw alreadyDecided(held);
-        if (held.state === 'released') return held;
-        requireAuthor(held, from);
-        await releaseHeld(tx, held.id, from);
-        return (await readHeld(tx, [held.id]))[0] ?? held;
-      });
+      const released = heldOf(await releaseMail(deps.db, { subAccountId: sid, id }, from));
       deps.wakeFiler();
       return c.json(released, 202);
     },
@@ -52,14 +45,7 @@ export function addHeld(api: Api, deps: ApiDeps): void {
     discardRoute,
     async (c) => {
       const { sid, id } = c.req.valid('param');
-      const discarded = await deps.db.transaction(async (tx) => {
-        const held = await lockHeld(tx, { subAccountId: sid, id });
-        if (held === null) throw notFound('held mail');
-        if (held.state === 'released') throw alreadyDecided(held);
-        if (held.state === 'discarded') return held;
-        await discardHeld(tx, held.id, newId('dec'));
-        return (await readHeld(tx, [held.id]))[0] ?? held;
-      });
+      const discarded = heldOf(await discardMail(deps.db, { subAccountId: sid, id }));
       deps.wakeHousekeeping();
       return c.json(discarded, 200);
     },
@@ -67,17 +53,20 @@ export function addHeld(api: Api, deps: ApiDeps): void {
   );
 }
 
-/** What was forwarded is somebody's: named by whoever reviews it, or read out of it. */
-function requireAuthor({ mail }: PublicHeld, from: { address: string } | null): void {
-  const forwarded = mail?.forwarded ?? null;
-  if (from !== null && forwarded === null)
-    throw new ApiError('not_a_forward', 'The user wrote it; only of a forward is there an author to name.');
-  if (from === null && forwarded !== null && forwarded.from === null)
-    throw new ApiError('author_unknown', 'Name who wrote what was forwarded in `from`.');
-}
-
-function alreadyDecided({ state }: PublicHeld): ApiError {
-  return new ApiError('already_decided', `It was ${state}.`, { members: { state } });
+function heldOf(reviewed: Reviewed): PublicHeld {
+  if (!('refused' in reviewed)) return reviewed.held;
+  switch (reviewed.refused) {
+    case 'not_found':
+      throw notFound('held mail');
+    case 'not_a_forward':
+      throw new ApiError('not_a_forward', 'The user wrote it; only of a forward is there an author to name.');
+    case 'author_unknown':
+      throw new ApiError('author_unknown', 'Name who wrote what was forwarded in `from`.');
+    case 'already_decided': {
+      const { state } = reviewed.held;
+      throw new ApiError('already_decided', `It was ${state}.`, { members: { state } });
+    }
+  }
 }
 
 const personSchema = z.strictObject({

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { Failure } from '../lib/failure.ts';
 import { newId } from '../lib/id.ts';
-import { listDeliveries, retryDelivery } from '../store/deliveries.ts';
-import type { DeliveryRow } from '../store/deliveries.ts';
+import { listDeliveries, retryDelivery } from '../store/delivery-list.ts';
+import type { DeliveryRow } from '../store/delivery-list.ts';
 import { eventTypes } from '../store/events.ts';
 import { deleteWebhook, findWebhook, insertWebhook, listWebhooks, updateWebhook } from '../store/webhooks.ts';
 import type { WebhookRow } from '../store/webhooks.ts';
@@ -86,12 +86,11 @@ function addDeliveries(api: Api, deps: ApiDeps): void {
   addRoute(api, deliveriesRoute, async (c) => {
     const webhook = await find(deps, c.req.valid('param').wid, c.var.key.subAccountId);
     const { cursor, limit, state = null } = c.req.valid('query');
-    const found = await listDeliveries(deps.db, {
-      webhookId: webhook.id,
-      state,
-      before: positionOf(cursor),
-      limit: limit + 1,
-    });
+    const found = await listDeliveries(
+      deps.db,
+      { webhookId: webhook.id, state },
+      { from: positionOf(cursor), way: 'older', limit: limit + 1 },
+    );
     return c.json(
       pageOf(found, limit, (delivery) => [delivery.seq], shownDelivery),
       200,

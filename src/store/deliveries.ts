@@ -247,7 +247,8 @@ async function makeDue(tx: Db, webhookId: WebhookId): Promise<void> {
   );
 }
 
-async function lockWebhook(tx: Db, webhookId: WebhookId): Promise<EndpointState | undefined> {
+/** Locks a webhook for the rest of the transaction; undefined when there is none. */
+export async function lockWebhook(tx: Db, webhookId: WebhookId): Promise<EndpointState | undefined> {
   const [webhook] = await rows<EndpointState>(
     tx,
     `select enabled, failures,
@@ -257,86 +258,3 @@ async function lockWebhook(tx: Db, webhookId: WebhookId): Promise<EndpointState 
   );
   return webhook;
 }
-
-/** A delivery, as the API shows it. */
-export type DeliveryRow = {
-  id: DeliveryId;
-  eventId: EventId;
-  type: string;
-  state: SettledDelivery['state'];
-  attempts: number;
-  lastStatus: number | null;
-  lastError: string | null;
-  /** Null unless pending, and while another delivery of the same conversation goes first. */
-  nextAttemptAt: Date | null;
-  deliveredAt: Date | null;
-  createdAt: Date;
-  seq: string;
-};
-
-/** Deliveries of a webhook, newest first, before the one with number `before`. */
-export function listDeliveries(
-  db: Db,
-  page: { webhookId: WebhookId; state: DeliveryRow['state'] | null; before: string | null; limit: number },
-): Promise<DeliveryRow[]> {
-  return rows<DeliveryRow>(
-    db,
-    `select ${columns}
-     from unnest(:states::text[]) as s (state)
-     cross join lateral (
-       select * from deliveries d
-       where d.webhook_id = :webhookId and d.state = s.state and (:before::bigint is null or d.seq < :before)
-       order by d.seq desc limit :limit) d
-     join events e on e.ord = d.event_ord
-     order by d.seq desc limit :limit`,
-    { ...page, states: page.state === null ? ['pending', 'delivered', 'parked'] : [page.state] },
-  );
-}
-
-/**
- * Has a delivery tried again at once. One that is finished, parked or delivered, is put back behind
- * what its conversation has waiting, and starts counting its attempts again. One that is being tried,
- * or waits for another, stays as it is. Undefined when the webhook has no such delivery.
- */
-export function retryDelivery(
-  db: Db,
-  which: { webhookId: WebhookId; id: string },
-): Promise<DeliveryRow | undefined> {
-  return db.transaction(async (tx) => {
-    await lockWebhook(tx, which.webhookId);
-    // Who asks for it believes that the endpoint works again: its pause is over.
-    await run(tx, 'update webhooks set paused_until = null where id = :webhookId', which);
-    await run(
-      tx,
-      `update deliveries set due_at = now()
-       where id = :id and webhook_id = :webhookId and ready and due_at < 'infinity' and lease_owner is null`,
-      which,
-    );
-    await run(
-      tx,
-      `with again as (
-         update deliveries d
-         set state = 'pending', ready = true, attempts = 0, delivered_at = null, seq = default,
-             due_at = case when exists (
-               select 1 from delivery_keys t where t.webhook_id = d.webhook_id and t.key = any(e.order_keys))
-               then 'infinity' else now() end
-         from events e
-         where d.id = :id and d.webhook_id = :webhookId and not d.ready and e.ord = d.event_ord
-         returning d.id, d.webhook_id, d.seq, e.order_keys)
-       insert into delivery_keys (delivery_id, webhook_id, key, seq)
-       select distinct id, webhook_id, unnest(order_keys), seq from again`,
-      which,
-    );
-    const [row] = await rows<DeliveryRow>(
-      tx,
-      `select ${columns} from deliveries d join events e on e.ord = d.event_ord
-       where d.id = :id and d.webhook_id = :webhookId`,
-      which,
-    );
-    return row;
-  });
-}
-
-const columns = `d.id, e.id as "eventId", e.type, d.state, d.attempts, d.last_status as "lastStatus",
-  d.last_error as "lastError", d.delivered_at as "deliveredAt", d.created_at as "createdAt", d.seq,
-  case when d.ready and d.due_at < 'infinity' then d.due_at end as "nextAttemptAt"`;

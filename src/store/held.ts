@@ -1,7 +1,9 @@
 import type { DecisionId, SpoolId } from '../lib/id.ts';
 import { jsonText, rows, run } from './database.ts';
 import type { Db } from './database.ts';
-import type { HeldReading, Proof } from './spool.ts';
+import { newestFirst, partSql } from './list-part.ts';
+import type { ListPart } from './list-part.ts';
+import type { Envelope, HeldReading, Proof } from './spool.ts';
 import { timestamp } from './timestamp.ts';
 
 /** A mail to a logging address that waits for a person's review, as the API and the events show it. */
@@ -39,21 +41,36 @@ const heldObject = `json_build_object(
   'proof', json_build_object('verdict', i.proof ->> 'verdict', 'domain', i.proof ->> 'domain', 'spf', i.proof ->> 'spf',
      'dkim', i.proof ->> 'dkim', 'dmarc_policy', i.proof ->> 'dmarcPolicy', 'arc', i.proof ->> 'arc'))`;
 
-/** Those that wait for review, the newest first; `after` is the last one of the page before. */
+/** Those that wait for review, the newest first; `subAccountId` null: of all of them. */
 export async function listHeld(
   db: Db,
-  of: { subAccountId: string; userId: string | null },
-  page: { after: string | null; limit: number },
+  of: { subAccountId: string | null; userId: string | null },
+  part: ListPart,
 ): Promise<PublicHeld[]> {
   const found = await rows<{ held: PublicHeld }>(
     db,
     `select ${heldObject} as held from intake_spool i join decisions d on d.id = i.decision_id
-      where i.sub_account_id = :subAccountId and i.state = 'held'
-        and (:userId::text is null or i.user_id = :userId) and (:after::text is null or i.id < :after)
-      order by i.id desc limit :limit`,
-    { ...of, ...page },
+      where i.state = 'held' ${of.subAccountId === null ? '' : 'and i.sub_account_id = :subAccountId'}
+        and (:userId::text is null or i.user_id = :userId) ${partSql('i.id', part)}`,
+    { ...of, ...part },
   );
-  return found.map(({ held }) => held);
+  return newestFirst(
+    found.map(({ held }) => held),
+    part,
+  );
+}
+
+/** What there is besides of a held mail: its bytes, and what the SMTP session said. Undefined where it is not held. */
+export async function findHeldMail(
+  db: Db,
+  id: string,
+): Promise<{ sha256: string; size: number; envelope: Envelope } | undefined> {
+  const [found] = await rows<{ sha256: string; size: number; envelope: Envelope }>(
+    db,
+    `select raw_sha256 as sha256, raw_size::float8 as size, envelope from intake_spool where id = :id and state = 'held'`,
+    { id },
+  );
+  return found;
 }
 
 /** Mail that is or was held, by id. */
@@ -67,57 +84,67 @@ export async function readHeld(db: Db, ids: readonly SpoolId[]): Promise<PublicH
   return found.map(({ held }) => held);
 }
 
-/** A held mail, locked for the rest of the transaction; null when there is none that was ever held. */
-export async function lockHeld(db: Db, of: { subAccountId: string; id: string }): Promise<PublicHeld | null> {
+/** Of these, what is or was held, locked for the rest of the transaction; `subAccountId` null: of whichever. */
+export async function lockHeld(
+  db: Db,
+  of: { subAccountId: string | null; ids: readonly string[] },
+): Promise<PublicHeld[]> {
   const locked = await rows<{ id: SpoolId }>(
     db,
     `select id from intake_spool
-      where id = :id and sub_account_id = :subAccountId and (state = 'held' or released_at is not null or state = 'discarded')
-      for update`,
+      where id = any(:ids) and (:subAccountId::text is null or sub_account_id = :subAccountId)
+        and (state = 'held' or released_at is not null or state = 'discarded')
+      order by id for update`,
     of,
   );
-  const [held] = await readHeld(
+  if (locked.length === 0) return [];
+  return readHeld(
     db,
     locked.map(({ id }) => id),
   );
-  return held ?? null;
 }
 
-/** Has a held mail filed, `author` being who wrote what was forwarded; null: as it was read. */
+/** Has held mail filed, `author` being who wrote what was forwarded; null: as it was read. */
 export async function releaseHeld(
   db: Db,
-  id: SpoolId,
+  ids: readonly SpoolId[],
   author: { name: string; address: string } | null,
 ): Promise<void> {
   await run(
     db,
     `update intake_spool set state = 'waiting', state_since = now(), released_at = now(), author = :author::jsonb, read = null,
             ready = true, attempts = 0, due_at = now()
-      where id = :id`,
-    { id, author: author === null ? null : jsonText(author) },
+      where id = any(:ids)`,
+    { ids, author: author === null ? null : jsonText(author) },
   );
 }
 
-/** Ends a held mail for good; what was read of it is forgotten, its bytes are removed by and by. */
-export async function discardHeld(db: Db, id: SpoolId, decisionId: DecisionId): Promise<void> {
+/** Ends held mail for good; what was read of it is forgotten, its bytes are removed by and by. */
+export async function discardHeld(
+  db: Db,
+  discarded: readonly { id: SpoolId; decisionId: DecisionId }[],
+): Promise<void> {
+  const of = {
+    discarded: jsonText(discarded),
+    reasons: jsonText([{ rule: 'B4', because: 'a person reviewed it, and discarded it' }]),
+  };
+  const asked = 'json_to_recordset(:discarded::json) as asked(id text, "decisionId" text)';
   await run(
     db,
     `with made as (
        insert into decisions (id, sub_account_id, outcome, reason, reasons, id_hash, address_hashes, intake_id)
-       select :decisionId, d.sub_account_id, 'skipped', 'discarded', :reasons::jsonb, d.id_hash, d.address_hashes, d.intake_id
-         from intake_spool i join decisions d on d.id = i.decision_id where i.id = :id
+       select asked."decisionId", d.sub_account_id, 'skipped', 'discarded', :reasons::jsonb, d.id_hash, d.address_hashes,
+              d.intake_id
+         from ${asked} join intake_spool i on i.id = asked.id join decisions d on d.id = i.decision_id
      )
-     update decisions d set replaced_by = :decisionId from intake_spool i where i.id = :id and d.id = i.decision_id`,
-    {
-      id,
-      decisionId,
-      reasons: jsonText([{ rule: 'B4', because: 'a person reviewed it, and discarded it' }]),
-    },
+     update decisions d set replaced_by = asked."decisionId"
+       from ${asked} join intake_spool i on i.id = asked.id where d.id = i.decision_id`,
+    of,
   );
   await run(
     db,
-    `update intake_spool set state = 'discarded', state_since = now(), read = null, decision_id = :decisionId
-      where id = :id`,
-    { id, decisionId },
+    `update intake_spool i set state = 'discarded', state_since = now(), read = null, decision_id = asked."decisionId"
+       from ${asked} where i.id = asked.id`,
+    of,
   );
 }

@@ -2,17 +2,14 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { rows, run } from '../../src/store/database.ts';
 import type { Db } from '../../src/store/database.ts';
-import {
-  listDeliveries,
-  listDueWebhooks,
-  retryDelivery,
-  settleDeliveries,
-} from '../../src/store/deliveries.ts';
+import { listDueWebhooks, settleDeliveries } from '../../src/store/deliveries.ts';
 import type { EndpointNews, SettledDelivery } from '../../src/store/deliveries.ts';
+import { listDeliveries, retryDelivery, retryParked } from '../../src/store/delivery-list.ts';
 import { claimDeliveries } from '../../src/store/delivery-claims.ts';
 import type { ClaimedDelivery, ClaimedLine } from '../../src/store/delivery-claims.ts';
 import { publishBatch } from '../../src/store/events.ts';
 import type { DeliveryId, WebhookId } from '../../src/lib/id.ts';
+import type { ListPart } from '../../src/store/list-part.ts';
 import { updateWebhook } from '../../src/store/webhooks.ts';
 import { databaseKinds, testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
@@ -24,6 +21,7 @@ const failed = { state: 'pending', tried: true, status: 500, error: 'the endpoin
 const parked = { ...failed, state: 'parked', delayMs: 0 } as const;
 const untried = { state: 'pending', tried: false, status: null, error: null, delayMs: 0 } as const;
 const hourMs = 3_600_000;
+const newest = (limit: number): ListPart => ({ from: null, way: 'older', limit });
 
 function claimLines(db: Db, webhookId: WebhookId, owner = 'n1', limit = 10): Promise<ClaimedLine[]> {
   return claimDeliveries(db, { webhookId, owner, leaseMs: 60_000, limit });
@@ -190,7 +188,7 @@ for (const kind of databaseKinds) {
       await publish(db, event(0, 'a'));
       await settle(db, hook, all(await claim(db, hook), { ...failed, delayMs: 0 }));
       await settle(db, hook, all(await claim(db, hook), untried));
-      const [row] = await listDeliveries(db, { webhookId: hook, state: null, before: null, limit: 1 });
+      const [row] = await listDeliveries(db, { webhookId: hook, state: null }, newest(1));
       assert.deepEqual(
         [row?.attempts, row?.lastStatus, row?.lastError],
         [1, 500, 'the endpoint answered 500'],
@@ -233,12 +231,7 @@ for (const kind of databaseKinds) {
       await publish(db, event(0, 'a'), event(1, 'a'));
       const [head] = await claim(db, hook);
       assert.ok(head);
-      const [waiting] = await listDeliveries(db, {
-        webhookId: hook,
-        state: 'pending',
-        before: null,
-        limit: 1,
-      });
+      const [waiting] = await listDeliveries(db, { webhookId: hook, state: 'pending' }, newest(1));
       for (const id of [head.id, waiting?.id ?? '']) await retryDelivery(db, { webhookId: hook, id });
       assert.deepEqual(await claim(db, hook), []);
       await settle(db, hook, all([head], { ...failed, delayMs: hourMs }));
@@ -265,9 +258,9 @@ for (const kind of databaseKinds) {
         { id: first.id, ...delivered },
         { id: second.id, ...parked },
       ]);
-      const list = (more: object) =>
-        listDeliveries(db, { webhookId: hook, state: null, before: null, limit: 10, ...more });
-      const found = await list({});
+      const list = (state: 'parked' | null, part: Partial<ListPart> = {}) =>
+        listDeliveries(db, { webhookId: hook, state }, { ...newest(10), ...part });
+      const found = await list(null);
       assert.deepEqual(
         found.map(({ state, lastStatus }) => [state, lastStatus]),
         [
@@ -277,9 +270,41 @@ for (const kind of databaseKinds) {
         ],
       );
       assert.ok(found[2]?.deliveredAt && !found[1]?.deliveredAt && found[0]?.nextAttemptAt);
-      assert.deepEqual(await list({ state: 'parked' }), [found[1]]);
-      assert.deepEqual(await list({ before: found[1]?.seq }), [found[2]]);
-      assert.deepEqual(await list({ limit: 1 }), [found[0]]);
+      assert.deepEqual(await list('parked'), [found[1]]);
+      const from = found[1]?.seq ?? '';
+      assert.deepEqual(await list(null, { from }), [found[2]]);
+      assert.deepEqual(await list(null, { from, way: 'newer' }), [found[0]]);
+      assert.deepEqual(await list(null, { limit: 1 }), [found[0]]);
+      assert.deepEqual(await list(null, { from: found[2]?.seq ?? '', way: 'newer' }), found.slice(0, 2));
+    });
+
+    test('a retry of all that are parked: in their order, behind what waits, and nothing else', async () => {
+      await publish(db, event(0, 'a'), event(1, 'b'), event(2), event(3, 'b'), event(4, 'a'), event(5, 'c'));
+      for (let found = await claim(db, hook); found.length > 0; found = await claim(db, hook))
+        for (const each of found)
+          await settle(db, hook, all([each], numbers([each])[0] === 5 ? delivered : parked));
+      await publish(db, event(6, 'a'));
+      await run(db, `update webhooks set paused_until = now() + interval '1 hour' where id = :hook`, {
+        hook,
+      });
+      assert.equal(await retryParked(db, hook), 5);
+      assert.equal(await retryParked(db, hook), 0);
+      assert.equal((await listDueWebhooks(db)).length, 1, 'its pause is over');
+      const order: number[] = [];
+      for (let found = await claim(db, hook); found.length > 0; found = await claim(db, hook)) {
+        order.push(...numbers(found));
+        await settle(db, hook, all(found, delivered));
+      }
+      const ofKey = (...of: number[]) => order.filter((n) => of.includes(n));
+      assert.deepEqual([...order].sort(), [0, 1, 2, 3, 4, 6]);
+      assert.deepEqual(
+        [ofKey(0, 4, 6), ofKey(1, 3)],
+        [
+          [6, 0, 4],
+          [1, 3],
+        ],
+      );
+      assert.equal(await retryParked(db, 'whk_none'), 0);
     });
 
     describe('what a round tells of the endpoint', () => {
