@@ -495,6 +495,7 @@ create table messages (
 create index messages_by_thread on messages (thread_id, date, id);
 create index messages_by_sub_account on messages (sub_account_id, id);
 create index messages_by_user on messages (sub_account_id, user_id, thread_id);
+create index messages_of_user on messages (sub_account_id, user_id, id);
 create index messages_by_raw on messages (raw_sha256);
 create index messages_by_answers on messages (answers, received_at, id) where answers is not null;
 create index messages_with_bcc on messages (sub_account_id, thread_id) where recipients_bcc <> '[]';
@@ -589,7 +590,7 @@ create table intake_spool (
 create index intake_spool_due on intake_spool (due_at, seq) where ready;
 create index intake_spool_held on intake_spool (sub_account_id, id) where state = 'held';
 create index intake_spool_held_anywhere on intake_spool (id) where state = 'held';
-create index intake_spool_by_sub_account on intake_spool (sub_account_id);
+create index intake_spool_by_member on intake_spool (sub_account_id, user_id, decision_id);
 create index intake_spool_by_raw on intake_spool (raw_sha256);
 create index intake_spool_done on intake_spool (state_since) where not ready;
 
@@ -651,6 +652,9 @@ create table decisions (
   decided_at timestamptz not null default now()
 );
 create index decisions_by_sub_account on decisions (sub_account_id, id);
+-- What a person is shown of their own mail: what was left out lately, and what was stored.
+create index decisions_left_out on decisions (connection_id, id) where outcome <> 'stored';
+create index decisions_stored on decisions (connection_id, message_id) where outcome = 'stored';
 create index decisions_replaced on decisions (replaced_by) where replaced_by is not null;
 create index decisions_by_message on decisions (message_id) where message_id is not null;
 create index decisions_by_id_hash on decisions (id_hash);

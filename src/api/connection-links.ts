@@ -1,13 +1,10 @@
-import { createHash, randomBytes } from 'node:crypto';
 import { z } from 'zod';
-import { insertConnectLink } from '../store/connect-links.ts';
+import { connectLinkLifeMs, insertConnectLink } from '../store/connect-links.ts';
+import { newLinkToken } from '../store/link-token.ts';
 import { notFound } from './errors.ts';
 import { memberParam, plainText, timeField } from './fields.ts';
 import { addRoute, defineRoute, fieldCheck, jsonBody, jsonResponse } from './route.ts';
 import type { Api, ApiDeps, FieldCheck } from './route.ts';
-
-/** How long a link opens the page, ms: the CRM makes it when the person presses its button. */
-const lifeMs = 30 * 60_000;
 
 /** `/v1/sub-accounts/{sid}/users/{uid}/connection-links`: one-use links to the hosted connect page (C1). */
 export function addConnectionLinks(api: Api, deps: ApiDeps): void {
@@ -19,7 +16,11 @@ export function addConnectionLinks(api: Api, deps: ApiDeps): void {
       const { provider, return_url: returnUrl, replace } = c.req.valid('json');
       const { token, hash } = newLinkToken();
       const link = { subAccountId: sid, userId: uid, provider, returnUrl, replace };
-      const expiresAt = await insertConnectLink(deps.db, { ...link, tokenHash: hash, lifeMs });
+      const expiresAt = await insertConnectLink(deps.db, {
+        ...link,
+        tokenHash: hash,
+        lifeMs: connectLinkLifeMs,
+      });
       if (expiresAt === null) throw notFound('user');
       return c.json({ url: `${deps.publicUrl()}/connect/${token}`, expires_at: expiresAt }, 201);
     },
@@ -34,12 +35,6 @@ function providerCheck({ offered }: ApiDeps): FieldCheck {
     const detail = `This gateway is not set up for it. It offers: ${[...offered.keys()].join(', ')}.`;
     return { code: 'provider_not_configured', detail };
   });
-}
-
-/** 256 random bits, of which only the hash is stored. */
-export function newLinkToken(): { token: string; hash: Buffer } {
-  const token = randomBytes(32).toString('base64url');
-  return { token, hash: createHash('sha256').update(token).digest() };
 }
 
 /** An address of the CRM's own: the key's owner says it, and the page shows its host. */

@@ -1,17 +1,17 @@
 import { z } from 'zod';
 import { LoginProblem } from '../mailbox/prove.ts';
-import type { ConnectionId, MessageId } from '../lib/id.ts';
+import type { ConnectionId } from '../lib/id.ts';
+import { eraseBrought } from '../outbound/erasing.ts';
 import { connectionStates } from '../provider/connection-states.ts';
 import type { ConnectionState } from '../provider/connection-states.ts';
 import { findConnection, findMailboxOf, listConnections, readConnections } from '../store/connections.ts';
 import type { PublicConnection } from '../store/connections.ts';
 import type { Db } from '../store/database.ts';
-import { findOfMailbox } from '../store/erasable.ts';
 import type { KeyAccess } from '../store/keys.ts';
 import { inLifecycle, pauseConnection, resumeConnection } from '../store/lifecycle.ts';
 import { setMailboxLimits } from '../store/mailboxes.ts';
 import { findMember } from '../store/users.ts';
-import { erasedSchema, eraseAll } from './erasing.ts';
+import { erasedSchema, erasing } from './erasing.ts';
 import { limitsInputSchema, limitsSaid, limitsSchema, withLimits } from './connection-limits.ts';
 import { ApiError, notFound } from './errors.ts';
 import type { ProblemCode } from './errors.ts';
@@ -95,7 +95,8 @@ function addConnectionsById(api: Api, deps: ApiDeps): void {
     eraseRoute,
     async (c) => {
       const connection = await connectionOf(deps, c.var.key, c.req.valid('param').id);
-      return c.json({ erased: await eraseBrought(deps, connection) }, 200);
+      const of = { id: connection.id, subAccountId: connection.sub_account_id };
+      return c.json({ erased: await erasing(eraseBrought(deps, of)) }, 200);
     },
     ['still_connected', 'being_sent'],
   );
@@ -128,23 +129,6 @@ async function connectionOf(deps: ApiDeps, key: KeyAccess, id: string): Promise<
   if (connection === undefined || (own !== null && connection.sub_account_id !== own))
     throw notFound('connection');
   return connection;
-}
-
-/**
- * Erases what a connection's mailbox brought. Nobody of the sub-account may be connected to it: more would
- * come, and be in the way of it.
- */
-async function eraseBrought(deps: ApiDeps, connection: PublicConnection): Promise<number> {
-  const { id, sub_account_id: subAccountId } = connection;
-  let after: MessageId | '' = '';
-  return eraseAll(deps, subAccountId, async () => {
-    const mailbox = await findMailboxOf(deps.db, id);
-    if (mailbox?.mailboxId == null) return [];
-    if (mailbox.isConnected) throw new ApiError('still_connected', 'Disconnect it first.');
-    const found = await findOfMailbox(deps.db, { subAccountId, mailboxId: mailbox.mailboxId, after });
-    after = found.at(-1) ?? after;
-    return found;
-  });
 }
 
 /** Pauses or resumes a connection that the key sees, and answers it. */

@@ -1,15 +1,14 @@
 import { z } from 'zod';
+import { askAgain } from '../filing/ask-again.ts';
+import type { NotAsked } from '../filing/ask-again.ts';
 import { explain } from '../filing/history.ts';
 import { hashOfAddress, hashOfMessageId } from '../filing/hashes.ts';
 import { reasonCodes } from '../filing/rules.ts';
-import { newId } from '../lib/id.ts';
-import type { MessageId, SpoolId } from '../lib/id.ts';
+import type { MessageId } from '../lib/id.ts';
 import { messageIdOf } from '../message/message-id.ts';
 import { listDecisions } from '../store/decisions.ts';
-import { addErrands } from '../store/errands.ts';
 import { findDecidedPlace } from '../store/judged-again.ts';
 import type { DecidedPlace } from '../store/judged-again.ts';
-import { retrySpooled } from '../store/spool.ts';
 import { ApiError, notFound } from './errors.ts';
 import { gatewayId, plainText, subAccountParam, timeField } from './fields.ts';
 import { pageOf, pageQuery, pageSchema } from './paging.ts';
@@ -63,43 +62,18 @@ export function addDecisions(api: Api, deps: ApiDeps): void {
   });
 }
 
-/** Has the mail of a decision judged once more: a failed one by the rules (T3), one that was left out stored by hand. */
 async function judgeAgain(deps: ApiDeps, subAccountId: string, decision: DecidedPlace): Promise<void> {
-  const { connectionId, mailboxId, folderId, uidValidity, uid, outcome: was, isActive } = decision;
-  if (
-    was === 'stored' ||
-    was === 'held' ||
-    decision.replacedBy !== null ||
-    ['delivery_report', 'read_receipt', 'erased'].includes(decision.reason)
-  ) {
-    const members = { outcome: was, replaced_by: decision.replacedBy };
-    throw new ApiError(
-      'already_decided',
-      'It is neither left out nor failed, was judged again, or was erased.',
-      {
-        members,
-      },
-    );
-  }
-  if (decision.intakeId !== null) return fileAgain(deps, decision.intakeId);
-  if (connectionId === null || mailboxId === null || folderId === null || !isActive) {
-    throw new ApiError('not_connected', 'The connection through which it was seen has ended.');
-  }
-  const request = { folderId, uidValidity, uids: [uid], byHand: was === 'skipped' };
-  const row = { sub_account_id: subAccountId, connection_id: connectionId, mailbox_id: mailboxId };
-  await addErrands(deps.db, [{ id: newId('err'), kind: 'judge_again', ...row, request }]);
-  deps.wakeErrands();
+  const answer = await askAgain(deps, subAccountId, decision);
+  if (answer === 'asked') return;
+  const members = { outcome: decision.outcome, replaced_by: decision.replacedBy };
+  throw new ApiError(answer, notAsked[answer], answer === 'already_decided' ? { members } : {});
 }
 
-/** What was not logged is not kept; what failed is. */
-async function fileAgain({ db, wakeFiler }: ApiDeps, intakeId: SpoolId): Promise<void> {
-  if (!(await retrySpooled(db, intakeId)))
-    throw new ApiError(
-      'not_kept',
-      'It came to a logging address, and was dropped: it must be sent there again.',
-    );
-  wakeFiler();
-}
+const notAsked: Readonly<Record<NotAsked, string>> = {
+  already_decided: 'It is neither left out nor failed, was judged again, or was erased.',
+  not_connected: 'The connection through which it was seen has ended.',
+  not_kept: 'It came to a logging address, and was dropped: it must be sent there again.',
+};
 
 const outcome = z.enum(['stored', 'skipped', 'held', 'failed']);
 

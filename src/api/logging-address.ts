@@ -1,6 +1,10 @@
 import { z } from 'zod';
 import { loggingVcard } from '../intake/log-address.ts';
-import { findLoggingAddresses, replaceLoggingAddress } from '../store/logging-addresses.ts';
+import {
+  findLoggingAddresses,
+  overlapDaysDefault,
+  replaceLoggingAddress,
+} from '../store/logging-addresses.ts';
 import type { LoggingAddresses } from '../store/logging-addresses.ts';
 import { findSubAccount } from '../store/sub-accounts.ts';
 import { ApiError, notFound } from './errors.ts';
@@ -72,8 +76,6 @@ function shown({ localPart, createdAt, replaced }: LoggingAddresses, domain: str
   };
 }
 
-/** What a person needs to change it on every device and in every rule of theirs. */
-const overlapDaysDefault = 30;
 const overlapDaysMax = 365;
 
 const loggingAddressSchema = z

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { insertMailboxLink } from '../store/mailbox-links.ts';
-import { newLinkToken, returnUrlField } from './connection-links.ts';
+import { newLinkToken } from '../store/link-token.ts';
+import { returnUrlField } from './connection-links.ts';
 import { notFound } from './errors.ts';
 import { memberParam, timeField } from './fields.ts';
 import { addRoute, defineRoute, jsonBody, jsonResponse } from './route.ts';

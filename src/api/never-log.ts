@@ -1,13 +1,17 @@
 import { z } from 'zod';
-import type { MessageId } from '../lib/id.ts';
-import { domainOf, validAddress } from '../message/addresses.ts';
-import { erasedAtOnce } from '../store/erasable.ts';
+import { eraseNeverLogged } from '../outbound/erasing.ts';
 import type { KeyAccess } from '../store/keys.ts';
-import { findNeverLog, neverLogPattern, putNeverLog } from '../store/never-log.ts';
-import { neverLogged, subAccountsOfUser } from '../store/never-logged.ts';
+import {
+  findNeverLog,
+  isNeverLogEntry,
+  neverLogEntriesMax,
+  neverLogPattern,
+  putNeverLog,
+} from '../store/never-log.ts';
+import { countNeverLogged, subAccountsOfUser } from '../store/never-logged.ts';
 import type { NeverLogScope } from '../store/never-logged.ts';
 import { findUser } from '../store/users.ts';
-import { eraseAll, erasedSchema } from './erasing.ts';
+import { erasedSchema, erasing } from './erasing.ts';
 import { ApiError, notFound } from './errors.ts';
 import { subAccountParam, userParam } from './fields.ts';
 import { addRoute, defineRoute, jsonBody, jsonResponse } from './route.ts';
@@ -36,7 +40,10 @@ export function addNeverLog(api: Api, deps: ApiDeps): void {
       const { sid } = c.req.valid('param');
       const { entries } = c.req.valid('json');
       requireListed(entries, await findNeverLog(deps.db, { subAccountId: sid }));
-      return c.json({ erased: await eraseOf(deps, entries, [{ subAccountId: sid, userId: null }]) }, 200);
+      return c.json(
+        { erased: await erasing(eraseNeverLogged(deps, entries, [{ subAccountId: sid, userId: null }])) },
+        200,
+      );
     },
     ['being_sent'],
   );
@@ -80,7 +87,10 @@ function addListOfUser(api: Api, deps: ApiDeps): void {
         return findNeverLog(tx, { userId: uid });
       });
       requireListed(entries, listed);
-      return c.json({ erased: await eraseOf(deps, entries, await scopesOf(uid, c.var.key)) }, 200);
+      return c.json(
+        { erased: await erasing(eraseNeverLogged(deps, entries, await scopesOf(uid, c.var.key))) },
+        200,
+      );
     },
     ['shared_user', 'being_sent'],
   );
@@ -92,42 +102,9 @@ async function offered(
   entries: readonly string[],
   scopes: readonly NeverLogScope[],
 ): Promise<z.output<typeof offerSchema>> {
-  const counts = new Map(entries.map((entry) => [neverLogPattern(entry), 0]));
-  for (const scope of scopes) {
-    for await (const messages of neverLogged(deps.db, scope, new Set(counts.keys()))) {
-      for (const pattern of messages.flatMap(({ patterns }) => patterns)) {
-        counts.set(pattern, (counts.get(pattern) ?? 0) + 1);
-      }
-    }
-  }
+  const counts = await countNeverLogged(deps.db, entries, scopes);
   const stored = entries.map((entry) => ({ entry, messages: counts.get(neverLogPattern(entry)) ?? 0 }));
   return { entries: [...entries], stored: stored.filter(({ messages }) => messages > 0) };
-}
-
-async function eraseOf(
-  deps: ApiDeps,
-  entries: readonly string[],
-  scopes: readonly NeverLogScope[],
-): Promise<number> {
-  let erased = 0;
-  for (const scope of scopes) {
-    const found = neverLogged(deps.db, scope, new Set(entries.map(neverLogPattern)));
-    erased += await eraseAll(deps, scope.subAccountId, inPortions(found));
-  }
-  return erased;
-}
-
-/** What `found` names, in portions as long as one transaction takes. */
-function inPortions(found: AsyncGenerator<{ id: MessageId }[]>): () => Promise<MessageId[]> {
-  let waiting: MessageId[] = [];
-  return async () => {
-    while (waiting.length === 0) {
-      const next = await found.next();
-      if (next.done === true) return [];
-      waiting = next.value.map(({ id }) => id);
-    }
-    return waiting.splice(0, erasedAtOnce);
-  };
 }
 
 function requireListed(entries: readonly string[], listed: readonly string[]): void {
@@ -147,18 +124,16 @@ function requireListed(entries: readonly string[], listed: readonly string[]): v
   if (fields.length > 0) throw new ApiError('invalid_request', 'See errors for each field.', { fields });
 }
 
-const entriesMax = 10_000;
-
 const entry = z
   .string()
-  .refine((text) => validAddress(text.startsWith('@') ? `x@${domainOf(text)}` : text), {
+  .refine(isNeverLogEntry, {
     params: { code: 'invalid_entry' },
     message: 'This is neither an e-mail address nor @ and a domain.',
   })
   .describe('An address, or `@` and a domain, which means itself and nothing below it.');
 
 const listSchema = z
-  .strictObject({ entries: z.array(entry).max(entriesMax).describe('Addresses and `@domain`s.') })
+  .strictObject({ entries: z.array(entry).max(neverLogEntriesMax).describe('Addresses and `@domain`s.') })
   .meta({ id: 'NeverLog', description: 'Addresses and domains whose mail is never stored (S15).' });
 
 const offerSchema = listSchema
@@ -180,7 +155,7 @@ const offerSchema = listSchema
   });
 
 const eraseSchema = z
-  .strictObject({ entries: z.array(entry).min(1).max(entriesMax).describe('Entries of the list.') })
+  .strictObject({ entries: z.array(entry).min(1).max(neverLogEntriesMax).describe('Entries of the list.') })
   .meta({ id: 'NeverLogErase', description: 'Of whom everything stored is to be erased.' });
 
 const tags = ['Never-log lists'];

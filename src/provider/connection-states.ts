@@ -40,54 +40,64 @@ export type ConnectionState = keyof typeof connectionStates;
 const retried = 'It is tried again by itself, and nothing is lost meanwhile';
 
 /** Where the cause of a state tells a person more than the state does. The first that fits counts. */
-const remedies: readonly { state: ConnectionState; reason: RegExp; remedy: string }[] = [
+const remedies: readonly { name: string; state: ConnectionState; reason: RegExp; remedy: string }[] = [
   {
+    name: 'refuses_connections',
     state: 'degraded',
     reason: /^imap_econnrefused$/,
     remedy: `The mail server takes no connections. ${retried}; if it lasts, ask the mail host, or connect again with the right server and port.`,
   },
   {
+    name: 'unreachable',
     state: 'degraded',
     reason: /^imap_(?:etimedout|ehostunreach|enetunreach|econnreset|connect_timeout|greeting_timeout)$/,
     remedy: `The mail server cannot be reached. ${retried}; if it lasts, ask the mail host, or connect again with the right server and port.`,
   },
   {
+    name: 'unknown_host',
     state: 'degraded',
     reason: /^(?:unknown_host|invalid_host|imap_enotfound)$/,
     remedy: `The name of the mail server cannot be found. ${retried}; if it lasts, connect again with the right server.`,
   },
   {
+    name: 'private_address',
     state: 'degraded',
     reason: /^private_address$/,
     remedy:
       'The mail server is in a private network: whoever runs this gateway can allow it by TWOWAY_ALLOW_PRIVATE.',
   },
   {
+    name: 'certificate',
     state: 'degraded',
     reason: /cert|issuer|self_signed|altname/,
     remedy: `The certificate of the mail server is not trusted. ${retried}; if it lasts, ask the mail host to renew it, or connect again with the right server.`,
   },
   {
+    name: 'web_login',
     state: 'degraded',
     reason: /^web_login_required$/,
     remedy: 'The user must sign in at the provider with a browser once; it then goes on by itself.',
   },
   {
+    name: 'no_licence',
     state: 'degraded',
     reason: /^authenticated_not_connected$/,
     remedy: `The provider opens no mailbox for this login. ${retried}; if it lasts, an administrator must see that the mailbox has a licence and that IMAP is switched on for it.`,
   },
   {
+    name: 'too_many_connections',
     state: 'rate_limited',
     reason: /^too_many_connections$/,
     remedy: `The provider allows no more connections to this mailbox. ${retried}; if it lasts, close other programs that read the mailbox.`,
   },
   {
+    name: 'bandwidth',
     state: 'rate_limited',
     reason: /^bandwidth_limit$/,
     remedy: `The mailbox has used up what the provider lets programs download in a day. ${retried}.`,
   },
   {
+    name: 'login_refused',
     state: 'reauth_required',
     reason: /^login_refused$/,
     remedy:
@@ -97,6 +107,20 @@ const remedies: readonly { state: ConnectionState; reason: RegExp; remedy: strin
 
 /** What a person can do about a connection, by its state and the cause of that. Pure. */
 export function remedyOf(state: ConnectionState, reason: string | null): string {
-  const known = remedies.find((one) => one.state === state && one.reason.test(reason ?? ''));
-  return known?.remedy ?? connectionStates[state];
+  return knownRemedy(state, reason)?.remedy ?? connectionStates[state];
+}
+
+/** The same as a word, for whoever has words of their own for it: one of `remedyNames`. Pure. */
+export function remedyNameOf(state: ConnectionState, reason: string | null): string {
+  return knownRemedy(state, reason)?.name ?? state;
+}
+
+/** Every remedy that there is. */
+export const remedyNames: readonly string[] = [
+  ...Object.keys(connectionStates),
+  ...remedies.map(({ name }) => name),
+];
+
+function knownRemedy(state: ConnectionState, reason: string | null) {
+  return remedies.find((one) => one.state === state && one.reason.test(reason ?? ''));
 }

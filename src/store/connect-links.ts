@@ -36,6 +36,9 @@ export type NewConnectLink = Pick<
   lifeMs: number;
 };
 
+/** How long a link opens the page, ms: it is made when the person presses a button. */
+export const connectLinkLifeMs = 30 * 60_000;
+
 /**
  * Links and their consents are forgotten so long after the link ran out: an administrator may take
  * weeks to allow the application, and their page still names whom it was for.

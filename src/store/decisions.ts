@@ -40,7 +40,8 @@ export type PublicDecision = {
   decided_at: string;
 };
 
-const decisionObject = `json_build_object(
+/** SQL: a decision `d`, with its folder `f` where it has one, as PublicDecision. */
+export const decisionObject = `json_build_object(
   'id', d.id, 'sub_account_id', d.sub_account_id, 'connection_id', d.connection_id, 'mailbox_id', d.mailbox_id,
   'place', case when d.folder_id is not null then json_build_object(
      'folder_id', d.folder_id, 'folder', f.path, 'uid_validity', d.uid_validity, 'uid', d.uid) end,

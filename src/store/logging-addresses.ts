@@ -64,6 +64,9 @@ export async function findLoggingAddresses(db: Db, member: Member): Promise<Logg
   return { localPart: inUse.localPart, createdAt: inUse.createdAt, replaced };
 }
 
+/** How long a replaced one counts: what a person needs to change it on every device and in every rule of theirs. */
+export const overlapDaysDefault = 30;
+
 /**
  * Gives a member a new logging address; the one before counts for another `overlapDays`, 0: no longer. In a
  * transaction. False when they are no member.

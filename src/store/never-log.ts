@@ -1,4 +1,4 @@
-import { canonicalAddress, domainOf } from '../message/addresses.ts';
+import { canonicalAddress, domainOf, validAddress } from '../message/addresses.ts';
 import { rows, run } from './database.ts';
 import type { Db } from './database.ts';
 
@@ -12,6 +12,21 @@ export async function findNeverLog(db: Db, owner: NeverLogOwner): Promise<string
     db,
     `select as_written as entry from never_log where ${ofOwner(owner)} order by pattern`,
     ids(owner),
+  );
+  return found.map((row) => row.entry);
+}
+
+/** Some entries of a user's list, as written, in the order of their canonical form, after that of `after`. */
+export async function listNeverLog(
+  db: Db,
+  userId: string,
+  page: { after: string | null; limit: number },
+): Promise<string[]> {
+  const found = await rows<{ entry: string }>(
+    db,
+    `select as_written as entry from never_log
+      where user_id = :userId and (:after::text is null or pattern > :after) order by pattern limit :limit`,
+    { userId, limit: page.limit, after: page.after === null ? null : neverLogPattern(page.after) },
   );
   return found.map((row) => row.entry);
 }
@@ -41,6 +56,14 @@ export async function putNeverLog(db: Db, owner: NeverLogOwner, entries: readonl
      select :subAccountId::text, :userId::text, * from unnest(:patterns::text[], :entries::text[])`,
     { ...ids(owner), patterns: [...byPattern.keys()], entries: [...byPattern.values()] },
   );
+}
+
+/** No list is longer. */
+export const neverLogEntriesMax = 10_000;
+
+/** Whether a text is an address, or `@` and a domain, which means itself and nothing below it. */
+export function isNeverLogEntry(text: string): boolean {
+  return validAddress(text.startsWith('@') ? `x@${domainOf(text)}` : text);
 }
 
 /** What an entry means, whatever the way in which it is written. */

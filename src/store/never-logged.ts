@@ -2,7 +2,7 @@ import { canonicalAddress, domainOf } from '../message/addresses.ts';
 import type { MessageId, ThreadId } from '../lib/id.ts';
 import { rows } from './database.ts';
 import type { Db } from './database.ts';
-import { patternsOf } from './never-log.ts';
+import { neverLogPattern, patternsOf } from './never-log.ts';
 
 /** Threads whose messages are read at once. */
 const threadsAtOnce = 200;
@@ -32,6 +32,22 @@ export async function* neverLogged(
       }))
       .filter((message) => message.patterns.length > 0);
   }
+}
+
+/** How many stored messages fall under each entry, by its pattern (see neverLogPattern). */
+export async function countNeverLogged(
+  db: Db,
+  entries: readonly string[],
+  scopes: readonly NeverLogScope[],
+): Promise<Map<string, number>> {
+  const counts = new Map(entries.map((entry) => [neverLogPattern(entry), 0]));
+  for (const scope of scopes) {
+    for await (const messages of neverLogged(db, scope, new Set(counts.keys()))) {
+      for (const pattern of messages.flatMap(({ patterns }) => patterns))
+        counts.set(pattern, (counts.get(pattern) ?? 0) + 1);
+    }
+  }
+  return counts;
 }
 
 /** Threads that may hold such a message: an address has one canonical form, a domain may stand for another. */
