@@ -1,9 +1,11 @@
 import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
+import type { AskAgainDeps } from '../filing/ask-again.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { ConnectDeps, Connecting } from '../mailbox/connect.ts';
+import type { ErasingDeps } from '../outbound/erasing.ts';
 import type { Db } from '../store/database.ts';
 import { addAdmin } from './admin/app.tsx';
 import { addAssets } from './assets.ts';
@@ -20,12 +22,18 @@ export type ConsoleDeps = {
   clock: Clock;
   log: Log;
   offered: ConnectDeps['offered'];
-  connecting: Pick<Connecting, 'connectWithGrant' | 'connectWithPassword' | 'waitForAdministrator'>;
+  connecting: Pick<
+    Connecting,
+    'connectWithGrant' | 'connectWithPassword' | 'waitForAdministrator' | 'disconnect'
+  >;
   /** Where browsers reach the gateway, without a slash at the end. */
   publicUrl(): string;
   /** See Site. */
   crmOrigins: readonly string[];
-};
+  /** What is behind the @ of logging addresses, in lower case; null: none are offered. */
+  loggingDomain: string | null;
+} & AskAgainDeps &
+  ErasingDeps;
 
 /** No form of the pages is larger. */
 const formBytesMax = 64 * 1024;

@@ -81,8 +81,9 @@ function contentSecurityPolicy(formTargets: readonly string[], framers: readonly
 }
 
 /** A page of ours, as a page of ours refers to it: by its path, below whatever path the gateway is at. */
-export function hrefOf(site: Site, path: string): string {
-  return `${new URL(site.url()).pathname.replace(/\/$/, '')}${path}`;
+export function hrefOf(site: Site, path: string, query: Readonly<Record<string, string>> = {}): string {
+  const search = new URLSearchParams(query).toString();
+  return `${new URL(site.url()).pathname.replace(/\/$/, '')}${path}${search === '' ? '' : `?${search}`}`;
 }
 
 /** htmx adds no style of its own, runs nothing that stands in attributes, and asks nobody but us. */

@@ -1,7 +1,8 @@
 import type { Child } from 'hono/jsx';
 import { currentLanguage } from './language.ts';
-import { findText, words } from './texts/texts.ts';
-import type { PlainKey } from './texts/texts.ts';
+import { Value } from './page.tsx';
+import { findText, pieces, words } from './texts/texts.ts';
+import type { PlainKey, TextKey, Values } from './texts/texts.ts';
 
 /** A time; UTC until the browser has put it into the reader's zone. `short`: only the hour where it is today. */
 export function Time({ at, short = false }: { at: string | null; short?: boolean }) {
@@ -15,6 +16,20 @@ export function Time({ at, short = false }: { at: string | null; short?: boolean
     <time datetime={at} data-show={short ? 'short' : 'long'}>
       {words('page.utc', { time })}
     </time>
+  );
+}
+
+/** A text of the catalogue in which `{time}` is a time, in the reader's zone. */
+export function SayAt<Key extends TextKey>({ text, with: values }: { text: Key; with: Values<Key>[0] }) {
+  const { time } = values as { time: string };
+  const said = pieces(text, ...([values] as Values<Key>));
+  return (
+    <>
+      {said.map((piece) => {
+        if (!piece.isValue) return piece.text;
+        return piece.text === time ? <Time at={time} /> : <Value of={piece.text} />;
+      })}
+    </>
   );
 }
 

@@ -24,6 +24,9 @@ export const outcomes: Readonly<Record<Verdict['verdict'], 'stored' | 'skipped' 
   store: 'stored',
 };
 
+/** What a step says whose rule had nothing to say. */
+export const nothingToSay = 'does not apply';
+
 /** What the rules say of one sighting in one sub-account. Pure: the same facts, the same verdict. */
 export function decide(facts: Facts): Verdict {
   const asked: Step[] = [];
@@ -35,7 +38,7 @@ export function decide(facts: Facts): Verdict {
       if (limited === null) return { ...answer, rule: rule.id, steps };
       return { ...limited, rule: 'L1', steps: [...steps, { rule: 'L1', because: limited.because }] };
     }
-    asked.push({ rule: rule.id, because: 'does not apply' });
+    asked.push({ rule: rule.id, because: nothingToSay });
   }
   throw new Error('the last rule answers always');
 }

@@ -343,6 +343,21 @@ export async function findBackfill(db: Db, which: Which): Promise<PublicBackfill
   return findShown<PublicBackfill>(db, 'backfill', backfillObject, which);
 }
 
+/** Backfills of a connection, the newest first. */
+export async function listBackfills(
+  db: Db,
+  connectionId: ConnectionId,
+  limit: number,
+): Promise<PublicBackfill[]> {
+  const found = await rows<{ shown: PublicBackfill }>(
+    db,
+    `select ${backfillObject} as shown from errands e where e.connection_id = :connectionId and e.kind = 'backfill'
+      order by e.created_at desc, e.id desc limit :limit`,
+    { connectionId, limit },
+  );
+  return found.map((row) => row.shown);
+}
+
 /** An audit of a sub-account; null when there is none of that id. */
 export async function findAudit(db: Db, which: Which): Promise<PublicAudit | null> {
   return findShown<PublicAudit>(db, 'audit', auditObject, which);

@@ -42,11 +42,18 @@ export async function findUser(db: Db, id: string, subAccountId: string | null):
 /** Locks the user for the rest of the transaction, so that the answer stays true. */
 export async function userStanding(db: Db, id: string, subAccountId: string): Promise<UserStanding> {
   const locked = await rows(db, 'select 1 from users where id = :id for update', { id });
-  if (locked.length === 0) return 'absent';
+  return locked.length === 0 ? 'absent' : findUserStanding(db, { userId: id, subAccountId });
+}
+
+/** Where a user that is there stands at this moment. */
+export async function findUserStanding(
+  db: Db,
+  { userId, subAccountId }: { userId: string; subAccountId: string },
+): Promise<Exclude<UserStanding, 'absent'>> {
   const members = await rows<{ here: boolean }>(
     db,
-    'select sub_account_id = :subAccountId as here from memberships where user_id = :id',
-    { id, subAccountId },
+    'select sub_account_id = :subAccountId as here from memberships where user_id = :userId',
+    { userId, subAccountId },
   );
   if (!members.some((member) => member.here)) return 'elsewhere';
   return members.length === 1 ? 'own' : 'shared';

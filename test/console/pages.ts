@@ -69,6 +69,7 @@ type PagesOptions = {
   more?: readonly OfferedProvider[];
   secure?: boolean;
   crmOrigins?: readonly string[];
+  loggingDomain?: string | null;
 };
 
 export async function startPages(options: PagesOptions = {}): Promise<PagesUnderTest> {
@@ -79,6 +80,11 @@ export async function startPages(options: PagesOptions = {}): Promise<PagesUnder
     clock: systemClock,
     publicUrl: () => site,
     crmOrigins: options.crmOrigins ?? [],
+    loggingDomain: options.loggingDomain === undefined ? 'log.crm.example' : options.loggingDomain,
+    wakeErrands: () => undefined,
+    wakeFiler: () => undefined,
+    wakeSender: () => undefined,
+    wakeHousekeeping: () => undefined,
   });
   return {
     ...world,

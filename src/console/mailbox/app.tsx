@@ -1,17 +1,20 @@
-import { createHash } from 'node:crypto';
-import type { Context, Hono } from 'hono';
-import { findUser } from '../../store/users.ts';
-import type { ConsoleSession } from '../../store/console-sessions.ts';
+import type { Hono } from 'hono';
+import { hashOfLinkToken } from '../../store/link-token.ts';
 import { mailboxLinkState, useMailboxLink } from '../../store/mailbox-links.ts';
-import type { ConsoleDeps } from '../app.tsx';
 import { hrefOf, sayingPage, sendPage } from '../page.tsx';
-import type { Page, Site } from '../page.tsx';
-import { endSession, findSession, formTokenOf, readOwnForm, startSession } from '../session.ts';
+import type { Page } from '../page.tsx';
+import { endSession, startSession } from '../session.ts';
 import { words } from '../texts/texts.ts';
-
-/** What the pages of one person share. */
-export type MailboxPages = ConsoleDeps & { site: Site };
-export type UserSession = Extract<ConsoleSession, { kind: 'user' }>;
+import { addEnding } from './ending.tsx';
+import { addLoggingAddress } from './logging.tsx';
+import { addMail } from './mail.tsx';
+import { addNeverLog } from './never-log.tsx';
+import { addOlderMail } from './older.tsx';
+import { addOverview } from './overview.tsx';
+import { notTheirs, withSessionForm } from './page.tsx';
+import type { MailboxPages } from './page.tsx';
+import { addReconnecting } from './reconnecting.tsx';
+import { addWhy } from './why.tsx';
 
 /** `/mailbox`: a person's own pages, opened by a one-use link of the CRM. */
 export function addMailbox(app: Hono, pages: MailboxPages): void {
@@ -23,57 +26,16 @@ export function addMailbox(app: Hono, pages: MailboxPages): void {
         : c.redirect(session.returnUrl, 303);
     }),
   );
-  app.get('/mailbox', (c) =>
-    withSession(c, pages, (session) =>
-      mailboxPage(pages, session, { title: words('mailbox.title'), body: null }),
-    ),
-  );
+  addOverview(app, pages);
+  addReconnecting(app, pages);
+  addMail(app, pages);
+  addWhy(app, pages);
+  addLoggingAddress(app, pages);
+  addNeverLog(app, pages);
+  addOlderMail(app, pages);
+  addEnding(app, pages);
+  // Last: its token could be taken for each of them.
   addOpening(app, pages);
-}
-
-/** A page or any other answer, for who is signed in; everybody else learns that the session is over. */
-export async function withSession(
-  c: Context,
-  pages: MailboxPages,
-  work: (session: UserSession) => Promise<Page | Response>,
-): Promise<Response> {
-  const session = await findSession(c, pages, 'user');
-  const answer = session === null ? sayingPage('session_over', 401, { framed: true }) : await work(session);
-  return answer instanceof Response ? answer : sendPage(c, pages.site, answer);
-}
-
-/** The same for a form of our own page. */
-export function withSessionForm(
-  c: Context,
-  pages: MailboxPages,
-  work: (session: UserSession, form: URLSearchParams) => Promise<Page | Response>,
-): Promise<Response> {
-  return withSession(c, pages, async (session) => {
-    const form = await readOwnForm(c, pages, session);
-    return form === null ? sayingPage('not_same_origin', 403, { framed: true }) : work(session, form);
-  });
-}
-
-/** A page of who is signed in, below the bar. */
-export async function mailboxPage(
-  pages: MailboxPages,
-  session: UserSession,
-  page: { title: string; body: Page['body']; status?: Page['status'] },
-): Promise<Page> {
-  const user = await findUser(pages.db, session.userId, session.subAccountId);
-  return {
-    status: 200,
-    ...page,
-    framed: true,
-    // Signing out leads back to the CRM.
-    formTargets: session.returnUrl === null ? [] : [new URL(session.returnUrl).origin],
-    bar: {
-      name: words('mailbox.title'),
-      who: user?.email ?? session.userId,
-      parts: [],
-      signOut: { action: hrefOf(pages.site, '/mailbox/sign-out'), formToken: formTokenOf(pages, session) },
-    },
-  };
 }
 
 /**
@@ -84,7 +46,7 @@ function addOpening(app: Hono, pages: MailboxPages): void {
   const { db, site } = pages;
   app.get('/mailbox/:token', async (c) => {
     const token = c.req.param('token');
-    const state = await mailboxLinkState(db, hashOf(token));
+    const state = await mailboxLinkState(db, hashOfLinkToken(token));
     if (state !== 'open') return sendPage(c, site, closedPage(state));
     return sendPage(c, site, {
       title: words('mailbox.title'),
@@ -100,7 +62,7 @@ function addOpening(app: Hono, pages: MailboxPages): void {
     });
   });
   app.post('/mailbox/:token', async (c) => {
-    const tokenHash = hashOf(c.req.param('token'));
+    const tokenHash = hashOfLinkToken(c.req.param('token'));
     // Who is lured here with another person's link would look at that person's mailbox, and type into it.
     const from = c.req.header('sec-fetch-site');
     if (from !== undefined && from !== 'same-origin')
@@ -115,9 +77,5 @@ function addOpening(app: Hono, pages: MailboxPages): void {
 function closedPage(state: 'used' | 'expired' | 'unknown' | 'open'): Page {
   if (state === 'used') return sayingPage('mailbox_link_used', 410, { framed: true });
   if (state === 'expired') return sayingPage('mailbox_link_expired', 410, { framed: true });
-  return sayingPage('not_found', 404, { framed: true });
-}
-
-function hashOf(token: string): Buffer {
-  return createHash('sha256').update(token).digest();
+  return notTheirs();
 }

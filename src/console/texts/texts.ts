@@ -6,6 +6,8 @@ import { commonGerman } from './common.de.ts';
 import { commonEnglish } from './common.en.ts';
 import { connectGerman } from './connect.de.ts';
 import { connectEnglish } from './connect.en.ts';
+import { mailboxReasonsGerman } from './mailbox-reasons.de.ts';
+import { mailboxReasonsEnglish } from './mailbox-reasons.en.ts';
 import { mailboxGerman } from './mailbox.de.ts';
 import { mailboxEnglish } from './mailbox.en.ts';
 
@@ -14,8 +16,20 @@ import { mailboxEnglish } from './mailbox.en.ts';
  * language: another language is another such set. `{name}` stands for a value, which is escaped and set apart where it
  * is shown. A text that depends on a number has two forms, `.one` and `.other`, with the number as `{n}`.
  */
-const english = { ...commonEnglish, ...connectEnglish, ...mailboxEnglish, ...adminEnglish };
-const german = { ...commonGerman, ...connectGerman, ...mailboxGerman, ...adminGerman };
+const english = {
+  ...commonEnglish,
+  ...connectEnglish,
+  ...mailboxEnglish,
+  ...mailboxReasonsEnglish,
+  ...adminEnglish,
+};
+const german = {
+  ...commonGerman,
+  ...connectGerman,
+  ...mailboxGerman,
+  ...mailboxReasonsGerman,
+  ...adminGerman,
+};
 
 export const catalogues: Readonly<Record<Language, Readonly<Record<TextKey, string>>>> = {
   en: english,
