@@ -1,3 +1,182 @@
-import { connectEnglish } from './connect.en.ts';
+import type { connectEnglish } from './connect.en.ts';
 
-export const connectGerman: Record<keyof typeof connectEnglish, string> = connectEnglish;
+export const connectGerman: Record<keyof typeof connectEnglish, string> = {
+  'start.title': 'Ihr Postfach verbinden',
+  'start.lead': 'Wählen Sie aus, wo Ihr Postfach liegt. Dort melden Sie sich dann an.',
+  'start.lead_one': 'Sie melden sich bei {provider} an; Ihr Passwort kommt nicht hierher.',
+  'start.reconnect_title': 'Ihr Postfach neu verbinden',
+  'start.reconnect_lead': 'Bitte melden Sie sich noch einmal mit demselben Konto an: {address}.',
+  'start.replace_title': 'Ihr Postfach wechseln',
+  'start.replace_lead':
+    'Das Postfach, das Sie jetzt auswählen, tritt an die Stelle von {address}. Was gespeichert ist, bleibt; spätere Nachrichten zu Unterhaltungen im alten Postfach werden nicht mehr abgeglichen.',
+  'start.promise': 'Was dann geschieht',
+  'start.promise_contacts':
+    'Mail zwischen Ihnen und den Kontakten von {company} erscheint dort, in beiden Richtungen.',
+  'start.promise_private': 'Alle andere Mail bleibt privat: Sie wird weder kopiert noch jemandem gezeigt.',
+  'start.promise_end': 'Sie können die Verbindung jederzeit trennen.',
+  'start.choices': 'Ihr Postfach liegt bei',
+  'start.gmail': 'Gmail',
+  'start.gmail_hint': 'Gmail und Google Workspace',
+  'start.outlook': 'Outlook',
+  'start.outlook_hint': 'Outlook.com und Microsoft 365',
+  'start.imap': 'Einem anderen Anbieter',
+  'start.imap_hint': 'Jeder Anbieter mit IMAP und SMTP, mit Passwort',
+  'start.sandbox': 'Sandbox',
+  'start.sandbox_hint': 'Ein Übungspostfach auf diesem Rechner, zum Ausprobieren',
+  'start.continue': 'Weiter zu {provider}',
+  'confirm.title': 'Sind Sie das?',
+  'confirm.lead':
+    'Dieser Browser ist nicht der, in dem das Verbinden begonnen wurde, oder er behält keine Cookies. Ihr Postfach bei {provider} würde so verbunden:',
+  'confirm.warning':
+    'Wenn Sie das nicht selbst begonnen haben, schließen Sie diese Seite: Jemand könnte es auf Ihre Mail abgesehen haben.',
+  'confirm.yes': 'Ja, mein Postfach verbinden',
+  'imap.title': 'Einen anderen Anbieter verbinden',
+  'imap.lead':
+    'Die Hilfeseiten Ihres Anbieters nennen die Server. Die Anmeldung wird bei beiden ausprobiert, bevor etwas gespeichert wird.',
+  'imap.address': 'E-Mail-Adresse',
+  'imap.password': 'Passwort',
+  'imap.password_hint': 'Ein App-Passwort, wo Ihr Anbieter solche hat. Es wird verschlüsselt aufbewahrt.',
+  'imap.user': 'Benutzername',
+  'imap.user_hint': 'Leer lassen, wenn es die E-Mail-Adresse ist.',
+  'imap.incoming': 'Eingehende Mail (IMAP)',
+  'imap.outgoing': 'Ausgehende Mail (SMTP)',
+  'imap.host': 'Server',
+  'imap.port': 'Port',
+  'imap.security': 'Verschlüsselung',
+  'imap.tls': 'TLS',
+  'imap.starttls': 'STARTTLS',
+  'imap.none': 'Keine',
+  'imap.submit': 'Verbinden',
+  'imap.wait': 'Das kann bis zu einer Minute dauern.',
+  'imap.other': 'Eine andere Art von Postfach wählen',
+  'imap.check': 'Bitte sehen Sie sich diese Felder noch einmal an',
+  'field.address': 'Das ist keine E-Mail-Adresse.',
+  'field.password': 'Das Passwort fehlt.',
+  'field.host': 'Der Name des Servers fehlt oder ist keiner.',
+  'field.port': 'Ein Port ist eine Zahl von 1 bis 65535.',
+  'field.security': 'Wählen Sie eine der drei Möglichkeiten.',
+  'field.user': 'Dieser Benutzername ist zu lang.',
+  'problem.title': 'Das Postfach ist noch nicht verbunden',
+  'problem.imap_unreachable':
+    'Der Server für eingehende Mail (IMAP) gab keine brauchbare Antwort. Prüfen Sie Name, Port und Verschlüsselung.',
+  'problem.imap_login_refused':
+    'Der Server für eingehende Mail (IMAP) lehnte die Anmeldung ab. Prüfen Sie Benutzername und Passwort; manche Anbieter verlangen ein App-Passwort, oder IMAP muss dort erst eingeschaltet werden.',
+  'problem.smtp_unreachable':
+    'Die Anmeldung beim Server für eingehende Mail gelang, aber der für ausgehende Mail (SMTP) gab keine brauchbare Antwort. Prüfen Sie Name, Port und Verschlüsselung.',
+  'problem.smtp_login_refused':
+    'Die Anmeldung beim Server für eingehende Mail gelang, aber der für ausgehende Mail (SMTP) lehnte sie ab.',
+  'problem.imap_tls_untrusted':
+    'Dem Zertifikat des Servers für eingehende Mail (IMAP) ist nicht zu trauen. Prüfen Sie den Namen des Servers, oder sagen Sie es Ihrer Administration.',
+  'problem.smtp_tls_untrusted':
+    'Dem Zertifikat des Servers für ausgehende Mail (SMTP) ist nicht zu trauen. Prüfen Sie den Namen des Servers, oder sagen Sie es Ihrer Administration.',
+  'problem.imap_tls_failed':
+    'Der Server für eingehende Mail (IMAP) spricht an diesem Port nicht diese Art von Verschlüsselung. Üblich sind TLS an 993 und STARTTLS an 143.',
+  'problem.smtp_tls_failed':
+    'Der Server für ausgehende Mail (SMTP) spricht an diesem Port nicht diese Art von Verschlüsselung. Üblich sind TLS an 465 und STARTTLS an 587.',
+  'problem.imap_private_address':
+    'Der Server für eingehende Mail (IMAP) liegt in einem privaten Netz, was hier nicht erlaubt ist, oder sein Name ist keiner. Ihre Administration kann es erlauben.',
+  'problem.smtp_private_address':
+    'Der Server für ausgehende Mail (SMTP) liegt in einem privaten Netz, was hier nicht erlaubt ist, oder sein Name ist keiner. Ihre Administration kann es erlauben.',
+  'connected.title': 'Ihr Postfach ist verbunden',
+  'connected.text':
+    '{address} ist verbunden. Neue Mail mit Kontakten von {company} wird von jetzt an abgeglichen.',
+  'connected.next': 'Sie können diese Seite schließen.',
+  'connected.next_return': 'Sie kommen gleich zurück zu {host}.',
+  'refused.title': 'Sie haben den Zugriff nicht erlaubt',
+  'refused.text': 'Nichts wurde verbunden, und nichts wurde geändert.',
+  'refused.next':
+    'Wenn das ein Versehen war, versuchen Sie es noch einmal und wählen Sie bei {provider} „Zulassen“.',
+  'permission_missing.title': 'Eine Berechtigung fehlt',
+  'permission_missing.text':
+    'Was hier folgt, ist zum Abgleich Ihrer Mail nötig und wurde nicht erlaubt; darum wurde nichts verbunden:',
+  'permission_missing.next':
+    'Versuchen Sie es noch einmal und setzen Sie auf der Seite von {provider} jedes Häkchen.',
+  'permission.https://mail.google.com/': 'Alle Ihre E-Mails lesen, verfassen, senden und endgültig löschen',
+  'permission.IMAP.AccessAsUser.All': 'Lese- und Schreibzugriff auf Postfächer über IMAP',
+  'permission.SMTP.Send': 'E-Mails aus Postfächern über SMTP AUTH senden',
+  'admin_consent_required.title': 'Ihre Administration muss das zuerst erlauben',
+  'admin_consent_required.text':
+    'Ihre Organisation verlangt, dass jemand aus der Administration diese Anwendung erlaubt, bevor Sie verbinden können. Mit Ihrem Konto ist alles in Ordnung.',
+  'admin_consent_required.next':
+    'Wenn das erlaubt ist, beginnen Sie noch einmal dort, woher Sie kamen: Diese Seite gilt nur eine halbe Stunde.',
+  'admin.section': 'Stand bei Microsoft „Administratorgenehmigung erforderlich“?',
+  'admin.section_text': 'Dann muss Ihre Administration diese Anwendung zuerst erlauben.',
+  'admin.label': 'Schicken Sie diesen Link Ihrer Administration',
+  'admin.hint': 'Klicken Sie in das Feld und kopieren Sie es. Der Link kann 30 Tage lang geöffnet werden.',
+  'admin.mail': 'Eine E-Mail mit dem Link schreiben',
+  'admin.open': 'Ich bin die Administration: öffnen',
+  'admin.mail_subject': 'Bitte eine Anwendung für unsere Postfächer erlauben',
+  'admin.mail_body':
+    'Guten Tag,\n\num mein Postfach zu verbinden, muss eine Anwendung für unsere Organisation erlaubt werden. Bitte öffnen Sie diesen Link und melden Sie sich mit einem Administratorkonto an:\n\n{url}\n\nVielen Dank',
+  'admin_allowed.title': 'Die Anwendung ist erlaubt',
+  'admin_allowed.text': 'Die Menschen Ihrer Organisation können jetzt ihre Postfächer verbinden.',
+  'admin_allowed.next':
+    'Bitte sagen Sie {user}, dass es jetzt noch einmal versucht werden kann. Sind Sie das selbst, gehen Sie zurück zu der Seite, auf der Sie begonnen haben, und versuchen Sie es noch einmal.',
+  'admin_allowed.next_anybody':
+    'Bitte sagen Sie denen, die Ihnen den Link geschickt haben, dass sie es jetzt noch einmal versuchen können.',
+  'admin_refused.title': 'Die Anwendung wurde nicht erlaubt',
+  'admin_refused.text':
+    'Microsoft hat die Zustimmung nicht angenommen: Sie wurde verweigert, oder das Konto ist kein Administratorkonto.',
+  'admin_refused.next': 'Derselbe Link kann noch einmal geöffnet werden.',
+  'blocked_by_administrator.title': 'Ihre Organisation verhindert das',
+  'blocked_by_administrator.text':
+    'Eine Regel Ihrer Organisation hält diese Anwendung, oder diese Art der Anmeldung, von Ihrem Konto fern.',
+  'blocked_by_administrator.next':
+    'Bitten Sie Ihre Administration, es zu erlauben. Vorher hilft ein neuer Versuch nicht.',
+  'wrong_account_type.title': 'Dieses Konto kann hier nicht verwendet werden',
+  'wrong_account_type.text':
+    'Es gehört zu einer anderen Organisation oder ist von anderer Art, als für diese Anwendung vorgesehen ist.',
+  'wrong_account_type.next': 'Versuchen Sie es mit einem anderen Konto, oder fragen Sie Ihre Administration.',
+  'address_unverified.title': 'Die Adresse dieses Kontos ist nicht bestätigt',
+  'address_unverified.text':
+    '{provider} kann nicht dafür bürgen, dass die Adresse zu diesem Konto gehört; darum wurde es nicht verbunden.',
+  'address_unverified.next':
+    'Bestätigen Sie die Adresse bei {provider}, oder versuchen Sie es mit einem anderen Konto.',
+  'wrong_identity.title': 'Das ist ein anderes Konto',
+  'wrong_identity.text':
+    'Verbunden ist {expected}. Sie haben sich als {given} angemeldet. Nichts wurde geändert.',
+  'wrong_identity.next':
+    'Versuchen Sie es noch einmal als {expected}. Um das Postfach zu wechseln, wählen Sie dort, woher Sie kamen, dass Sie Ihre E-Mail ändern wollen.',
+  'same_address.text':
+    'Sie haben sich als {given} angemeldet, mit einem anderen Konto als dem verbundenen derselben Adresse. Nichts wurde geändert.',
+  'same_address.next':
+    'Versuchen Sie es noch einmal mit dem Konto, das Sie zuvor verbunden hatten. Um zum neuen zu wechseln, wählen Sie dort, woher Sie kamen, dass Sie Ihre E-Mail ändern wollen.',
+  'unavailable.title': '{provider} ist nicht zu erreichen',
+  'unavailable.text':
+    'Es kam keine brauchbare Antwort. Nichts wurde geändert, und mit Ihrem Konto ist alles in Ordnung.',
+  'unavailable.next': 'Bitte versuchen Sie es in ein paar Minuten noch einmal.',
+  'failed.title': 'Das hat nicht geklappt',
+  'failed.text': '{provider} hat die Anmeldung nicht abgeschlossen. Nichts wurde geändert.',
+  'failed.next':
+    'Bitte versuchen Sie es noch einmal. Geschieht es wieder, nennen Sie Ihrer Administration die Uhrzeit.',
+  'operator.title': 'Das ist nicht richtig eingerichtet',
+  'operator.text':
+    'Die Verbindung zu {provider} ist hier nicht richtig eingerichtet. Sie haben nichts falsch gemacht, und ein neuer Versuch hilft nicht.',
+  'operator.next': 'Bitte sagen Sie es Ihrer Administration. Das Protokoll des Gateways sagt mehr.',
+  'link_unknown.title': 'Dieser Link führt nirgendwohin',
+  'link_unknown.text': 'Er ist unvollständig, oder er war für jemanden, der kein Mitglied mehr ist.',
+  'link_unknown.next': 'Gehen Sie dorthin zurück, wo Sie ihn gefunden haben, und beginnen Sie dort neu.',
+  'link_expired.title': 'Dieser Link ist abgelaufen',
+  'link_expired.text': 'Zu Ihrer Sicherheit gilt er nur eine halbe Stunde.',
+  'link_expired.next': 'Gehen Sie dorthin zurück, wo Sie ihn gefunden haben, und beginnen Sie dort neu.',
+  'link_used.title': 'Dieser Link wurde schon benutzt',
+  'link_used.text': 'Mit ihm wurde bereits ein Postfach verbunden, und er gilt einmal.',
+  'link_used.next':
+    'Hier ist nichts mehr zu tun. Für eine weitere Änderung beginnen Sie neu, wo Sie ihn gefunden haben.',
+  'state_unknown.title': 'Diese Seite wurde nicht auf dem richtigen Weg erreicht',
+  'state_unknown.text':
+    'Was zurückkam, ist keine Antwort auf etwas, das hier begonnen wurde. Nichts wurde geändert.',
+  'state_unknown.next': 'Gehen Sie dorthin zurück, wo Sie angefangen haben, und beginnen Sie dort neu.',
+  'state_used.title': 'Diese Seite wurde schon benutzt',
+  'state_used.text': 'Die Antwort wurde bereits einmal angenommen, und sie gilt einmal.',
+  'state_used.next': 'Gehen Sie dorthin zurück, wo Sie angefangen haben, und sehen Sie, wie es steht.',
+  'state_expired.title': 'Das hat zu lange gedauert',
+  'state_expired.text': 'Zu Ihrer Sicherheit gilt die Antwort nur eine Stunde. Nichts wurde geändert.',
+  'state_expired.next': 'Gehen Sie dorthin zurück, wo Sie angefangen haben, und beginnen Sie dort neu.',
+  'too_many_tries.title': 'Zu viele Versuche',
+  'too_many_tries.text': 'Dieser Link wurde zu oft versucht.',
+  'too_many_tries.next': 'Gehen Sie dorthin zurück, wo Sie ihn gefunden haben, und beginnen Sie dort neu.',
+  'not_a_member.title': 'Sie sind kein Mitglied mehr',
+  'not_a_member.text': '{user} gehört nicht mehr zu {company}; darum wurde nichts verbunden.',
+  'not_a_member.next': 'Bitte fragen Sie Ihre Administration.',
+};
