@@ -317,6 +317,24 @@ create table consents (
 );
 create index consents_by_link on consents (link_id);
 
+-- A login that was proven on the page, by a consent or a password, until the person confirms that the mailbox is to be
+-- connected. It refers to no link: where that goes with a membership, the grant must be revoked all the same.
+create table proven_logins (
+  id text collate "C" primary key,
+  token_hash bytea not null unique,             -- SHA-256 of the token in the URL of its page, which has 256 random bits
+  link_id text collate "C" not null,
+  mailbox jsonb not null,                       -- what the login says of its mailbox: see src/store/proven-mailboxes.ts
+  credential_sealed text,                       -- refresh token or password; null once it is settled
+  access_token_sealed text,
+  access_token_expires_at timestamptz,
+  looks integer not null default 0,             -- dry runs that were begun
+  outcome text check (outcome in ('connected', 'declined')), -- null: the person has not said yet
+  expires_at timestamptz not null,              -- then it goes, and the grant with it
+  check ((outcome is null) = (credential_sealed is not null))
+);
+create index proven_logins_by_age on proven_logins (expires_at);
+create index proven_logins_by_account on proven_logins ((mailbox ->> 'identityKey')) where outcome is null;
+
 -- One-use links to a person's own pages; each opens one session.
 create table mailbox_links (
   id text collate "C" primary key,

@@ -29,6 +29,7 @@ import type { NetGuard } from './lib/net-guard.ts';
 import { createSecretBox } from './lib/secret-box.ts';
 import type { SecretBox } from './lib/secret-box.ts';
 import { createConnecting } from './mailbox/connect.ts';
+import { createLookAhead } from './mailbox/dry-run.ts';
 import { listenerLimits } from './mailbox/listener.ts';
 import { createErrandRunner } from './mailbox/errands.ts';
 import { createRevoker } from './mailbox/revocation.ts';
@@ -145,7 +146,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     netGuard,
     dns: dnsFor(config, sandbox),
   });
-  const { sender, supervisor, errands, connecting, housekeeping, filer, prover, hits } = workers;
+  const { sender, supervisor, errands, connecting, lookAhead, housekeeping, filer, prover, hits } = workers;
   const doors = await openDoors(config, defer, {
     databaseKind: database.kind,
     ...filing,
@@ -165,6 +166,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     dispatcher,
     eventSignal,
     connecting,
+    lookAhead,
     offered: providers.offered,
   });
   if (loggingDomain !== null) sandbox?.routeTo({ domain: loggingDomain, port: doors.smtpPort });
@@ -222,6 +224,7 @@ function startWorkers(
     wakeMailbox: (id) => supervisor.wake(id),
     wakeRevoker: () => revoker.wake(),
   });
+  const lookAhead = createLookAhead({ filing, providerOf: (name) => providers.of(name), resolveHost });
   const housekeeping = createHousekeeping({
     database,
     blobs,
@@ -241,7 +244,7 @@ function startWorkers(
     worker.start();
     defer(() => worker.stop());
   }
-  return { sender, supervisor, errands, connecting, housekeeping, filer, prover, hits };
+  return { sender, supervisor, errands, connecting, lookAhead, housekeeping, filer, prover, hits };
 }
 
 /** Where the outside comes in: SMTP, and HTTP for the API and the pages. */

@@ -177,6 +177,7 @@ async function connect(
     case 'wrong_identity':
     case 'permission_missing':
     case 'link_used':
+    case 'to_confirm':
       throw new Error(`a password came to ${result.outcome}`);
     default:
       return result satisfies never;

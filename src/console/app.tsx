@@ -6,10 +6,12 @@ import type { Log } from '../lib/log.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { ConnectDeps, Connecting } from '../mailbox/connect.ts';
 import type { ErasingDeps } from '../outbound/erasing.ts';
+import type { LookAhead } from '../mailbox/dry-run.ts';
 import type { Db } from '../store/database.ts';
 import { addAdmin } from './admin/app.tsx';
 import { addAssets } from './assets.ts';
 import { addCallback } from './connect/callback.tsx';
+import { addConfirm } from './connect/confirm.tsx';
 import { addStart } from './connect/start.tsx';
 import { inReadersLanguage } from './language.ts';
 import { addMailbox } from './mailbox/app.tsx';
@@ -24,8 +26,10 @@ export type ConsoleDeps = {
   offered: ConnectDeps['offered'];
   connecting: Pick<
     Connecting,
-    'connectWithGrant' | 'connectWithPassword' | 'waitForAdministrator' | 'disconnect'
+    'connectWithGrant' | 'connectWithPassword' | 'waitForAdministrator' | 'confirm' | 'decline' | 'disconnect'
   >;
+  /** The dry run before a mailbox is connected. */
+  lookAhead: LookAhead;
   /** Where browsers reach the gateway, without a slash at the end. */
   publicUrl(): string;
   /** See Site. */
@@ -60,6 +64,7 @@ export function createConsole(deps: ConsoleDeps): Hono {
   // Before the start page, whose token it could be taken for.
   addCallback(app, { ...deps, site });
   addStart(app, { ...deps, site });
+  addConfirm(app, { ...deps, site });
   addMailbox(app, { ...deps, site });
   addAdmin(app, { ...deps, site });
   return app;

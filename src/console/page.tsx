@@ -25,6 +25,8 @@ export type Page = {
   goesTo?: string | null;
   /** The bar of the pages of somebody who is signed in; without it the page is one narrow sheet. */
   bar?: Bar;
+  /** Parts of it are put in place while it is open (htmx), also where it has no bar. */
+  live?: boolean;
   /** Whether the CRM may show it in a frame. */
   framed?: boolean;
 };
@@ -108,9 +110,9 @@ function Document({ site, page }: { site: Site; page: Page }) {
         <link rel="stylesheet" href={asset('console.css')} />
         <link rel="icon" href="data:," />
         <script src={asset('console.js')} defer />
-        {bar !== undefined && (
+        {bar !== undefined && <link rel="stylesheet" href={asset('signed-in.css')} />}
+        {(bar !== undefined || page.live === true) && (
           <>
-            <link rel="stylesheet" href={asset('signed-in.css')} />
             <meta name="htmx-config" content={htmxConfig} />
             <script src={asset('htmx.js')} defer />
             <script src={asset('htmx-sse.js')} defer />

@@ -1,7 +1,7 @@
 import type { Outcomes } from '../store/decisions.ts';
 import { readDecided } from '../store/decisions.ts';
 import { readFactRows, readFilingConnections } from '../store/filing-facts.ts';
-import type { FactKeys, FactRows } from '../store/filing-facts.ts';
+import type { FactKeys, FactRows, FilingConnection } from '../store/filing-facts.ts';
 import type { FilingWrites } from '../store/filing-writes.ts';
 import type { MailboxId, ThreadId } from '../lib/id.ts';
 import { groundAgain, isClosed } from './again.ts';
@@ -12,7 +12,7 @@ import type { Batch, FilingDeps } from './file.ts';
 import { outcomes } from './decide.ts';
 import { factKeysOf } from './gather.ts';
 import { judge } from './judge.ts';
-import type { Fetched } from './judge.ts';
+import type { Fetched, Judged } from './judge.ts';
 import { withoutLogging } from './sighting.ts';
 import type { Sighting } from './sighting.ts';
 import { soughtTombstones } from './tombstones.ts';
@@ -24,8 +24,13 @@ import { soughtTombstones } from './tombstones.ts';
  */
 export function createForesight(
   { db, secretBox, loggingDomain }: FilingDeps,
-  of: { mailboxId: MailboxId; again: Again },
-): (sightings: readonly Sighting[], fetchStructures: Batch['fetchStructures']) => Promise<Outcomes> {
+  of: {
+    mailboxId: MailboxId;
+    again: Again;
+    /** Those of the mailbox, where one of them is not made yet; missing: as they are in the database. */
+    connections?: readonly FilingConnection[];
+  },
+): (sightings: readonly Sighting[], fetchStructures: Batch['fetchStructures']) => Promise<Foretold[]> {
   const { mailboxId, again } = of;
   const foreseen: Foreseen = { messages: new Map(), threadKeys: new Map(), threads: new Map() };
   return async (sightings, fetchStructures) => {
@@ -37,7 +42,7 @@ export function createForesight(
     const open = sightings
       .filter((sighting) => !isClosed(decided.get(sighting.place.uid)))
       .map((sighting) => withoutLogging(sighting, loggingDomain));
-    const connections = await readFilingConnections(db, mailboxId);
+    const connections = of.connections ?? (await readFilingConnections(db, mailboxId));
     const keys = factKeysOf(mailboxId, open, connections);
     const more = foreseenBy(keys, foreseen);
     const found = await readFactRows(db, {
@@ -71,13 +76,20 @@ export function createForesight(
     const { judged } = judgeBy({ bodies, structures }, effects);
     remember(foreseen, effects.writes);
     const was = [...decided.values()].filter(isClosed);
-    const will = judged.map(({ verdict, failed }) => ({
-      outcome: failed ? ('failed' as const) : outcomes[verdict.verdict],
-      reason: failed ? 'unreadable' : verdict.reason,
-    }));
-    return [...was, ...will].map(({ outcome, reason }) => ({ outcome, reason, messages: 1 }));
+    return [
+      ...was.map(({ outcome, reason }) => ({ outcome, reason, messages: 1, judged: null })),
+      ...judged.map((one) => ({
+        outcome: one.failed ? ('failed' as const) : outcomes[one.verdict.verdict],
+        reason: one.failed ? 'unreadable' : one.verdict.reason,
+        messages: 1,
+        judged: one,
+      })),
+    ];
   };
 }
+
+/** What would come of one message. `judged` null: it has come of it already. */
+export type Foretold = Outcomes[number] & { judged: Judged | null };
 
 /** What would be stored, as far as later mail is judged by it. Of a large mailbox that is much: it is looked up by keys. */
 type Foreseen = {

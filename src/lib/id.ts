@@ -25,7 +25,8 @@ export type IdPrefix =
   | 'spl'
   | 'mln'
   | 'adm'
-  | 'ses';
+  | 'ses'
+  | 'pvl';
 
 /** A gateway id: a prefix and a UUIDv7, for example `msg_01932c07-…`. Unique in the whole installation. */
 export type Id<P extends IdPrefix> = `${P}_${string}`;
@@ -47,6 +48,7 @@ export type LoggingAddressId = Id<'lad'>;
 export type SpoolId = Id<'spl'>;
 export type AdministratorId = Id<'adm'>;
 export type SessionId = Id<'ses'>;
+export type ProvenLoginId = Id<'pvl'>;
 /** A backfill, an audit, or another errand in a mailbox. */
 export type ErrandId = Id<'bkf' | 'aud' | 'err'>;
 

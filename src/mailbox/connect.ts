@@ -1,12 +1,11 @@
 import { newId } from '../lib/id.ts';
-import type { ConnectionId, LinkId, MailboxId } from '../lib/id.ts';
+import type { MailboxId, ProvenLoginId } from '../lib/id.ts';
 import type { Log } from '../lib/log.ts';
 import type { NetGuard } from '../lib/net-guard.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { Grant, OAuthClient } from '../provider/oauth.ts';
 import type { Provider, ProviderName } from '../provider/providers.ts';
-import { findConnectLink, useConnectLink } from '../store/connect-links.ts';
-import { setMailboxState } from '../store/connections.ts';
+import { findConnectLink } from '../store/connect-links.ts';
 import type { Db } from '../store/database.ts';
 import {
   endConnection,
@@ -15,19 +14,16 @@ import {
   inLifecycle,
   lockMembership,
   lockWhose,
-  openConnection,
   openWaitingConnection,
-  renewConnection,
 } from '../store/lifecycle.ts';
 import type { ActiveConnection, Member, Whose } from '../store/lifecycle.ts';
-import { credentialContext } from '../store/mailboxes.ts';
-import { lockMailboxes, saveCredential, saveMailbox } from '../store/proven-mailboxes.ts';
-import type { ProvenMailbox } from '../store/proven-mailboxes.ts';
+import { lockProvenLogin, provenCredentialContext, settleProvenLogin } from '../store/proven-logins.ts';
+import type { ProvenLogin } from '../store/proven-logins.ts';
 import { addRevocation } from '../store/revocations.ts';
-import { accessTokenContext } from '../store/tokens.ts';
-import { meet } from './identity.ts';
 import { proveLogin } from './prove.ts';
 import type { PasswordLogin, ProveSmtpLogin } from './prove.ts';
+import { proofOfGrant, proofOfLogin, proofOfPassword, settle } from './settle.ts';
+import type { ConnectRequest, ConnectResult, Proof, Settled } from './settle.ts';
 
 /** A provider that people can connect at; `oauth` null: by password. */
 export type OfferedProvider = { provider: Provider; oauth: OAuthClient | null };
@@ -48,25 +44,6 @@ export type ConnectDeps = {
   wakeRevoker(): void;
 };
 
-/** Who connects, and how. */
-export type ConnectRequest = Member & {
-  /** Another mailbox takes the place of the connected one (C6). */
-  replace: boolean;
-  /** The link that this uses up; null: the CRM itself connects. */
-  linkId: LinkId | null;
-};
-
-/** What came of it. Only `connected` changed anything, but that `permission_missing` may wait (C1). */
-export type ConnectResult =
-  | { outcome: 'connected'; connectionId: ConnectionId; address: string; created: boolean }
-  /** C2. */
-  | { outcome: 'wrong_identity'; expected: string; given: string }
-  /** The person unticked these scopes. */
-  | { outcome: 'permission_missing'; scopes: string[] }
-  | { outcome: 'not_a_member' }
-  /** Another tab was first. */
-  | { outcome: 'link_used' };
-
 /** What a consent that lacks something came to. */
 type Waiting = 'waits' | 'not_a_member' | 'link_used';
 
@@ -80,6 +57,10 @@ export type Connecting = {
   connectWithPassword(
     request: ConnectRequest & { address: string; login: PasswordLogin },
   ): Promise<ConnectResult>;
+  /** The person's word on a login that was kept: connects, as if it were proven now. Null when it is settled, or has run out. */
+  confirm(id: ProvenLoginId): Promise<ConnectResult | null>;
+  /** The person does not want it: the grant is revoked at the provider, a password forgotten. */
+  decline(id: ProvenLoginId): Promise<void>;
   /** Microsoft wants an administrator first: the connection waits for that, in its own state (C1). */
   waitForAdministrator(request: ConnectRequest & { provider: ProviderName }): Promise<Waiting>;
   /** C7. How many connections were ended: of a user, of a sub-account, or of a user in one. */
@@ -132,13 +113,15 @@ export function createConnecting(deps: ConnectDeps): Connecting {
       } finally {
         // Nobody is going to use it: a consent that came to nothing, or could not be stored, must not live
         // on at the provider. Where a commit succeeded without a word, the revoker finds the grant in use.
-        if (result?.outcome !== 'connected') await leaveToRevoke(deps, request);
+        if (result?.outcome !== 'connected' && result?.outcome !== 'to_confirm')
+          await leaveToRevoke(deps, request);
       }
     },
     async connectWithPassword(request) {
       await proveLogin(deps, request.login);
       return connect(request, proofOfPassword(request.address, request.login));
     },
+    ...confirmingOf(deps, followUp),
     waitForAdministrator: (request) =>
       wait(deps, request, { provider: request.provider, state: 'admin_consent_required', reason: null }),
     disconnect,
@@ -153,6 +136,59 @@ export function createConnecting(deps: ConnectDeps): Connecting {
       return result;
     },
   };
+}
+
+/** Those of the calls that settle a login which was kept. */
+function confirmingOf(
+  deps: ConnectDeps,
+  followUp: (mailboxes: readonly MailboxId[]) => void,
+): Pick<Connecting, 'confirm' | 'decline'> {
+  const { db, log } = deps;
+  return {
+    async confirm(id) {
+      const settled = await inLifecycle(db, (tx) => confirm(deps, tx, id));
+      if (settled === null) return null;
+      log.info({ outcome: settled.result.outcome }, 'a mailbox was confirmed');
+      followUp(settled.mailboxes);
+      return settled.result;
+    },
+    async decline(id) {
+      await db.transaction(async (tx) => {
+        const login = await lockProvenLogin(tx, id);
+        if (login !== null) await giveUp(tx, login);
+      });
+      deps.wakeRevoker();
+    },
+  };
+}
+
+/** Null when it is settled, or has run out. What comes to nothing is over, too: its page has no second try. */
+async function confirm(deps: ConnectDeps, tx: Db, id: ProvenLoginId): Promise<Settled | null> {
+  const login = await lockProvenLogin(tx, id);
+  if (login === null) return null;
+  const link = await findConnectLink(tx, { id: login.linkId });
+  const settled: Settled =
+    link === null
+      ? { result: { outcome: 'not_a_member' }, mailboxes: [] }
+      : await settle(
+          deps.secretBox,
+          tx,
+          { subAccountId: link.subAccountId, userId: link.userId, replace: link.replace, linkId: link.id },
+          proofOfLogin(deps.secretBox, login),
+        );
+  if (settled.result.outcome === 'connected') await settleProvenLogin(tx, id, 'connected');
+  else await giveUp(tx, login);
+  return settled;
+}
+
+/** The grant goes on as it is sealed: it must be revoked also when its key is lost. */
+async function giveUp(tx: Db, login: ProvenLogin & { credentialSealed: string }): Promise<void> {
+  const { id, mailbox, credentialSealed: tokenSealed } = login;
+  await settleProvenLogin(tx, id, 'declined');
+  const { provider, identityKey } = mailbox;
+  if (identityKey === null) return;
+  const sealedFor = provenCredentialContext(id);
+  await addRevocation(tx, { id: newId('rvk'), provider, identityKey, tokenSealed, sealedFor });
 }
 
 async function leaveToRevoke(
@@ -180,93 +216,6 @@ async function takeGrant(
   return waiting === 'waits'
     ? { outcome: 'permission_missing', scopes: grant.missingScopes }
     : { outcome: waiting };
-}
-
-/** What a login brought: the mailbox that it opens, and the credential, not sealed yet. */
-type Proof = {
-  mailbox: ProvenMailbox;
-  credential: string;
-  accessToken: { token: string; expiresAt: number } | null;
-};
-
-function proofOfGrant(provider: ProviderName, grant: Grant): Proof {
-  const { email, login, identityKey, scopes } = grant;
-  return {
-    mailbox: { provider, address: email, login, identityKey, servers: null, credentialKind: 'oauth', scopes },
-    credential: grant.refreshToken,
-    accessToken: { token: grant.accessToken, expiresAt: grant.accessTokenExpiresAt },
-  };
-}
-
-function proofOfPassword(address: string, login: PasswordLogin): Proof {
-  const { imap, smtp, user, password } = login;
-  return {
-    mailbox: {
-      provider: 'imap',
-      address,
-      login: user,
-      identityKey: null,
-      servers: { imap, smtp },
-      credentialKind: 'password',
-      scopes: [],
-    },
-    credential: password,
-    accessToken: null,
-  };
-}
-
-type Settled = { result: ConnectResult; mailboxes: MailboxId[] };
-
-/** The whole of a connect, in one transaction: all of it happens, or nothing. */
-async function settle(secretBox: SecretBox, tx: Db, request: ConnectRequest, proof: Proof): Promise<Settled> {
-  const nothing = (result: ConnectResult): Settled => ({ result, mailboxes: [] });
-  if (!(await lockMembership(tx, request))) return nothing({ outcome: 'not_a_member' });
-  const active = await findActiveConnection(tx, request);
-  const target = await lockMailboxes(tx, proof.mailbox, active);
-  const meeting = meet({ current: currentOf(active), target, replace: request.replace });
-  const { address, provider } = proof.mailbox;
-  if (meeting.step === 'refuse') {
-    return nothing({ outcome: 'wrong_identity', expected: meeting.expected, given: address });
-  }
-  if (request.linkId !== null && !(await useConnectLink(tx, request.linkId)))
-    return nothing({ outcome: 'link_used' });
-
-  const supersedes = meeting.step === 'supersede' ? active : null;
-  if (supersedes !== null) await endConnection(tx, supersedes.id, 'superseded');
-  const mailboxId = await saveMailbox(tx, proof.mailbox, { target, startsAnew: meeting.startsAnew });
-  await saveCredential(tx, mailboxId, sealed(secretBox, mailboxId, proof));
-  // Everybody who is connected to it waited for this consent.
-  if (target?.state === 'reauth_required') {
-    await setMailboxState(tx, mailboxId, { state: 'connecting', reason: null, nextTryAt: null });
-  }
-  const left = supersedes?.mailboxId ?? mailboxId;
-  const mailboxes = [...new Set([mailboxId, left])];
-  if (meeting.step === 'renew' && active !== null) {
-    await renewConnection(tx, { mailboxId, provider, connectionId: active.id });
-    return {
-      result: { outcome: 'connected', connectionId: active.id, address, created: false },
-      mailboxes,
-    };
-  }
-  const waiting = meeting.step === 'join' ? (active?.id ?? null) : null;
-  const connectionId = await openConnection(tx, { ...request, mailboxId, provider, waiting });
-  return { result: { outcome: 'connected', connectionId, address, created: true }, mailboxes };
-}
-
-function currentOf(active: ActiveConnection | null): { mailboxId: MailboxId; address: string } | null {
-  return active?.mailboxId == null || active.address === null
-    ? null
-    : { mailboxId: active.mailboxId, address: active.address };
-}
-
-function sealed(secretBox: SecretBox, mailboxId: MailboxId, proof: Proof) {
-  const { credential, accessToken } = proof;
-  return {
-    credential: secretBox.seal(credential, credentialContext(mailboxId)),
-    accessToken:
-      accessToken === null ? null : secretBox.seal(accessToken.token, accessTokenContext(mailboxId)),
-    accessTokenExpiresAt: accessToken?.expiresAt ?? null,
-  };
 }
 
 /**

@@ -9,6 +9,7 @@ import type { Worker } from '../lib/waker.ts';
 import type { OAuthClient } from '../provider/oauth.ts';
 import type { ProviderName } from '../provider/providers.ts';
 import type { Db } from '../store/database.ts';
+import { forgetProvenLogins } from '../store/proven-logins.ts';
 import { hasCredentialOf } from '../store/proven-mailboxes.ts';
 import { deleteRevocation, readRevocation } from '../store/revocations.ts';
 import type { Revocation } from '../store/revocations.ts';
@@ -32,7 +33,10 @@ type Deps = {
   oauthOf(provider: ProviderName): OAuthClient | null;
 };
 
-/** Makes what ends unused grants at their providers (C7), on every node; one for each process. */
+/**
+ * Makes what ends unused grants at their providers (C7), on every node; one for each process. It also forgets the logins
+ * that nobody has confirmed in time.
+ */
 export function createRevoker(deps: Deps): Worker {
   const { db, clock, log } = deps;
   const owner = randomUUID();
@@ -42,6 +46,7 @@ export function createRevoker(deps: Deps): Worker {
     pollMs: limits.pollMs,
     failed: 'grants could not be revoked; trying again',
     async turn() {
+      await forgetProvenLogins(db);
       const [id] = await claimWork(db, { table: 'revocations', owner, leaseMs: limits.leaseMs, limit: 1 });
       if (id !== undefined) await take(deps, id, owner);
       return id !== undefined;

@@ -31,6 +31,20 @@ export type LockedMailbox = {
   activeElsewhere: boolean;
 };
 
+/** Whether mailbox m is of the account that `accountOf` says. */
+export const ofAccount = `m.provider = :provider and m.account = coalesce(:identityKey::text, lower(:loginText::text))`;
+
+/** By what a mailbox is found whose login this is. */
+export function accountOf(
+  proven: ProvenMailbox,
+): Pick<ProvenMailbox, 'provider' | 'identityKey'> & { loginText: string } {
+  const { provider, identityKey, login, servers } = proven;
+  const canonical = canonicalOwnAddress(proven.address);
+  // As the column `account` is generated.
+  const loginText = `${canonical} ${login} ${servers?.imap.host ?? ''} ${servers?.imap.port ?? ''}`;
+  return { provider, identityKey, loginText };
+}
+
 /**
  * Locks the mailbox that a login leads to and the one that the user is connected to, against each
  * other and against filing. Answers the former: the one of the same account, whose address may have
@@ -42,18 +56,12 @@ export async function lockMailboxes(
   proven: ProvenMailbox,
   active: ActiveConnection | null,
 ): Promise<LockedMailbox | null> {
-  const { provider, identityKey, login, servers } = proven;
-  const canonical = canonicalOwnAddress(proven.address);
   const wanted = {
-    canonical,
-    provider,
-    identityKey,
-    // As the column `account` is generated.
-    loginText: `${canonical} ${login} ${servers?.imap.host ?? ''} ${servers?.imap.port ?? ''}`,
+    ...accountOf(proven),
+    canonical: canonicalOwnAddress(proven.address),
     connectedTo: active?.mailboxId ?? null,
     connectionId: active?.id ?? null,
   };
-  const ofAccount = `m.provider = :provider and m.account = coalesce(:identityKey::text, lower(:loginText::text))`;
   await run(
     db,
     `select from mailboxes m where m.id = :connectedTo or (${ofAccount}) order by id for update`,
@@ -159,7 +167,7 @@ export async function saveCredential(
   );
 }
 
-/** Whether a grant of this account is in use: revoking any grant of it would end that one, too. */
+/** Whether a grant of this account is in use, or may be soon: revoking any grant of it would end that one, too. */
 export async function hasCredentialOf(
   db: Db,
   account: { provider: ProviderName; identityKey: string },
@@ -167,7 +175,11 @@ export async function hasCredentialOf(
   const found = await rows(
     db,
     `select 1 from mailboxes where account = :identityKey and provider = :provider
-        and credential_sealed is not null limit 1`,
+        and credential_sealed is not null
+     union all
+     select 1 from proven_logins where mailbox ->> 'identityKey' = :identityKey
+        and mailbox ->> 'provider' = :provider and outcome is null and expires_at > now()
+      limit 1`,
     account,
   );
   return found.length > 0;

@@ -3,7 +3,9 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { Hono } from 'hono';
 import { createConsole } from '../../src/console/app.tsx';
 import { systemClock } from '../../src/lib/clock.ts';
+import { Failure } from '../../src/lib/failure.ts';
 import type { OfferedProvider } from '../../src/mailbox/connect.ts';
+import type { LookAhead } from '../../src/mailbox/dry-run.ts';
 import type { ProviderName } from '../../src/provider/providers.ts';
 import { newId } from '../../src/lib/id.ts';
 import type { AdministratorId } from '../../src/lib/id.ts';
@@ -60,7 +62,9 @@ export type Browser = {
   post(url: string, fields: Record<string, string>, headers?: Record<string, string>): Promise<Shown>;
   /** Opens a link and goes through the provider's consent page as `login`, up to the redirect back. */
   consent(link: string, login: string, provider?: ProviderName): Promise<URL>;
-  /** The same, and what is shown in the end. */
+  /** Goes on from the redirect back, or from a form, and says yes where the page asks; what is shown in the end. */
+  finish(from: string | Shown): Promise<Shown>;
+  /** All of it. */
   connect(link: string, login: string, provider?: ProviderName): Promise<Shown>;
 };
 
@@ -70,6 +74,7 @@ type PagesOptions = {
   secure?: boolean;
   crmOrigins?: readonly string[];
   loggingDomain?: string | null;
+  lookAhead?: LookAhead;
 };
 
 export async function startPages(options: PagesOptions = {}): Promise<PagesUnderTest> {
@@ -78,6 +83,8 @@ export async function startPages(options: PagesOptions = {}): Promise<PagesUnder
   const app = createConsole({
     ...world,
     clock: systemClock,
+    lookAhead:
+      options.lookAhead ?? (() => Promise.reject(new Failure('temporary', 'no_look', 'not in this test'))),
     publicUrl: () => site,
     crmOrigins: options.crmOrigins ?? [],
     loggingDomain: options.loggingDomain === undefined ? 'log.crm.example' : options.loggingDomain,
@@ -182,12 +189,21 @@ function createBrowser(
     assert(location !== null, text);
     return followConsent(location, login);
   };
+  const finish: Browser['finish'] = async (from) => {
+    const shown = typeof from === 'string' ? await get(from) : from;
+    if (shown.location?.includes('/confirm/') !== true) return shown;
+    await get(new URL(shown.location, publicUrl).href);
+    const { location, text } = await submit({ decision: 'connect' });
+    assert(location !== null, text);
+    return get(new URL(location, publicUrl).href);
+  };
   return {
     get,
     post,
     submit,
     consent,
-    connect: async (link, login, provider) => get((await consent(link, login, provider)).href),
+    finish,
+    connect: async (link, login, provider) => finish((await consent(link, login, provider)).href),
   };
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { MailboxId, MessageId } from '../../src/lib/id.ts';
-import type { ConnectRequest } from '../../src/mailbox/connect.ts';
+import type { ConnectRequest } from '../../src/mailbox/settle.ts';
 import { readHeader } from '../../src/message/header.ts';
 import { acceptMessage } from '../../src/outbound/accept.ts';
 import type { SendAnswer } from '../../src/outbound/accept.ts';

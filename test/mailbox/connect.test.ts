@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import type { ConnectRequest } from '../../src/mailbox/connect.ts';
+import type { ConnectRequest } from '../../src/mailbox/settle.ts';
 import { listConnections, setMailboxState } from '../../src/store/connections.ts';
 import { insertConnectLink, findConnectLink } from '../../src/store/connect-links.ts';
 import { run } from '../../src/store/database.ts';

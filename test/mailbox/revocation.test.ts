@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { Failure } from '../../src/lib/failure.ts';
-import type { ConnectRequest } from '../../src/mailbox/connect.ts';
+import type { ConnectRequest } from '../../src/mailbox/settle.ts';
 import { createRevoker } from '../../src/mailbox/revocation.ts';
 import type { OAuthClient } from '../../src/provider/oauth.ts';
 import { run } from '../../src/store/database.ts';

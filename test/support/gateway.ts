@@ -192,8 +192,8 @@ async function callApi(
 }
 
 /**
- * What a person does with a connect link: opens it, goes on, signs in at the provider as `login`, and
- * comes back. Answers the page at the end. `atProvider` is what they do there, on the tests' identity
+ * What a person does with a connect link: opens it, goes on, signs in at the provider as `login`,
+ * comes back, and says yes to what is new. Answers the page at the end. `atProvider` is what they do there, on the tests' identity
  * provider unless given.
  */
 export async function consentByLink(
@@ -225,5 +225,10 @@ export async function consentByLink(
   if (authorise === null)
     throw new Error(`no redirect to the provider: ${started.status} ${await started.text()}`);
   const back = await visit((await atProvider(authorise, login)).href);
-  return { status: back.status, page: await back.text() };
+  const confirm = back.headers.get('location');
+  if (confirm === null) return { status: back.status, page: await back.text() };
+  const body = new URLSearchParams({ decision: 'connect' });
+  const said = await visit(new URL(confirm, link).href, { method: 'POST', body });
+  const end = await visit(new URL(said.headers.get('location') ?? '', link).href);
+  return { status: end.status, page: await end.text() };
 }

@@ -6,9 +6,10 @@ import type { OAuthClient } from '../../provider/oauth.ts';
 import { consentContext, findConnectLink, findConsent, redeemConsent } from '../../store/connect-links.ts';
 import type { Consent, ConnectLink } from '../../store/connect-links.ts';
 import { consentIdOf, hashOf, isSigned, knownBrowser, linkOfAdminState, signAdminState } from './browser.ts';
-import { isSecureSite, redirectUriOf } from './start.tsx';
+import { confirmPath, isSecureSite, newConfirmation, redirectUriOf } from './start.tsx';
 import type { ConnectPage, ConsentSecrets } from './start.tsx';
-import { connectedAgainPage, outcomePage, resultPage, returnUrlOf } from './outcome-pages.tsx';
+import { whereOf } from './done-page.tsx';
+import { connectedAgainPage, outcomePage, resultPage } from './outcome-pages.tsx';
 import type { Around, OutcomeName } from './outcome-pages.tsx';
 import { hrefOf, sendPage } from '../page.tsx';
 import type { Page } from '../page.tsx';
@@ -58,7 +59,7 @@ async function answer(
   if (link === null) return outcomePage('link_unknown', nowhere);
   const around = { link, provider: one?.provider.label ?? consent.provider, retryUrl: null };
   if (consent.secretsSealed === null) {
-    const again = isSameBrowser(c, page, consent) ? connectedAgainPage(link) : null;
+    const again = isSameBrowser(c, page, consent) ? connectedAgainPage(whereOf(c, page.site), link) : null;
     return again ?? outcomePage(link.status === 'used' ? 'link_used' : 'state_used', around);
   }
   if (consent.ageMs > consentMsMax) return outcomePage('state_expired', around);
@@ -110,10 +111,17 @@ async function finish(c: Context, page: ConnectPage, redirect: Redirect): Promis
   }
   const { subAccountId, userId, replace, id: linkId } = link;
   const request = { subAccountId, userId, replace, linkId };
-  const result = await page.connecting.connectWithGrant({ ...request, provider, grant: exchanged });
+  const confirm = newConfirmation();
+  const result = await page.connecting.connectWithGrant({
+    ...request,
+    provider,
+    grant: exchanged,
+    confirmBy: confirm.tokenHash,
+  });
   page.log.info({ link: link.id, provider, outcome: result.outcome }, 'connect page');
-  const target = result.outcome === 'connected' ? returnUrlOf(result, link) : null;
-  return target === null ? resultPage(result, redirect.around) : c.redirect(target, 303);
+  if (result.outcome === 'to_confirm')
+    return c.redirect(hrefOf(page.site, confirmPath(secrets.token, confirm.token)), 303);
+  return resultPage(whereOf(c, page.site), result, redirect.around);
 }
 
 /** No grant came of it: says why, and lets the connection wait where an administrator is wanted. */

@@ -1,10 +1,12 @@
 import type { Child } from 'hono/jsx';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import type { ConnectResult } from '../../mailbox/connect.ts';
+import type { ConnectResult } from '../../mailbox/settle.ts';
 import type { ConnectLink } from '../../store/connect-links.ts';
 import { Pieces, Say, Value } from '../page.tsx';
 import type { Page } from '../page.tsx';
 import { findText, words } from '../texts/texts.ts';
+import { connectedPage, withState } from './done-page.tsx';
+import type { Where } from './done-page.tsx';
 
 /** How the page can end, and what is shown of it. The texts are `<name>.title`, `.text` and `.next`. */
 const outcomes = {
@@ -33,6 +35,8 @@ const outcomes = {
   not_a_member: { status: 403, tone: 'bad' },
   internal: { status: 500, tone: 'bad' },
   not_found: { status: 404, tone: 'bad' },
+  declined: { status: 200, tone: 'still', retry: true },
+  login_gone: { status: 410, tone: 'still', retry: true },
 } as const satisfies Record<
   string,
   { status: ContentfulStatusCode; tone: 'good' | 'still' | 'bad'; retry?: true }
@@ -98,10 +102,14 @@ export function outcomePage(
 }
 
 /** What a connect came to. */
-export function resultPage(result: ConnectResult, around: Around): Page {
+export function resultPage(
+  where: Where,
+  result: Exclude<ConnectResult, { outcome: 'to_confirm' }>,
+  around: Around,
+): Page {
   switch (result.outcome) {
     case 'connected':
-      return connectedPage(result, around.link);
+      return connectedPage(where, result, around.link);
     case 'wrong_identity': {
       const { expected, given } = result;
       const isSame = expected.toLowerCase() === given.toLowerCase();
@@ -118,50 +126,8 @@ export function resultPage(result: ConnectResult, around: Around): Page {
 }
 
 /** For the browser that was first, when its page is loaded again; null where nothing is connected any more. */
-export function connectedAgainPage(link: ConnectLink): Page | null {
-  return link.status === 'used' && link.current !== null ? connectedPage(link.current, link) : null;
-}
-
-type Connected = Pick<Extract<ConnectResult, { outcome: 'connected' }>, 'connectionId' | 'address'>;
-
-/** It is done; the browser goes back to the CRM by itself, where that has named an address. */
-function connectedPage(result: Connected, link: ConnectLink | null): Page {
-  const goesTo = returnUrlOf(result, link);
-  const company = link?.subAccountName ?? '';
-  return {
-    title: words('connected.title'),
-    status: 200,
-    goesTo,
-    body: (
-      <>
-        <div class="outcome good" role="status">
-          <p>
-            <Say text="connected.text" with={{ address: result.address, company }} />
-          </p>
-        </div>
-        {goesTo === null ? (
-          <p>{words('connected.next')}</p>
-        ) : (
-          <p>
-            <Say text="connected.next_return" with={{ host: new URL(goesTo).host }} />
-          </p>
-        )}
-        {goesTo !== null && (
-          <p class="actions">
-            <a class="button" href={goesTo}>
-              <Say text="page.back" with={{ host: new URL(goesTo).host }} />
-            </a>
-          </p>
-        )}
-      </>
-    ),
-  };
-}
-
-/** Where the browser goes after it is done; null: nowhere. */
-export function returnUrlOf(result: Connected, link: ConnectLink | null): string | null {
-  const url = link?.returnUrl ?? null;
-  return url === null ? null : withState(url, { connection: result.connectionId, state: 'connected' });
+export function connectedAgainPage(where: Where, link: ConnectLink): Page | null {
+  return link.status === 'used' && link.current !== null ? connectedPage(where, link.current, link) : null;
 }
 
 /** The scopes that are missing, as the provider's own page calls them. */
@@ -214,17 +180,10 @@ export function WayBack({ link, state }: { link: ConnectLink | null; state: Outc
   if (url === null) return null;
   const host = new URL(url).host;
   return (
-    <a class="button quiet" href={withState(url, { state })}>
+    <a class="button quiet" href={withState(url, { state })} target="_top">
       <Say text={state === 'cancelled' ? 'page.cancel' : 'page.back'} with={{ host }} />
     </a>
   );
-}
-
-/** A return URL with what came of it in its query. */
-function withState(url: string, values: Record<string, string>): string {
-  const target = new URL(url);
-  for (const [name, value] of Object.entries(values)) target.searchParams.set(name, value);
-  return target.href;
 }
 
 /** A user, as the page names them. */

@@ -96,8 +96,8 @@ export function confirmPage(props: {
   };
 }
 
-/** For whom, and in which company. */
-export function Whom({ link }: { link: ConnectLink }) {
+/** For whom, in which company, and which mailbox, where that is known. */
+export function Whom({ link, mailbox }: { link: ConnectLink; mailbox?: string }) {
   return (
     <dl class="whom">
       <div>
@@ -117,6 +117,14 @@ export function Whom({ link }: { link: ConnectLink }) {
           <Value of={link.subAccountName} />
         </dd>
       </div>
+      {mailbox !== undefined && (
+        <div>
+          <dt>{words('page.mailbox')}</dt>
+          <dd>
+            <Value of={mailbox} />
+          </dd>
+        </div>
+      )}
     </dl>
   );
 }

@@ -9,6 +9,7 @@ import { consentContext, countTry, findConnectLink, insertConsent } from '../../
 import type { ConnectLink } from '../../store/connect-links.ts';
 import { browserOf, formToken, hashOf, isOwnForm, signState } from './browser.ts';
 import { emptyForm, imapPage, parseForm, typedIn } from './imap-form.tsx';
+import { whereOf } from './done-page.tsx';
 import { connectedAgainPage, outcomePage, resultPage } from './outcome-pages.tsx';
 import type { Around, OutcomeName } from './outcome-pages.tsx';
 import { hrefOf, sendPage } from '../page.tsx';
@@ -26,6 +27,17 @@ export function redirectUriOf(site: Site): string {
 
 /** What is kept, sealed, while the person is at the provider. */
 export type ConsentSecrets = { token: string; verifier: string; nonce: string };
+
+/** What leads to the page of a login that was proven: for who has just logged in, and nobody else. */
+export function newConfirmation(): { token: string; tokenHash: Buffer } {
+  const token = randomBytes(32).toString('base64url');
+  return { token, tokenHash: hashOf(token) };
+}
+
+/** Where the page of a proven login is. */
+export function confirmPath(linkToken: string, token: string): string {
+  return `/connect/${linkToken}/confirm/${token}`;
+}
 
 /** Consents and logins that one link may begin. */
 const triesMax = 30;
@@ -70,7 +82,7 @@ async function withOpenLink(
   const isOpen = link?.status === 'open';
   const own = link === null ? null : await (isOpen ? work(link) : closed(link));
   const answer = own ?? outcomePage(closedName(link), { link, retryUrl: null });
-  return answer instanceof Response ? answer : sendPage(c, page.site, answer);
+  return answer instanceof Response ? answer : sendPage(c, page.site, { ...answer, framed: true });
 }
 
 function closedName(link: ConnectLink | null): OutcomeName {
@@ -97,7 +109,7 @@ function withOwnForm(
   };
   // Loading the page of a success again sends its form again.
   const closed = async (link: ConnectLink) =>
-    (await ownForm(link)) === null ? null : connectedAgainPage(link);
+    (await ownForm(link)) === null ? null : connectedAgainPage(whereOf(c, page.site), link);
   return withOpenLink(c, page, open, closed);
 }
 
@@ -177,11 +189,19 @@ async function connectByPassword(
     replace: link.replace,
     linkId: link.id,
   };
+  const confirm = newConfirmation();
   try {
-    const result = await page.connecting.connectWithPassword({ ...request, address, login });
+    const result = await page.connecting.connectWithPassword({
+      ...request,
+      address,
+      login,
+      confirmBy: confirm.tokenHash,
+    });
     page.log.info({ link: link.id, provider: 'imap', outcome: result.outcome }, 'connect page');
+    if (result.outcome === 'to_confirm')
+      return c.redirect(hrefOf(page.site, confirmPath(c.req.param('token') ?? '', confirm.token)), 303);
     // Not a redirect: browsers would check it against where this form may lead, which is nowhere else.
-    return resultPage(result, aroundOf(c, page, link));
+    return resultPage(whereOf(c, page.site), result, aroundOf(c, page, link));
   } catch (error) {
     if (!(error instanceof LoginProblem)) throw error;
     page.log.info({ link: link.id, provider: 'imap', outcome: error.code, step: error.step }, 'connect page');

@@ -82,6 +82,59 @@ export const connectGerman: Record<keyof typeof connectEnglish, string> = {
     '{address} ist verbunden. Neue Mail mit Kontakten von {company} wird von jetzt an abgeglichen.',
   'connected.next': 'Sie können diese Seite schließen.',
   'connected.next_return': 'Sie kommen gleich zurück zu {host}.',
+  'connected.text_plain': 'Neue Mail mit Kontakten von {company} wird von jetzt an abgeglichen.',
+  'connected.next_framed': 'Sie können dort weitermachen, wo Sie waren.',
+  'ready.title': 'Dieses Postfach verbinden?',
+  'ready.lead': 'Sie sind als {address} angemeldet. Noch ist nichts verbunden.',
+  'ready.connect': 'Verbinden',
+  'ready.decline': 'Jetzt nicht',
+  'look.title': 'Was in {company} stünde',
+  'look.begins': 'Die letzten 7 Tage werden angesehen. Sie müssen nicht darauf warten.',
+  'look.progress': 'Wie viel von den 7 Tagen angesehen ist',
+  'look.looking.one':
+    'Die letzten 7 Tage werden angesehen: bisher {n} Nachricht. Sie müssen nicht darauf warten.',
+  'look.looking.other':
+    'Die letzten 7 Tage werden angesehen: bisher {n} Nachrichten. Sie müssen nicht darauf warten.',
+  'look.show': 'Die letzten 7 Tage ansehen',
+  'look.takes': 'Das dauert bis zu 20 Sekunden. Verbinden können Sie auch ohne das.',
+  'look.stored.one': 'Von den letzten 7 Tagen stünde {n} Nachricht',
+  'look.stored.other': 'Von den letzten 7 Tagen stünden {n} Nachrichten',
+  'look.contacts.one': 'von {n} Kontakt im CRM.',
+  'look.contacts.other': 'von {n} Kontakten im CRM.',
+  'look.none': 'Von den letzten 7 Tagen stünde keine Nachricht in {company}.',
+  'look.left.one': '{n} andere bleibt privat.',
+  'look.left.other': '{n} andere bleiben privat.',
+  'look.part.one': 'Nur {n} Nachricht wurde angesehen, weil die Zeit um war.',
+  'look.part.other': 'Nur {n} Nachrichten wurden angesehen, weil die Zeit um war.',
+  'look.more.one': 'und {n} weitere',
+  'look.more.other': 'und {n} weitere',
+  'look.only':
+    'Das war nur ein Blick, allein auf die Kopfzeilen: Nichts davon wird gespeichert. Abgeglichen wird neue Mail, von dem Augenblick an, in dem Sie verbinden.',
+  'look.failed': 'Das Postfach konnte gerade nicht angesehen werden. Verbinden können Sie es trotzdem.',
+  'look.from': 'Von',
+  'look.to': 'An',
+  'look.somebody': 'jemandem in einer Unterhaltung mit einem Kontakt',
+  'look.no_subject': 'Ohne Betreff',
+  'leaves.title': '{address} wird verlassen',
+  'leaves.stored': 'Was gespeichert ist, bleibt, in jeder Unterhaltung.',
+  'leaves.conversations.one':
+    '{n} Unterhaltung hat dort ihre Mail: Spätere Nachrichten dazu werden nicht mehr abgeglichen.',
+  'leaves.conversations.other':
+    '{n} Unterhaltungen haben dort ihre Mail: Spätere Nachrichten dazu werden nicht mehr abgeglichen.',
+  'leaves.answers':
+    'Was Sie im CRM schreiben, geht aus dem neuen Postfach hinaus und wird von da an abgeglichen.',
+  'leaves.sends.one':
+    '{n} Nachricht, die dort noch auf das Senden wartet, wird scheitern. Lassen Sie sie erst hinausgehen, oder senden Sie sie noch einmal.',
+  'leaves.sends.other':
+    '{n} Nachrichten, die dort noch auf das Senden warten, werden scheitern. Lassen Sie sie erst hinausgehen, oder senden Sie sie noch einmal.',
+  'declined.title': 'Nichts wurde verbunden',
+  'declined.text': '{address} wurde nicht verbunden, und der Zugriff darauf ist zurückgegeben.',
+  'declined.next':
+    'Sie können diese Seite schließen, oder es mit diesem oder einem anderen Postfach noch einmal versuchen.',
+  'login_gone.title': 'Das hat zu lange gedauert',
+  'login_gone.text':
+    'Zu Ihrer Sicherheit wartet eine Anmeldung eine halbe Stunde auf Ihre Bestätigung. Nichts wurde verbunden.',
+  'login_gone.next': 'Melden Sie sich noch einmal an, oder gehen Sie dorthin zurück, wo Sie begonnen haben.',
   'refused.title': 'Sie haben den Zugriff nicht erlaubt',
   'refused.text': 'Nichts wurde verbunden, und nichts wurde geändert.',
   'refused.next':

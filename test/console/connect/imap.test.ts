@@ -59,7 +59,7 @@ describe('C3: another mail host, by page', () => {
     const cancel = 'https://crm.example/mail?state=cancelled';
     assert.match(form.html, new RegExp(`href="${cancel.replace('?', '\\?')}"`));
     assert.match(form.text, /Cancel and go back to\s+crm\.example/);
-    const page = await browser.submit(await host());
+    const page = await browser.finish(await browser.submit(await host()));
     assert.deepEqual([page.status, page.title], [200, 'Your mailbox is connected'], page.text);
     const connection = await findConnection(t.db, ann);
     const back = `https://crm.example/mail?connection=${connection?.id}&amp;state=connected`;
@@ -95,7 +95,7 @@ describe('C3: another mail host, by page', () => {
     assert.doesNotMatch(page.html, /pw-/);
     assert.deepEqual(await t.sql('select 1 from connections where ended_at is null'), []);
     assert.equal(
-      (await browser.submit({ ...fields, password: 'pw-right' })).title,
+      (await browser.finish(await browser.submit({ ...fields, password: 'pw-right' }))).title,
       'Your mailbox is connected',
     );
   });
@@ -164,7 +164,7 @@ describe('C3: another mail host, by page', () => {
     const fields = await host();
     const browser = t.browser();
     await browser.get(await t.link({ provider: 'imap' }));
-    await browser.submit(fields);
+    await browser.finish(await browser.submit(fields));
     const page = await browser.get(await t.link({ provider: 'imap' }));
     assert.match(value(page, 'address'), /value="ann@company\.example"/);
     assert.match(value(page, 'smtp_port'), new RegExp(`value="${fields['smtp_port']}"`));

@@ -36,11 +36,11 @@ describe('C1: nobody’s consent can be taken over', () => {
     const link = await t.link();
     const browser = t.browser();
     const redirect = await browser.consent(link, email);
-    shows(await browser.get(redirect.href), 200, 'Your mailbox is connected');
+    shows(await browser.finish(redirect.href), 200, 'Your mailbox is connected');
     shows(await browser.get(link), 410, 'This link has been used');
     shows(await browser.get(`${link}/imap`), 410, 'This link has been used');
-    shows(await browser.get(redirect.href), 200, 'Your mailbox is connected', email);
-    shows(await t.browser().get(redirect.href), 410, 'This link has been used');
+    shows(await browser.finish(redirect.href), 200, 'Your mailbox is connected', email);
+    shows(await t.browser().finish(redirect.href), 410, 'This link has been used');
     assert.equal(await connected(), 1);
   });
 
@@ -67,25 +67,25 @@ describe('C1: nobody’s consent can be taken over', () => {
       t.db,
       `update connect_links set expires_at = now() - interval '1 second' where used_at is null`,
     );
-    shows(await browser.get(redirect.href), 200, 'Your mailbox is connected');
+    shows(await browser.finish(redirect.href), 200, 'Your mailbox is connected');
   });
 
   test('a state works once: a refusal that is repeated counts once', async () => {
     await identity.setConsent(email, { outcome: 'refuse' });
     const browser = t.browser();
     const redirect = await browser.consent(await t.link(), email);
-    shows(await browser.get(redirect.href), 200, 'You did not allow access');
-    shows(await browser.get(redirect.href), 410, 'This page has been used');
+    shows(await browser.finish(redirect.href), 200, 'You did not allow access');
+    shows(await browser.finish(redirect.href), 410, 'This page has been used');
     redirect.searchParams.delete('error');
     redirect.searchParams.set('code', 'another');
-    shows(await browser.get(redirect.href), 410, 'This page has been used');
+    shows(await browser.finish(redirect.href), 410, 'This page has been used');
   });
 
   test('a double click on the way back connects once, and the code is asked for once', async () => {
     const browser = t.browser();
     const before = (await identity.counts()).code;
     const redirect = await browser.consent(await t.link(), email);
-    const pages = await Promise.all([1, 2, 3].map(() => browser.get(redirect.href)));
+    const pages = await Promise.all([1, 2, 3].map(() => browser.finish(redirect.href)));
     assert.deepEqual(pages.map(({ status }) => String(status)).sort(), ['200', '410', '410']);
     assert.equal((await identity.counts()).code, before + 1);
     assert.equal(await connected(), 1);
@@ -95,7 +95,7 @@ describe('C1: nobody’s consent can be taken over', () => {
     const link = await t.link();
     const browser = t.browser();
     const [first, second] = [await browser.consent(link, email), await browser.consent(link, email)];
-    shows(await browser.get(second.href), 200, 'Your mailbox is connected');
+    shows(await browser.finish(second.href), 200, 'Your mailbox is connected');
     shows(await browser.get(first.href), 410, 'This link has been used');
     assert.equal(await connected(), 1);
   });
@@ -110,7 +110,7 @@ describe('C1: nobody’s consent can be taken over', () => {
     const turned = `${id}.${mac.startsWith('A') ? 'B' : 'A'}${mac.slice(1)}`;
     for (const wrong of ['', 'x', `${id}.`, borrowed, turned, `${'A'.repeat(22)}.${mac}`, `${state}x`]) {
       redirect.searchParams.set('state', wrong);
-      shows(await browser.get(redirect.href), 400, 'This page was not reached in the right way');
+      shows(await browser.finish(redirect.href), 400, 'This page was not reached in the right way');
     }
     shows(
       await browser.get(`${publicUrl}/connect/callback`),
@@ -119,14 +119,14 @@ describe('C1: nobody’s consent can be taken over', () => {
     );
     assert.equal(await connected(), 0);
     redirect.searchParams.set('state', state);
-    shows(await browser.get(redirect.href), 200, 'Your mailbox is connected');
+    shows(await browser.finish(redirect.href), 200, 'Your mailbox is connected');
   });
 
   test('an answer that took more than an hour', async () => {
     const browser = t.browser();
     const redirect = await browser.consent(await t.link(), email);
     await run(t.db, `update consents set created_at = now() - interval '61 minutes'`);
-    shows(await browser.get(redirect.href), 410, 'That took too long');
+    shows(await browser.finish(redirect.href), 410, 'That took too long');
     assert.equal(await connected(), 0);
   });
 
@@ -144,10 +144,10 @@ describe('C1: nobody’s consent can be taken over', () => {
   test('where cookies are blocked, saying yes goes on, once', async () => {
     const browser = t.browser({ cookies: false });
     const redirect = await browser.consent(await t.link(), email);
-    shows(await browser.get(redirect.href), 200, 'Is this you?');
-    const done = await browser.submit();
+    shows(await browser.finish(redirect.href), 200, 'Is this you?');
+    const done = await browser.finish(await browser.submit());
     shows(done, 200, 'Your mailbox is connected', email);
-    shows(await browser.get(redirect.href), 410, 'This link has been used');
+    shows(await browser.finish(redirect.href), 410, 'This link has been used');
   });
 
   test('another site cannot say yes', async () => {
@@ -217,7 +217,7 @@ describe('C1: nobody’s consent can be taken over', () => {
     pages.push(await browser.get(`${publicUrl}/connect/${encodeURIComponent(script)}`));
     const redirect = await t.browser().consent(link, email);
     redirect.searchParams.set('code', script);
-    pages.push(await t.browser().get(redirect.href));
+    pages.push(await t.browser().finish(redirect.href));
     for (const page of pages) {
       assert.doesNotMatch(page.html, /<(script(?! src="\/assets\/)|img)/i, page.title);
       assert.doesNotMatch(page.html, /"'>/, page.title);

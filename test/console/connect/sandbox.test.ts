@@ -48,7 +48,7 @@ test('C1: the sandbox connects as Gmail does: refused, unticked, allowed', async
   const answer = async (choice: Record<string, string>) => {
     await browser.get(link);
     const started = await browser.submit({ provider: 'sandbox' });
-    return browser.get(await decide(started.location ?? '', choice));
+    return browser.finish(await decide(started.location ?? '', choice));
   };
   const person = { other: 'carla@sandbox.example' };
   assert.equal((await answer({ decision: 'refuse' })).title, 'You did not allow access');
