@@ -78,6 +78,7 @@ create table contacts (
   updated_at timestamptz not null default now(),
   primary key (sub_account_id, id)
 );
+create index contacts_by_name on contacts (sub_account_id, (lower(name) collate "C"));
 create index contacts_awaiting_crm_id on contacts (sub_account_id, id) where awaits_crm_id;
 
 -- Two contacts may share an address: mail of that address then shows with both.
@@ -215,13 +216,39 @@ create table connections (
   started_at timestamptz not null default now(),-- the sync starts from here (C8)
   paused_from timestamptz,                      -- while it is paused: what was received before has its decision
   ended_at timestamptz,
-  created_at timestamptz not null default now()
+  created_at timestamptz not null default now(),
+  -- Lists for people begin with what needs one: the highest first.
+  urgency smallint not null generated always as (case
+    when state in ('reauth_required', 'admin_consent_required', 'permission_missing') then 5
+    when state in ('degraded', 'rate_limited') then 4 when state = 'paused' then 3
+    when state in ('connecting', 'catching_up') then 2 when state in ('superseded', 'disconnected') then 0
+    else 1 end) stored
 );
+create index connections_by_urgency on connections (urgency, id);
 create unique index connections_one_active on connections (sub_account_id, user_id) where ended_at is null;
 create index connections_by_member on connections (sub_account_id, user_id);
 create index connections_by_user on connections (user_id);
 create index connections_by_mailbox on connections (mailbox_id) where ended_at is null;
 create index connections_by_state on connections (state, id);
+
+-- What happened to a connection: its states, and the sessions and tokens of its mailbox. For people to read, and
+-- nothing is decided by it: the newest of each are kept (see src/store/connection-log.ts).
+create table connection_log (
+  n bigint generated always as identity primary key,
+  connection_id text collate "C" references connections on delete cascade,
+  mailbox_id text collate "C" references mailboxes on delete cascade,
+  kind text not null check (kind in ('state', 'session', 'token')),
+  state text,                                   -- of a connection, from then on
+  reason text,                                  -- cause of the state, or what the session ended by
+  times integer not null default 1,             -- sessions in a row that came to nothing for the same cause
+  at timestamptz not null default now(),        -- when it began, or happened
+  logged_in_at timestamptz,                     -- when the provider took the login of a session; null: it did not
+  ended_at timestamptz,                         -- of a session; null: it goes on, or its process ended without a word
+  check ((kind = 'state') = (connection_id is not null) and (kind = 'state') = (mailbox_id is null)),
+  check ((kind = 'state') = (state is not null))
+);
+create index connection_log_by_connection on connection_log (connection_id, n) where connection_id is not null;
+create index connection_log_by_mailbox on connection_log (mailbox_id, n) where mailbox_id is not null;
 
 -- Grants that nothing uses any more, to be ended at their providers (C7); gone when that is done.
 create table revocations (
@@ -434,6 +461,8 @@ create table conversations (
   foreign key (sub_account_id, contact_id) references contacts on update cascade on delete cascade
 );
 create index conversations_by_update on conversations (sub_account_id, updated_at, id);
+-- For who runs the gateway and looks at all of them.
+create index conversations_by_time on conversations (updated_at, id);
 
 create table threads (
   id text collate "C" primary key,
@@ -670,8 +699,8 @@ create table decisions (
   decided_at timestamptz not null default now()
 );
 create index decisions_by_sub_account on decisions (sub_account_id, id);
--- What a person is shown of their own mail: what was left out lately, and what was stored.
-create index decisions_left_out on decisions (connection_id, id) where outcome <> 'stored';
+-- What a person is shown of their own mail, and an administrator of a connection.
+create index decisions_by_connection on decisions (connection_id, id) include (outcome, replaced_by);
 create index decisions_stored on decisions (connection_id, message_id) where outcome = 'stored';
 create index decisions_replaced on decisions (replaced_by) where replaced_by is not null;
 create index decisions_by_message on decisions (message_id) where message_id is not null;

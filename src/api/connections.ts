@@ -1,14 +1,13 @@
 import { z } from 'zod';
+import { pauseOrResume } from '../mailbox/asked.ts';
 import { LoginProblem } from '../mailbox/prove.ts';
 import type { ConnectionId } from '../lib/id.ts';
 import { eraseBrought } from '../outbound/erasing.ts';
 import { connectionStates } from '../provider/connection-states.ts';
 import type { ConnectionState } from '../provider/connection-states.ts';
-import { findConnection, findMailboxOf, listConnections, readConnections } from '../store/connections.ts';
+import { findConnection, listConnections, readConnections } from '../store/connections.ts';
 import type { PublicConnection } from '../store/connections.ts';
-import type { Db } from '../store/database.ts';
 import type { KeyAccess } from '../store/keys.ts';
-import { inLifecycle, pauseConnection, resumeConnection } from '../store/lifecycle.ts';
 import { setMailboxLimits } from '../store/mailboxes.ts';
 import { findMember } from '../store/users.ts';
 import { erasedSchema, erasing } from './erasing.ts';
@@ -100,16 +99,16 @@ function addConnectionsById(api: Api, deps: ApiDeps): void {
     },
     ['still_connected', 'being_sent'],
   );
-  for (const { route, change } of [
-    { route: pauseRoute, change: pauseConnection },
-    { route: resumeRoute, change: resumeConnection },
-  ]) {
+  for (const { route, verb } of [
+    { route: pauseRoute, verb: 'pause' },
+    { route: resumeRoute, verb: 'resume' },
+  ] as const) {
     addRoute(
       api,
       route,
       async (c) => {
         const id = c.req.valid('param').id as ConnectionId;
-        return c.json(await shown(deps, await changed(deps, c.var.key, id, change)), 200);
+        return c.json(await shown(deps, await changed(deps, c.var.key, id, verb)), 200);
       },
       ['not_connected'],
     );
@@ -136,15 +135,11 @@ async function changed(
   deps: ApiDeps,
   key: KeyAccess,
   id: ConnectionId,
-  change: (db: Db, id: ConnectionId) => Promise<boolean>,
+  verb: 'pause' | 'resume',
 ): Promise<PublicConnection> {
   await connectionOf(deps, key, id);
-  if (!(await inLifecycle(deps.db, (tx) => change(tx, id))))
+  if (!(await pauseOrResume(deps, id, verb)))
     throw new ApiError('not_connected', 'The connection has ended, or has no mailbox yet.');
-  deps.wakePublisher();
-  const mailboxId = (await findMailboxOf(deps.db, id))?.mailboxId ?? null;
-  if (mailboxId !== null) deps.wakeMailbox(mailboxId);
-  deps.wakeErrands();
   return connectionOf(deps, key, id);
 }
 

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { newId } from '../lib/id.ts';
 import type { ConnectionId, ErrandId, MailboxId } from '../lib/id.ts';
+import { askForAudit } from '../mailbox/asked.ts';
 import { findContactAddresses } from '../store/contacts.ts';
 import { addErrands, endErrand, findAudit, findBackfill } from '../store/errands.ts';
 import type { PublicAudit, PublicBackfill } from '../store/errands.ts';
@@ -52,11 +53,7 @@ export function addErrandRoutes(api: Api, deps: ApiDeps): void {
     async (c) => {
       const connection = await activeConnection(deps, c.var.key, c.req.valid('param').id);
       const { since, heal } = c.req.valid('json');
-      const id = newId('aud');
-      // What came before it is no business of its own (C8).
-      const request = { since: Math.max(msOf(since) ?? 0, connection.startedAt), heal, scheduled: false };
-      await addErrands(deps.db, [{ id, kind: 'audit', ...rowOf(connection), request }]);
-      deps.wakeErrands();
+      const id = await askForAudit(deps, connection, { since: msOf(since) ?? 0, heal });
       return c.json(await auditOf(deps, connection, id), 202);
     },
     ['not_connected'],

@@ -2,13 +2,16 @@ import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import type { AskAgainDeps } from '../filing/ask-again.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { MailboxId } from '../lib/id.ts';
 import type { Log } from '../lib/log.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { ConnectDeps, Connecting } from '../mailbox/connect.ts';
 import type { ErasingDeps } from '../outbound/erasing.ts';
 import type { LookAhead } from '../mailbox/dry-run.ts';
+import type { BlobStore } from '../store/blobs.ts';
 import type { Db } from '../store/database.ts';
 import { addAdmin } from './admin/app.tsx';
+import { addConnections } from './admin/reading/connections.tsx';
 import { addAssets } from './assets.ts';
 import { addCallback } from './connect/callback.tsx';
 import { addConfirm } from './connect/confirm.tsx';
@@ -30,6 +33,10 @@ export type ConsoleDeps = {
   >;
   /** The dry run before a mailbox is connected. */
   lookAhead: LookAhead;
+  blobs: BlobStore;
+  wakePublisher(): void;
+  wakeMailbox(mailboxId: MailboxId): void;
+  wakeErrands(): void;
   /** Where browsers reach the gateway, without a slash at the end. */
   publicUrl(): string;
   /** See Site. */
@@ -67,6 +74,7 @@ export function createConsole(deps: ConsoleDeps): Hono {
   addConfirm(app, { ...deps, site });
   addMailbox(app, { ...deps, site });
   addAdmin(app, { ...deps, site });
+  addConnections(app, { ...deps, site });
   return app;
 }
 

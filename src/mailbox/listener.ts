@@ -7,7 +7,9 @@ import type { FilingDeps } from '../filing/file.ts';
 import type { MailboxId } from '../lib/id.ts';
 import type { MailboxState } from '../provider/connection-states.ts';
 import type { Provider } from '../provider/providers.ts';
+import { logLogin, logSessionEnd } from '../store/connection-log.ts';
 import { setMailboxState } from '../store/connections.ts';
+import type { Db } from '../store/database.ts';
 import { readMailbox } from '../store/mailboxes.ts';
 import type { Mailbox } from '../store/mailboxes.ts';
 import { createBell } from './bell.ts';
@@ -103,7 +105,7 @@ export type Listening = {
   /** Sessions of late have ended as soon as they were live: the CRM hears of this one only when it lasts. */
   doubted: boolean;
   /** The provider took the login. */
-  onLogin(): void;
+  onLogin(): Promise<void>;
   /** The session has caught up and listens. */
   onLive(): void;
 };
@@ -211,6 +213,8 @@ type Session = {
   startedAt: number;
   /** The provider took the login. */
   loggedIn: boolean;
+  /** Its line in the life of the mailbox; null before the login. */
+  line: string | null;
   /** When it had caught up; null: it never did. */
   liveAt: number | null;
   login: Login | null;
@@ -230,11 +234,15 @@ async function oneSession(
     ending: 'stopped',
     startedAt: deps.clock.monotonic(),
     loggedIn: false,
+    line: null,
     liveAt: null,
     login: null,
     credentialVersion,
   };
-  const onLogin = () => void (session.loggedIn = true);
+  const onLogin = async () => {
+    session.loggedIn = true;
+    session.line = await logLogin(deps.filing.db, mailbox.id);
+  };
   const onLive = () => void (session.liveAt = deps.clock.monotonic());
   try {
     session.login = await unlessStopped(kept.stop, deps.loginOf(mailbox, refused));
@@ -245,7 +253,15 @@ async function oneSession(
   } catch (error) {
     if (!kept.stop.aborted) session.ending = failureOf(deps.log, error);
   }
+  await noteEnd(deps.filing.db, mailbox.id, session);
   return session;
+}
+
+/** A listener that was stopped before it had logged in leaves nothing to tell. */
+async function noteEnd(db: Db, mailboxId: MailboxId, { ending, line }: Session): Promise<void> {
+  if (ending === 'stopped' && line === null) return;
+  const reason = ending instanceof Failure ? ending.code : ending;
+  await logSessionEnd(db, { mailboxId, line, reason });
 }
 
 /** Null when the listener is stopped first; what is waited for ends by itself, and nobody hears of it. */

@@ -149,7 +149,7 @@ async function begin(
 ): Promise<{ round: Round; lookedAt: number }> {
   const { deps, mailbox, listening } = parts;
   const first = await connect('');
-  listening.onLogin();
+  await listening.onLogin();
   // Before the listing, which tells where the swept folders stand.
   const [lookedAt, beganAt] = [deps.clock.monotonic(), deps.clock.now()];
   const listed = await first.session.list();

@@ -2,6 +2,7 @@ import { remedyOf } from '../provider/connection-states.ts';
 import type { ConnectionState, MailboxState } from '../provider/connection-states.ts';
 import type { ProviderName } from '../provider/providers.ts';
 import type { ConnectionId, MailboxId } from '../lib/id.ts';
+import { logStates } from './connection-log.ts';
 import { rows, run } from './database.ts';
 import type { Db } from './database.ts';
 import { recordEvents } from './events.ts';
@@ -194,6 +195,10 @@ async function tell(
     told.flatMap((row) => (row.changed || row.recovered !== null ? [[row.id, row] as const] : [])),
   );
   if (news.size === 0) return false;
+  await logStates(
+    tx,
+    told.flatMap(({ id, changed }) => (changed ? [id] : [])),
+  );
   const events = (await readConnections(tx, [...news.keys()])).flatMap((connection): NewEvent[] => {
     const { changed = false, recovered = null } = news.get(connection.id) ?? {};
     const common = { sub_account_id: connection.sub_account_id, order_keys: [connection.id] };

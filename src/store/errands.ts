@@ -363,6 +363,17 @@ export async function findAudit(db: Db, which: Which): Promise<PublicAudit | nul
   return findShown<PublicAudit>(db, 'audit', auditObject, which);
 }
 
+/** The audit of a connection that was asked for last; null: none was. */
+export async function findLastAudit(db: Db, connectionId: ConnectionId): Promise<PublicAudit | null> {
+  const [row] = await rows<{ shown: PublicAudit }>(
+    db,
+    `select ${auditObject} as shown from errands e
+      where e.connection_id = :connectionId and e.kind = 'audit' order by e.created_at desc limit 1`,
+    { connectionId },
+  );
+  return row?.shown ?? null;
+}
+
 async function findShown<T>(db: Db, kind: ErrandKind, object: string, which: Which): Promise<T | null> {
   const [row] = await rows<{ shown: T }>(
     db,

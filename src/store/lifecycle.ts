@@ -5,6 +5,7 @@ import type { ConnectionId, MailboxId, ThreadId } from '../lib/id.ts';
 import { endClaims } from './claims.ts';
 import { readConnections } from './connections.ts';
 import type { PublicConnection } from './connections.ts';
+import { logStates } from './connection-log.ts';
 import { rows, run } from './database.ts';
 import type { Db } from './database.ts';
 import { recordEvents } from './events.ts';
@@ -329,6 +330,7 @@ async function eraseCredentialIfLast(db: Db, mailboxId: MailboxId): Promise<void
 }
 
 async function tell(db: Db, type: NewEvent['type'], ids: readonly ConnectionId[]): Promise<void> {
+  await logStates(db, ids);
   const connections: PublicConnection[] = await readConnections(db, ids);
   await recordEvents(
     db,

@@ -1,6 +1,7 @@
 import type { Credential, TokenStore } from '../provider/tokens.ts';
 import type { MailboxId } from '../lib/id.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
+import { tokenLine } from './connection-log.ts';
 import { rows, run } from './database.ts';
 import type { Db } from './database.ts';
 import { credentialContext } from './mailboxes.ts';
@@ -52,9 +53,12 @@ export function createTokenStore(db: Db, secretBox: SecretBox): TokenStore {
     async saveTokens(mailboxId, expectedVersion, tokens) {
       const saved = await run(
         db,
-        `update mailboxes set credential_sealed = :credential, access_token_sealed = :accessToken,
-                access_token_expires_at = :expiresAt, token_version = token_version + 1
-          where id = :mailboxId and token_version = :expectedVersion and credential_sealed is not null`,
+        `with renewed as (
+           update mailboxes set credential_sealed = :credential, access_token_sealed = :accessToken,
+                  access_token_expires_at = :expiresAt, token_version = token_version + 1
+            where id = :mailboxId and token_version = :expectedVersion and credential_sealed is not null
+           returning id)
+         ${tokenLine('renewed')}`,
         {
           mailboxId,
           expectedVersion,

@@ -14,6 +14,7 @@ import type { SignedIn } from '../../src/store/console-sessions.ts';
 import { run } from '../../src/store/database.ts';
 import type { Db } from '../../src/store/database.ts';
 import { insertConnectLink } from '../../src/store/connect-links.ts';
+import { memoryBlobs } from '../filing/world.ts';
 import { startConnecting, type Client, type ConnectingUnderTest } from '../mailbox/connecting.ts';
 import { followConsent } from '../support/identity.ts';
 
@@ -22,12 +23,13 @@ export const publicUrl = 'http://gateway.test';
 /** The pages over everything real but the mail provider. */
 export type PagesUnderTest = ConnectingUnderTest & {
   app: Hono;
+  blobs: ReturnType<typeof memoryBlobs>;
   /** A link's address, as the CRM gets it. */
   link(options?: Partial<LinkOptions>): Promise<string>;
   /** A browser of its own: cookies and all. */
   browser(options?: BrowserOptions): Browser;
   /** The browser of an administrator who is signed in. */
-  administrator(email?: string): Promise<Browser>;
+  administrator(email?: string, options?: BrowserOptions): Promise<Browser>;
   /** The browser of a person who has opened their own pages. */
   person(member?: { subAccountId: string; userId: string; returnUrl?: string | null }): Promise<Browser>;
 };
@@ -80,21 +82,24 @@ type PagesOptions = {
 export async function startPages(options: PagesOptions = {}): Promise<PagesUnderTest> {
   const world = await startConnecting(options);
   const site = options.secure === true ? publicUrl.replace('http:', 'https:') : publicUrl;
+  const blobs = memoryBlobs();
   const app = createConsole({
     ...world,
+    blobs,
+    wakeErrands: () => undefined,
     clock: systemClock,
     lookAhead:
       options.lookAhead ?? (() => Promise.reject(new Failure('temporary', 'no_look', 'not in this test'))),
     publicUrl: () => site,
     crmOrigins: options.crmOrigins ?? [],
     loggingDomain: options.loggingDomain === undefined ? 'log.crm.example' : options.loggingDomain,
-    wakeErrands: () => undefined,
     wakeFiler: () => undefined,
     wakeSender: () => undefined,
     wakeHousekeeping: () => undefined,
   });
   return {
     ...world,
+    blobs,
     app,
     async link(more = {}) {
       const token = randomBytes(32).toString('base64url');
@@ -112,7 +117,7 @@ export async function startPages(options: PagesOptions = {}): Promise<PagesUnder
       return `${site}/connect/${token}`;
     },
     browser: (which = {}) => createBrowser(app, which),
-    async administrator(email = 'root@operator.example') {
+    async administrator(email = 'root@operator.example', options = {}) {
       const id = newId('adm');
       await run(
         world.db,
@@ -122,7 +127,7 @@ export async function startPages(options: PagesOptions = {}): Promise<PagesUnder
       const [known] = await world.sql<{ id: AdministratorId }>(
         `select id from administrators where canonical = '${email}'`,
       );
-      return signedIn(world.db, app, { kind: 'administrator', administratorId: known?.id ?? id });
+      return signedIn(world.db, app, { kind: 'administrator', administratorId: known?.id ?? id }, options);
     },
     person: (member = { subAccountId: 's1', userId: 'ann' }) =>
       signedIn(world.db, app, { kind: 'user', returnUrl: null, ...member }),
@@ -130,11 +135,11 @@ export async function startPages(options: PagesOptions = {}): Promise<PagesUnder
 }
 
 /** As after a sign-in; how that goes is the business of its own tests. */
-async function signedIn(db: Db, app: Hono, of: SignedIn): Promise<Browser> {
+async function signedIn(db: Db, app: Hono, of: SignedIn, options: BrowserOptions = {}): Promise<Browser> {
   const token = randomBytes(32).toString('base64url');
   const tokenHash = createHash('sha256').update(token).digest();
   await insertConsoleSession(db, { tokenHash, of, lifeMs: 3_600_000 });
-  return createBrowser(app, {}, [[of.kind === 'user' ? 'twoway-mailbox' : 'twoway-admin', token]]);
+  return createBrowser(app, options, [[of.kind === 'user' ? 'twoway-mailbox' : 'twoway-admin', token]]);
 }
 
 function createBrowser(

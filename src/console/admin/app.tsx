@@ -15,6 +15,7 @@ export type AdminSession = Extract<ConsoleSession, { kind: 'administrator' }>;
 /** The parts of the pages, in the order of the bar. */
 const parts = {
   overview: { path: '/admin', label: 'nav.overview' },
+  connections: { path: '/admin/connections', label: 'nav.connections' },
 } as const satisfies Record<string, { path: string; label: PlainKey }>;
 
 export type AdminPart = keyof typeof parts;

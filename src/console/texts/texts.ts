@@ -1,5 +1,7 @@
 import { currentLanguage } from '../language.ts';
 import type { Language } from '../language.ts';
+import { adminConnectionsGerman } from './admin-connections.de.ts';
+import { adminConnectionsEnglish } from './admin-connections.en.ts';
 import { adminGerman } from './admin.de.ts';
 import { adminEnglish } from './admin.en.ts';
 import { commonGerman } from './common.de.ts';
@@ -22,6 +24,7 @@ const english = {
   ...mailboxEnglish,
   ...mailboxReasonsEnglish,
   ...adminEnglish,
+  ...adminConnectionsEnglish,
 };
 const german = {
   ...commonGerman,
@@ -29,6 +32,7 @@ const german = {
   ...mailboxGerman,
   ...mailboxReasonsGerman,
   ...adminGerman,
+  ...adminConnectionsGerman,
 };
 
 export const catalogues: Readonly<Record<Language, Readonly<Record<TextKey, string>>>> = {
