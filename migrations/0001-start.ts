@@ -742,6 +742,9 @@ create table sends (
   send_at timestamptz,                          -- not before; null: at once
   copy_seen_at timestamptz,                     -- when the mailbox's own Sent copy was sighted
   uncertain_at timestamptz,
+  -- Recipients that were refused while others were taken: [{ address, state, reply }]. Of a send that is sent or
+  -- bounced, and ready, those that are deferred are still to be tried.
+  refused jsonb not null default '[]',
   -- the columns of every table of work (see src/store/work.ts)
   order_keys text[] not null,
   ready boolean not null default true,
@@ -755,7 +758,8 @@ create table sends (
 create index sends_due on sends (due_at, seq) where ready;
 create index sends_of_lane on sends (lane, due_at, seq) where ready;
 create index sends_order on sends using gin (order_keys) with (fastupdate = off) where ready;
-create index sends_unconfirmed on sends (mailbox_id) where copy_seen_at is null;
+-- Whoever is tried again may bring another copy.
+create index sends_unconfirmed on sends (mailbox_id) where copy_seen_at is null or refused <> '[]';
 create index sends_uncertain on sends (mailbox_id) where state = 'uncertain';
 create index sends_held on sends (mailbox_id) where state = 'held';
 create index sends_by_sub_account on sends (sub_account_id, id);

@@ -67,6 +67,27 @@ const reports = z
     'What delivery reports and read receipts say, in the order in which they came; of each recipient the first of a kind.',
   );
 
+const refused = z
+  .array(
+    z
+      .strictObject({
+        address: z.string().describe('The recipient, as the message went to them.'),
+        state: z
+          .enum(['deferred', 'refused', 'given_up', 'uncertain', 'cancelled'])
+          .describe(
+            '`deferred`: put off, and tried again at the `next_try_at` of the send; `refused`: for good; `given_up`: put ' +
+              'off for too long; `uncertain`: the connection was lost before the answer to a later try, which is not ' +
+              'made again; `cancelled`: put off, and taken back.',
+          ),
+        reply: z.string().describe('The provider’s own words.'),
+      })
+      .meta({
+        id: 'RefusedRecipient',
+        description: 'A recipient that the provider refused while it took the message for others (D5).',
+      }),
+  )
+  .describe('Recipients of a message that was `sent` to whom it did not go, or not yet.');
+
 const answered = (whose: string) =>
   z
     .strictObject({
@@ -76,8 +97,9 @@ const answered = (whose: string) =>
     .nullable()
     .describe(`The first ${whose} to it; null as long as there is none.`);
 
-/** What came back to what the CRM sent (D7). */
+/** To whom of its recipients what the CRM sent did not go, and what came back to it (D5, D7). */
 const cameBack = {
+  refused,
   reports,
   answered: answered('answer of a person'),
   auto_replied: answered('automatic answer (an absence notice, say)'),

@@ -58,7 +58,9 @@ const deleteRoute = defineRoute({
   path,
   tags,
   summary: 'Cancel a send',
-  description: 'Takes back a message that is `queued` or `held`. The message stays, and says so.',
+  description:
+    'Takes back a message that is `queued` or `held`. The message stays, and says so. One that was taken for some of its ' +
+    'recipients stays `sent`, and goes no more to those who were put off (`refused`).',
   request: { params },
   responses: { 200: jsonResponse(sendSchema, 'It is cancelled, now or already.') },
 });

@@ -91,6 +91,14 @@ const copyMeanings: Readonly<Record<NonNullable<PublicSend['sent_copy']>['state'
   not_appended: 'The gateway puts none into Sent',
 };
 
+const refusedMeanings: Readonly<Record<PublicSend['refused'][number]['state'], string>> = {
+  deferred: 'A recipient was put off, and is tried again',
+  refused: 'A recipient was refused for good',
+  given_up: 'A recipient was put off for too long, and given up',
+  uncertain: 'Nobody can tell whether it was taken for a recipient who had been put off',
+  cancelled: 'A recipient was put off, and the CRM took it back',
+};
+
 function explainSend(send: PublicSend): string[] {
   const reason = send.reason === null ? '' : ` (${send.reason})`;
   const copy = send.copy_seen
@@ -103,6 +111,9 @@ function explainSend(send: PublicSend): string[] {
     ...send.attempts.map(
       (attempt) =>
         `  Attempt ${attempt.n} at ${attempt.started_at}: ${attempt.outcome ?? 'no answer yet'}${attempt.reply === null ? '' : `, "${attempt.reply}"`}.`,
+    ),
+    ...send.refused.map(
+      ({ address, state, reply }) => `  ${refusedMeanings[state]}: ${address}, "${reply}".`,
     ),
     ...send.reports.map(({ at, address, action, ...how }) => {
       const codes = [how.class, how.status].filter((word) => word !== null).join(', ');

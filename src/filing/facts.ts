@@ -183,7 +183,11 @@ export type FactBase = {
   threads: Map<ThreadId, StoredThread>;
   /** By UID: what is known again as a message that was erased. */
   erased: ReadonlyMap<number, ErasedMessage>;
-  /** Sends through this mailbox that were tried and whose Sent copy has not been seen, the first one first, by fingerprint. */
+  /**
+   * Sends through this mailbox that were tried and of which a Sent copy may still come, the first one first, by
+   * fingerprint: those whose copy has not been seen, and behind them those that went out once more, to recipients who
+   * were put off.
+   */
   unconfirmedSends: ReadonlyMap<string, StoredMessage[]>;
 };
 

@@ -13,15 +13,18 @@ import type { BlobStore } from '../store/blobs.ts';
 import type { Db } from '../store/database.ts';
 import { addServerMessageIds, endAttempts, noteHandovers, startAttempts } from '../store/send-attempts.ts';
 import { closeQuota } from '../store/quota.ts';
-import type { AttemptKey, EndedAttempt, ServerMessageId } from '../store/send-attempts.ts';
+import type { EndedAttempt, HandedOver, ServerMessageId } from '../store/send-attempts.ts';
 import { lockSends } from '../store/sends.ts';
 import type { LockedSend, SendChange, SendingMailbox, SendingWay } from '../store/sends.ts';
-import { judgeFailure, refusedWords, uncertain, withWords, wordsOf } from './outcome.ts';
+import { judgeFailure, uncertain, wordsOf } from './outcome.ts';
 import type { Ending, sendLimits, SentFolder } from './outcome.ts';
 import { blockedStates } from './route.ts';
 import type { Accepted, Submission } from './smtp.ts';
 import { dayMs } from './places.ts';
 import { takePlacesNow } from './quota.ts';
+import { isTaken, recipientsToTry, refusedAtHandover, withRefused } from './refused.ts';
+import { changeAfter, changeBeforeRest } from './rest.ts';
+import type { KnownEnd } from './rest.ts';
 import { changeSends, tellSends } from './transition.ts';
 import type { Transition } from './transition.ts';
 
@@ -40,8 +43,8 @@ export type AttemptDeps = {
   limits: typeof sendLimits;
 };
 
-/** A try that has begun: its send is `sending`. */
-export type Begun = { send: LockedSend; way: SendingWay; n: number };
+/** A try that has begun. Its send is `sending`, or was taken before, and goes once more `to` those who were put off. */
+export type Begun = { send: LockedSend; way: SendingWay; n: number; to: string[] };
 
 /** How a begun try is made. */
 export type Trying = {
@@ -79,7 +82,7 @@ export function createAttempts(deps: AttemptDeps, owner: string): Attempts {
   });
   const noteHandover = createBatcher({
     most: batchMax,
-    run: async (attempts: readonly AttemptKey[]) => {
+    run: async (attempts: readonly HandedOver[]) => {
       const mine = await noteHandovers(db, { owner, leaseMs: limits.leaseMs, attempts });
       return attempts.map(({ id }) => mine.has(id));
     },
@@ -88,7 +91,7 @@ export function createAttempts(deps: AttemptDeps, owner: string): Attempts {
     most: batchMax,
     run: (ended: readonly Ended[]) =>
       db.transaction(async (tx) => {
-        await endAll(tx, owner, ended);
+        await endAll(deps, tx, owner, ended);
         return ended;
       }),
   });
@@ -99,15 +102,16 @@ export function createAttempts(deps: AttemptDeps, owner: string): Attempts {
       deps.wakePublisher();
       return begun;
     },
-    async make({ send, way, n }, { signal, onHandover, submit }) {
+    async make({ send, way, n, to }, { signal, onHandover, submit }) {
       const startedAt = deps.clock.monotonic();
       const log = deps.log.child({ send_id: send.id, attempt: n, lane: send.lane });
       const submission: Submission = {
-        envelope: send.envelope,
+        envelope: { from: send.envelope.from, to },
         sizeBytes: send.rawSize,
         content: () => deps.blobs.get(send.rawSha256) as AsyncIterable<Buffer>,
-        beforeEnd: async () => {
-          const mine = await noteHandover({ id: send.id, n });
+        beforeEnd: async (refused) => {
+          const known = refusedAtHandover(send, to, refused);
+          const mine = await noteHandover({ id: send.id, n, refused: known.length === 0 ? null : known });
           if (mine) onHandover();
           return mine;
         },
@@ -124,8 +128,8 @@ export function createAttempts(deps: AttemptDeps, owner: string): Attempts {
         log.error({ error: ending.fault }, 'a try failed in a way that was not thought of');
       return ending;
     },
-    async end({ send: { id }, n }, ending) {
-      await finish(deps, () => end({ id, n, ending }), id);
+    async end(begun, ending) {
+      await finish(deps, () => end({ ...begun, ending }), begun.send.id);
       deps.wakePublisher();
     },
   };
@@ -162,26 +166,30 @@ async function beginAll(
   );
   await changeSends(
     tx,
-    mine.map((send): Transition => ({
-      send,
-      change: stays.get(send.id) ?? { state: 'sending', reason: null, next: 'in_hand' },
-    })),
+    mine.map((send): Transition => {
+      const { id, state, reason } = send;
+      const going = isTaken(send) ? { state, reason } : { state: 'sending' as const, reason: null };
+      return { send, change: stays.get(id) ?? { ...going, next: 'in_hand' } };
+    }),
   );
   const begun = new Map(
     goes.flatMap((send): [SendId, Begun][] => {
       const n = numbers.get(send.id);
       return n === undefined || send.way === null
         ? []
-        : [[send.id, { send: { ...send, state: 'sending' }, way: send.way, n }]];
+        : [[send.id, { send, way: send.way, n, to: recipientsToTry(send) }]];
     }),
   );
   return ids.map((id) => begun.get(id) ?? null);
 }
 
-/** L3: of those that could go, what has no place in the day's count of its mailbox; only individual mail is counted. */
+/**
+ * L3: of those that could go, what has no place in the day's count of its mailbox. Only individual mail is counted, and
+ * that once, however often it goes to recipients who were put off.
+ */
 async function pastLimit(tx: Db, sends: readonly LockedSend[]): Promise<[SendId, SendChange][]> {
-  const counted = sends.flatMap(({ id: sendId, kind, way }) =>
-    kind !== 'individual' || way?.through !== 'mailbox'
+  const counted = sends.flatMap(({ id: sendId, kind, way, state }) =>
+    kind !== 'individual' || way?.through !== 'mailbox' || isTaken({ state })
       ? []
       : [{ sendId, mailboxId: way.id, limits: limitsOf(way.provider, way.limitsSaid) }],
   );
@@ -192,8 +200,9 @@ async function pastLimit(tx: Db, sends: readonly LockedSend[]): Promise<[SendId,
 /** What becomes of a send instead of a try; null: it is tried. */
 function changeBefore(deps: AttemptDeps, send: LockedSend): SendChange | null {
   const { way, state, connectionState } = send;
-  if (state === 'sending') return afterCrash(deps, send);
-  if (state === 'uncertain') return resolveUncertain(deps, send);
+  if (isTaken(send)) return changeBeforeRest(deps.limits, send);
+  if (state === 'sending') return withRefused(send, afterCrash(deps, send));
+  if (state === 'uncertain') return withRefused(send, resolveUncertain(deps, send));
   if (state !== 'queued' && state !== 'held') throw new Error(`${send.id} is ${state} and cannot be sent`);
   if (way === null) return { state: 'held', reason: 'no_provider', next: 'waiting' };
   if (way.through === 'provider') return null;
@@ -209,8 +218,8 @@ function afterCrash(deps: AttemptDeps, send: LockedSend): SendChange {
 }
 
 /** A try of a node that is gone, of which nothing went out. */
-function interruptedTry({ id, state, attempts }: LockedSend): EndedAttempt[] {
-  if (state !== 'sending' || attempts === null || attempts.outcome === 'uncertain') return [];
+function interruptedTry({ id, attempts }: LockedSend): EndedAttempt[] {
+  if (attempts === null || attempts.outcome !== null) return [];
   return [{ id, n: attempts.n, outcome: 'temporary', reply: null }];
 }
 
@@ -261,26 +270,30 @@ async function finish(deps: AttemptDeps, write: () => Promise<unknown>, id: Send
   }
 }
 
-type Ended = AttemptKey & { ending: Ending };
+type Ended = Begun & { ending: Ending };
 
 /** The second transaction. */
-async function endAll(tx: Db, owner: string, ended: readonly Ended[]): Promise<void> {
-  const locked = new Map(
-    (
-      await lockSends(
-        tx,
-        ended.map(({ id }) => id),
-      )
-    ).map((send) => [send.id, send]),
-  );
+async function endAll(
+  { limits }: AttemptDeps,
+  tx: Db,
+  owner: string,
+  ended: readonly Ended[],
+): Promise<void> {
+  const ids = ended.map(({ send }) => send.id);
+  const locked = new Map((await lockSends(tx, ids)).map((send) => [send.id, send]));
   // Those that are not there were erased meanwhile, with their sub-account.
-  const known = ended.flatMap((each) => {
-    const send = locked.get(each.id);
-    return send === undefined ? [] : [{ ...each, send }];
+  const known = ended.flatMap(({ send: begun, ...each }) => {
+    const send = locked.get(begun.id);
+    return send === undefined ? [] : [{ ...each, send, isRest: isTaken(begun) }];
   });
   await endAttempts(
     tx,
-    known.map(({ id, n, ending }) => ({ id, n, outcome: outcomeOf(ending), reply: replyOf(ending) })),
+    known.map(({ send: { id }, n, ending }) => ({
+      id,
+      n,
+      outcome: outcomeOf(ending),
+      reply: replyOf(ending),
+    })),
   );
   await addServerMessageIds(
     tx,
@@ -288,17 +301,17 @@ async function endAll(tx: Db, owner: string, ended: readonly Ended[]): Promise<v
   );
   await changeSends(
     tx,
-    known.flatMap(({ send, ending }): Transition[] => {
-      const change = changeAfter(send, owner, ending);
-      return change === null ? [] : [{ send, change }];
+    known.flatMap((each): Transition[] => {
+      const change = changeAfter(limits, owner, each);
+      return change === null ? [] : [{ send: each.send, change }];
     }),
   );
   await closeForTheDay(tx, known);
 }
 
 /** L3: a provider has counted otherwise, and is believed: what waits is not tried in vain. */
-async function closeForTheDay(tx: Db, ended: readonly (Ended & { send: LockedSend })[]): Promise<void> {
-  const refused = ended.flatMap(({ id: sendId, ending, send: { way } }) =>
+async function closeForTheDay(tx: Db, ended: readonly KnownEnd[]): Promise<void> {
+  const refused = ended.flatMap(({ ending, send: { id: sendId, way } }) =>
     'accepted' in ending || ending.word !== 'daily_limit' || way?.through !== 'mailbox'
       ? []
       : [{ sendId, mailboxId: way.id }],
@@ -307,7 +320,7 @@ async function closeForTheDay(tx: Db, ended: readonly (Ended & { send: LockedSen
     const postponed = await closeQuota(tx, { ...each, ms: dayMs });
     await tellSends(
       tx,
-      postponed.map((send) => ({ send, state: 'queued' })),
+      postponed.map((send) => ({ send, state: 'queued', isNew: true })),
     );
   }
 }
@@ -322,14 +335,4 @@ function serverIdOf(send: LockedSend, ending: Ending): ServerMessageId[] {
   if (serverId === null) return [];
   const { id, messageId, threadId, internetMessageId } = send;
   return [{ id, messageId, threadId, serverId, key: idKey(serverId), sentKey: idKey(internetMessageId) }];
-}
-
-function changeAfter(send: LockedSend, owner: string, ending: Ending): SendChange | null {
-  if (!('accepted' in ending))
-    return send.leaseOwner === owner && send.state === 'sending' ? ending.change : null;
-  // True whoever holds the lease by now: another node, or nobody, since its copy was seen already.
-  if (send.state !== 'sending' && send.state !== 'uncertain') return null;
-  const { refused } = ending.accepted;
-  const reason = refused.length === 0 ? null : withWords('recipients_refused', refusedWords(refused));
-  return { state: 'sent', reason, next: 'over' };
 }

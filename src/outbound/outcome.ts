@@ -36,6 +36,10 @@ export type Ending =
       word: string;
       reply: string | null;
       change: SendChange;
+      /** What the server said of single recipients. */
+      refused: readonly RefusedRecipient[];
+      /** It was put off for too long. */
+      gaveUp: boolean;
       /**
        * What else it says of the lane: `pause`: nothing else of it gets through for `ms`; `hold`: nothing else of it
        * gets through until a person acts. Missing: it was about this message.
@@ -66,27 +70,29 @@ export function judgeFailure(
     };
   }
   // One refused recipient's reply is the reply.
-  const reply = wordsOf(error.problem.reply, error.refused.length > 1 ? error.refused : []);
+  const { refused } = error;
+  const reply = wordsOf(error.problem.reply, refused.length > 1 ? refused : []);
   const verdict = judgeSmtp(error.problem);
   const word = verdict.reason;
   switch (verdict.verdict) {
     case 'retry': {
-      const ending = withLane(later(limits, send, { pause: verdict.pause, word, reply }), error);
+      const put = { ...later(limits, send, { pause: verdict.pause, word, reply }), refused };
+      const ending = withLane(put, error);
       // The library's own words could name an address.
       return word === 'unknown' ? { ...ending, fault: codeOf(error.cause) } : ending;
     }
     case 'fail': {
       const change: SendChange = { state: 'failed', reason: withWords(word, reply), next: 'over' };
-      return { outcome: 'permanent', word, reply, change };
+      return { outcome: 'permanent', word, reply, change, refused, gaveUp: false };
     }
     case 'uncertain':
-      return { outcome: 'uncertain', word, reply, change: uncertain(of.sentFolder) };
+      return { outcome: 'uncertain', word, reply, change: uncertain(of.sentFolder), refused, gaveUp: false };
     case 'renew_token':
     case 'hold':
       break;
   }
   const lane = error.problem.phase === 'login' ? { lane: { what: 'hold' as const } } : {};
-  return { outcome: 'denied', word, reply, change: heldForProvider(limits, word), ...lane };
+  return { ...denied(limits, word, reply), refused, ...lane };
 }
 
 /** What a session that never came to a message says is true of every other of its lane. */
@@ -111,13 +117,12 @@ function judgeToken(failure: Failure, send: LockedSend, limits: typeof sendLimit
     return later(limits, send, { pause: 'normal', word: failure.code, reply: null }, failure.retryAfterMs);
   }
   const word = administratorCodes.includes(failure.code) ? failure.code : 'reauth_required';
-  return {
-    outcome: 'denied',
-    word,
-    reply: null,
-    change: heldForProvider(limits, word),
-    lane: { what: 'hold' },
-  };
+  return { ...denied(limits, word, null), lane: { what: 'hold' } };
+}
+
+function denied(limits: typeof sendLimits, word: string, reply: string | null): Failed {
+  const change = heldForProvider(limits, word);
+  return { outcome: 'denied', word, reply, change, refused: [], gaveUp: false };
 }
 
 /** Failures of a token call that the user cannot mend alone (provider/oauth-failures.ts). */
@@ -147,15 +152,17 @@ function later(
   const { pause, word, reply } = why;
   if (send.triedForMs >= limits.giveUpMs) {
     const reason = withWords(`gave_up: ${word}`, reply);
-    return { outcome: 'permanent', word, reply, change: { state: 'failed', reason, next: 'over' } };
+    const change: SendChange = { state: 'failed', reason, next: 'over' };
+    return { outcome: 'permanent', word, reply, change, refused: [], gaveUp: true };
   }
-  const next = Math.max(pauses[pause](limits, send.triedTimes + 1), atLeastMs);
-  return {
-    outcome: 'temporary',
-    word,
-    reply,
-    change: { state: 'queued', reason: withWords(word, reply), next },
-  };
+  const next = Math.max(pauseMs(limits, pause, send.triedTimes + 1), atLeastMs);
+  const change: SendChange = { state: 'queued', reason: withWords(word, reply), next };
+  return { outcome: 'temporary', word, reply, change, refused: [], gaveUp: false };
+}
+
+/** How long to wait after so many tries. */
+export function pauseMs(limits: typeof sendLimits, pause: Pause, tries: number): number {
+  return pauses[pause](limits, tries);
 }
 
 /** The pauses, by the limits and the number of tries. */

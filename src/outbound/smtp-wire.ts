@@ -27,6 +27,8 @@ export type Wire = {
     content: Readable,
     signal: AbortSignal,
   ): Promise<SMTPConnectionSendInfo>;
+  /** The recipients that the server has refused of the message that it is being sent. */
+  refused(): NonNullable<WireProblem['rejectedErrors']>;
   /** RSET: the transaction that was begun is forgotten. */
   reset(signal: AbortSignal): Promise<void>;
   isOpen(): boolean;
@@ -60,8 +62,11 @@ export function createWire(server: ServerAddress, address: string | undefined, p
     socketTimeout: patience.silenceMs,
   });
   const { take, isOpen, close, leave } = stepsOf(connection, patience.stepMs);
+  // nodemailer (10.6) keeps in the envelope that it was given what the server said of its recipients.
+  let current: object = {};
   return {
     isOpen,
+    refused: () => (current as WireProblem).rejectedErrors ?? [],
     close,
     quit: leave,
     async connect(signal) {
@@ -74,8 +79,10 @@ export function createWire(server: ServerAddress, address: string | undefined, p
       await take<undefined>((done) => connection.reset((error) => done(error)), signal);
     },
     async send({ from, to, size }, content, signal) {
+      const envelope = { from, to: [...to], size };
+      current = envelope;
       const info = await take<SMTPConnectionSendInfo>(
-        (done) => connection.send({ from, to: [...to], size }, content, done),
+        (done) => connection.send(envelope, content, done),
         signal,
       );
       if (info === undefined) throw new Error('a message was taken without an answer');

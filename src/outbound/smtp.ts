@@ -6,7 +6,7 @@ import type { ServerAddress } from '../provider/providers.ts';
 import { judgeSmtp } from './smtp-errors.ts';
 import type { SmtpPhase, SmtpProblem } from './smtp-errors.ts';
 import { createWire, isAnswered, Stopped } from './smtp-wire.ts';
-import type { Patience, WireProblem } from './smtp-wire.ts';
+import type { Patience, Wire, WireProblem } from './smtp-wire.ts';
 
 /** A submission server, and who logs in. */
 export type SmtpServer = {
@@ -24,10 +24,10 @@ export type Submission = {
   /** The message's bytes, from their start; asked for once for each try to hand it over. */
   content(): AsyncIterable<Buffer>;
   /**
-   * Called when all of the message is out but its last bytes. Only after it has answered true may the
-   * server have taken the message; on false its end does not go out.
+   * Called when all of the message is out but its last bytes, with the recipients that were refused. Only after it has
+   * answered true may the server have taken the message, for the others; on false its end does not go out.
    */
-  beforeEnd(): Promise<boolean>;
+  beforeEnd(refused: readonly RefusedRecipient[]): Promise<boolean>;
   /** Aborted: the session is cut off where it stands. */
   signal: AbortSignal;
 };
@@ -177,7 +177,7 @@ async function connect(
       submitted += 1;
       progress.phase = 'envelope';
       const { envelope, sizeBytes, signal: cutOff } = submission;
-      const content = Readable.from(heldBack(submission, progress), { objectMode: false });
+      const content = Readable.from(heldBack(submission, wire, progress), { objectMode: false });
       try {
         return acceptedOf(await wire.send({ ...envelope, size: sizeBytes }, content, cutOff));
       } catch (error) {
@@ -197,14 +197,15 @@ async function connect(
  * The message, its last bytes only after `beforeEnd` allows it. Nothing is read before the server has
  * said 354, since only then a stream is made to flow.
  */
-async function* heldBack(submission: Submission, progress: Progress): AsyncGenerator<Buffer> {
+async function* heldBack(submission: Submission, wire: Wire, progress: Progress): AsyncGenerator<Buffer> {
   let last: Buffer | null = null;
   progress.phase = 'data';
   for await (const chunk of submission.content()) {
     if (last !== null) yield last;
     last = chunk;
   }
-  if (!(await submission.beforeEnd())) throw new Stopped();
+  const refused = refusedOf({ rejectedErrors: wire.refused() });
+  if (!(await submission.beforeEnd(refused))) throw new Stopped();
   progress.phase = 'handed_over';
   if (last !== null) yield last;
 }

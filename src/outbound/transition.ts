@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { orderKeys } from '../filing/events.ts';
 import { recordEvents } from '../store/events.ts';
 import type { EventType, NewEvent } from '../store/events.ts';
@@ -8,6 +9,9 @@ import type { SendState } from '../store/public-send.ts';
 import { touchMessages, writeSendChanges } from '../store/sends.ts';
 import type { LockedSend, SendChange } from '../store/sends.ts';
 import { mayFollow } from './states.ts';
+
+/** What was taken, or has bounced, and goes on for other recipients changes without a new state. */
+const lasting: readonly SendState[] = ['sent', 'bounced'];
 
 /** The event of each state. `sending` and `uncertain` have none of their own: the message has changed. */
 const events: Readonly<Record<SendState, EventType>> = {
@@ -24,7 +28,10 @@ const events: Readonly<Record<SendState, EventType>> = {
 type Told = Pick<LockedSend, 'id' | 'subAccountId' | 'messageId'>;
 
 /** A locked send, and the state that it comes into. */
-export type Transition = { send: Told & Pick<LockedSend, 'state' | 'reason'>; change: SendChange };
+export type Transition = {
+  send: Told & Pick<LockedSend, 'state' | 'reason' | 'refused'>;
+  change: SendChange;
+};
 
 /**
  * Takes locked sends, each once, from their states to the next, with the events for the CRM, in the caller's
@@ -42,7 +49,10 @@ export async function changeSends(tx: Db, transitions: readonly Transition[]): P
     transitions.map(({ send, change }) => ({ id: send.id, change })),
   );
   const told = transitions.filter(
-    ({ send, change }) => send.state !== change.state || send.reason !== change.reason,
+    ({ send, change }) =>
+      send.state !== change.state ||
+      send.reason !== change.reason ||
+      (change.refused !== undefined && !isDeepStrictEqual(change.refused, send.refused)),
   );
   if (told.length === 0) return;
   await touchMessages(
@@ -51,12 +61,26 @@ export async function changeSends(tx: Db, transitions: readonly Transition[]): P
   );
   await tellSends(
     tx,
-    told.map(({ send, change }) => ({ send, state: change.state })),
+    told.map(({ send, change: { state } }) => ({
+      send,
+      state,
+      isNew: send.state !== state || !lasting.includes(state),
+    })),
   );
 }
 
-/** Leaves behind the events of the states that sends have come into; their rows must be written. */
-export async function tellSends(tx: Db, told: readonly { send: Told; state: SendState }[]): Promise<void> {
+/**
+ * Leaves behind the events of the states that sends have come into; their rows must be written. `isNew` false: they are
+ * in them as before, and only the message is told to have changed.
+ */
+export async function tellSends(
+  tx: Db,
+  all: readonly { send: Told; state: SendState; isNew: boolean }[],
+): Promise<void> {
+  const told = all.map(({ send, state, isNew }) => ({
+    send,
+    type: isNew ? events[state] : 'message.updated',
+  }));
   const recorded: NewEvent[] = [];
   for (const subAccountId of new Set(told.map(({ send }) => send.subAccountId))) {
     const mine = told.filter(({ send }) => send.subAccountId === subAccountId);
@@ -65,15 +89,12 @@ export async function tellSends(tx: Db, told: readonly { send: Told; state: Send
       subAccountId,
       mine.map(({ send }) => send.messageId),
     );
-    const shownIds = mine
-      .filter(({ state }) => events[state] !== 'message.updated')
-      .map(({ send }) => send.id);
+    const shownIds = mine.filter(({ type }) => type !== 'message.updated').map(({ send }) => send.id);
     const shown = new Map((await readSends(tx, subAccountId, shownIds)).map((send) => [send.id, send]));
     const byId = new Map(messages.map((message) => [message.id, message]));
-    for (const { send, state } of mine) {
+    for (const { send, type } of mine) {
       const message = byId.get(send.messageId);
       if (message === undefined) throw new Error(`${send.id} has no message`);
-      const type = events[state];
       const data = type === 'message.updated' ? message : shown.get(send.id);
       recorded.push({ type, sub_account_id: subAccountId, order_keys: orderKeys(message), data });
     }

@@ -17,6 +17,7 @@ export type Erasable = {
     state: SendState;
     /** Something is still to be done about it. */
     ready: boolean;
+    /** No other copy of it is to come. */
     copySeen: boolean;
   } | null;
 };
@@ -45,7 +46,7 @@ export async function lockErasable(
             (select coalesce(json_agg(json_build_object('key', k.key, 'fingerprint', k.fingerprint)), '[]')
                from message_keys k where k.message_id = m.id) as keys,
             (select json_build_object('id', s.id, 'mailboxId', s.mailbox_id, 'state', s.state, 'ready', s.ready,
-                                      'copySeen', s.copy_seen_at is not null)
+                                      'copySeen', s.copy_seen_at is not null and s.refused = '[]')
                from sends s where s.message_id = m.id) as send
        from ${rowsById('messages')} m where m.sub_account_id = :subAccountId order by m.id`,
     { ids, subAccountId },
@@ -68,7 +69,7 @@ export const emptied = {
     send: null,
   },
   /** The provider's words may name people; the links are content. */
-  send: { reason: null, attempts: [], reports: [], tracking: null },
+  send: { reason: null, attempts: [], refused: [], reports: [], tracking: null },
 };
 
 /**

@@ -303,6 +303,9 @@ export async function readConversationsOf(
   );
 }
 
+/** Of send s a copy may show up that was not seen: the first one, or that of a try for recipients who were put off. */
+const mayHaveACopy = `(s.copy_seen_at is null or s.refused <> '[]')`;
+
 const factsSql = `
 with named as materialized (
   select k.sub_account_id, k.key, k.kind, k.thread_id from ${lookUp('thread_keys', 'key', ':threadKeys')} k
@@ -351,9 +354,9 @@ ${list(`
   select s.sub_account_id as sub, k.fingerprint, s.message_id as message, m.thread_id as thread, s.id as send,
          s.envelope -> 'to' as envelope
     from sends s join message_keys k on k.message_id = s.message_id join messages m on m.id = s.message_id
-   where s.mailbox_id = :mailboxId and s.copy_seen_at is null
+   where s.mailbox_id = :mailboxId and ${mayHaveACopy}
      and exists (select from send_attempts t where t.send_id = s.id) and k.fingerprint = any(:fingerprints)
-   order by s.seq`)} as unconfirmed,
+   order by s.copy_seen_at is not null, s.seq`)} as unconfirmed,
 ${list(`select sub_account_id as sub, key, kind, thread_id as thread from named order by thread_id`)} as "threadKeys",
 ${list(`
   select t.sub_account_id as sub, t.id as thread, t.subject, l.state as link, l.reason,
@@ -368,7 +371,7 @@ ${list(`
     from (select unnest(:threadIds::text[]) as id union select thread_id from named union select thread_id from found
           union select m.thread_id from sends s join message_keys k on k.message_id = s.message_id
             join messages m on m.id = s.message_id
-           where s.mailbox_id = :mailboxId and s.copy_seen_at is null and k.fingerprint = any(:fingerprints)) asked
+           where s.mailbox_id = :mailboxId and ${mayHaveACopy} and k.fingerprint = any(:fingerprints)) asked
     cross join lateral (select * from threads where id = asked.id offset 0) t
     left join lateral (
       select * from thread_links where thread_id = t.id and mailbox_id = :mailboxId offset 0) l on true`)} as threads`;

@@ -264,11 +264,17 @@ export async function recogniseMessages(
          message_id text, internet_message_id text, send_id text, in_sent boolean)
         order by message_id, send_id nulls last, in_sent desc
      ), sent as (
-       update sends s set copy_seen_at = now(), uncertain_at = null, ready = false, lease_owner = null, lease_until = null,
+       update sends s set copy_seen_at = now(), uncertain_at = null, ready = next.ready,
+              lease_owner = case when next.ready then s.lease_owner end,
+              lease_until = case when next.ready then s.lease_until end,
+              -- Recipients who were put off are tried on; whoever has it on its way says when.
+              due_at = case when next.ready and s.state in ('queued', 'held', 'uncertain') then now() else s.due_at end,
               state = case when s.state = 'bounced' then s.state else 'sent' end,
               state_reason = case when s.state in ('sent', 'bounced') then s.state_reason end,
               state_since = case when s.state in ('sent', 'bounced') then s.state_since else now() end
          from sends old join seen on old.id = seen.send_id
+        cross join lateral (select case when old.state in ('sent', 'bounced') then old.ready
+                                        else old.refused @> '[{"state": "deferred"}]' end as ready) next
         -- Also one that waits to be tried again: its copy came later than it was looked for.
         where s.id = old.id and s.copy_seen_at is null and s.state in ('queued', 'held', 'sending', 'uncertain', 'sent', 'bounced')
        returning s.id, s.message_id, s.mailbox_id, old.state as was, seen.in_sent
@@ -281,13 +287,14 @@ export async function recogniseMessages(
      ), message as (
        update messages m set updated_at = now(),
               via = case when 'mailbox' = any(m.via) then m.via else m.via || 'mailbox'::text end,
-              internet_message_id = case when seen.send_id is null
+              internet_message_id = case when seen.send_id is null or seen.was_confirmed
                                          then coalesce(m.internet_message_id, seen.internet_message_id)
                                          else coalesce(seen.internet_message_id, m.internet_message_id) end
-         from seen
+         from (select seen.*, s.copy_seen_at is not null as was_confirmed
+                 from seen left join sends s on s.id = seen.send_id) seen
         where m.id = seen.message_id
           and (not 'mailbox' = any(m.via)
-               or (seen.send_id is not null and seen.internet_message_id is distinct from m.internet_message_id
+               or (seen.send_id is not null and not seen.was_confirmed and seen.internet_message_id is distinct from m.internet_message_id
                    and seen.internet_message_id is not null))
        returning m.id
      )

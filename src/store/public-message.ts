@@ -3,7 +3,7 @@ import { firstAnswerOf } from './answers.ts';
 import { rows, rowsById } from './database.ts';
 import type { Db } from './database.ts';
 import { reportsOf } from './public-send.ts';
-import type { SendAnswered, SendReported } from './public-send.ts';
+import type { SendAnswered, SendRefused, SendReported } from './public-send.ts';
 import { timestamp } from './timestamp.ts';
 
 /** A person as a message names them. */
@@ -77,6 +77,7 @@ export type PublicMessage = {
     id: SendId;
     state: string;
     reason: string | null;
+    refused: SendRefused[];
     reports: SendReported[];
     /** The first answer of a person, and the first of a program. */
     answered: SendAnswered | null;
@@ -109,7 +110,8 @@ const messageObject = `json_build_object(
   'conversation_ids', (select coalesce(json_agg(ct.conversation_id order by ct.conversation_id), '[]')
     from conversation_threads ct where ct.thread_id = m.thread_id),
   'mailbox_state', m.mailbox_state,
-  'send', (select json_build_object('id', s.id, 'state', s.state, 'reason', s.state_reason, 'reports', ${reportsOf('s')},
+  'send', (select json_build_object('id', s.id, 'state', s.state, 'reason', s.state_reason, 'refused', s.refused,
+      'reports', ${reportsOf('s')},
       'answered', ${firstAnswerOf('m', 'is null')}, 'auto_replied', ${firstAnswerOf('m', 'is not null')})
     from sends s where s.message_id = m.id),
   'logging_tags', m.logging_tags,

@@ -44,6 +44,7 @@ export type PublicSend = {
    * - `not_appended`: none is put there. `reason`: why.
    */
   sent_copy: { state: 'awaited' | 'appended' | 'not_appended'; reason: string | null } | null;
+  refused: SendRefused[];
   reports: SendReported[];
   answered: SendAnswered | null;
   auto_replied: SendAnswered | null;
@@ -85,6 +86,22 @@ export type SendReported = {
   at: string;
 };
 
+/** A recipient that the provider refused while it took the message for others (D5). */
+export type SendRefused = {
+  /** As in the send's envelope. */
+  address: string;
+  /**
+   * - `deferred`: put off, to be tried again at the send's `next_try_at`.
+   * - `refused`: for good.
+   * - `given_up`: put off for too long.
+   * - `uncertain`: the connection was lost before the answer to a later try; it is not tried again.
+   * - `cancelled`: put off, and taken back by the CRM.
+   */
+  state: 'deferred' | 'refused' | 'given_up' | 'uncertain' | 'cancelled';
+  /** The provider's own words. */
+  reply: string;
+};
+
 /** The first message from outside that answers it: a person's for `answered`, a program's for `auto_replied`. */
 export type SendAnswered = {
   message_id: MessageId;
@@ -111,7 +128,7 @@ export async function readSends(db: Db, subAccountId: string, ids: readonly Send
         'copy_seen', s.copy_seen_at is not null,
         'sent_copy', (select json_build_object('state', coalesce(c.outcome, 'awaited'), 'reason', c.reason)
           from sent_copies c where c.id = s.id and (c.begun_at is not null or not ${copyWasSeen('s')})),
-        'reports', ${reportsOf('s')},
+        'refused', s.refused, 'reports', ${reportsOf('s')},
         'answered', ${firstAnswerOf('m', 'is null')}, 'auto_replied', ${firstAnswerOf('m', 'is not null')},
         'attempts', (select coalesce(json_agg(json_build_object(
             'n', a.n, 'started_at', ${timestamp('a.started_at')}, 'ended_at', ${timestamp('a.ended_at')},

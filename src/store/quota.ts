@@ -88,19 +88,22 @@ export async function closeQuota(
     `with until as (select closed_until from daily_quotas where mailbox_id = :mailboxId),
      waiting as (
        select s.id from sends s join messages m on m.id = s.message_id
-        where s.mailbox_id = :mailboxId and s.id <> :sendId and s.state = 'queued' and s.ready and m.kind = 'individual'
+        -- Also what was taken, and waits for recipients who were put off.
+        where s.mailbox_id = :mailboxId and s.id <> :sendId and s.state in ('queued', 'sent', 'bounced') and s.ready and m.kind = 'individual'
           and s.due_at < (select closed_until from until) and (s.lease_until is null or s.lease_until < now())
         order by s.id for no key update of s skip locked),
      postponed as (
-       update sends s set due_at = (select closed_until from until), state_reason = 'daily_limit'
+       update sends s set due_at = (select closed_until from until),
+              state_reason = case when s.state = 'queued' then 'daily_limit' else s.state_reason end
          from waiting where s.id = waiting.id
-       returning s.id, s.message_id as "messageId", s.sub_account_id as "subAccountId"),
+       returning s.state, s.id, s.message_id as "messageId", s.sub_account_id as "subAccountId"),
      placed as (
        update daily_places set at = (select closed_until from until)
-        where send_id = :sendId or send_id in (select id from postponed)),
+        where send_id in (select id from sends where id = :sendId and state not in ('sent', 'bounced')
+                          union all select id from postponed where state = 'queued')),
      touched as (
-       update messages set updated_at = now() where id in (select "messageId" from postponed))
-     select * from postponed`,
+       update messages set updated_at = now() where id in (select "messageId" from postponed where state = 'queued'))
+     select id, "messageId", "subAccountId" from postponed where state = 'queued'`,
     closed,
   );
 }

@@ -1,9 +1,13 @@
 import type { MessageId, SendId, ThreadId } from '../lib/id.ts';
 import { jsonText, rows, run } from './database.ts';
 import type { Db } from './database.ts';
+import type { SendRefused } from './public-send.ts';
 
 /** A try of a send. */
 export type AttemptKey = { id: SendId; n: number };
+
+/** A try whose message is about to end, with what is known by now of refused recipients; null: nobody was refused. */
+export type HandedOver = AttemptKey & { refused: readonly SendRefused[] | null };
 
 /** Notes that tries begin, before anything is said to a provider. Answers their numbers. */
 export async function startAttempts(db: Db, ids: readonly SendId[]): Promise<ReadonlyMap<SendId, number>> {
@@ -25,26 +29,24 @@ export async function startAttempts(db: Db, ids: readonly SendId[]): Promise<Rea
  */
 export async function noteHandovers(
   db: Db,
-  by: { owner: string; leaseMs: number; attempts: readonly AttemptKey[] },
+  by: { owner: string; leaseMs: number; attempts: readonly HandedOver[] },
 ): Promise<ReadonlySet<SendId>> {
   const noted = await rows<{ id: SendId }>(
     db,
-    `with handed as materialized (select * from unnest(:ids::text[], :ns::integer[]) as h (id, n)),
+    `with handed as materialized (
+       select * from json_to_recordset(:attempts::json) as h (id text, n integer, refused jsonb)),
      mine as (
-       update sends s set lease_until = now() + :leaseMs * interval '1 millisecond'
-         from handed h where s.id = h.id and s.lease_owner = :owner and s.ready and s.state = 'sending'
-       returning s.id),
-     -- From now on the provider counts it (L3).
-     counted as (update daily_places set at = clock_timestamp() where send_id in (select id from mine))
+       update sends s set lease_until = now() + :leaseMs * interval '1 millisecond', refused = coalesce(h.refused, s.refused)
+         from handed h
+        where s.id = h.id and s.lease_owner = :owner and s.ready and s.state in ('sending', 'sent', 'bounced')
+       returning s.id, s.state),
+     -- From now on the provider counts it (L3): once, however often recipients are put off.
+     counted as (
+       update daily_places set at = clock_timestamp() where send_id in (select id from mine where state = 'sending'))
      update send_attempts a set outcome = 'uncertain'
        from handed h join mine on mine.id = h.id where a.send_id = h.id and a.n = h.n
      returning a.send_id as id`,
-    {
-      owner: by.owner,
-      leaseMs: by.leaseMs,
-      ids: by.attempts.map(({ id }) => id),
-      ns: by.attempts.map(({ n }) => n),
-    },
+    { owner: by.owner, leaseMs: by.leaseMs, attempts: jsonText(by.attempts) },
   );
   return new Set(noted.map(({ id }) => id));
 }
@@ -80,7 +82,8 @@ export type ServerMessageId = {
 
 /**
  * The Message-IDs that providers' answers named become one more name of their messages, for their own
- * copies and for answers (S12, S3), and the ones that they show from now on.
+ * copies and for answers (S12, S3), and the ones that they show from now on. Of several, for recipients who got it
+ * later, the first one is shown.
  */
 export async function addServerMessageIds(db: Db, named: readonly ServerMessageId[]): Promise<void> {
   if (named.length === 0) return;
@@ -90,11 +93,12 @@ export async function addServerMessageIds(db: Db, named: readonly ServerMessageI
        select * from json_to_recordset(:named::json)
          as t(id text, "messageId" text, "threadId" text, "serverId" text, key text, "sentKey" text)),
      named as (
-       update sends s set server_message_id = said."serverId" from said where s.id = said.id
+       update sends s set server_message_id = coalesce(s.server_message_id, said."serverId")
+         from said where s.id = said.id
        returning s.id, s.sub_account_id),
      shown as (
        update messages m set internet_message_id = said."serverId", updated_at = now()
-         from said where m.id = said."messageId"),
+         from said join sends s on s.id = said.id and s.server_message_id is null where m.id = said."messageId"),
      known as (
        insert into message_keys (sub_account_id, key, fingerprint, message_id)
        select k.sub_account_id, said.key, k.fingerprint, k.message_id

@@ -3,7 +3,6 @@ import type { MessageId, SendId } from '../lib/id.ts';
 import { jsonText, rows } from './database.ts';
 import type { Db } from './database.ts';
 import { touchMessages, writeSendChanges } from './sends.ts';
-import type { SendState } from './public-send.ts';
 
 /** What a report that counts says of a send. */
 export type SendReport = {
@@ -39,7 +38,9 @@ export async function noteReports(
     changed.messages.add(send.messageId);
     if (added.includes('failed')) {
       const reason = await reasonOf(db, report.sendId);
-      await writeSendChanges(db, [{ id: report.sendId, change: { state: 'bounced', reason, next: 'over' } }]);
+      // Recipients who were put off are tried on.
+      const next = send.isOver ? 'over' : 'in_hand';
+      await writeSendChanges(db, [{ id: report.sendId, change: { state: 'bounced', reason, next } }]);
       changed.sends.add(report.sendId);
     }
     await touchMessages(db, [send.messageId]);
@@ -51,10 +52,12 @@ export async function noteReports(
  * A send that may be reported on; null where the provider has certainly nothing of it. One that is queued or
  * held may be with the provider all the same when a try of it ended without an answer (D5).
  */
-async function lockReported(db: Db, id: SendId): Promise<{ messageId: MessageId; state: SendState } | null> {
-  const [send] = await rows<{ messageId: MessageId; state: SendState }>(
+async function lockReported(db: Db, id: SendId): Promise<{ messageId: MessageId; isOver: boolean } | null> {
+  const [send] = await rows<{ messageId: MessageId; isOver: boolean }>(
     db,
-    `select s.message_id as "messageId", s.state from sends s
+    `select s.message_id as "messageId", not case when s.state in ('sent', 'bounced') then s.ready
+                                               else s.refused @> '[{"state": "deferred"}]' end as "isOver"
+       from sends s
       where s.id = :id
         and (s.state in ('sending', 'uncertain', 'sent', 'bounced')
              or (s.state in ('queued', 'held')

@@ -3,7 +3,7 @@ import type { MailboxLimits, ProviderName, ServerAddress } from '../provider/pro
 import type { MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
 import { jsonText, rows, rowsById, run } from './database.ts';
 import type { Db } from './database.ts';
-import type { PublicSend, SendState } from './public-send.ts';
+import type { PublicSend, SendRefused, SendState } from './public-send.ts';
 import { giveBackPlaces } from './quota.ts';
 import { awaitSentCopies } from './sent-copies.ts';
 
@@ -65,13 +65,18 @@ export type LockedSend = {
   internetMessageId: string;
   rawSha256: string;
   rawSize: number;
+  /** Recipients that were refused while others were taken. */
+  refused: SendRefused[];
   /** What it goes through; null: nothing any more, since its sub-account has no provider. */
   way: SendingWay | null;
   /** State of the connection that it goes through; null when that has ended, and of mail through a provider. */
   connectionState: ConnectionState | null;
   /** Its tries so far, the last one's outcome as it stands. */
   attempts: { n: number; outcome: string | null } | null;
-  /** Since when it has been tried without a person having to act in between; 0 before the first try. */
+  /**
+   * Since when it has been tried without a person having to act in between; 0 before the first try. Of one that was
+   * taken, and waits for recipients who were put off: since then.
+   */
   triedForMs: number;
   /** How often it was tried in that time. */
   triedTimes: number;
@@ -124,7 +129,7 @@ select json_build_object(
     'id', s.id, 'subAccountId', s.sub_account_id, 'messageId', s.message_id, 'threadId', m.thread_id, 'lane', s.lane, 'kind', m.kind,
     'state', s.state, 'reason', s.state_reason, 'leaseOwner', case when s.ready then s.lease_owner end,
     'envelope', s.envelope, 'internetMessageId', s.internet_message_id,
-    'rawSha256', s.raw_sha256, 'rawSize', s.raw_size,
+    'rawSha256', s.raw_sha256, 'rawSize', s.raw_size, 'refused', s.refused,
     'way', case when b.id is not null then json_build_object(
          'through', 'mailbox', 'id', b.id, 'provider', b.provider, 'login', b.login, 'smtp', b.servers->'smtp',
          'credentialKind', b.credential_kind, 'savesSentCopy', coalesce(b.saves_sent_copy, false), 'limitsSaid', b.limits)
@@ -139,7 +144,7 @@ select json_build_object(
        where c.mailbox_id = s.mailbox_id and c.sub_account_id = s.sub_account_id and c.user_id = s.user_id
          and c.ended_at is null),
     'attempts', case when tried.n is not null then json_build_object('n', tried.n, 'outcome', tried.outcome) end,
-    'triedForMs', coalesce(${ms('now() - tried.since')}, 0),
+    'triedForMs', coalesce(${ms("now() - case when s.state in ('sent', 'bounced') then s.state_since else tried.since end")}, 0),
     'triedTimes', coalesce(tried.times, 0),
     'inStateForMs', ${ms('now() - s.state_since')},
     'sentLookedAfterMs', ${ms('b.sent_looked_at - s.uncertain_at')},
@@ -170,6 +175,8 @@ export type SendChange = {
    * - `over`: nothing more is to be done about it.
    */
   next: 'in_hand' | 'waiting' | 'over' | number;
+  /** Missing: what is known of refused recipients stays. */
+  refused?: SendRefused[];
 };
 
 /** A send and what becomes of it. */
@@ -185,19 +192,20 @@ export async function writeSendChanges(db: Db, changed: readonly ChangedSend[]):
     `update sends s set
         state_since = case when s.state = c.state then s.state_since else now() end,
         uncertain_at = case when c.state <> 'uncertain' then null when s.state = 'uncertain' then s.uncertain_at else now() end,
-        state = c.state, state_reason = c.reason, ready = c.next <> 'over',
+        state = c.state, state_reason = c.reason, ready = c.next <> 'over', refused = coalesce(c.refused, s.refused),
         due_at = case when c.next = 'in_hand' then s.due_at when c.next = 'waiting' then 'infinity'
                       else now() + c.ms * interval '1 millisecond' end,
         lease_owner = case when c.next = 'in_hand' then s.lease_owner end,
         lease_until = case when c.next = 'in_hand' then s.lease_until end
-       from json_to_recordset(:changed::json) as c(id text, state text, reason text, next text, ms bigint)
+       from json_to_recordset(:changed::json) as c(id text, state text, reason text, refused jsonb, next text, ms bigint)
       where s.id = c.id`,
     {
       changed: jsonText(
-        changed.map(({ id, change: { state, reason, next } }) => ({
+        changed.map(({ id, change: { state, reason, next, refused } }) => ({
           id,
           state,
           reason,
+          refused,
           next: typeof next === 'number' ? 'due' : next,
           ms: typeof next === 'number' ? Math.round(next) : 0,
         })),
@@ -275,7 +283,7 @@ export async function releaseSends(db: Db, by: { owner: string; ids: readonly Se
   await run(
     db,
     `update sends set lease_owner = null, lease_until = null
-      where id = any(:ids) and lease_owner = :owner and state in ('queued', 'held') and ready`,
+      where id = any(:ids) and lease_owner = :owner and state in ('queued', 'held', 'sent', 'bounced') and ready`,
     by,
   );
 }

@@ -112,6 +112,21 @@ for (const kind of databaseKinds)
       });
     }
 
+    test('D5, S12: the copy of a try for one who was put off, with an id that nobody was told of, is no second message', async () => {
+      const mailbox = await world.connect('ann10@mail.example', [['north', 'ann']]);
+      const { messageId, raw } = await sent('Put off');
+      const isOf = (id: string) => renamed(raw, id);
+      await run(
+        database.db,
+        `update sends set refused = '[{"address": "carla@customer.example", "state": "refused", "reply": "450 busy"}]'
+          where internet_message_id = :messageId`,
+        { messageId },
+      );
+      assert.deepEqual(await mailbox.see('sent', isOf('first@outlook.example')), ['north:sent_copy']);
+      assert.deepEqual(await mailbox.see('sent', isOf('second@outlook.example')), ['north:sent_copy']);
+      assert.equal(await countOf('Put off'), 1);
+    });
+
     test('U1: what was never tried has no copy: the same words by hand are a message of their own', async () => {
       const mailbox = await world.connect('ann7@mail.example', [['north', 'ann']]);
       const { messageId, raw } = await sent('By hand');

@@ -68,9 +68,9 @@ async function dyingSubmit(
         yield chunk.subarray(100);
       }
     },
-    beforeEnd: async () => {
+    beforeEnd: async (refused) => {
       if (death === 'all but its end out, the hand-over not noted') await die();
-      const mine = await beforeEnd();
+      const mine = await beforeEnd(refused);
       if (death === 'the hand-over noted, its end not out') await die();
       return mine;
     },

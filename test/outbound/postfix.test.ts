@@ -137,6 +137,32 @@ describe('sending through a real Postfix', () => {
     await received('carla@postfix.example', subject);
   });
 
+  test('D5: one who is put off is tried again, alone, and nobody else gets it twice', async () => {
+    const { userId } = await person();
+    const subject = 'One of two is busy';
+    const { send } = await office.accept({
+      userId,
+      contactId: 'carla',
+      cc: [{ name: '', address: 'busy@defers.test' }],
+      subject,
+      text: 'x',
+    });
+    const sent = await office.waitForState(send.id, 'sent');
+    assert.match(sent.reason ?? '', /^recipients_deferred: busy@defers\.test: 450 4\.2\.1 .*busy/);
+    await received('carla@postfix.example', subject);
+    await office.hurry(send.id);
+    const again = await office.waitForState(send.id, 'sent', 2);
+    assert.deepEqual(
+      again.attempts.map(({ outcome }) => outcome),
+      ['accepted', 'temporary'],
+    );
+    assert.deepEqual(
+      again.refused.map(({ address, state }) => `${address} ${state}`),
+      ['busy@defers.test deferred'],
+    );
+    await received('carla@postfix.example', subject);
+  });
+
   test('a wrong password: held, and nothing else', async () => {
     const address = 'locked-out@postfix.test';
     const smtp = {

@@ -43,7 +43,7 @@ function createPost() {
           if (submission.signal.aborted) stop();
         });
         for (const address of [from, ...to]) await Promise.race([gates.get(address)?.promise, aborted]);
-        if (!(await submission.beforeEnd())) {
+        if (!(await submission.beforeEnd([]))) {
           throw new SmtpFailure({ phase: 'data', reply: null, cause: 'stopped' }, [], null);
         }
         const accepted = await post.answer(submission);

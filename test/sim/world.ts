@@ -731,7 +731,7 @@ class Simulated implements World {
     const n = Number(/#(\d+)#/.exec(Buffer.concat(chunks).toString())?.[1]);
     const mail = this.mails.get(n);
     if (mail === undefined) throw new Error(`a mail was sent that nobody wrote: ${n}`);
-    if (!(await submission.beforeEnd())) throw fail('data', null);
+    if (!(await submission.beforeEnd([]))) throw fail('data', null);
     process.effect();
     if (answer === 'crash') process.die();
     process.effect();

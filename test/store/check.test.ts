@@ -49,6 +49,9 @@ const attached = [
 ].join('\r\n');
 
 const inbound = `(select id from messages where direction = 'inbound')`;
+const refusedAs = (address: string, state: string) =>
+  `jsonb_build_array(jsonb_build_object('address', ${address}, 'state', '${state}', 'reply', '450 busy'))`;
+
 const tryOfQueued = `insert into send_attempts (send_id, n, started_at) select id, 1, now() from sends where state = 'queued'`;
 
 const anErrand = `insert into errands (id, kind, sub_account_id, connection_id, mailbox_id, request)
@@ -272,6 +275,24 @@ const cases: { name: string; done: string[]; also?: string[] }[] = [
   {
     name: 'send_is_ready_or_over',
     done: [`update sends set lease_owner = 'node', lease_until = now() where state = 'sent'`],
+  },
+  {
+    name: 'send_is_ready_or_over',
+    done: [
+      `update sends set refused = ${refusedAs("envelope -> 'to' -> 0", 'deferred')} where state = 'sent'`,
+    ],
+  },
+  {
+    name: 'refused_were_written_to',
+    done: [
+      `update sends set refused = ${refusedAs(`'"stan@private.example"'`, 'refused')} where state = 'sent'`,
+    ],
+  },
+  {
+    name: 'refused_were_written_to',
+    done: [
+      `update sends set refused = ${refusedAs("envelope -> 'to' -> 0", 'refused')} where state = 'queued'`,
+    ],
   },
   { name: 'send_comes_due', done: [`update sends set due_at = 'infinity' where state = 'queued'`] },
   {
@@ -592,7 +613,7 @@ async function exchangeMail(world: World): Promise<void> {
     }),
     resolveHost: (address) => Promise.resolve({ address }),
     open: sessionsOf(async ({ beforeEnd }) => {
-      await beforeEnd();
+      await beforeEnd([]);
       return { reply: '250 taken', refused: [], serverMessageId: null };
     }),
   });

@@ -1,18 +1,22 @@
 import { sentCopyWaitsMs } from '../../provider/providers.ts';
 import type { Invariant } from './invariant.ts';
 
+/** Recipients of send s are still to be tried. */
+const waits = `s.refused @> '[{"state": "deferred"}]'`;
+
 /** Of what the CRM sends. */
 export const sendInvariants: readonly Invariant[] = [
   {
     name: 'send_is_ready_or_over',
     rules: ['D5', 'D6'],
     holds:
-      'A send that is not over waits for its next step; one that is over never gets one, and no node has it.',
+      'A send that is not over waits for its next step, also one that was taken and waits for recipients who were put off; one that is over never gets one, and no node has it.',
     // Where nobody can tell what became of an uncertain one, it is left to people.
     broken: `
       select s.id as send, s.state from sends s
-       where (s.state <> 'uncertain' and s.ready <> (s.state in ('queued', 'held', 'sending')))
-          or (not s.ready and s.lease_owner is not null)`,
+       where (s.state not in ('uncertain', 'sent', 'bounced') and s.ready <> (s.state in ('queued', 'held', 'sending')))
+          or (s.state in ('sent', 'bounced') and s.ready and s.lease_owner is null and not ${waits})
+          or (not s.ready and (s.lease_owner is not null or ${waits}))`,
   },
   {
     name: 'send_comes_due',
@@ -124,6 +128,17 @@ export const sendInvariants: readonly Invariant[] = [
         from (select * from named full join enveloped using (id, address)
                where named.id is null or enveloped.id is null) one_sided
        where address ~ '^[a-z0-9._+-]+@[a-z0-9.-]+$'`,
+  },
+  {
+    name: 'refused_were_written_to',
+    rules: ['D5'],
+    holds: 'Recipients are refused, each once, of what was taken for others, or may have been.',
+    broken: `
+      select s.id as send, r.address from sends s
+       cross join lateral (
+         select r ->> 'address' as address, count(*) as times from jsonb_array_elements(s.refused) r group by 1) r
+       where s.state not in ('sending', 'uncertain', 'sent', 'bounced') or r.times > 1
+          or r.address not in (select jsonb_array_elements_text(s.envelope -> 'to'))`,
   },
   {
     name: 'send_is_told',
