@@ -1,3 +1,4 @@
+import { addAdministratorByCommand } from './administration.ts';
 import { check } from './check.ts';
 import { ConfigError, exampleEnvironment, readConfig } from './config.ts';
 import { doctor } from './doctor.ts';
@@ -17,6 +18,11 @@ const commands: Readonly<Record<string, Command>> = {
   'example-env': {
     explain: 'Print every setting with its meaning: the text of config/example.env.',
     run: () => say(exampleEnvironment()),
+  },
+  administrator: {
+    explain:
+      'Make an administrator of the pages, or let one in again who lost password or second factor: `administrator add ann@operator.example` prints a link to set a password.',
+    run: runAdministrator,
   },
   check: {
     explain:
@@ -43,6 +49,12 @@ const commands: Readonly<Record<string, Command>> = {
 
 function say(text: string): Said {
   return { text, exitCode: 0 };
+}
+
+async function runAdministrator([what, email, ...more]: readonly string[]): Promise<Said> {
+  if (what !== 'add' || email === undefined || more.length > 0)
+    throw new Error("administrator wants 'add' and an e-mail address");
+  return say(await addAdministratorByCommand(readConfig(process.env), email));
 }
 
 async function runCheck(words: readonly string[]): Promise<Said> {

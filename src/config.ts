@@ -1,9 +1,20 @@
-import { Resolver } from 'node:dns';
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { domainToASCII } from 'node:url';
-import { isHostOrNetwork, isNetwork } from './lib/net-guard.ts';
-import type { ProviderEndpoints } from './provider/providers.ts';
+import {
+  databaseUrl,
+  dnsServers,
+  domain,
+  endpoints,
+  issuer,
+  list,
+  networks,
+  onOff,
+  optional,
+  origins,
+  peers,
+  port,
+  trackingUrl,
+} from './config-fields.ts';
 
 /** One setting: what it is called in the environment (`TWOWAY_` before it), what it means, what it is by default. */
 type Setting<Schema extends z.ZodType> = {
@@ -18,84 +29,6 @@ type Setting<Schema extends z.ZodType> = {
 function setting<Schema extends z.ZodType>(of: Setting<Schema>): Setting<Schema> {
   return of;
 }
-
-const port = z.coerce.number().int().min(0).max(65_535);
-const list = z.string().transform((text) =>
-  text
-    .split(',')
-    .map((part) => part.trim())
-    .filter((part) => part !== ''),
-);
-const optional = z.string().transform((text) => (text === '' ? null : text));
-const databaseUrl = optional.refine((url) => url === null || /^postgres(?:ql)?:\/\//.test(url), {
-  message: 'must begin with postgres:// or postgresql://',
-});
-const networks = list.superRefine((entries, context) => {
-  for (const entry of entries.filter((each) => !isHostOrNetwork(each)))
-    context.addIssue({ code: 'custom', message: `"${entry}" is no network, address or host name` });
-});
-const peers = list.superRefine((entries, context) => {
-  for (const entry of entries.filter((each) => !isNetwork(each)))
-    context.addIssue({ code: 'custom', message: `"${entry}" is no address and no network` });
-});
-const dnsServers = list.superRefine((entries, context) => {
-  for (const entry of entries.filter((each) => !isDnsServer(each)))
-    context.addIssue({ code: 'custom', message: `"${entry}" is no address of a DNS server` });
-});
-const domain = optional.transform((name, context) => {
-  if (name === null) return null;
-  const ascii = domainToASCII(name);
-  if (/^(?:[a-z0-9-]{1,63}\.)+[a-z0-9-]{1,63}$/.test(ascii)) return ascii;
-  context.addIssue({ code: 'custom', message: `"${name}" is no domain` });
-  return z.NEVER;
-});
-/** Stands in attributes of HTML as it is, so it has no sign that means something there. */
-const trackingUrl = z
-  .string()
-  .regex(/^(?:https?:\/\/[a-z0-9.:[\]-]+(?:\/[\w.~/-]*)?)?$/i, {
-    error: 'must be an http or https address without a query',
-  })
-  .refine((url) => url === '' || URL.canParse(url), { error: 'must be an http or https address' })
-  .transform((url) => (url === '' ? null : url.replace(/\/+$/, '')));
-const origins = list.superRefine((entries, context) => {
-  for (const entry of entries.filter((each) => URL.parse(each)?.origin !== each))
-    context.addIssue({ code: 'custom', message: `"${entry}" is no origin, as https://crm.example is one` });
-});
-const onOff = z.enum(['on', 'off', '']);
-
-const address = z.object({
-  host: z.string(),
-  port: z.number().int(),
-  security: z.enum(['tls', 'starttls', 'none']),
-});
-
-/** JSON of `ProviderEndpoints` (src/provider/providers.ts). */
-const endpoints = z.string().transform((text, context): ProviderEndpoints => {
-  if (text === '') return {};
-  try {
-    const parsed = z
-      .strictObject({
-        authoriseUrl: z.url(),
-        tokenUrl: z.url(),
-        revokeUrl: z.url(),
-        certsUrl: z.url(),
-        issuers: z.array(z.string()),
-        cloud: z.enum(['global', 'us_gcc_high', 'us_dod', 'china']),
-        authority: z.url(),
-        tenant: z.string(),
-        imap: address.partial(),
-        smtp: address.partial(),
-      })
-      .partial()
-      .parse(JSON.parse(text));
-    return parsed as ProviderEndpoints;
-  } catch (error) {
-    const why =
-      error instanceof z.ZodError ? z.prettifyError(error).replaceAll(/\s*\n\s*/g, ' ') : String(error);
-    context.addIssue({ code: 'custom', message: `must be JSON of endpoints: ${why}` });
-    return z.NEVER;
-  }
-});
 
 /** Every setting. The order is that of config/example.env. */
 const settings = {
@@ -154,6 +87,30 @@ const settings = {
     explain: 'Where the API and the pages listen.',
   }),
   HTTP_PORT: setting({ schema: port, default: '8080', explain: 'Their port; 0 takes a free one.' }),
+  HTTP_PROXIES: setting({
+    schema: peers,
+    default: '',
+    explain:
+      'Addresses and networks (CIDR) of the proxies before the pages, whose X-Forwarded-For says who asks, separated by commas.',
+  }),
+  OIDC_ISSUER: setting({
+    schema: issuer,
+    default: '',
+    explain:
+      'OpenID Connect provider by which administrators sign in, for example https://login.operator.example; the redirect URI there is TWOWAY_PUBLIC_URL and /admin/sign-in/callback. Empty: by password alone.',
+  }),
+  OIDC_CLIENT_ID: setting({
+    schema: optional,
+    default: '',
+    explain: 'What the gateway is registered as there.',
+  }),
+  OIDC_CLIENT_SECRET: setting({ schema: optional, default: '', explain: 'Its secret.', secret: true }),
+  OIDC_ADMINISTRATORS: setting({
+    schema: list,
+    default: '',
+    explain:
+      'Addresses of those who are administrators when they sign in there, separated by commas; each must be verified there.',
+  }),
   SMTP_HOST: setting({
     schema: z.string(),
     default: '127.0.0.1',
@@ -286,15 +243,6 @@ function givenValue(environment: NodeJS.ProcessEnv, name: string, problems: stri
   }
 }
 
-function isDnsServer(entry: string): boolean {
-  try {
-    new Resolver().setServers([entry]);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 function contradictions(values: Partial<Settings>, production: boolean): string[] {
   const problems: string[] = [];
   if (production && values.SANDBOX === 'on')
@@ -305,6 +253,11 @@ function contradictions(values: Partial<Settings>, production: boolean): string[
     if ((id === null) !== (secret === null))
       problems.push(`TWOWAY_${provider}_CLIENT_ID and _SECRET: one is set and the other is not`);
   }
+  const oidc = [values.OIDC_CLIENT_ID, values.OIDC_CLIENT_SECRET, values.OIDC_ADMINISTRATORS?.[0] ?? null];
+  if (oidc.some((value) => (value === null) !== (values.OIDC_ISSUER === null)))
+    problems.push(
+      'TWOWAY_OIDC_ISSUER, _CLIENT_ID, _CLIENT_SECRET and _ADMINISTRATORS: some are set and others are not',
+    );
   if ((values.SMTP_TLS_CERT === null) !== (values.SMTP_TLS_KEY === null))
     problems.push('TWOWAY_SMTP_TLS_CERT and _KEY: one is set and the other is not');
   // A key that a node made for itself would open nothing that another has sealed.
@@ -319,6 +272,39 @@ function contradictions(values: Partial<Settings>, production: boolean): string[
       problems.push(`TWOWAY_SECRET_KEYS: key ${position + 1} is not 32 bytes of base64`);
   }
   return problems;
+}
+
+/** A setting in force, for people. */
+export type ShownSetting = {
+  /** With `TWOWAY_` before it. */
+  name: string;
+  /** As it would be written; empty: none. Null: a secret, which is set and never shown. */
+  value: string | null;
+  isDefault: boolean;
+  explain: string;
+};
+
+/** Every setting in force, in the order of config/example.env, secrets hidden. */
+export function showSettings(config: Config): ShownSetting[] {
+  return Object.entries(settings).map(
+    ([name, { schema, explain, default: byDefault, secret }]: [string, Setting<z.ZodType>]) => {
+      const value = written(config[name as keyof Settings]);
+      return {
+        name: `TWOWAY_${name}`,
+        value: secret === true && value !== '' ? null : value,
+        isDefault: value === written(schema.parse(byDefault)),
+        explain,
+      };
+    },
+  );
+}
+
+function written(value: unknown): string {
+  if (value === null) return '';
+  if (typeof value === 'string') return value;
+  if (Array.isArray(value)) return value.join(',');
+  const json = JSON.stringify(value);
+  return json === '{}' ? '' : json;
 }
 
 /** The text of config/example.env: every setting with its meaning and its default. */

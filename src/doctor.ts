@@ -58,15 +58,14 @@ const checks: readonly Check[] = [
   { name: 'spool', look: ({ config }) => spool(config) },
 ];
 
+/** What was found of one thing. */
+export type Examined = { name: string; finding: Finding };
+
 /**
- * `twoway doctor`: looks whether everything around the gateway is as it needs it, with the fix for what is not.
- * Changes nothing, and sends nothing but questions to DNS, the database and the gateway's own port; each has some
- * seconds. `isSound`: there is no problem; warnings do not count.
+ * Looks whether everything around the gateway is as it needs it, with the fix for what is not. Changes nothing, and
+ * sends nothing but questions to DNS, the database and the gateway's own port; each has some seconds.
  */
-export async function doctor(
-  config: Config,
-  means: DoctorMeans = systemMeans(config),
-): Promise<{ text: string; isSound: boolean }> {
+export async function examine(config: Config, means: DoctorMeans = systemMeans(config)): Promise<Examined[]> {
   const seen = await see(config, means);
   const told = await Promise.all(
     checks.map(async ({ name, look }) => {
@@ -74,7 +73,15 @@ export async function doctor(
       return findings.map((finding) => ({ name, finding }));
     }),
   );
-  const all = told.flat();
+  return told.flat();
+}
+
+/** `twoway doctor`: the same, as text. `isSound`: there is no problem; warnings do not count. */
+export async function doctor(
+  config: Config,
+  means?: DoctorMeans,
+): Promise<{ text: string; isSound: boolean }> {
+  const all = await examine(config, means);
   const count = (level: Finding['level']) => all.filter(({ finding }) => finding.level === level).length;
   const summary =
     count('problem') + count('warning') === 0
@@ -107,7 +114,7 @@ async function found(look: () => Finding[] | Promise<Finding[]>): Promise<Findin
   }
 }
 
-function linesOf({ name, finding }: { name: string; finding: Finding }): string[] {
+function linesOf({ name, finding }: Examined): string[] {
   // OpenSSL's words have line breaks.
   const words = finding.found.replaceAll(/\s+/g, ' ').trim();
   const line = `${finding.level.padEnd(9)}${name}: ${words}`;

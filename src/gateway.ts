@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
+import { openAdministration, operatorOf } from './administration.ts';
 import { createApi } from './api/app.ts';
-import { createFirstKey } from './api/auth.ts';
 import type { ApiDeps } from './api/route.ts';
 import { startHttpServer } from './api/server.ts';
 import { createTracking } from './api/tracking.ts';
@@ -50,6 +50,7 @@ import { claimBlobs } from './store/blob-owner.ts';
 import { createDiskBlobs } from './store/blobs.ts';
 import type { SweptBlobStore } from './store/blobs.ts';
 import type { Database, Db } from './store/database.ts';
+import { createFirstKey } from './store/keys.ts';
 import { readPassword } from './store/mailboxes.ts';
 import { findLoggingOwners } from './store/logging-addresses.ts';
 import type { Mailbox } from './store/mailboxes.ts';
@@ -63,6 +64,8 @@ export type Gateway = {
   smtpPort: number;
   /** The first administrator's key, on the start that made it; null afterwards. */
   firstKey: string | null;
+  /** Where the first administrator of the pages sets a password; null where there is one, or an identity provider. */
+  firstLink: string | null;
   /** The sandbox's own pages; null where it does not run. */
   sandboxUrl: string | null;
   stop(): Promise<void>;
@@ -161,6 +164,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     hits,
     trackingUrl: config.TRACKING_URL,
     crmOrigins: config.CRM_ORIGINS,
+    operator: operatorOf(config),
     proveRelay: (trial) => proveRelay(netGuard, trial),
     netGuard,
     dispatcher,
@@ -172,7 +176,13 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
   if (loggingDomain !== null) sandbox?.routeTo({ domain: loggingDomain, port: doors.smtpPort });
   // Last: it is shown once, and a start that fails before shows nothing.
   const firstKey = await createFirstKey(db);
-  return { ...doors, firstKey, sandboxUrl: sandbox?.http.url ?? null };
+  const firstLink = await openAdministration(config, db);
+  return {
+    ...doors,
+    firstKey,
+    firstLink: firstLink && `${doors.publicUrl}${firstLink}`,
+    sandboxUrl: sandbox?.http.url ?? null,
+  };
 }
 
 /** What works by itself, whoever calls. */
@@ -252,7 +262,7 @@ async function openDoors(
   config: Config,
   defer: Defer,
   deps: Omit<ApiDeps & ConsoleDeps, 'publicUrl'> & { prover: Prover; hits: Hits },
-): Promise<{ url: string; smtpPort: number }> {
+): Promise<{ url: string; publicUrl: string; smtpPort: number }> {
   const intake = await openIntake(config, defer, deps);
   // Known when the server listens: the configured port may be 0.
   let publicUrl = config.PUBLIC_URL.replace(/\/+$/, '');
@@ -264,7 +274,7 @@ async function openDoors(
     fetch: (request, bindings) => {
       const { pathname } = new URL(request.url);
       if (pathname.startsWith('/t/')) return tracking.fetch(request, bindings);
-      return (/^\/(?:connect|mailbox|admin|assets)(?:\/|$)/.test(pathname) ? pages : api).fetch(
+      return (/^\/(?:$|(?:connect|mailbox|admin|assets)(?:\/|$))/.test(pathname) ? pages : api).fetch(
         request,
         bindings,
       );
@@ -275,7 +285,7 @@ async function openDoors(
   );
   defer(() => http.stop());
   if (publicUrl === '') publicUrl = http.url;
-  return { url: http.url, smtpPort: intake.port };
+  return { url: http.url, publicUrl, smtpPort: intake.port };
 }
 
 /** The door of the logging addresses. */

@@ -36,6 +36,14 @@ function welcome(gateway: Gateway, embedded: boolean): string {
     ...(gateway.firstKey === null
       ? []
       : [`The administrator's API key, shown this once:`, '', `  ${gateway.firstKey}`, '']),
+    ...(gateway.firstLink === null
+      ? []
+      : [
+          `The pages of the administration: set your password by this link, once, within a day:`,
+          '',
+          `  ${gateway.firstLink}`,
+          '',
+        ]),
     `Try it: the five-minute tour is in README.md, section "Tour".`,
     '',
   ];

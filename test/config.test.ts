@@ -29,6 +29,21 @@ const faults: { name: string; environment: NodeJS.ProcessEnv; problems: RegExp[]
     problems: [/GOOGLE_CLIENT_ID and _SECRET/],
   },
   {
+    name: 'a part of an OpenID Connect provider',
+    environment: { TWOWAY_OIDC_ISSUER: 'https://login.operator.example', TWOWAY_OIDC_CLIENT_ID: 'x' },
+    problems: [/OIDC_ISSUER, _CLIENT_ID, _CLIENT_SECRET and _ADMINISTRATORS: some are set/],
+  },
+  {
+    name: 'an OpenID Connect provider without TLS elsewhere',
+    environment: {
+      TWOWAY_OIDC_ISSUER: 'http://login.operator.example',
+      TWOWAY_OIDC_CLIENT_ID: 'x',
+      TWOWAY_OIDC_CLIENT_SECRET: 'x',
+      TWOWAY_OIDC_ADMINISTRATORS: 'ann@operator.example',
+    },
+    problems: [/OIDC_ISSUER: must be an https address/],
+  },
+  {
     name: 'half of a certificate',
     environment: { TWOWAY_SMTP_TLS_CERT: '/etc/ssl/log.pem' },
     problems: [/SMTP_TLS_CERT and _KEY/],

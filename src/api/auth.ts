@@ -1,27 +1,11 @@
-import { createHash, randomBytes } from 'node:crypto';
 import type { MiddlewareHandler } from 'hono';
 import type { Db } from '../store/database.ts';
-import { findKey, insertFirstKey } from '../store/keys.ts';
+import { findKey, hashOfKey } from '../store/keys.ts';
 import { subAccountExists } from '../store/sub-accounts.ts';
 import { ApiError, notFound } from './errors.ts';
 import { crmId } from './fields.ts';
 import { fieldCheck } from './route.ts';
 import type { ApiEnv, FieldCheck } from './route.ts';
-
-/** A new key: `tw_` and 256 random bits. Only its hash is ever stored, so it can be shown once. */
-export function newKey(): { key: string; hash: Buffer } {
-  const key = `tw_${randomBytes(32).toString('base64url')}`;
-  return { key, hash: hashOf(key) };
-}
-
-/**
- * Makes the administrator's key, for all sub-accounts, on the first start. Returns it for printing,
- * or null when such a key is in force already.
- */
-export async function createFirstKey(db: Db): Promise<string | null> {
-  const { key, hash } = newKey();
-  return (await insertFirstKey(db, { hash, label: 'first administrator' })) ? key : null;
-}
 
 /**
  * Lets a call pass that carries a key in force (RFC 6750 §2.1), and leaves its access in
@@ -33,7 +17,7 @@ export async function createFirstKey(db: Db): Promise<string | null> {
 export function authenticate(db: Db): MiddlewareHandler<ApiEnv> {
   return async (c, next) => {
     const [, given = ''] = /^Bearer +(\S+) *$/i.exec(c.req.header('authorization') ?? '') ?? [];
-    const key = await findKey(db, hashOf(given));
+    const key = await findKey(db, hashOfKey(given));
     if (key === undefined) {
       throw new ApiError('unauthenticated', 'Send a key that is in force as "Authorization: Bearer tw_…".');
     }
@@ -70,8 +54,4 @@ export function subAccountCheck(db: Db): FieldCheck {
     if (isVisible && (await subAccountExists(db, subAccountId))) return null;
     return { code: 'unknown_sub_account', detail: 'There is no such sub-account.' };
   });
-}
-
-function hashOf(key: string): Buffer {
-  return createHash('sha256').update(key).digest();
 }

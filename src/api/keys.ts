@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { insertKey, listKeys, revokeKey } from '../store/keys.ts';
+import { listKeys, makeKey, revokeKey } from '../store/keys.ts';
 import type { KeyRow } from '../store/keys.ts';
-import { newKey, subAccountCheck } from './auth.ts';
+import { subAccountCheck } from './auth.ts';
 import { ApiError, notFound } from './errors.ts';
 import { crmId, gatewayId, plainText, timeField } from './fields.ts';
 import { pageOf, pageQuery, pageSchema } from './paging.ts';
@@ -19,8 +19,7 @@ export function addKeys(api: Api, deps: ApiDeps): void {
       if (own !== null && subAccountId === null) {
         throw new ApiError('sub_account_key', 'A key of one sub-account makes keys for that one.');
       }
-      const { key, hash } = newKey();
-      const row = await insertKey(deps.db, { hash, subAccountId, scope, label });
+      const { key, row } = await makeKey(deps.db, { subAccountId, scope, label });
       return c.json({ ...shown(row), key }, 201);
     },
     ['sub_account_key'],
@@ -36,7 +35,8 @@ export function addKeys(api: Api, deps: ApiDeps): void {
     );
   });
   addRoute(api, deleteRoute, async (c) => {
-    if (!(await revokeKey(deps.db, c.req.valid('param').kid, c.var.key.subAccountId))) throw notFound('key');
+    const revoked = await revokeKey(deps.db, c.req.valid('param').kid, c.var.key.subAccountId);
+    if (revoked === null) throw notFound('key');
     return c.body(null, 204);
   });
 }

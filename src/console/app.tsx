@@ -10,9 +10,11 @@ import type { ErasingDeps } from '../outbound/erasing.ts';
 import type { LookAhead } from '../mailbox/dry-run.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import type { Db } from '../store/database.ts';
-import { addAdmin } from './admin/app.tsx';
 import { addConnections } from './admin/reading/connections.tsx';
+import type { Operator } from './admin/operator.ts';
+import { addAdmin } from './admin/routes.tsx';
 import { addAssets } from './assets.ts';
+import { knowingClient } from './client.ts';
 import { addCallback } from './connect/callback.tsx';
 import { addConfirm } from './connect/confirm.tsx';
 import { addStart } from './connect/start.tsx';
@@ -43,6 +45,7 @@ export type ConsoleDeps = {
   crmOrigins: readonly string[];
   /** What is behind the @ of logging addresses, in lower case; null: none are offered. */
   loggingDomain: string | null;
+  operator: Operator;
 } & AskAgainDeps &
   ErasingDeps;
 
@@ -55,6 +58,7 @@ export function createConsole(deps: ConsoleDeps): Hono {
   const app = new Hono();
   app.use(commonHeaders);
   app.use(inReadersLanguage);
+  app.use(knowingClient(deps.operator.httpProxies));
   app.use(
     bodyLimit({
       maxSize: formBytesMax,

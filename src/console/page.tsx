@@ -35,8 +35,9 @@ export type Page = {
 export type Bar = {
   /** What these pages are. */
   name: string;
-  /** Who is signed in. */
+  /** Who is signed in, and where they see their account; null: nowhere. */
   who: string;
+  account: { href: string; current: boolean } | null;
   parts: readonly { href: string; label: string; current: boolean; count?: number }[];
   /** A form that ends the session. */
   signOut: { action: string; formToken: string };
@@ -162,7 +163,13 @@ function TopBar({ bar }: { bar: Bar }) {
       <form method="post" action={bar.signOut.action}>
         <input type="hidden" name="form" value={bar.signOut.formToken} />
         <span class="who">
-          <Value of={bar.who} />
+          {bar.account === null ? (
+            <Value of={bar.who} />
+          ) : (
+            <a href={bar.account.href} aria-current={bar.account.current ? 'page' : undefined}>
+              <Value of={bar.who} />
+            </a>
+          )}
         </span>
         <button class="quiet small">{words('page.sign_out')}</button>
       </form>

@@ -150,3 +150,37 @@ export function Form(props: { action: string; formToken: string; children: Child
     </form>
   );
 }
+
+/** A button that asks once more, beside itself, before it does what cannot be undone. Works without scripts. */
+export function Confirm(props: {
+  label: string;
+  /** What that means. */
+  children: Child;
+  /** What the button says that does it. */
+  button: string;
+  action: string;
+  formToken: string;
+  fields?: Readonly<Record<string, string>>;
+}) {
+  return (
+    <details class="confirm">
+      <summary>{props.label}</summary>
+      <Form action={props.action} formToken={props.formToken}>
+        {Object.entries(props.fields ?? {}).map(([name, value]) => (
+          <input type="hidden" name={name} value={value} />
+        ))}
+        <p>{props.children}</p>
+        <button class="danger small">{props.button}</button>
+      </Form>
+    </details>
+  );
+}
+
+/** A table that scrolls by itself where it is wider than the window. */
+export function Table({ label, children }: { label: string; children: Child }) {
+  return (
+    <div class="table" tabindex={0} role="region" aria-label={label}>
+      <table>{children}</table>
+    </div>
+  );
+}

@@ -13,7 +13,7 @@ import type { Site } from './page.tsx';
  * bound to the session, and browsers say besides where a form came from.
  */
 
-const lives: Readonly<Record<SignedIn['kind'], SessionLife>> = {
+export const lives: Readonly<Record<SignedIn['kind'], SessionLife>> = {
   user: { idleMs: 30 * 60_000, lifeMs: 2 * 60 * 60_000 },
   administrator: { idleMs: 60 * 60_000, lifeMs: 12 * 60 * 60_000 },
 };
@@ -80,11 +80,16 @@ function hashOf(text: string): Buffer {
   return createHash('sha256').update(text).digest();
 }
 
-function isSecure(site: Site): boolean {
+/** Whether browsers reach the pages by TLS. */
+export function isSecure(site: Site): boolean {
   return site.url().startsWith('https:');
 }
 
-/** Pinned to this host where there is TLS. */
 function cookieName(site: Site, kind: SignedIn['kind']): string {
-  return `${isSecure(site) ? '__Host-' : ''}${cookieNames[kind]}`;
+  return pinnedName(site, cookieNames[kind]);
+}
+
+/** The name of a cookie, which pins it to this host where there is TLS. */
+export function pinnedName(site: Site, name: string): string {
+  return `${isSecure(site) ? '__Host-' : ''}${name}`;
 }

@@ -3,7 +3,7 @@ import { connect as connectTcp } from 'node:net';
 import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { messageOf } from '../lib/failure.ts';
-import { isIn } from './clients.ts';
+import { isIn } from '../lib/networks.ts';
 
 /** What answers at the gateway's SMTP port. */
 export type SmtpSeen =

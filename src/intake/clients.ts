@@ -1,27 +1,4 @@
-import ipaddr from 'ipaddr.js';
 import type { Clock } from '../lib/clock.ts';
-
-/** Whom a client address counts as: of IPv6, whoever has the /64, since one machine may use all of it. */
-export function clientOf(address: string): string {
-  if (!ipaddr.isValid(address)) return address;
-  const parsed = ipaddr.process(address);
-  if (parsed.kind() === 'ipv4') return parsed.toString();
-  return parsed.toNormalizedString().split(':').slice(0, 4).join(':');
-}
-
-/** Whether an address is in one of these networks. */
-export function isIn(networks: readonly string[], address: string): boolean {
-  if (!ipaddr.isValid(address)) return false;
-  const parsed = ipaddr.process(address);
-  return networks.some((network) => {
-    const [base, bits] = ipaddr.isValidCIDR(network)
-      ? ipaddr.parseCIDR(network)
-      : [ipaddr.process(network), 128];
-    return (
-      base.kind() === parsed.kind() && parsed.match(base, Math.min(bits, base.kind() === 'ipv4' ? 32 : 128))
-    );
-  });
-}
 
 const clientsMax = 10_000;
 

@@ -1,11 +1,11 @@
 import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/failure.ts';
 import type { Log } from '../lib/log.ts';
+import { isIn } from '../lib/networks.ts';
 import { assertRoom } from './accept.ts';
 import type { Prover } from './authenticate.ts';
 import { watchCertificate } from './certificate.ts';
 import type { CertificatePaths, WatchedCertificate } from './certificate.ts';
-import { isIn } from './clients.ts';
 import { Door } from './door.ts';
 import { intakeLimits } from './limits.ts';
 import type { IntakeLimits } from './limits.ts';

@@ -2,11 +2,12 @@ import type { SMTPServerAddress, SMTPServerDataStream, SMTPServerSession } from 
 import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/failure.ts';
 import type { Log } from '../lib/log.ts';
+import { clientOf } from '../lib/networks.ts';
 import type { Envelope } from '../store/spool.ts';
 import { acceptMessage } from './accept.ts';
 import type { Recipients } from './accept.ts';
 import type { Prover } from './authenticate.ts';
-import { clientOf, createClients } from './clients.ts';
+import { createClients } from './clients.ts';
 import type { Visit } from './door.ts';
 import type { IntakeLimits } from './limits.ts';
 import { createRecipients, readRecipient } from './recipients.ts';

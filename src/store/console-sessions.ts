@@ -1,7 +1,9 @@
 import type { AdministratorId, SessionId } from '../lib/id.ts';
 import { newId } from '../lib/id.ts';
+import { currentClient } from './audit.ts';
 import { rows, run } from './database.ts';
 import type { Db } from './database.ts';
+import { timestamp } from './timestamp.ts';
 
 /** Who is signed in to the pages. */
 export type SignedIn =
@@ -21,11 +23,12 @@ export async function insertConsoleSession(
   await run(db, `delete from console_sessions where expires_at < now() - interval '1 day'`);
   const { of } = session;
   const id = newId('ses');
+  const client = of.kind === 'administrator' ? currentClient() : null;
   await run(
     db,
-    `insert into console_sessions (id, token_hash, administrator_id, sub_account_id, user_id, return_url, expires_at)
-     values (:id, :tokenHash, :administratorId, :subAccountId, :userId, :returnUrl, now() + :lifeMs * interval '1 millisecond')`,
-    { ...blank, ...of, id, tokenHash: session.tokenHash, lifeMs: session.lifeMs },
+    `insert into console_sessions (id, token_hash, administrator_id, sub_account_id, user_id, return_url, client, expires_at)
+     values (:id, :tokenHash, :administratorId, :subAccountId, :userId, :returnUrl, :client, now() + :lifeMs * interval '1 millisecond')`,
+    { ...blank, ...of, id, client, tokenHash: session.tokenHash, lifeMs: session.lifeMs },
   );
   return id;
 }
@@ -56,4 +59,52 @@ export async function findConsoleSession<Kind extends SignedIn['kind']>(
 
 export async function endConsoleSession(db: Db, id: SessionId): Promise<void> {
   await run(db, 'delete from console_sessions where id = :id', { id });
+}
+
+/** A session of an administrator, as its owner sees it. */
+export type ListedSession = {
+  id: SessionId;
+  /** RFC 3339. */
+  createdAt: string;
+  seenAt: string;
+  /** Address that it was begun from. */
+  client: string | null;
+};
+
+/** The sessions of an administrator that are open, the latest first. */
+export function listSessionsOf(
+  db: Db,
+  of: { administratorId: AdministratorId; idleMs: number },
+): Promise<ListedSession[]> {
+  return rows<ListedSession>(
+    db,
+    `select id, ${timestamp('created_at')} as "createdAt", ${timestamp('seen_at')} as "seenAt", client
+       from console_sessions
+      where administrator_id = :administratorId and expires_at > now()
+        and seen_at > now() - :idleMs * interval '1 millisecond'
+      order by console_sessions.created_at desc limit 100`,
+    of,
+  );
+}
+
+/** Ends the sessions of an administrator, but one where it is named. Says how many that were. */
+export async function endSessionsOf(
+  db: Db,
+  of: { administratorId: AdministratorId; but: SessionId | null },
+): Promise<number> {
+  return run(
+    db,
+    'delete from console_sessions where administrator_id = :administratorId and id is distinct from :but::text',
+    of,
+  );
+}
+
+/** Ends the sessions of those who have no password, but sign in elsewhere, and may not any more. */
+export async function endSessionsOfOthers(db: Db, allowed: readonly string[]): Promise<void> {
+  await run(
+    db,
+    `delete from console_sessions s using administrators a
+      where a.id = s.administrator_id and a.password_hash is null and a.canonical <> all(:allowed::text[])`,
+    { allowed },
+  );
 }

@@ -1,3 +1,4 @@
+import { createHash, randomBytes } from 'node:crypto';
 import { newId } from '../lib/id.ts';
 import type { KeyId } from '../lib/id.ts';
 import { rows, run } from './database.ts';
@@ -16,11 +17,23 @@ export type KeyAccess = {
 /** A key as it is listed: the key itself is known to nobody but its holder. */
 export type KeyRow = KeyAccess & { label: string; createdAt: string };
 
-/** Stores a new key by its SHA-256. The sub-account must exist. */
-export async function insertKey(
-  db: Db,
-  key: { hash: Buffer; subAccountId: string | null; scope: 'read' | 'write'; label: string },
-): Promise<KeyRow> {
+/** What a new key shall be. */
+export type NewKey = { subAccountId: string | null; scope: 'read' | 'write'; label: string };
+
+/**
+ * Makes a key, `tw_` and 256 random bits, which is shown once: only its hash is stored. The sub-account must exist.
+ */
+export async function makeKey(db: Db, wanted: NewKey): Promise<{ key: string; row: KeyRow }> {
+  const key = `tw_${randomBytes(32).toString('base64url')}`;
+  return { key, row: await insertKey(db, { ...wanted, hash: hashOfKey(key) }) };
+}
+
+/** What is stored of a key. */
+export function hashOfKey(key: string): Buffer {
+  return createHash('sha256').update(key).digest();
+}
+
+async function insertKey(db: Db, key: NewKey & { hash: Buffer }): Promise<KeyRow> {
   const [row] = await rows<KeyRow>(
     db,
     `insert into api_keys (id, hash, sub_account_id, scope, label)
@@ -61,31 +74,32 @@ export function listKeys(
   );
 }
 
-/** Revokes a key that `subAccountId` may see. False when there is none in force. */
-export async function revokeKey(db: Db, id: string, subAccountId: string | null): Promise<boolean> {
-  const touched = await run(
+/** Revokes a key that `subAccountId` may see. Null when there is none in force. */
+export async function revokeKey(db: Db, id: string, subAccountId: string | null): Promise<KeyRow | null> {
+  const [revoked] = await rows<KeyRow>(
     db,
     `update api_keys set revoked_at = now()
-     where id = :id and revoked_at is null and (:subAccountId::text is null or sub_account_id = :subAccountId)`,
+     where id = :id and revoked_at is null and (:subAccountId::text is null or sub_account_id = :subAccountId)
+     returning ${columns}`,
     { id, subAccountId },
   );
-  return touched > 0;
+  return revoked ?? null;
 }
 
 /**
- * Stores a key for all sub-accounts unless one that can write is in force already; says whether it
- * did. Two nodes that start together end with one.
+ * Makes the administrator's key, for all sub-accounts, on the first start. Returns it for printing, or null when such a
+ * key is in force already: two nodes that start together end with one.
  */
-export async function insertFirstKey(db: Db, key: { hash: Buffer; label: string }): Promise<boolean> {
+export async function createFirstKey(db: Db): Promise<string | null> {
   return db.transaction(async (tx) => {
     await run(tx, 'lock table api_keys in share row exclusive mode');
     const inForce = await rows(
       tx,
       `select 1 from api_keys where sub_account_id is null and scope = 'write' and revoked_at is null limit 1`,
     );
-    if (inForce.length > 0) return false;
-    await insertKey(tx, { ...key, subAccountId: null, scope: 'write' });
-    return true;
+    if (inForce.length > 0) return null;
+    const { key } = await makeKey(tx, { subAccountId: null, scope: 'write', label: 'first administrator' });
+    return key;
   });
 }
 

@@ -94,6 +94,47 @@ export async function findSubAccount(db: Db, id: string): Promise<SubAccount | u
   return row && fromRow(row);
 }
 
+/** A sub-account in a list. */
+export type ListedSubAccount = Pick<SubAccount, 'id' | 'name' | 'provider'> & {
+  /** How many settings differ from their defaults. */
+  changed: number;
+};
+
+/** Sub-accounts by id, after the one with id `after`, whose ids begin with `prefix`. */
+export async function listSubAccounts(
+  db: Db,
+  page: { after: string; prefix: string; limit: number },
+): Promise<ListedSubAccount[]> {
+  // No sign of an id sorts behind the tilde.
+  const found = await rows<SubAccountRow>(
+    db,
+    `select ${columns} from sub_accounts
+      where id > :after and id >= :prefix and id < :prefix || '~' order by id limit :limit`,
+    page,
+  );
+  return found.map((row) => {
+    const { id, name, provider, settings } = fromRow(row);
+    return { id, name, provider, changed: Object.keys(changedSettings(settings)).length };
+  });
+}
+
+/** Changes the settings alone, and answers those before; undefined where there is no such sub-account. In a transaction. */
+export async function changeSettings(db: Db, id: string, settings: Settings): Promise<Settings | undefined> {
+  const [row] = await rows<SubAccountRow>(
+    db,
+    `select ${columns} from sub_accounts where id = :id for no key update`,
+    { id },
+  );
+  if (row === undefined) return undefined;
+  await run(
+    db,
+    `update sub_accounts set settings = :settings::jsonb, updated_at = now()
+      where id = :id and settings is distinct from :settings::jsonb`,
+    { id, settings: JSON.stringify(changedSettings(settings)) },
+  );
+  return effectiveSettings(row.settings);
+}
+
 /** Creates or replaces. What is the same already stays untouched, with its time. */
 export async function putSubAccount(
   db: Db,

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent } from 'undici';
 import { createApi } from '../../src/api/app.ts';
-import { createFirstKey } from '../../src/api/auth.ts';
+import { createFirstKey } from '../../src/store/keys.ts';
 import type { Api, ApiDeps } from '../../src/api/route.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import type { Log } from '../../src/lib/log.ts';

@@ -12,7 +12,7 @@ import { resolveProvider } from '../../src/provider/providers.ts';
 import type { ServerAddress } from '../../src/provider/providers.ts';
 import { createDiskBlobs } from '../../src/store/blobs.ts';
 import { openDatabase, rows, run } from '../../src/store/database.ts';
-import { createFirstKey } from '../../src/api/auth.ts';
+import { createFirstKey } from '../../src/store/keys.ts';
 import { credentialContext } from '../../src/store/mailboxes.ts';
 import { providerPasswordContext } from '../../src/store/sub-accounts.ts';
 import { createEventSignal } from '../../src/webhook/follow.ts';

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import type { Hono } from 'hono';
+import type { Operator } from '../../src/console/admin/operator.ts';
 import { createConsole } from '../../src/console/app.tsx';
 import { systemClock } from '../../src/lib/clock.ts';
 import { Failure } from '../../src/lib/failure.ts';
@@ -34,7 +35,8 @@ export type PagesUnderTest = ConnectingUnderTest & {
   person(member?: { subAccountId: string; userId: string; returnUrl?: string | null }): Promise<Browser>;
 };
 
-type BrowserOptions = { cookies?: boolean; fetchSite?: boolean; language?: string };
+/** `client`: the address that it asks from. */
+type BrowserOptions = { cookies?: boolean; fetchSite?: boolean; language?: string; client?: string };
 
 type LinkOptions = {
   subAccountId: string;
@@ -77,6 +79,16 @@ type PagesOptions = {
   crmOrigins?: readonly string[];
   loggingDomain?: string | null;
   lookAhead?: LookAhead;
+  operator?: Partial<Operator>;
+};
+
+/** How the gateway was started, where a test does not say. */
+const operator: Operator = {
+  httpProxies: [],
+  identity: null,
+  settings: [],
+  loggingDomain: null,
+  examine: () => Promise.resolve([]),
 };
 
 export async function startPages(options: PagesOptions = {}): Promise<PagesUnderTest> {
@@ -96,6 +108,7 @@ export async function startPages(options: PagesOptions = {}): Promise<PagesUnder
     wakeFiler: () => undefined,
     wakeSender: () => undefined,
     wakeHousekeeping: () => undefined,
+    operator: { ...operator, ...options.operator },
   });
   return {
     ...world,
@@ -154,7 +167,8 @@ function createBrowser(
     const headers = new Headers(init.headers);
     if (options.language !== undefined) headers.set('accept-language', options.language);
     if (jar.size > 0) headers.set('cookie', [...jar].map(([name, value]) => `${name}=${value}`).join('; '));
-    const response = await app.request(url, { ...init, headers });
+    const incoming = { socket: { remoteAddress: options.client ?? '192.0.2.1' } };
+    const response = await app.request(url, { ...init, headers }, { incoming });
     for (const line of response.headers.getSetCookie()) {
       const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? [];
       if (options.cookies !== false) jar.set(name, value);

@@ -1,10 +1,10 @@
-import type { Context, Hono } from 'hono';
+import type { Context } from 'hono';
 import type { ConsoleSession } from '../../store/console-sessions.ts';
 import { findAdministrator } from '../../store/administrators.ts';
 import type { ConsoleDeps } from '../app.tsx';
 import { hrefOf, sayingPage, sendPage } from '../page.tsx';
 import type { Page, Site } from '../page.tsx';
-import { endSession, findSession, formTokenOf, readOwnForm } from '../session.ts';
+import { findSession, formTokenOf, readOwnForm } from '../session.ts';
 import { words } from '../texts/texts.ts';
 import type { PlainKey } from '../texts/texts.ts';
 
@@ -16,34 +16,34 @@ export type AdminSession = Extract<ConsoleSession, { kind: 'administrator' }>;
 const parts = {
   overview: { path: '/admin', label: 'nav.overview' },
   connections: { path: '/admin/connections', label: 'nav.connections' },
+  gateway: { path: '/admin/keys', label: 'nav.gateway' },
 } as const satisfies Record<string, { path: string; label: PlainKey }>;
 
 export type AdminPart = keyof typeof parts;
 
-/** `/admin`: the pages of who runs the gateway. */
-export function addAdmin(app: Hono, pages: AdminPages): void {
-  app.get('/admin', (c) =>
-    withAdmin(c, pages, (session) =>
-      adminPage(pages, session, { part: 'overview', title: words('nav.overview'), body: null }),
-    ),
-  );
-  app.post('/admin/sign-out', (c) =>
-    withAdminForm(c, pages, async (session) => {
-      await endSession(c, pages, session);
-      return c.redirect(hrefOf(pages.site, '/admin'), 303);
-    }),
-  );
-}
-
-/** A page or any other answer, for an administrator; everybody else is shown the way in. */
+/** A page or any other answer, for an administrator; everybody else is led to the way in, and back from there. */
 export async function withAdmin(
   c: Context,
   pages: AdminPages,
   work: (session: AdminSession) => Promise<Page | Response>,
 ): Promise<Response> {
   const session = await findSession(c, pages, 'administrator');
-  const answer = session === null ? sayingPage('session_over', 401) : await work(session);
+  if (session === null) return leadIn(c, pages);
+  const answer = await work(session);
   return answer instanceof Response ? answer : sendPage(c, pages.site, answer);
+}
+
+function leadIn(c: Context, { site }: AdminPages): Response {
+  // A part of a page, or a form, is nothing to come back to: the page that it stands on is.
+  const isPart = c.req.header('hx-request') !== undefined;
+  const shown = isPart ? URL.parse(c.req.header('hx-current-url') ?? '') : new URL(c.req.url);
+  const isPage = c.req.method === 'GET' && shown !== null;
+  const back = isPage && shown.pathname !== '/admin' ? `${shown.pathname}${shown.search}` : null;
+  const way = hrefOf(site, `/admin/sign-in${back === null ? '' : `?to=${encodeURIComponent(back)}`}`);
+  // Scripts would follow a redirect and put the page of the sign-in where the part was.
+  if (isPart) return c.body(null, 401, { 'HX-Redirect': way });
+  if (c.req.header('accept') === 'text/event-stream') return c.body(null, 401);
+  return c.redirect(way, 303);
 }
 
 /** The same for a form of our own page. */
@@ -62,7 +62,7 @@ export function withAdminForm(
 export async function adminPage(
   pages: AdminPages,
   session: AdminSession,
-  page: { part: AdminPart; title: string; body: Page['body']; status?: Page['status'] },
+  page: { part: AdminPart | 'account'; title: string; body: Page['body']; status?: Page['status'] },
 ): Promise<Page> {
   const { part, ...rest } = page;
   const administrator = await findAdministrator(pages.db, session.administratorId);
@@ -72,6 +72,7 @@ export async function adminPage(
     bar: {
       name: words('admin.title'),
       who: administrator?.email ?? session.administratorId,
+      account: { href: hrefOf(pages.site, '/admin/account'), current: part === 'account' },
       parts: Object.entries(parts).map(([name, { path, label }]) => ({
         href: hrefOf(pages.site, path),
         label: words(label),

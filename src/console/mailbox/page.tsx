@@ -64,6 +64,7 @@ export async function mailboxPage(
     bar: {
       name: words('mailbox.title'),
       who: user?.email ?? session.userId,
+      account: null,
       parts: Object.entries(parts).map(([name, { path, label }]) => ({
         href: hrefOf(pages.site, path),
         label: words(label),

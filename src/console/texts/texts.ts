@@ -2,6 +2,10 @@ import { currentLanguage } from '../language.ts';
 import type { Language } from '../language.ts';
 import { adminConnectionsGerman } from './admin-connections.de.ts';
 import { adminConnectionsEnglish } from './admin-connections.en.ts';
+import { adminEntryGerman } from './admin-entry.de.ts';
+import { adminEntryEnglish } from './admin-entry.en.ts';
+import { adminGatewayGerman } from './admin-gateway.de.ts';
+import { adminGatewayEnglish } from './admin-gateway.en.ts';
 import { adminGerman } from './admin.de.ts';
 import { adminEnglish } from './admin.en.ts';
 import { commonGerman } from './common.de.ts';
@@ -25,6 +29,8 @@ const english = {
   ...mailboxReasonsEnglish,
   ...adminEnglish,
   ...adminConnectionsEnglish,
+  ...adminEntryEnglish,
+  ...adminGatewayEnglish,
 };
 const german = {
   ...commonGerman,
@@ -33,6 +39,8 @@ const german = {
   ...mailboxReasonsGerman,
   ...adminGerman,
   ...adminConnectionsGerman,
+  ...adminEntryGerman,
+  ...adminGatewayGerman,
 };
 
 export const catalogues: Readonly<Record<Language, Readonly<Record<TextKey, string>>>> = {

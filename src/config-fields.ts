@@ -1,0 +1,100 @@
+import { Resolver } from 'node:dns';
+import { domainToASCII } from 'node:url';
+import { z } from 'zod';
+import { isHostOrNetwork, isNetwork } from './lib/net-guard.ts';
+import type { ProviderEndpoints } from './provider/providers.ts';
+
+/* What may stand in the environment, as a person writes it: each kind of setting turns text into its value. */
+
+export const port = z.coerce.number().int().min(0).max(65_535);
+export const list = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== ''),
+);
+export const optional = z.string().transform((text) => (text === '' ? null : text));
+export const databaseUrl = optional.refine((url) => url === null || /^postgres(?:ql)?:\/\//.test(url), {
+  message: 'must begin with postgres:// or postgresql://',
+});
+export const networks = list.superRefine((entries, context) => {
+  for (const entry of entries.filter((each) => !isHostOrNetwork(each)))
+    context.addIssue({ code: 'custom', message: `"${entry}" is no network, address or host name` });
+});
+export const peers = list.superRefine((entries, context) => {
+  for (const entry of entries.filter((each) => !isNetwork(each)))
+    context.addIssue({ code: 'custom', message: `"${entry}" is no address and no network` });
+});
+export const dnsServers = list.superRefine((entries, context) => {
+  for (const entry of entries.filter((each) => !isDnsServer(each)))
+    context.addIssue({ code: 'custom', message: `"${entry}" is no address of a DNS server` });
+});
+export const domain = optional.transform((name, context) => {
+  if (name === null) return null;
+  const ascii = domainToASCII(name);
+  if (/^(?:[a-z0-9-]{1,63}\.)+[a-z0-9-]{1,63}$/.test(ascii)) return ascii;
+  context.addIssue({ code: 'custom', message: `"${name}" is no domain` });
+  return z.NEVER;
+});
+/** Stands in attributes of HTML as it is, so it has no sign that means something there. */
+export const trackingUrl = z
+  .string()
+  .regex(/^(?:https?:\/\/[a-z0-9.:[\]-]+(?:\/[\w.~/-]*)?)?$/i, {
+    error: 'must be an http or https address without a query',
+  })
+  .refine((url) => url === '' || URL.canParse(url), { error: 'must be an http or https address' })
+  .transform((url) => (url === '' ? null : url.replace(/\/+$/, '')));
+export const origins = list.superRefine((entries, context) => {
+  for (const entry of entries.filter((each) => URL.parse(each)?.origin !== each))
+    context.addIssue({ code: 'custom', message: `"${entry}" is no origin, as https://crm.example is one` });
+});
+/** Sign-ins go over TLS, but for a provider on this machine. */
+export const issuer = optional.refine(
+  (url) =>
+    url === null || (/^https:\/\/|^http:\/\/(?:127\.0\.0\.1|localhost)[:/]/.test(url) && URL.canParse(url)),
+  { error: 'must be an https address' },
+);
+export const onOff = z.enum(['on', 'off', '']);
+
+const address = z.object({
+  host: z.string(),
+  port: z.number().int(),
+  security: z.enum(['tls', 'starttls', 'none']),
+});
+
+/** JSON of `ProviderEndpoints` (src/provider/providers.ts). */
+export const endpoints = z.string().transform((text, context): ProviderEndpoints => {
+  if (text === '') return {};
+  try {
+    const parsed = z
+      .strictObject({
+        authoriseUrl: z.url(),
+        tokenUrl: z.url(),
+        revokeUrl: z.url(),
+        certsUrl: z.url(),
+        issuers: z.array(z.string()),
+        cloud: z.enum(['global', 'us_gcc_high', 'us_dod', 'china']),
+        authority: z.url(),
+        tenant: z.string(),
+        imap: address.partial(),
+        smtp: address.partial(),
+      })
+      .partial()
+      .parse(JSON.parse(text));
+    return parsed as ProviderEndpoints;
+  } catch (error) {
+    const why =
+      error instanceof z.ZodError ? z.prettifyError(error).replaceAll(/\s*\n\s*/g, ' ') : String(error);
+    context.addIssue({ code: 'custom', message: `must be JSON of endpoints: ${why}` });
+    return z.NEVER;
+  }
+});
+
+function isDnsServer(entry: string): boolean {
+  try {
+    new Resolver().setServers([entry]);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,152 @@
+/** How administrators get in: signing in, links, their own account, and each other. */
+export const adminEntryEnglish = {
+  'sign_in.title': 'Sign in to the administration',
+  'sign_in.email': 'E-mail address',
+  'sign_in.password': 'Password',
+  'sign_in.submit': 'Sign in',
+  'sign_in.by_identity': 'Sign in with {host}',
+  'sign_in.lost':
+    'Lost your password or your second factor? Another administrator can give you a new link, or whoever runs the gateway’s machine.',
+  'sign_in.wrong': 'The address or the password is not right.',
+  'sign_in.paused': 'There were too many tries. The next one can be made at',
+  'sign_in.busy': 'Too many people sign in at this moment. Please try again.',
+  'sign_in.again': 'This page was open for too long, or cookies are blocked. Please try again.',
+
+  'code.title': 'One more step',
+  'code.text':
+    'Your account has a second factor. Open your authenticator app and type the code that it shows.',
+  'code.code': 'Code',
+  'code.hint': 'Six digits; or one of your recovery codes.',
+  'code.wrong': 'This code is not right, or it was used before. Wait for the next one.',
+
+  'identity_denied.title': 'You were not signed in',
+  'identity_denied.text': 'Your sign-in provider was asked, and said no; perhaps it was cancelled there.',
+  'identity_denied.next': 'Try again, or sign in by password if you have one here.',
+  'identity_invalid.title': 'You were not signed in',
+  'identity_invalid.text':
+    'What your sign-in provider answered was not meant for this gateway, or was used before.',
+  'identity_invalid.next':
+    'Try again. If it happens again, the gateway is registered there in another way than it is configured here; its log says more.',
+  'identity_unreachable.title': 'The sign-in provider cannot be reached',
+  'identity_unreachable.text': 'It gave no usable answer.',
+  'identity_unreachable.next': 'Try again in a moment. The gateway’s log says more.',
+  'identity_other_browser.title': 'Please begin once more',
+  'identity_other_browser.text':
+    'This sign-in was begun in another browser, was finished before, or took too long; or cookies are blocked.',
+  'identity_other_browser.next': 'Begin again here, and allow cookies for this site.',
+  'identity_unverified.title': 'Your address is not verified',
+  'identity_unverified.text':
+    'Your sign-in provider names no address of yours that it has verified, so that it could be anybody’s.',
+  'identity_unverified.next': 'Verify your address there, and try again.',
+  'identity_not_allowed.title': 'You are no administrator here',
+  'identity_not_allowed.text':
+    'You signed in, but your address is not among those who may administer this gateway.',
+  'identity_not_allowed.next': 'Whoever runs the gateway can add it to TWOWAY_OIDC_ADMINISTRATORS.',
+  'identity_other_identity.title': 'This address belongs to somebody else',
+  'identity_other_identity.text':
+    'An administrator with your address has signed in before, with another account of the sign-in provider.',
+  'identity_other_identity.next':
+    'If the address is yours now, let another administrator remove the earlier account here.',
+  'identity_paused.title': 'There were too many tries',
+  'identity_paused.text': 'From where you are, signing in has failed too often.',
+  'identity_paused.next': 'Try again in a quarter of an hour.',
+
+  'welcome.title': 'Set your password',
+  'welcome.text':
+    'For {email}. Other passwords, a second factor and open sessions of this account end with it.',
+  'welcome.first': 'Become the first administrator',
+  'welcome.first_text':
+    'This link works once. Choose the address and the password that you will sign in with.',
+  'welcome.submit': 'Set password and sign in',
+  'welcome_used.title': 'This link has been used',
+  'welcome_used.text': 'A link sets a password once.',
+  'welcome_used.next': 'Sign in at /admin, or ask for a new link.',
+  'welcome_expired.title': 'This link does not work any more',
+  'welcome_expired.text': 'A link works for a day, and only until a newer one is made.',
+  'welcome_expired.next': 'Ask another administrator, or whoever runs the gateway’s machine, for a new one.',
+  'email.wrong': 'This is no e-mail address.',
+  'password.new': 'New password',
+  'password.hint': 'At least 12 characters. A few words that nobody would guess together are good.',
+  'password.too_short': 'This is shorter than 12 characters.',
+  'password.too_long': 'This is longer than 200 characters.',
+  'password.is_address': 'This is made of your address, which is what is tried first.',
+  'password.too_common':
+    'This is among the passwords that are tried first. Choose one that is less like others.',
+
+  'account.password': 'Password',
+  'account.password_text': 'Changing it ends your sessions in other browsers.',
+  'account.current': 'Your present password',
+  'account.change_password': 'Change password',
+  'account.wrong_password': 'This is not your present password.',
+  'account.too_often': 'There were too many tries. Wait some minutes.',
+  'account.identity': 'Signing in',
+  'account.identity_text':
+    'You sign in with your organisation’s sign-in provider. Password and second factor are its business.',
+  'account.second_factor': 'Second factor',
+  'account.is_on': 'On',
+  'account.is_off': 'Off',
+  'account.second_factor_text':
+    'A code from an app on your phone, besides the password. Whoever learns your password can then do nothing with it.',
+  'account.turn_on': 'Turn on',
+  'account.turn_off': 'Turn off',
+  'account.turn_off_text': 'From then on the password alone is enough. Recovery codes are gone.',
+  'account.codes.one': 'You have one recovery code left.',
+  'account.codes.other': 'You have {n} recovery codes left.',
+  'account.no_codes': 'You have no recovery codes left: make new ones before you need them.',
+  'account.new_codes': 'Make new recovery codes',
+  'account.new_codes_text': 'Those that you have stop working.',
+  'account.sessions': 'Where you are signed in',
+  'account.sessions_text':
+    'A session ends after an hour in which nothing is done, and after twelve in any case.',
+  'account.since': 'Signed in',
+  'account.seen': 'Last used',
+  'account.which': 'Which one this is',
+  'account.this_browser': 'This browser',
+  'account.end_others': 'End all other sessions',
+  'account.done_password': 'Your password is changed. Sessions in other browsers have ended.',
+  'account.done_sessions': 'All other sessions have ended.',
+  'account.done_off': 'The second factor is off.',
+
+  'enrol.title': 'Turn on the second factor',
+  'enrol.scan': 'Scan this picture with an authenticator app.',
+  'enrol.picture': 'QR code of the secret that stands below as text',
+  'enrol.by_hand': 'Or type this secret into the app by hand:',
+  'enrol.code': 'Code that the app shows',
+  'enrol.code_hint': 'Six digits.',
+  'enrol.wrong': 'This is not the code of this secret. See that the clock of your phone is right.',
+  'codes.title': 'Your recovery codes',
+  'codes.text':
+    'The second factor is on. Without your phone, each of these codes lets you in once in place of the app’s. They are shown this once: keep them where you keep what is important, and not with your password.',
+  'codes.copy': 'Copy all',
+  'codes.kept': 'I have kept it',
+
+  'administrators.ways': 'Signs in by',
+  'administrators.signed_in': 'Last signed in',
+  'administrators.since': 'Added',
+  'administrators.do': 'What can be done',
+  'administrators.oneself': 'You',
+  'administrators.invited': 'Invited',
+  'administrators.by_password': 'Password',
+  'administrators.by_code': 'second factor',
+  'administrators.by_identity': 'Sign-in provider',
+  'administrators.invite': 'Invite an administrator',
+  'administrators.invite_text':
+    'Administrators see all sub-accounts, with their mail, and may do everything here. The gateway sends no mail of its own: you get a link to hand over.',
+  'administrators.invite_button': 'Make a link',
+  'administrators.known': 'There is an administrator with this address already.',
+  'administrators.new_link': 'New link',
+  'administrators.new_link_button': 'Make the link',
+  'administrators.new_link_text':
+    'For {email}, who lost the password or the second factor. Nothing changes before the link is used; earlier links end.',
+  'administrators.remove': 'Remove',
+  'administrators.remove_button': 'Remove',
+  'administrators.remove_text': '{email} is signed out at once and cannot sign in again.',
+  'administrators.remove_oneself':
+    'This is your own account: you are signed out at once and cannot sign in again.',
+  'administrators.last': 'Nobody was removed: there would be no administrator left who can sign in.',
+  'administrators.removed': 'The administrator is removed.',
+  'administrators.link': 'A link to hand over',
+  'administrators.link_text':
+    'By this link {email} sets a password. It works once, within a day, and is shown this once. Hand it over in a way that nobody else reads.',
+  'administrators.back': 'Back to the administrators',
+} as const;
