@@ -12,7 +12,7 @@ export type Answered =
 
 /** Sign-in by OpenID Connect Core 1.0, code flow with PKCE (RFC 7636). */
 export type IdentityProvider = {
-  /** Where to send the browser; null: the provider cannot be reached. */
+  /** Where to send the browser. */
   ask(redirectUri: string): Promise<(Asked & { url: string }) | { problem: 'unreachable'; detail: string }>;
   /** `url`: where the browser came back to, with the provider's answer in its query. */
   answer(url: URL, asked: Asked): Promise<Answered>;
@@ -30,8 +30,12 @@ export function createIdentityProvider(settings: IdentitySettings, now: () => nu
     if (known !== null && now() - known.at < knownMs) return known.config;
     const config = await oidc.discovery(new URL(issuer), clientId, clientSecret, undefined, {
       timeout: deadlineSeconds,
-      // The configuration allows it on this machine alone.
-      ...(issuer.startsWith('http:') ? { execute: [oidc.allowInsecureRequests] } : {}),
+      execute: [
+        // Also what comes straight from the provider must be signed by it.
+        oidc.enableNonRepudiationChecks,
+        // The configuration allows it on this machine alone.
+        ...(issuer.startsWith('http:') ? [oidc.allowInsecureRequests] : []),
+      ],
     });
     known = { config, at: now() };
     return config;
