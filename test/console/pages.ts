@@ -130,7 +130,7 @@ export async function startPages(options: PagesOptions = {}): Promise<PagesUnder
       return `${site}/connect/${token}`;
     },
     browser: (which = {}) => createBrowser(app, which),
-    async administrator(email = 'root@operator.example', options = {}) {
+    async administrator(email = 'root@operator.example', which = {}) {
       const id = newId('adm');
       await run(
         world.db,
@@ -140,7 +140,7 @@ export async function startPages(options: PagesOptions = {}): Promise<PagesUnder
       const [known] = await world.sql<{ id: AdministratorId }>(
         `select id from administrators where canonical = '${email}'`,
       );
-      return signedIn(world.db, app, { kind: 'administrator', administratorId: known?.id ?? id }, options);
+      return signedIn(world.db, app, { kind: 'administrator', administratorId: known?.id ?? id }, which);
     },
     person: (member = { subAccountId: 's1', userId: 'ann' }) =>
       signedIn(world.db, app, { kind: 'user', returnUrl: null, ...member }),
