@@ -61,8 +61,10 @@ export function createApi(deps: ApiDeps): Api {
     const error = new ApiError('method_not_allowed', `This address takes ${allow}.`);
     return answerError(error, c, deps.log, c.var.requestId);
   });
-  api.use('/v1/*', authenticate(deps.db));
-  api.use('/v1/sub-accounts/:sid/*', guardSubAccount(deps.db));
+  const admit = authenticate(deps.db);
+  // First where the path names a sub-account, which is looked up with the key.
+  api.use('/v1/sub-accounts/:sid/*', admit, guardSubAccount);
+  api.use('/v1/*', admit);
   addHealth(api, deps);
   addSubAccounts(api, deps);
   addUsers(api, deps);

@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
 import { z } from 'zod';
 import type { MessageId } from '../lib/id.ts';
-import { acceptMessage } from '../outbound/accept.ts';
-import type { Refusal } from '../outbound/accept.ts';
+import { createAccept } from '../outbound/accept.ts';
+import type { Refusal } from '../outbound/take-over.ts';
 import { trackingNotConfigured } from '../outbound/tracking.ts';
 import { findAttachmentContent, findRawContent, readMessages } from '../store/public-message.ts';
 import { findMember } from '../store/users.ts';
@@ -18,6 +18,7 @@ import type { Api, ApiDeps, FieldCheck } from './route.ts';
 
 /** `/v1/sub-accounts/{sid}/messages`: reading messages, their attachments and bytes, and sending. */
 export function addMessages(api: Api, deps: ApiDeps): void {
+  const accept = createAccept(deps);
   const checks = [userCheck(deps), parentCheck(deps), trackCheck(deps)];
   addRoute(
     api,
@@ -31,7 +32,7 @@ export function addMessages(api: Api, deps: ApiDeps): void {
       try {
         const request = sendRequestOf(sid, message, files);
         await setImmediate();
-        const result = await acceptMessage(deps, request, key);
+        const result = await accept(request, key);
         if ('refused' in result)
           throw refusalError(result.refused, (n) => pathOf(n, request.files.length, files));
         return c.json(result.answer, 202);

@@ -72,8 +72,16 @@ export type ApiBindings = {
   stopping?: AbortSignal;
 };
 
-/** What middleware leaves for the handlers, read as `c.var.key` and `c.var.requestId`. */
-export type ApiEnv = { Bindings: ApiBindings; Variables: { key: KeyAccess; requestId: string } };
+/** What middleware leaves for the handlers, read as `c.var.key` and so on. */
+export type ApiEnv = {
+  Bindings: ApiBindings;
+  Variables: {
+    key: KeyAccess;
+    /** Of the sub-account that the path names. */
+    subAccountExists: boolean;
+    requestId: string;
+  };
+};
 
 export type Api = OpenAPIHono<ApiEnv>;
 

@@ -7,6 +7,7 @@ import type { Effects } from './effects.ts';
  * D7: links what a filing transaction has stored with what it answers, once it is written. Answers which messages
  * that changed: what is new says so itself, the others are to be told.
  */
-export function linkStored(tx: Db, { created, citedBefore }: Effects): Promise<MessageId[]> {
-  return linkAnswers(tx, { messages: created.map(({ messageId }) => messageId), threads: [...citedBefore] });
+export function linkStored(tx: Db, { writes, citedBefore }: Effects): Promise<MessageId[]> {
+  const citing = writes.messages.filter((row) => row.in_reply_to.length + row.reference_ids.length > 0);
+  return linkAnswers(tx, { messages: citing.map(({ id }) => id), threads: [...citedBefore] });
 }

@@ -9,7 +9,7 @@ import type { AttachmentRow, FilingWrites, MessageRow, Recognised } from '../sto
 import type { SendReport } from '../store/send-reports.ts';
 import type { Facts, StoredMessage } from './facts.ts';
 import type { Verdict } from './decide.ts';
-import type { Ground } from './gather.ts';
+import type { Ground, GrowingGround } from './gather.ts';
 import { envelopeOf, sendReport } from './reports.ts';
 import type { ReasonCode } from './rules.ts';
 import {
@@ -302,7 +302,7 @@ export type MessageDraft = Omit<MessageRow, 'id' | 'sub_account_id' | 'thread_id
 /** A new message: in its thread (null: a new one), in the conversation of each contact on it. */
 export function storeMessage(
   effects: Effects,
-  ground: Ground,
+  ground: GrowingGround,
   message: {
     row: MessageDraft;
     attachments: Omit<AttachmentRow, 'sub_account_id' | 'message_id'>[];
@@ -349,7 +349,7 @@ export function storeMessage(
 
 export function addKeys(
   effects: Effects,
-  ground: Ground,
+  ground: GrowingGround,
   stored: Omit<StoredMessage, 'fingerprint' | 'envelope'>,
   keys: readonly string[],
   fingerprint: string,

@@ -6,9 +6,8 @@ import type { NewEvent } from '../store/events.ts';
 import { subAccountsOf, touchConversations } from '../store/filing-writes.ts';
 import { readHeld } from '../store/held.ts';
 import type { MadeContact } from '../store/made-contacts.ts';
-import { readConversations } from '../store/public-conversation.ts';
-import { readMessages } from '../store/public-message.ts';
-import { readSends } from '../store/public-send.ts';
+import { readShown } from '../store/shown.ts';
+import type { Shown } from '../store/shown.ts';
 import type { Effects } from './effects.ts';
 
 /**
@@ -30,9 +29,15 @@ export async function tellEffects(
     effects.writes.conversationThreads,
   );
   const events: NewEvent[] = await contactsMade(tx, effects, made);
-  for (const [sub, group] of await bySubAccount(tx, effects, changed)) {
-    events.push(...(await eventsOf(tx, sub, group)));
-  }
+  const groups = await bySubAccount(tx, effects, changed);
+  const all = [...groups.values()];
+  if (all.length === 0 && events.length === 0) return events;
+  const shown = await readShown(tx, {
+    conversations: all.flatMap(({ conversations }) => [...conversations.keys()]),
+    messages: all.flatMap(({ created, changed: others }) => [...new Set([...created, ...others])]),
+    sends: all.flatMap(({ sends }) => sends),
+  });
+  for (const [sub, group] of groups) events.push(...eventsOf(sub, group, shown));
   await recordEvents(tx, events);
   return events;
 }
@@ -104,26 +109,25 @@ async function bySubAccount(
   return groups;
 }
 
-async function eventsOf(tx: Db, sub: string, group: Group): Promise<NewEvent[]> {
+function eventsOf(sub: string, group: Group, shown: Shown): NewEvent[] {
   const events: NewEvent[] = [];
   const event = (type: NewEvent['type'], order_keys: string[], data: unknown) =>
     events.push({ type, sub_account_id: sub, order_keys, data });
-  const conversations = await readConversations(tx, sub, [...group.conversations.keys()]);
+  const mine = <One extends { sub_account_id: string }>(list: readonly One[]) =>
+    list.filter((one) => one.sub_account_id === sub);
+  const conversations = mine(shown.conversations);
   for (const conversation of conversations) {
     if (group.conversations.get(conversation.id)?.isNew === true) {
       event('conversation.created', [conversation.id], conversation);
     }
   }
   const created = new Set<string>(group.created);
-  const messages = await readMessages(tx, sub, [
-    ...group.created,
-    ...group.changed.filter((id) => !created.has(id)),
-  ]);
+  const messages = mine(shown.messages);
   const orderOf = new Map(messages.map((message) => [message.id, orderKeys(message)]));
   for (const message of messages) {
     event(created.has(message.id) ? 'message.created' : 'message.updated', orderKeys(message), message);
   }
-  for (const send of group.sends.length > 0 ? await readSends(tx, sub, group.sends) : []) {
+  for (const send of mine(shown.sends)) {
     event(`send.${send.state}` as NewEvent['type'], orderOf.get(send.message_id) ?? [send.thread_id], send);
   }
   for (const conversation of conversations) {

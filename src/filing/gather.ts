@@ -57,8 +57,17 @@ export type Ground = FactBase & {
   threadConversations: Map<ThreadId, Map<string, ConversationId>>;
 };
 
+/** What the effects of a new message look at, and let know. */
+export type GrowingGround = Shared &
+  Pick<Ground, 'unconfirmedSends'> & {
+    connection: Pick<Ground['connection'], 'subAccountId' | 'userId' | 'mailboxId'>;
+  };
+
 /** What one sub-account's connections share, so that one's effects are facts for the next. */
-type Shared = Pick<Ground, 'messages' | 'threadKeys' | 'threads' | 'conversations' | 'threadConversations'>;
+export type Shared = Pick<
+  Ground,
+  'messages' | 'threadKeys' | 'threads' | 'conversations' | 'threadConversations'
+>;
 
 /** The rows of a batch, sorted by connection: what each one's rules may look at. Pure. */
 export function groundsFor(

@@ -2,28 +2,14 @@ import { canonicalAddress } from '../message/addresses.ts';
 import { headerFingerprint } from '../message/fingerprint.ts';
 import type { MessageHeader } from '../message/header.ts';
 import { newId } from '../lib/id.ts';
-import type {
-  ConnectionId,
-  ConversationId,
-  FolderId,
-  MailboxId,
-  MessageId,
-  SendId,
-  ThreadId,
-} from '../lib/id.ts';
+import type { ConnectionId, FolderId, MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { Db } from '../store/database.ts';
 import type { DecisionRow } from '../store/decision-writes.ts';
-import {
-  lockConnection,
-  lockLoggingParty,
-  nowhere,
-  readConversationsOf,
-  readFactRows,
-} from '../store/filing-facts.ts';
-import type { FilingConnection } from '../store/filing-facts.ts';
-import { FiledMeanwhile, writeFiling } from '../store/filing-writes.ts';
+import { nowhere } from '../store/filing-facts.ts';
+import { writeFiling } from '../store/filing-writes.ts';
 import type { MessageRow } from '../store/filing-writes.ts';
+import { lockSenders, readOutgoingGrounds } from '../store/outgoing.ts';
 import type { PublicMessage } from '../store/public-message.ts';
 import type { PublicSend } from '../store/public-send.ts';
 import { linkStored } from './answers.ts';
@@ -31,8 +17,9 @@ import { claim } from './claim.ts';
 import { noEffects, storeMessage } from './effects.ts';
 import type { Body, Effects, MessageDraft } from './effects.ts';
 import { tellEffects } from './events.ts';
-import { factKeysOf, groundsFor } from './gather.ts';
+import type { GrowingGround } from './gather.ts';
 import { hashOfAddress, hashOfMessageKey } from './hashes.ts';
+import { createGrounds } from './outgoing-ground.ts';
 import { sight } from './sighting.ts';
 import type { Sighting } from './sighting.ts';
 
@@ -56,85 +43,117 @@ export type Outgoing = {
   acceptedAt: number;
 };
 
-/** The connection ended, or the membership did, while the message was being written down. */
-export class NobodySends extends Error {}
+/** A message whose sender is held as they are, and all that is looked at to file it. */
+export type GroundedOutgoing = {
+  outgoing: Outgoing;
+  sighting: Sighting;
+  ground: GrowingGround;
+  /** Those that the call names, and those among its recipients. */
+  contactIds: string[];
+  /** Its mailbox is connected in other sub-accounts, too. */
+  isShared: boolean;
+};
 
 /**
- * S1 `crm_send`: files what the CRM sends, within the caller's transaction, so that message, send and events are
- * there together or not at all. Of an individual message through a mailbox the thread is live there from now on, and
- * its contacts are claimed (S9); any other is recorded, and no later mail syncs for its sake (D2). The send's own row
- * is the caller's; it must be written in the same transaction.
+ * Holds the senders of messages as they are until the transaction ends, and looks at where each message goes, in
+ * their order. Null: the connection ended, or the membership did, or the thread in which it answers was erased.
+ */
+export async function groundOutgoing(
+  tx: Db,
+  outgoings: readonly Outgoing[],
+): Promise<(GroundedOutgoing | null)[]> {
+  await lockSenders(tx, outgoings);
+  const sightings = outgoings.map(asSighting);
+  const found = await readOutgoingGrounds(
+    tx,
+    outgoings.map(({ header, ...outgoing }, n) => ({
+      ...outgoing,
+      addresses: [...new Set([...header.to, ...header.cc].map(({ address }) => canonicalAddress(address)))],
+      threadKeys: sightings[n]?.threadKeys.map(({ key }) => key) ?? [],
+    })),
+  );
+  const growing = createGrounds();
+  return outgoings.map((outgoing, n) => {
+    const [there, sighting] = [found[n], sightings[n]];
+    if (there === undefined || sighting === undefined) throw new Error(`${outgoing.sendId} has no ground`);
+    if (!there.sends || (outgoing.threadId !== null && there.thread === null)) return null;
+    const contactIds = [...outgoing.contactIds, ...there.contacts.map(({ id }) => id)];
+    return { outgoing, sighting, contactIds, isShared: there.shared, ground: growing(outgoing, there) };
+  });
+}
+
+/** A message that was filed: what the CRM hears of it is told when the caller has written its send. */
+export type FiledOutgoing = { messageId: MessageId; threadId: ThreadId };
+
+/**
+ * S1 `crm_send`: files what the CRM sends, within the transaction that holds its senders, so that messages, sends and
+ * events are there together or not at all. Of an individual message through a mailbox the thread is live there from now
+ * on, and its contacts are claimed (S9); any other is recorded, and no later mail syncs for its sake (D2). The sends' own
+ * rows are the caller's; they must be written in the same transaction, before `tell`.
  *
- * @throws NobodySends; FiledMeanwhile, when the ground has moved.
+ * @throws FiledMeanwhile, when the ground of one of them has moved.
  */
 export async function fileOutgoing(
   tx: Db,
   secretBox: SecretBox,
-  outgoing: Outgoing,
+  grounded: readonly GroundedOutgoing[],
 ): Promise<{
-  messageId: MessageId;
-  threadId: ThreadId;
-  conversationIds: ConversationId[];
-  /** Leaves the events behind; answers the message and the send as they show them. */
-  tell(): Promise<{ message: PublicMessage; send: PublicSend }>;
+  /** In their order. */
+  filed: FiledOutgoing[];
+  /** Leaves the events behind; answers the messages and the sends as they show them, in order. */
+  tell(): Promise<{ message: PublicMessage; send: PublicSend }[]>;
 }> {
-  const { through } = outgoing;
-  const mailboxId = through?.mailboxId ?? nowhere.mailboxId;
-  const sighting = asSighting(outgoing, mailboxId);
-  const connection = await lockSender(tx, outgoing);
-  const found = await readFactRows(tx, {
-    ...factKeysOf(mailboxId, [sighting], [connection]),
-    threadIds: outgoing.threadId === null ? [] : [outgoing.threadId],
-  });
-  const ground = groundsFor(through?.mailboxId ?? null, [connection], found).get(connection.id);
-  if (ground === undefined) throw new Error(`no ground for ${connection.id}`);
-  if (outgoing.threadId !== null && !ground.threads.has(outgoing.threadId))
-    throw new FiledMeanwhile('the thread in which it answers was erased a moment ago');
-  // A contact that the call names may have no address on the message, and a conversation all the same.
-  for (const { id, contact } of await readConversationsOf(tx, outgoing.subAccountId, outgoing.contactIds)) {
-    ground.conversations.set(contact, id);
-  }
   const effects = noEffects();
-  const { header } = outgoing;
-  const named = [...header.to, ...header.cc].flatMap(
-    ({ address }) => ground.contacts.get(canonicalAddress(address)) ?? [],
-  );
-  const contactIds = [...outgoing.contactIds, ...named.map(({ id }) => id)];
-  const filed = storeMessage(effects, ground, {
-    row: draftOf(outgoing),
-    attachments: outgoing.body.attachments,
-    threadId: outgoing.threadId,
-    openedBy: 'crm_send',
-    links: isSynced(outgoing),
-    contactIds,
-    messageKeys: sighting.messageKeys,
-    threadKeys: sighting.threadKeys,
-    fingerprint: sighting.fingerprint,
-    sendId: outgoing.sendId,
+  const filed = grounded.map(({ outgoing, sighting, ground, contactIds }): FiledOutgoing => {
+    const stored = storeMessage(effects, ground, {
+      row: draftOf(outgoing),
+      attachments: outgoing.body.attachments,
+      threadId: outgoing.threadId,
+      openedBy: 'crm_send',
+      links: isSynced(outgoing),
+      contactIds,
+      messageKeys: sighting.messageKeys,
+      threadKeys: sighting.threadKeys,
+      fingerprint: sighting.fingerprint,
+      sendId: outgoing.sendId,
+    });
+    effects.writes.decisions.push(decisionOf(secretBox, outgoing, sighting, stored.messageId));
+    effects.accepted.push({ subAccountId: outgoing.subAccountId, sendId: outgoing.sendId });
+    return stored;
   });
-  effects.writes.decisions.push(decisionOf(secretBox, outgoing, sighting, filed.messageId));
   await writeFiling(tx, effects.writes, null);
   await linkStored(tx, effects);
-  if (through !== null && isSynced(outgoing)) {
-    const { subAccountId } = outgoing;
-    await claim(tx, { subAccountId, mailboxId: through.mailboxId, contactIds: [...new Set(contactIds)] });
-  }
-  const conversationIds = [...(ground.threadConversations.get(filed.threadId)?.values() ?? [])];
-  // Told when the caller has written the send, since message.created shows it.
-  return { ...filed, conversationIds, tell: () => tell(tx, effects, outgoing) };
+  await claimContactsOf(tx, grounded);
+  return { filed, tell: () => tell(tx, effects, filed) };
+}
+
+/** S9, those of one mailbox after the other's, in one order for everybody. */
+async function claimContactsOf(tx: Db, grounded: readonly GroundedOutgoing[]): Promise<void> {
+  const claiming = grounded.flatMap(({ outgoing, contactIds, isShared }) => {
+    const { through, subAccountId } = outgoing;
+    const claims = through !== null && isShared && isSynced(outgoing);
+    return claims
+      ? [{ mailboxId: through.mailboxId, subAccountId, contactIds: [...new Set(contactIds)] }]
+      : [];
+  });
+  for (const each of claiming.sort((a, b) => (a.mailboxId < b.mailboxId ? -1 : 1))) await claim(tx, each);
 }
 
 async function tell(
   tx: Db,
   effects: Effects,
-  { subAccountId, sendId }: Outgoing,
-): Promise<{ message: PublicMessage; send: PublicSend }> {
-  effects.accepted.push({ subAccountId, sendId });
+  filed: readonly FiledOutgoing[],
+): Promise<{ message: PublicMessage; send: PublicSend }[]> {
   const events = await tellEffects(tx, effects, { messages: [], sends: [] });
-  const shown = (kind: 'message.created' | 'send.') => events.find(({ type }) => type.startsWith(kind))?.data;
-  const [message, send] = [shown('message.created'), shown('send.')];
-  if (message === undefined || send === undefined) throw new Error(`${sendId} was not stored`);
-  return { message: message as PublicMessage, send: send as PublicSend };
+  const shown = (kind: 'message.created' | 'send.') =>
+    events.flatMap(({ type, data }) => (type.startsWith(kind) ? [data] : []));
+  const messages = new Map((shown('message.created') as PublicMessage[]).map((one) => [one.id, one]));
+  const sends = new Map((shown('send.') as PublicSend[]).map((one) => [one.message_id, one]));
+  return filed.map(({ messageId }) => {
+    const [message, send] = [messages.get(messageId), sends.get(messageId)];
+    if (message === undefined || send === undefined) throw new Error(`${messageId} was not stored`);
+    return { message, send };
+  });
 }
 
 /** Why it is here (T1): the CRM said so. */
@@ -183,17 +202,6 @@ function reasonOf(outgoing: Outgoing): { rule: string; because: string } {
       };
 }
 
-/** For whom it is filed, locked; whoever sends through the sub-account's provider may have no connection. */
-async function lockSender(tx: Db, outgoing: Outgoing): Promise<FilingConnection> {
-  const { through, subAccountId, userId } = outgoing;
-  const connection =
-    through === null
-      ? (await lockLoggingParty(tx, { subAccountId, userId }, null))?.connection
-      : await lockConnection(tx, through.connectionId);
-  if (connection == null) throw new NobodySends(`${userId} sends in ${subAccountId} no more`);
-  return connection;
-}
-
 function draftOf(outgoing: Outgoing): MessageDraft {
   const { header, body } = outgoing;
   return {
@@ -224,10 +232,10 @@ function draftOf(outgoing: Outgoing): MessageDraft {
 }
 
 /** The composed message as if it had been seen in Sent: the same keys, the same fingerprint. */
-function asSighting(outgoing: Outgoing, mailboxId: MailboxId): Sighting {
-  const { header } = outgoing;
+function asSighting(outgoing: Outgoing): Sighting {
+  const { header, through } = outgoing;
   return sight({
-    mailboxId,
+    mailboxId: through?.mailboxId ?? nowhere.mailboxId,
     place: { folderId: 'fld_outgoing' satisfies FolderId, role: 'sent', uidValidity: 0, uid: 0 },
     header,
     kind: 'person',

@@ -4,12 +4,17 @@ import { forwardCount } from '../message/subject.ts';
 import { newId } from '../lib/id.ts';
 import type { ConversationId, ThreadId } from '../lib/id.ts';
 import type { Effects, MessageDraft } from './effects.ts';
-import type { Ground } from './gather.ts';
+import type { GrowingGround } from './gather.ts';
 import type { ThreadKey } from './sighting.ts';
 
 /* What a message does to its thread and to the conversations in which that shows. */
 
-export function openThread(effects: Effects, ground: Ground, subject: string, openedBy: string): ThreadId {
+export function openThread(
+  effects: Effects,
+  ground: GrowingGround,
+  subject: string,
+  openedBy: string,
+): ThreadId {
   const id = newId('thr');
   effects.writes.threads.push({
     id,
@@ -30,7 +35,7 @@ export function openThread(effects: Effects, ground: Ground, subject: string, op
   return id;
 }
 
-export function addLink(effects: Effects, ground: Ground, threadId: ThreadId): void {
+export function addLink(effects: Effects, ground: GrowingGround, threadId: ThreadId): void {
   const thread = ground.threads.get(threadId);
   const { mailboxId, subAccountId } = ground.connection;
   if (thread === undefined || thread.link === 'live' || mailboxId === null) return;
@@ -40,7 +45,7 @@ export function addLink(effects: Effects, ground: Ground, threadId: ThreadId): v
 
 export function addThreadKeys(
   effects: Effects,
-  ground: Ground,
+  ground: GrowingGround,
   threadId: ThreadId,
   keys: readonly ThreadKey[],
 ): void {
@@ -64,7 +69,7 @@ export function addThreadKeys(
 
 export function addParticipants(
   effects: Effects,
-  ground: Ground,
+  ground: GrowingGround,
   threadId: ThreadId,
   row: MessageDraft,
 ): void {
@@ -81,7 +86,7 @@ export function addParticipants(
 /** Shows a thread in the conversation of each contact; what is there of it has a newer message. */
 export function showInConversations(
   effects: Effects,
-  ground: Ground,
+  ground: GrowingGround,
   threadId: ThreadId,
   message: { row: Pick<MessageDraft, 'date'>; contactIds: readonly string[] },
 ): void {

@@ -14,11 +14,16 @@ type Waiting<Item, Result> = {
 export function createBatcher<Item, Result>(options: {
   /** Items of one batch, at most. */
   most: number;
+  /** The next batch goes beside one that is under way for `lateMs`, as one that waits for a lock is; left out: never. */
+  overtaking?: { lateMs: number; atOnce: number };
   run(items: readonly Item[]): Promise<readonly Result[]>;
 }): (item: Item) => Promise<Result> {
-  const { most, run } = options;
+  const { most, overtaking, run } = options;
   const waiting: Waiting<Item, Result>[] = [];
-  let isRunning = false;
+  let isStarting = false;
+  let running = 0;
+  /** Of those that run, for which the next batch waits. */
+  let waitedFor = 0;
 
   const runBatch = async (batch: readonly Waiting<Item, Result>[]): Promise<void> => {
     try {
@@ -30,18 +35,35 @@ export function createBatcher<Item, Result>(options: {
       else first?.reject(error);
     }
   };
+  const runInTime = async (batch: readonly Waiting<Item, Result>[]): Promise<void> => {
+    waitedFor += 1;
+    let isLate = false;
+    const overtake = (): void => {
+      isLate = true;
+      waitedFor -= 1;
+      start();
+    };
+    const late = overtaking === undefined ? undefined : setTimeout(overtake, overtaking.lateMs);
+    await runBatch(batch);
+    clearTimeout(late);
+    if (!isLate) waitedFor -= 1;
+  };
+  const next = () => (waitedFor > 0 ? [] : waiting.splice(0, most));
   const work = async (): Promise<void> => {
-    isRunning = true;
-    while (waiting.length > 0) await runBatch(waiting.splice(0, most));
-    isRunning = false;
+    isStarting = false;
+    running += 1;
+    for (let batch = next(); batch.length > 0; batch = next()) await runInTime(batch);
+    running -= 1;
+  };
+  const start = (): void => {
+    if (isStarting || waiting.length === 0 || waitedFor > 0 || running >= (overtaking?.atOnce ?? 1)) return;
+    isStarting = true;
+    // In the next turn: what is asked for in this one comes along.
+    setImmediate(() => void work());
   };
   return (item) =>
     new Promise((resolve, reject) => {
       waiting.push({ item, resolve, reject });
-      // In the next turn: what is asked for in this one comes along.
-      if (!isRunning) {
-        isRunning = true;
-        setImmediate(() => void work());
-      }
+      start();
     });
 }

@@ -1,42 +1,25 @@
 import { createHash } from 'node:crypto';
-import { fileOutgoing, NobodySends } from '../filing/outgoing.ts';
-import { readBody } from '../filing/body.ts';
-import type { Body } from '../filing/effects.ts';
+import { createBatcher } from '../lib/batcher.ts';
 import type { Clock } from '../lib/clock.ts';
-import { newId } from '../lib/id.ts';
-import type { MailboxId, SendId, ThreadId } from '../lib/id.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import { canonicalAddress } from '../message/addresses.ts';
-import { noLimits } from '../message/attachment-limits.ts';
 import { readHeader } from '../message/header.ts';
-import { htmlToPlainText } from '../message/html.ts';
 import type { MessageHeader } from '../message/header.ts';
-import { blobName } from '../store/blobs.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import { refersToNothing, wasOvertaken } from '../store/database.ts';
 import type { Db } from '../store/database.ts';
 import { FiledMeanwhile } from '../store/filing-writes.ts';
-import { findAnswer, rememberAnswer } from '../store/idempotency.ts';
+import { findAnswers } from '../store/idempotency.ts';
 import type { KeyedCall } from '../store/idempotency.ts';
 import { readOutgoingFacts } from '../store/outgoing.ts';
-import type { PublicMessage } from '../store/public-message.ts';
-import type { PublicSend } from '../store/public-send.ts';
-import { insertSend } from '../store/sends.ts';
-import { insertTracked } from '../store/tracking.ts';
-import { compose } from './compose.ts';
-import { limitsOf } from '../provider/providers.ts';
+import type { OutgoingFacts } from '../store/outgoing.ts';
 import { planMessage } from './plan.ts';
 import type { MessagePlan, PlanRefusal, SendRequest } from './plan.ts';
-import { takePlace } from './quota.ts';
-import { trackMessage, trackingNotConfigured } from './tracking.ts';
-import type { TrackedHtml } from './tracking.ts';
-
-/** What the CRM is answered. */
-export type SendAnswer = { message: PublicMessage; send: PublicSend; route: PublicSend['route'] };
-
-export type Refusal = Omit<PlanRefusal, 'code'> & {
-  code: PlanRefusal['code'] | 'idempotency_key_reused' | (typeof trackingNotConfigured)['code'];
-};
+import { answeredBefore, takeOver } from './take-over.ts';
+import type { Accepted, Draft, TakenOver } from './take-over.ts';
+import { trackingNotConfigured } from './tracking.ts';
+import { writeDown } from './write-down.ts';
+import type { Written } from './write-down.ts';
 
 export type AcceptDeps = {
   db: Db;
@@ -56,57 +39,100 @@ export type AcceptDeps = {
 /** How often the ground may move between looking and writing before it must be an error of ours. */
 const roundsMax = 5;
 
+/** Messages of one transaction, at most: what takes some ten milliseconds. */
+const batchMax = 50;
+/** One that has longer bodies (UTF-16 units) has a transaction of its own: together they would be hundreds of megabytes. */
+const sharedCharsMax = 100_000;
+/** One that waits for a lock keeps those that come after it waiting no longer than this. */
+const overtaking = { atOnce: 4, lateMs: 30 };
+
 /**
  * Takes a message over from the CRM (D3): when this resolves with an answer, message, send, events and
  * the answer itself are committed, and the bytes that will go out are on disk. The same
  * `idempotencyKey` again gets the first answer, and nothing is sent twice.
  */
-export async function acceptMessage(
-  deps: AcceptDeps,
-  request: SendRequest,
-  idempotencyKey: string | null,
-): Promise<{ answer: SendAnswer } | { refused: Refusal }> {
-  const { subAccountId } = request;
-  const call =
-    idempotencyKey === null ? null : { subAccountId, key: idempotencyKey, requestHash: hashOf(request) };
-  if (call !== null) {
-    const before = await deps.db.transaction((tx) => answeredBefore(tx, call));
-    if (before !== null) return before;
-  }
-  const { opens, clicks } = request.track;
-  if ((opens || clicks) && deps.trackingUrl === null) return { refused: trackingNotConfigured };
-  for (let round = 1; ; round += 1) {
-    const plan = await look(deps, request);
-    if ('refused' in plan) return plan;
-    const written = await write(deps, request, plan);
-    try {
-      const result = await deps.db.transaction((tx) => store(deps, tx, call, request, plan, written));
-      deps.wakePublisher();
-      deps.wakeSender();
-      return result;
-    } catch (error) {
-      const moved =
-        error instanceof FiledMeanwhile ||
-        error instanceof NobodySends ||
-        wasOvertaken(error) ||
-        refersToNothing(error);
-      if (!moved || round === roundsMax) throw error;
+export type Accept = (request: SendRequest, idempotencyKey: string | null) => Promise<Accepted>;
+
+/** Messages that come at the same time share their queries and their transaction; none has to do with another's fate. */
+export function createAccept(deps: AcceptDeps): Accept {
+  const look = createBatcher({
+    most: batchMax,
+    overtaking,
+    run: (calls: readonly Called[]) => lookAll(deps.db, calls),
+  });
+  const storeAll = async (drafts: readonly Draft[]): Promise<TakenOver[]> => {
+    const results = await deps.db.transaction((tx) => takeOver(deps, tx, drafts));
+    deps.wakePublisher();
+    deps.wakeSender();
+    return results;
+  };
+  const storeShared = createBatcher({ most: batchMax, overtaking, run: storeAll });
+  const store = async (draft: Draft): Promise<TakenOver> => {
+    const [result] = isShort(draft.written) ? [await storeShared(draft)] : await storeAll([draft]);
+    return result ?? 'moved';
+  };
+  return async (request, idempotencyKey) => {
+    const { subAccountId } = request;
+    const call =
+      idempotencyKey === null ? null : { subAccountId, key: idempotencyKey, requestHash: hashOf(request) };
+    const { opens, clicks } = request.track;
+    for (let round = 1; ;) {
+      const { facts, before } = await look({ request, call });
+      if (before !== null) return before;
+      if ((opens || clicks) && deps.trackingUrl === null) return { refused: trackingNotConfigured };
+      const plan = await planOf(deps, request, facts);
+      if ('refused' in plan) return plan;
+      const written = await writeDown(deps, request, plan);
+      const result = await store({ request, call, plan, written }).catch((error: unknown): TakenOver => {
+        if (!hasMoved(error) || round === roundsMax) throw error;
+        return 'moved';
+      });
+      // Also of one that is not stored: nothing is on its way any more when it is answered.
+      await Promise.allSettled([written.kept]);
+      if (result === 'moved' && round === roundsMax)
+        throw new Error(`the ground of ${written.sendId} keeps moving`);
+      if (result === 'moved') round += 1;
+      // Of another call with its key there is an answer by now, or a refusal, which is not remembered.
+      else if (result !== 'same_key') return result;
     }
-  }
+  };
 }
 
-/** The first answer to this key; null when there is none. */
-async function answeredBefore(
-  tx: Db,
-  call: KeyedCall,
-): Promise<{ answer: SendAnswer } | { refused: Refusal } | null> {
-  const found = await findAnswer(tx, call);
-  if (found === null) return null;
-  if (found === 'other_request') {
-    const detail = 'Another message was sent with this Idempotency-Key before.';
-    return { refused: { code: 'idempotency_key_reused', detail } };
-  }
-  return { answer: found.body as SendAnswer };
+function isShort({ body: { parsed } }: Written): boolean {
+  return parsed.text.length + (parsed.html?.length ?? 0) <= sharedCharsMax;
+}
+
+/** A call, before anything is looked up. */
+type Called = { request: SendRequest; call: KeyedCall | null };
+
+async function lookAll(
+  db: Db,
+  calls: readonly Called[],
+): Promise<{ facts: OutgoingFacts; before: Accepted | null }[]> {
+  const keyed = calls.flatMap(({ call }) => call ?? []);
+  const [all, answers] = await Promise.all([
+    readOutgoingFacts(
+      db,
+      calls.map(({ request }) => ({
+        subAccountId: request.subAccountId,
+        userId: request.userId,
+        contactId: request.contactId,
+        addresses: request.to.map(({ address }) => canonicalAddress(address)),
+        parentId: request.replyToMessageId,
+      })),
+    ),
+    findAnswers(db, keyed),
+  ]);
+  const found = new Map(keyed.map((call, n) => [call, answers[n] ?? null]));
+  return all.map((facts, n) => {
+    const call = calls[n]?.call ?? null;
+    return { facts, before: call === null ? null : answeredBefore(found.get(call) ?? null) };
+  });
+}
+
+/** Whether the same again, on what is true by then, may well succeed. */
+function hasMoved(error: unknown): boolean {
+  return error instanceof FiledMeanwhile || wasOvertaken(error) || refersToNothing(error);
 }
 
 /** What was asked for, in the same words for the same request however it was sent; files by their hash. */
@@ -126,14 +152,11 @@ function hashOf(request: SendRequest): Buffer {
     .digest();
 }
 
-async function look(deps: AcceptDeps, request: SendRequest): Promise<MessagePlan | { refused: PlanRefusal }> {
-  const facts = await readOutgoingFacts(deps.db, {
-    subAccountId: request.subAccountId,
-    userId: request.userId,
-    contactId: request.contactId,
-    addresses: request.to.map(({ address }) => canonicalAddress(address)),
-    parentId: request.replyToMessageId,
-  });
+async function planOf(
+  deps: AcceptDeps,
+  request: SendRequest,
+  facts: OutgoingFacts,
+): Promise<MessagePlan | { refused: PlanRefusal }> {
   // Only an answer that names nobody looks at the parent's Reply-To, which stands in its bytes alone.
   const raw = request.to.length === 0 ? (facts.parent?.rawSha256 ?? null) : null;
   const replyTo = raw === null ? [] : (await headerOf(deps.blobs, raw)).replyTo;
@@ -149,134 +172,4 @@ async function headerOf(blobs: BlobStore, sha256: string): Promise<MessageHeader
     chunks.push(chunk as Buffer);
   }
   return readHeader(Buffer.concat(chunks));
-}
-
-type Written = {
-  sendId: SendId;
-  header: MessageHeader;
-  body: Body;
-  rawSha256: string;
-  tracked: TrackedHtml | null;
-};
-
-/** Composes the message and puts its bytes, and what they were read as, on disk. */
-async function write(deps: AcceptDeps, request: SendRequest, plan: MessagePlan): Promise<Written> {
-  const sendId = newId('snd');
-  const { html, track } = request;
-  const { secretBox, trackingUrl } = deps;
-  const tracked =
-    html === null || trackingUrl === null || !(track.opens || track.clicks)
-      ? null
-      : trackMessage({ box: secretBox, trackingUrl }, { sendId, html, track });
-  const { raw } = await compose({
-    from: plan.from,
-    to: plan.recipients.to,
-    cc: plan.recipients.cc,
-    subject: plan.subject,
-    // Made from what was given: a text part is never tracked.
-    text: request.text ?? (tracked === null || html === null ? null : htmlToPlainText(html)),
-    html: tracked?.html ?? html,
-    files: request.files,
-    thread: plan.thread,
-    headers: request.headers,
-    // A message that is sent later is dated then: programs sort by it, and old dates look like spam.
-    date: Math.max(deps.clock.now(), request.sendAt ?? 0),
-  });
-  const { body, kept } = await readBody(deps, raw, { limits: noLimits, anySize: true });
-  await kept;
-  // Shown as it was given; what was read back has the line ends of mail.
-  const text = request.text ?? body.parsed.text;
-  const shown = { ...body, parsed: { ...body.parsed, text } };
-  return { sendId, header: readHeader(raw), body: shown, rawSha256: blobName(raw), tracked };
-}
-
-async function store(
-  deps: AcceptDeps,
-  tx: Db,
-  call: KeyedCall | null,
-  request: SendRequest,
-  plan: MessagePlan,
-  written: Written,
-): Promise<{ answer: SendAnswer } | { refused: Refusal }> {
-  // A second call with the same key may have been quicker.
-  const before = call === null ? null : await answeredBefore(tx, call);
-  if (before !== null) return before;
-  const { kind, subAccountId, userId, sendAt } = request;
-  const { connection } = plan;
-  const { sendId, header, body, tracked } = written;
-  const place = await placeOf(tx, request, plan, sendId);
-  if (place?.isLater === true && request.onLimit === 'refuse') return { refused: dailyLimit(place.at) };
-  const deferredTo = place?.isLater === true ? place.at : null;
-  const filed = await fileOutgoing(tx, deps.secretBox, {
-    sendId,
-    kind,
-    subAccountId,
-    userId,
-    through: connection && { connectionId: connection.id, mailboxId: connection.mailboxId },
-    header,
-    body,
-    bcc: plan.recipients.bcc,
-    threadId: plan.threadId,
-    contactIds: plan.contactId === null ? [] : [plan.contactId],
-    acceptedAt: deps.clock.now(),
-  });
-  const { messageId, threadId } = filed;
-  const state = plan.holdFor === null ? 'queued' : 'held';
-  await insertSend(tx, {
-    id: sendId,
-    subAccountId,
-    messageId,
-    userId,
-    mailboxId: connection?.mailboxId ?? null,
-    route: plan.route,
-    state,
-    reason: plan.holdFor ?? (deferredTo === null ? null : 'daily_limit'),
-    // Of an alias, too, what cannot be delivered comes back to the mailbox that is listened to.
-    envelope: { from: connection?.address ?? plan.from.address, to: envelopeOf(plan) },
-    internetMessageId: header.messageId ?? '',
-    rawSha256: written.rawSha256,
-    rawSize: body.rawSizeBytes,
-    orderKeys: [orderKeyOf(threadId, connection?.mailboxId ?? null, { sendAt, deferredTo })],
-    sendAt,
-    dueAt: deferredTo,
-  });
-  if (tracked !== null) await insertTracked(tx, { id: sendId, subAccountId }, tracked);
-  const { message, send } = await filed.tell();
-  const answer: SendAnswer = { message, send, route: send.route };
-  if (call !== null) await rememberAnswer(tx, call, { status: 202, body: answer });
-  return { answer };
-}
-
-/** L3: its place among the day's individual messages of the mailbox; one that is held has none before it goes. */
-async function placeOf(
-  tx: Db,
-  { kind, sendAt, onLimit }: SendRequest,
-  { connection, holdFor }: MessagePlan,
-  sendId: SendId,
-): Promise<{ at: number; isLater: boolean } | null> {
-  if (kind !== 'individual' || holdFor !== null || connection === null) return null;
-  const { mailboxId, provider, limitsSaid } = connection;
-  const limits = limitsOf(provider, limitsSaid);
-  return takePlace(tx, { mailboxId, sendId, limits, sendAt, defer: onLimit === 'defer' });
-}
-
-function dailyLimit(retryAt: number): Refusal {
-  const time = new Date(retryAt).toISOString();
-  const detail = `The mailbox takes no more individual messages for now; it works again at ${time}.`;
-  return { code: 'daily_limit', detail, retryAt };
-}
-
-/** One that waits for its time must not keep back what is said in the thread meanwhile, by others or from another mailbox. */
-function orderKeyOf(
-  threadId: ThreadId,
-  mailboxId: MailboxId | null,
-  { sendAt, deferredTo }: { sendAt: number | null; deferredTo: number | null },
-): string {
-  if (sendAt !== null) return `${threadId}@${sendAt}`;
-  return deferredTo === null || mailboxId === null ? threadId : `${threadId}@${mailboxId}`;
-}
-
-/** Every recipient once; Bcc stands here alone. */
-function envelopeOf({ recipients }: MessagePlan): string[] {
-  return [...recipients.to, ...recipients.cc, ...recipients.bcc].map(({ address }) => address);
 }

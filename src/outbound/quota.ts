@@ -1,7 +1,7 @@
 import type { MailboxId, SendId } from '../lib/id.ts';
 import type { MailboxLimits } from '../provider/providers.ts';
 import type { Db } from '../store/database.ts';
-import { lockQuota, readPlacesTaken, writePlaceTaken } from '../store/quota.ts';
+import { lockQuotas, readPlacesTaken, writeFreePlaces, writePlaceTaken } from '../store/quota.ts';
 import type { LockedQuota, QuotaStanding } from '../store/quota.ts';
 import { countedAt, dayMs, firstFree } from './places.ts';
 
@@ -12,40 +12,66 @@ type Counted = {
 };
 
 /**
- * Takes a place in the count of a mailbox for a message that is to go at `sendAt` (null: at once), in the transaction that
- * stores it (L3). Answers the time of the place, and whether that is later than was asked for; where it is, it is taken
+ * Takes places in the counts of mailboxes for messages that are to go at `sendAt` (null: at once), in the transaction that
+ * stores them (L3). Answers the time of each place, and whether that is later than was asked for; where it is, it is taken
  * only if `defer`.
  */
-export async function takePlace(
+export async function takePlaces(
   tx: Db,
-  { sendAt, defer, ...counted }: Counted & { sendAt: number | null; defer: boolean },
-): Promise<{ at: number; isLater: boolean }> {
-  const quota = await lockQuota(tx, counted.mailboxId);
-  const wanted = Math.max(quota.now, sendAt ?? 0);
-  const at = await findFree(tx, counted, Math.max(wanted, quota.closedUntil ?? 0));
-  const isLater = at > wanted;
-  if (!isLater || defer) await put(tx, counted, quota, at);
-  return { at, isLater };
+  asked: readonly (Counted & { sendAt: number | null; defer: boolean })[],
+): Promise<Map<SendId, { at: number; isLater: boolean }>> {
+  const quotas = await lockCountsOf(tx, asked);
+  const wanted = asked.map(({ sendAt, ...each }) => {
+    const quota = quotaOf(quotas, each);
+    return { ...each, quota, at: Math.max(quota.now, sendAt ?? 0) };
+  });
+  const placed = await writeFreePlaces(
+    tx,
+    wanted.flatMap(({ quota, sendId, mailboxId, limits, at }) =>
+      (quota.closedUntil ?? 0) > at
+        ? []
+        : [{ sendId, mailboxId, at, most: limits.individualMessagesPerDayMax }],
+    ),
+  );
+  const places = new Map<SendId, { at: number; isLater: boolean }>();
+  for (const each of wanted) {
+    const { sendId, quota } = each;
+    // Near the limit they are placed one after the other.
+    const at = placed.has(sendId)
+      ? each.at
+      : await findFree(tx, each, Math.max(each.at, quota.closedUntil ?? 0));
+    const isLater = at > each.at;
+    if (!placed.has(sendId) && (!isLater || each.defer)) await put(tx, each, quota, at);
+    places.set(sendId, { at, isLater });
+  }
+  return places;
 }
 
 /**
- * Moves the places of messages to now, when they go, those of one mailbox after the other's, in one order for everybody.
- * What went in the last 24 hours is what counts then. Answers in how many ms one may go instead, where that is too much,
- * and moves it there.
+ * Moves the places of messages to now, when they go. What went in the last 24 hours is what counts then. Answers in how
+ * many ms one may go instead, where that is too much, and moves it there.
  */
 export async function takePlacesNow(tx: Db, going: readonly Counted[]): Promise<Map<SendId, number>> {
   const later = new Map<SendId, number>();
-  const byMailbox = [...Map.groupBy(going, ({ mailboxId }) => mailboxId)].sort(([a], [b]) =>
-    a < b ? -1 : 1,
-  );
-  for (const [mailboxId, all] of byMailbox) {
-    const quota = await lockQuota(tx, mailboxId);
-    for (const counted of all) {
-      const waitMs = await placeNow(tx, counted, quota);
-      if (waitMs > 0) later.set(counted.sendId, waitMs);
-    }
+  const quotas = await lockCountsOf(tx, going);
+  for (const counted of going) {
+    const waitMs = await placeNow(tx, counted, quotaOf(quotas, counted));
+    if (waitMs > 0) later.set(counted.sendId, waitMs);
   }
   return later;
+}
+
+function lockCountsOf(tx: Db, counted: readonly Counted[]): Promise<Map<MailboxId, LockedQuota>> {
+  return lockQuotas(
+    tx,
+    counted.map(({ mailboxId }) => mailboxId),
+  );
+}
+
+function quotaOf(quotas: ReadonlyMap<MailboxId, LockedQuota>, { mailboxId }: Counted): LockedQuota {
+  const quota = quotas.get(mailboxId);
+  if (quota === undefined) throw new Error(`the count of ${mailboxId} is gone`);
+  return quota;
 }
 
 async function placeNow(tx: Db, counted: Counted, quota: LockedQuota): Promise<number> {

@@ -243,12 +243,12 @@ export function refersToNothing(error: unknown): boolean {
 }
 
 /**
- * Rows of a table by `:ids`, in a `from`; the order is in `wanted.position`. Each is looked up by itself, which can only
+ * Rows of a table by `ids`, in a `from`; the order is in `wanted.position`. Each is looked up by itself, which can only
  * go by its id: a join, or a condition on its sub-account beside a list of ids, was planned while there was nothing as a
  * reading of all that the sub-account has, and stayed so until the table was next analysed.
  */
-export const rowsById = (table: string) => `
-  unnest(:ids::text[]) with ordinality as wanted (id, position)
+export const rowsById = (table: string, ids = ':ids') => `
+  unnest(${ids}::text[]) with ordinality as wanted (id, position)
   cross join lateral (select * from ${table} where id = wanted.id offset 0)`;
 
 /** As `run`, for what may go through millions of rows. In a transaction, with which its limits end. */

@@ -88,21 +88,6 @@ export async function readFilingConnections(db: Db, mailboxId: MailboxId): Promi
   return found?.connections ?? [];
 }
 
-/** One active connection, its mailbox's row locked as lockPosition does; null when it has ended. */
-export async function lockConnection(db: Db, connectionId: ConnectionId): Promise<FilingConnection | null> {
-  await run(
-    db,
-    `select from mailboxes where id = (select mailbox_id from connections where id = :connectionId) for key share`,
-    { connectionId },
-  );
-  const [row] = await rows<{ connection: FilingConnection }>(
-    db,
-    `${selectConnection} where c.id = :connectionId and c.ended_at is null`,
-    { connectionId },
-  );
-  return row?.connection ?? null;
-}
-
 /** A member who logs mail, and their connection if they have one. */
 export type LoggingParty = {
   /** Of one without a connection, that of nobody: see `nowhere`. */
@@ -289,19 +274,6 @@ const list = (select: string) => `(select coalesce(json_agg(l), '[]') from (${se
 const lookUp = (table: string, column: string, keys: string) => `
   unnest(:subAccountIds::text[]) as of_sub (id) cross join unnest(${keys}::text[]) as asked (key)
   cross join lateral (select * from ${table} r where r.sub_account_id = of_sub.id and r.${column} = asked.key offset 0)`;
-
-/** The conversations of contacts that nobody's address names, as far as there are any. */
-export async function readConversationsOf(
-  db: Db,
-  subAccountId: string,
-  contactIds: readonly string[],
-): Promise<{ id: ConversationId; contact: string }[]> {
-  return rows(
-    db,
-    `select c.id, c.contact_id as contact from ${lookUp('conversations', 'contact_id', ':contactIds')} c`,
-    { subAccountIds: [subAccountId], contactIds },
-  );
-}
 
 /** Of send s a copy may show up that was not seen: the first one, or that of a try for recipients who were put off. */
 const mayHaveACopy = `(s.copy_seen_at is null or s.refused <> '[]')`;

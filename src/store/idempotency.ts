@@ -1,4 +1,4 @@
-import { rows, run, runLong } from './database.ts';
+import { jsonText, rows, run, runLong } from './database.ts';
 import type { Db } from './database.ts';
 
 /** A call that named itself by an `Idempotency-Key` (D3). */
@@ -13,34 +13,64 @@ export type KeyedCall = {
 export type RememberedAnswer = { status: number; body: unknown };
 
 /**
- * The answer that this call got before; `other_request` when the key came with another body; null
- * when the key is new. Call it first in the transaction that does the work: a second call with the
- * same key waits here until that one has ended, so the work is done once.
+ * Holds back other calls with these keys until the transaction ends, or waits for them: of two with the same key one does
+ * the work. In one order for everybody.
  */
-export async function findAnswer(
-  db: Db,
-  call: KeyedCall,
-): Promise<RememberedAnswer | 'other_request' | null> {
-  await run(db, 'select pg_advisory_xact_lock(hashtextextended(:name, 0))', {
-    name: JSON.stringify(['idempotency', call.subAccountId, call.key]),
-  });
-  const [row] = await rows<RememberedAnswer & { same: boolean }>(
+export async function lockCalls(db: Db, calls: readonly KeyedCall[]): Promise<void> {
+  if (calls.length === 0) return;
+  await run(
     db,
-    `select request_hash = :requestHash as same, status, body from idempotency_keys
-     where sub_account_id = :subAccountId and key = :key`,
-    call,
+    `select pg_advisory_xact_lock(lock)
+       from (select distinct hashtextextended(name, 0) as lock from unnest(:names::text[]) name order by 1) l`,
+    { names: calls.map(({ subAccountId, key }) => JSON.stringify(['idempotency', subAccountId, key])) },
   );
-  if (row === undefined) return null;
-  return row.same ? { status: row.status, body: row.body } : 'other_request';
 }
 
-/** Keeps the answer of a call for its repeats; in the transaction of what it did. */
-export async function rememberAnswer(db: Db, call: KeyedCall, answer: RememberedAnswer): Promise<void> {
+/**
+ * The answers that calls got before, in their order; `other_request` where the key came with another body; null where
+ * the key is new. What is new stays so until the transaction ends only where its key is locked.
+ */
+export async function findAnswers(
+  db: Db,
+  calls: readonly KeyedCall[],
+): Promise<(RememberedAnswer | 'other_request' | null)[]> {
+  if (calls.length === 0) return [];
+  const found = await rows<RememberedAnswer & { n: number; same: boolean }>(
+    db,
+    `select asked.n::int as n, k.request_hash = asked.hash as same, k.status, k.body
+       from unnest(:subs::text[], :keys::text[], :hashes::bytea[]) with ordinality as asked (sub, key, hash, n)
+      cross join lateral (
+        select * from idempotency_keys where sub_account_id = asked.sub and key = asked.key offset 0) k`,
+    {
+      subs: calls.map(({ subAccountId }) => subAccountId),
+      keys: calls.map(({ key }) => key),
+      hashes: calls.map(({ requestHash }) => requestHash),
+    },
+  );
+  const answers: (RememberedAnswer | 'other_request' | null)[] = calls.map(() => null);
+  for (const { n, same, status, body } of found) answers[n - 1] = same ? { status, body } : 'other_request';
+  return answers;
+}
+
+/** Keeps the answers of calls for their repeats; in the transaction of what they did. */
+export async function rememberAnswers(
+  db: Db,
+  answered: readonly { call: KeyedCall; answer: RememberedAnswer }[],
+): Promise<void> {
+  if (answered.length === 0) return;
   await run(
     db,
     `insert into idempotency_keys (sub_account_id, key, request_hash, status, body)
-     values (:subAccountId, :key, :requestHash, :status, :body::jsonb)`,
-    { ...call, status: answer.status, body: JSON.stringify(answer.body) },
+     select sub, key, hash, status, body::jsonb
+       from unnest(:subs::text[], :keys::text[], :hashes::bytea[], :statuses::int[], :bodies::text[])
+         as t(sub, key, hash, status, body)`,
+    {
+      subs: answered.map(({ call }) => call.subAccountId),
+      keys: answered.map(({ call }) => call.key),
+      hashes: answered.map(({ call }) => call.requestHash),
+      statuses: answered.map(({ answer }) => answer.status),
+      bodies: answered.map(({ answer }) => jsonText(answer.body)),
+    },
   );
 }
 

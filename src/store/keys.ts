@@ -44,14 +44,33 @@ async function insertKey(db: Db, key: NewKey & { hash: Buffer }): Promise<KeyRow
   return row;
 }
 
-/** The access of the key with this SHA-256; undefined when there is none, or it was revoked. */
-export async function findKey(db: Db, hash: Buffer): Promise<KeyAccess | undefined> {
-  const [row] = await rows<KeyAccess>(
+/** A key that a call carries, and where the call goes. */
+export type AskedKey = {
+  /** SHA-256. */
+  hash: Buffer;
+  /** Null: to no sub-account. */
+  subAccountId: string | null;
+};
+
+/** What is known of a key and of the sub-account that its call names. */
+export type FoundKey = {
+  /** Null: there is no such key, or it was revoked. */
+  access: KeyAccess | null;
+  subAccountExists: boolean;
+};
+
+/** What is known at this moment of keys, in their order. */
+export async function findKeys(db: Db, asked: readonly AskedKey[]): Promise<FoundKey[]> {
+  return rows<FoundKey>(
     db,
-    `select id, sub_account_id as "subAccountId", scope from api_keys where hash = :hash and revoked_at is null`,
-    { hash },
+    `select case when k.id is not null then
+              json_build_object('id', k.id, 'subAccountId', k.sub_account_id, 'scope', k.scope) end as access,
+            exists (select from sub_accounts where id = asked.sub) as "subAccountExists"
+       from unnest(:hashes::bytea[], :subs::text[]) with ordinality as asked (hash, sub, n)
+       left join lateral (select * from api_keys where hash = asked.hash and revoked_at is null offset 0) k on true
+      order by asked.n`,
+    { hashes: asked.map(({ hash }) => hash), subs: asked.map(({ subAccountId }) => subAccountId) },
   );
-  return row;
 }
 
 /** Whether a key that was given a while ago still opens anything. */

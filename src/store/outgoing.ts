@@ -1,8 +1,9 @@
 import type { ConnectionState } from '../provider/connection-states.ts';
 import type { MailboxLimits, ProviderName } from '../provider/providers.ts';
-import type { ConnectionId, MailboxId, MessageId, ThreadId } from '../lib/id.ts';
-import { rows } from './database.ts';
+import type { ConnectionId, ConversationId, MailboxId, MessageId, ThreadId } from '../lib/id.ts';
+import { rows, run } from './database.ts';
 import type { Db } from './database.ts';
+import type { ThreadKeyKind } from './filing-facts.ts';
 
 /** What the database holds about a message that the CRM wants to send. */
 export type OutgoingFacts = {
@@ -49,54 +50,175 @@ export type ParentFacts = {
   rawSha256: string | null;
 };
 
-/** Everything that routing, recipients and threading of a message look at, in one round trip. */
-export async function readOutgoingFacts(
-  db: Db,
-  asked: {
-    subAccountId: string;
-    userId: string;
-    contactId: string | null;
-    /** Contact's form. */
-    addresses: readonly string[];
-    parentId: string | null;
-  },
-): Promise<OutgoingFacts> {
-  const [facts] = await rows<OutgoingFacts>(db, factsSql, asked);
-  if (facts === undefined) throw new Error('a select without a from clause gave no row');
-  return facts;
+/** A call to send a message, as far as its facts are looked up by it. */
+export type AskedFacts = {
+  subAccountId: string;
+  userId: string;
+  contactId: string | null;
+  /** Contact's form. */
+  addresses: readonly string[];
+  parentId: string | null;
+};
+
+/** Everything that routing, recipients and threading of messages look at, in the order of the calls, in one round trip. */
+export async function readOutgoingFacts(db: Db, asked: readonly AskedFacts[]): Promise<OutgoingFacts[]> {
+  const listed = asked.map(({ subAccountId, userId, contactId, addresses, parentId }, n) => ({
+    n,
+    sub: subAccountId,
+    usr: userId,
+    contact: contactId,
+    addresses,
+    parent: parentId,
+  }));
+  return rows<OutgoingFacts>(db, factsSql, { asked: JSON.stringify(listed) });
 }
 
 const factsSql = `
-with connection as materialized (
-  select c.id, c.provider, c.state, b.id as mailbox_id, b.address, b.canonical, b.limits, b.state as mailbox_state
-    from connections c join mailboxes b on b.id = c.mailbox_id
-   where c.sub_account_id = :subAccountId and c.user_id = :userId and c.ended_at is null
-)
 select
   (select json_build_object('id', u.id, 'name', u.name)
      from memberships m join users u on u.id = m.user_id
-    where m.sub_account_id = :subAccountId and m.user_id = :userId) as user,
-  (select json_build_object('id', id, 'provider', provider, 'mailboxId', mailbox_id, 'address', address, 'limitsSaid', limits,
+    where m.sub_account_id = a.sub and m.user_id = a.usr) as user,
+  case when c.id is not null then
+    json_build_object('id', c.id, 'provider', c.provider, 'mailboxId', c.mailbox_id, 'address', c.address, 'limitsSaid', c.limits,
           -- Its mailbox may need a person before the connection was told.
-          'state', case when mailbox_state = 'reauth_required' and state <> 'paused' then mailbox_state else state end,
-          'aliases', array(select canonical from sent_as where mailbox_id = connection.mailbox_id
-                           intersect select canonical from user_addresses where user_id = :userId))
-     from connection) as connection,
+          'state', case when c.mailbox_state = 'reauth_required' and c.state <> 'paused' then c.mailbox_state else c.state end,
+          'aliases', array(select canonical from sent_as where mailbox_id = c.mailbox_id
+                           intersect select canonical from user_addresses where user_id = a.usr)) end as connection,
   (select json_build_object('from', provider ->> 'from') from sub_accounts
-    where id = :subAccountId and provider is not null) as provider,
-  array(select canonical from user_addresses where user_id = :userId union select canonical from connection) as "ownAddresses",
-  (select json_build_object('id', c.id, 'name', c.name,
-          'addresses', (select coalesce(json_agg(a.address order by a.position), '[]') from contact_addresses a
-                         where a.sub_account_id = c.sub_account_id and a.contact_id = c.id),
-          'canonical', (select coalesce(json_agg(a.canonical order by a.position), '[]') from contact_addresses a
-                         where a.sub_account_id = c.sub_account_id and a.contact_id = c.id))
-     from contacts c where c.sub_account_id = :subAccountId and c.id = :contactId) as contact,
-  array(select distinct asked from unnest(:addresses::text[]) asked
-         where (select true from contact_addresses a
-                 where a.sub_account_id = :subAccountId and a.canonical = asked limit 1)) as "contactAddresses",
+    where id = a.sub and provider is not null) as provider,
+  array(select canonical from user_addresses where user_id = a.usr
+        union select c.canonical where c.canonical is not null) as "ownAddresses",
+  (select json_build_object('id', k.id, 'name', k.name,
+          'addresses', (select coalesce(json_agg(d.address order by d.position), '[]') from contact_addresses d
+                         where d.sub_account_id = k.sub_account_id and d.contact_id = k.id),
+          'canonical', (select coalesce(json_agg(d.canonical order by d.position), '[]') from contact_addresses d
+                         where d.sub_account_id = k.sub_account_id and d.contact_id = k.id))
+     from contacts k where k.sub_account_id = a.sub and k.id = a.contact) as contact,
+  array(select distinct asked from unnest(a.addresses) asked
+         where (select true from contact_addresses d
+                 where d.sub_account_id = a.sub and d.canonical = asked limit 1)) as "contactAddresses",
   (select json_build_object('id', m.id, 'threadId', m.thread_id, 'direction', m.direction, 'sender', m.sender,
           'to', m.recipients_to, 'subject', m.subject, 'internetMessageId', m.internet_message_id,
           'sentAs', s.internet_message_id, 'inReplyTo', m.in_reply_to, 'references', m.reference_ids,
           'rawSha256', m.raw_sha256)
-     from messages m left join lateral (select * from sends where message_id = m.id offset 0) s on true
-    where m.sub_account_id = :subAccountId and m.id = :parentId) as parent`;
+     from (select * from messages where id = a.parent offset 0) m
+     left join lateral (select * from sends where message_id = m.id offset 0) s on true
+    where m.sub_account_id = a.sub) as parent
+  from json_to_recordset(:asked::json) as a(n integer, sub text, usr text, contact text, addresses text[], parent text)
+  left join lateral (
+    select c.id, c.provider, c.state, b.id as mailbox_id, b.address, b.canonical, b.limits, b.state as mailbox_state
+      from connections c join mailboxes b on b.id = c.mailbox_id
+     where c.sub_account_id = a.sub and c.user_id = a.usr and c.ended_at is null offset 0) c on true
+ order by a.n`;
+
+/** A message that is about to be filed, as far as it is looked up where it goes. */
+export type AskedGround = {
+  subAccountId: string;
+  userId: string;
+  /** What it goes through; null: the sub-account's provider. */
+  through: { connectionId: ConnectionId; mailboxId: MailboxId } | null;
+  /** Contact's form: those of To and Cc. */
+  addresses: readonly string[];
+  /** Contacts named in the call. */
+  contactIds: readonly string[];
+  /** The thread that it answers in. */
+  threadId: ThreadId | null;
+  threadKeys: readonly string[];
+};
+
+/** Where a message goes that is about to be filed. */
+export type OutgoingGround = {
+  /** The connection that it goes through is active, or its user a member. */
+  sends: boolean;
+  /** Its mailbox is connected in other sub-accounts, too. */
+  shared: boolean;
+  contacts: { canonical: string; id: string; conversation: ConversationId | null }[];
+  /** The conversations that the named contacts have. */
+  named: { contact: string; conversation: ConversationId }[];
+  /** Null: it answers in none, or that is gone. */
+  thread: {
+    /** In its mailbox. */
+    link: 'live' | 'unlinked' | null;
+    participants: string[];
+    conversations: { id: ConversationId; contact: string }[];
+    keys: { key: string; kind: ThreadKeyKind }[];
+  } | null;
+};
+
+/**
+ * Holds mailboxes and members as they are until the transaction ends: no connection of theirs begins or ends, and no
+ * membership. What is read of them must be read by a later statement: one that waited sees what was true before.
+ */
+export async function lockSenders(
+  db: Db,
+  asked: readonly Pick<AskedGround, 'subAccountId' | 'userId' | 'through'>[],
+): Promise<void> {
+  const members = asked.filter(({ through }) => through === null);
+  const mailboxIds = asked.flatMap(({ through }) => through?.mailboxId ?? []);
+  if (members.length > 0) {
+    await run(
+      db,
+      `select from memberships where (sub_account_id, user_id) in (select * from unnest(:subs::text[], :users::text[]))
+        order by sub_account_id, user_id for key share`,
+      { subs: members.map((one) => one.subAccountId), users: members.map((one) => one.userId) },
+    );
+  }
+  if (mailboxIds.length > 0)
+    await run(db, 'select from mailboxes where id = any(:mailboxIds) order by id for key share', {
+      mailboxIds,
+    });
+}
+
+/** Where messages go, in their order; their senders must be locked. One round trip. */
+export async function readOutgoingGrounds(db: Db, asked: readonly AskedGround[]): Promise<OutgoingGround[]> {
+  const listed = asked.map(({ subAccountId, userId, through, ...names }, n) => ({
+    n,
+    sub: subAccountId,
+    usr: userId,
+    connection: through?.connectionId ?? null,
+    mailbox: through?.mailboxId ?? null,
+    addresses: names.addresses,
+    contacts: names.contactIds,
+    thread: names.threadId,
+    keys: names.threadKeys,
+  }));
+  return rows<OutgoingGround>(db, groundSql, { asked: JSON.stringify(listed) });
+}
+
+const list = (select: string) => `(select coalesce(json_agg(l), '[]') from (${select}) l)`;
+
+// Each table is looked up row by row: see rowsById.
+const groundSql = `
+select
+  case when a.connection is null
+       then exists (select from memberships where sub_account_id = a.sub and user_id = a.usr)
+       else exists (select from connections where id = a.connection and ended_at is null) end as sends,
+  exists (select from connections where mailbox_id = a.mailbox and ended_at is null and sub_account_id <> a.sub) as shared,
+  ${list(`
+    select d.canonical, d.contact_id as id, v.id as conversation
+      from unnest(a.addresses) asked
+     cross join lateral (
+       select * from contact_addresses where sub_account_id = a.sub and canonical = asked offset 0) d
+      left join lateral (
+       select id from conversations where sub_account_id = a.sub and contact_id = d.contact_id offset 0) v on true
+     order by d.contact_id`)} as contacts,
+  ${list(`
+    select asked as contact, v.id as conversation
+      from unnest(a.contacts) asked
+     cross join lateral (
+       select id from conversations where sub_account_id = a.sub and contact_id = asked offset 0) v`)} as named,
+  (select json_build_object(
+      'link', (select state from thread_links where thread_id = t.id and mailbox_id = a.mailbox),
+      'participants', (select coalesce(json_agg(canonical), '[]') from thread_participants where thread_id = t.id),
+      'conversations', ${list(`
+        select v.id, v.contact_id as contact from conversation_threads ct
+         cross join lateral (select id, contact_id from conversations where id = ct.conversation_id offset 0) v
+         where ct.thread_id = t.id`)},
+      'keys', ${list(`
+        select k.key, k.kind from unnest(a.keys) asked
+         cross join lateral (
+           select * from thread_keys where sub_account_id = a.sub and key = asked and thread_id = t.id offset 0) k`)})
+     from (select * from threads where id = a.thread offset 0) t where t.sub_account_id = a.sub) as thread
+  from json_to_recordset(:asked::json) as a(n integer, sub text, usr text, connection text, mailbox text,
+       addresses text[], contacts text[], thread text, keys text[])
+ order by a.n`;

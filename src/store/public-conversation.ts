@@ -34,7 +34,8 @@ export type PublicThread = {
   updated_at: string;
 };
 
-const conversationObject = `json_build_object(
+/** Conversation `c` as it is shown, in SQL. */
+export const conversationObject = `json_build_object(
   'id', c.id, 'sub_account_id', c.sub_account_id, 'contact_id', c.contact_id,
   'last_message_at', ${timestamp('c.last_message_at')},
   'created_at', ${timestamp('c.created_at')}, 'updated_at', ${timestamp('c.updated_at')})`;

@@ -89,7 +89,8 @@ export type PublicMessage = {
   updated_at: string;
 };
 
-const messageObject = `json_build_object(
+/** Message `m` as it is shown, in SQL. */
+export const messageObject = `json_build_object(
   'id', m.id, 'sub_account_id', m.sub_account_id, 'direction', m.direction, 'kind', m.kind, 'via', m.via,
   'user_id', m.user_id, 'from', m.sender, 'to', m.recipients_to, 'cc', m.recipients_cc, 'subject', m.subject,
   'date', ${timestamp('m.date')}, 'received_at', ${timestamp('m.received_at')},

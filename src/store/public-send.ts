@@ -117,29 +117,32 @@ export function reportsOf(s: string): string {
           from send_reports r where r.send_id = ${s}.id)`;
 }
 
+/** Send `s` of message `m` as it is shown, in SQL. */
+export const sendObject = `json_build_object(
+  'id', s.id, 'sub_account_id', s.sub_account_id, 'message_id', s.message_id, 'thread_id', m.thread_id,
+  'user_id', s.user_id, 'state', s.state, 'reason', s.state_reason, 'state_since', ${timestamp('s.state_since')},
+  'route', s.route, 'next_try_at', case when s.ready and isfinite(s.due_at) then ${timestamp('s.due_at')} end,
+  'copy_seen', s.copy_seen_at is not null,
+  'sent_copy', (select json_build_object('state', coalesce(c.outcome, 'awaited'), 'reason', c.reason)
+    from sent_copies c where c.id = s.id and (c.begun_at is not null or not ${copyWasSeen('s')})),
+  'refused', s.refused, 'reports', ${reportsOf('s')},
+  'answered', ${firstAnswerOf('m', 'is null')}, 'auto_replied', ${firstAnswerOf('m', 'is not null')},
+  'attempts', (select coalesce(json_agg(json_build_object(
+      'n', a.n, 'started_at', ${timestamp('a.started_at')}, 'ended_at', ${timestamp('a.ended_at')},
+      'outcome', a.outcome, 'reply', a.reply) order by a.n), '[]')
+    from send_attempts a where a.send_id = s.id),
+  'tracking', (select case when count(*) > 0 then json_build_object(
+      'opens', json_agg(json_build_object(${trackedSql})) filter (where t.n = 0) -> 0,
+      'clicks', coalesce(json_agg(json_build_object('url', t.url, ${trackedSql}) order by t.n)
+        filter (where t.n > 0), '[]')) end
+    from tracked t where t.send_id = s.id),
+  'created_at', ${timestamp('s.created_at')})`;
+
 /** Sends by id, in no order; another sub-account's are left out. */
 export async function readSends(db: Db, subAccountId: string, ids: readonly SendId[]): Promise<PublicSend[]> {
   const found = await rows<{ send: PublicSend }>(
     db,
-    `select json_build_object(
-        'id', s.id, 'sub_account_id', s.sub_account_id, 'message_id', s.message_id, 'thread_id', m.thread_id,
-        'user_id', s.user_id, 'state', s.state, 'reason', s.state_reason, 'state_since', ${timestamp('s.state_since')},
-        'route', s.route, 'next_try_at', case when s.ready and isfinite(s.due_at) then ${timestamp('s.due_at')} end,
-        'copy_seen', s.copy_seen_at is not null,
-        'sent_copy', (select json_build_object('state', coalesce(c.outcome, 'awaited'), 'reason', c.reason)
-          from sent_copies c where c.id = s.id and (c.begun_at is not null or not ${copyWasSeen('s')})),
-        'refused', s.refused, 'reports', ${reportsOf('s')},
-        'answered', ${firstAnswerOf('m', 'is null')}, 'auto_replied', ${firstAnswerOf('m', 'is not null')},
-        'attempts', (select coalesce(json_agg(json_build_object(
-            'n', a.n, 'started_at', ${timestamp('a.started_at')}, 'ended_at', ${timestamp('a.ended_at')},
-            'outcome', a.outcome, 'reply', a.reply) order by a.n), '[]')
-          from send_attempts a where a.send_id = s.id),
-        'tracking', (select case when count(*) > 0 then json_build_object(
-            'opens', json_agg(json_build_object(${trackedSql})) filter (where t.n = 0) -> 0,
-            'clicks', coalesce(json_agg(json_build_object('url', t.url, ${trackedSql}) order by t.n)
-              filter (where t.n > 0), '[]')) end
-          from tracked t where t.send_id = s.id),
-        'created_at', ${timestamp('s.created_at')}) as send
+    `select ${sendObject} as send
        from ${rowsById('sends')} s
        join messages m on m.id = s.message_id
       where s.sub_account_id = :subAccountId`,

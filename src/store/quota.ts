@@ -18,17 +18,22 @@ export type LockedQuota = {
   closedUntil: number | null;
 };
 
-export async function lockQuota(db: Db, mailboxId: MailboxId): Promise<LockedQuota> {
-  const [found] = await rows<LockedQuota>(
+/** Locks the counts of mailboxes, in one order for everybody. */
+export async function lockQuotas(
+  db: Db,
+  mailboxIds: readonly MailboxId[],
+): Promise<Map<MailboxId, LockedQuota>> {
+  if (mailboxIds.length === 0) return new Map();
+  const found = await rows<LockedQuota & { id: MailboxId }>(
     db,
     // An update that changes nothing locks the row, made or found; what it returns is asked after the wait for that.
-    `insert into daily_quotas (mailbox_id) values (:mailboxId)
+    `insert into daily_quotas (mailbox_id)
+     select id from (select distinct unnest(:mailboxIds::text[]) collate "C" as id) m order by id
      on conflict (mailbox_id) do update set mailbox_id = excluded.mailbox_id
-     returning ${ms('clock_timestamp()')} as now, ${ms('daily_quotas.closed_until')} as "closedUntil"`,
-    { mailboxId },
+     returning mailbox_id as id, ${ms('clock_timestamp()')} as now, ${ms('daily_quotas.closed_until')} as "closedUntil"`,
+    { mailboxIds },
   );
-  if (found === undefined) throw new Error(`the count of ${mailboxId} is gone`);
-  return found;
+  return new Map(found.map(({ id, now, closedUntil }) => [id, { now, closedUntil }]));
 }
 
 /** The places of a mailbox after `from` and up to `to`, ascending, but that of one send. */
@@ -62,6 +67,45 @@ export async function writePlaceTaken(
      on conflict (send_id) do update set mailbox_id = excluded.mailbox_id, at = excluded.at`,
     { ...place, before: place.now - keptMs },
   );
+}
+
+/** A send that asks for a place, at a time of its own. */
+type WantedPlace = {
+  sendId: SendId;
+  mailboxId: MailboxId;
+  at: number;
+  /** Individual messages of the mailbox in any 24 hours, at most; null: as many as it likes. */
+  most: number | null;
+};
+
+/**
+ * Gives those their places around which there is room for all of their mailbox that ask here: whichever day they are counted
+ * in, it has no more than `most`. Answers which; the counts must be locked. What is long past goes.
+ */
+export async function writeFreePlaces(db: Db, wanted: readonly WantedPlace[]): Promise<Set<SendId>> {
+  if (wanted.length === 0) return new Set();
+  const placed = await rows<{ id: SendId }>(
+    db,
+    `with asked as materialized (
+       select *, to_timestamp(ms / 1000) as at, count(*) over (partition by mailbox) as alike
+         from json_to_recordset(:wanted::json) as t(send text, mailbox text, ms float8, most integer)),
+     past as (
+       delete from daily_places where mailbox_id in (select mailbox from asked) and at < now() - :kept * interval '1 ms')
+     insert into daily_places (send_id, mailbox_id, at)
+     select send, mailbox, at from asked
+      where most is null or alike + (
+        select count(*) from daily_places p
+         where p.mailbox_id = asked.mailbox and p.at > asked.at - interval '24 hours'
+           and p.at < asked.at + interval '24 hours') <= most
+     returning send_id as id`,
+    {
+      wanted: JSON.stringify(
+        wanted.map(({ sendId, mailboxId, at, most }) => ({ send: sendId, mailbox: mailboxId, ms: at, most })),
+      ),
+      kept: keptMs,
+    },
+  );
+  return new Set(placed.map(({ id }) => id));
 }
 
 /** What never went takes no place. */

@@ -30,22 +30,29 @@ export type NewSend = {
   dueAt: number | null;
 };
 
-export async function insertSend(db: Db, send: NewSend): Promise<void> {
-  const { route, envelope, sendAt, dueAt, ...values } = send;
+/** Writes sends down, in the order in which they were accepted. */
+export async function insertSends(db: Db, sends: readonly NewSend[]): Promise<void> {
+  if (sends.length === 0) return;
+  const time = (ms: number | null) => (ms === null ? null : new Date(ms).toISOString());
+  const listed = sends.map(({ sendAt, dueAt, ...send }, n) => ({
+    ...send,
+    n,
+    sendAt: time(sendAt),
+    dueAt: time(dueAt),
+  }));
   await run(
     db,
     `insert into sends (id, sub_account_id, message_id, user_id, mailbox_id, route, state, state_reason, envelope,
                         internet_message_id, raw_sha256, raw_size, order_keys, send_at, due_at)
-     values (:id, :subAccountId, :messageId, :userId, :mailboxId, :route::jsonb, :state, :reason, :envelope::jsonb,
-             :internetMessageId, :rawSha256, :rawSize, :orderKeys, :sendAt,
-             case when :state = 'held' then 'infinity' else coalesce(:dueAt::timestamptz, :sendAt, now()) end)`,
-    {
-      ...values,
-      route: jsonText(route),
-      envelope: jsonText(envelope),
-      sendAt: sendAt === null ? null : new Date(sendAt),
-      dueAt: dueAt === null ? null : new Date(dueAt),
-    },
+     select id, "subAccountId", "messageId", "userId", "mailboxId", route, state, reason, envelope, "internetMessageId",
+            "rawSha256", "rawSize", "orderKeys", "sendAt",
+            case when state = 'held' then 'infinity' else coalesce("dueAt", "sendAt", now()) end
+       from json_to_recordset(:sends::json) as t(
+            n integer, id text, "subAccountId" text, "messageId" text, "userId" text, "mailboxId" text, route jsonb,
+            state text, reason text, envelope jsonb, "internetMessageId" text, "rawSha256" text, "rawSize" bigint,
+            "orderKeys" text[], "sendAt" timestamptz, "dueAt" timestamptz)
+      order by n`,
+    { sends: jsonText(listed) },
   );
 }
 

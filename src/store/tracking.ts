@@ -2,22 +2,21 @@ import type { MessageId, SendId } from '../lib/id.ts';
 import { jsonText, rows, run } from './database.ts';
 import type { Db } from './database.ts';
 
-/** Notes what of a send is tracked; its row must be written. Where there is nothing, nothing is noted. */
+/** Notes what of sends is tracked; their rows must be written. Where there is nothing, nothing is noted. */
 export async function insertTracked(
   db: Db,
-  send: { id: SendId; subAccountId: string },
-  tracked: { opens: boolean; urls: readonly string[] },
+  sends: readonly { id: SendId; subAccountId: string; opens: boolean; urls: readonly string[] }[],
 ): Promise<void> {
-  const all = [
-    ...(tracked.opens ? [{ n: 0, url: null }] : []),
-    ...tracked.urls.map((url, position) => ({ n: position + 1, url })),
-  ];
+  const all = sends.flatMap(({ id, subAccountId, opens, urls }) => [
+    ...(opens ? [{ id, sub: subAccountId, n: 0, url: null }] : []),
+    ...urls.map((url, position) => ({ id, sub: subAccountId, n: position + 1, url })),
+  ]);
   if (all.length === 0) return;
   await run(
     db,
     `insert into tracked (send_id, n, sub_account_id, url)
-     select :id, t.n, :subAccountId, t.url from json_to_recordset(:all::json) as t(n integer, url text)`,
-    { ...send, all: jsonText(all) },
+     select id, n, sub, url from json_to_recordset(:all::json) as t(id text, sub text, n integer, url text)`,
+    { all: jsonText(all) },
   );
 }
 

@@ -74,6 +74,43 @@ for (const kind of databaseKinds)
       assert.equal((await t.call('DELETE', `/v1/keys/${id}`, { key: t.adminKey })).status, 404);
     });
 
+    test('calls at the same moment each have what their own key opens; one that was just revoked opens nothing', async () => {
+      await t.call('PUT', '/v1/sub-accounts/s3', { key: t.adminKey, json: {} });
+      const make = async (more: object) => {
+        const json = { sub_account_id: 's1', scope: 'write', ...more };
+        const { body } = await t.call('POST', '/v1/keys', { key: t.adminKey, json });
+        return { id: String(body['id']), key: String(body['key']) };
+      };
+      const [own, reads, other, revoked] = await Promise.all([
+        make({}),
+        make({ scope: 'read' }),
+        make({ sub_account_id: 's3' }),
+        make({}),
+      ]);
+      const put = (path: string, key: string) => t.call('PUT', path, { key, json: { name: 'Bert' } });
+      const contact = '/v1/sub-accounts/s1/contacts/bert';
+      const first = await put(contact, revoked.key);
+      assert.equal(first.status, 201);
+      assert.equal((await t.call('DELETE', `/v1/keys/${revoked.id}`, { key: t.adminKey })).status, 204);
+      const table: [path: string, key: string, status: number][] = [
+        [contact, own.key, 200],
+        [contact, revoked.key, 401],
+        [contact, reads.key, 403],
+        [contact, other.key, 404],
+        [contact, t.adminKey, 200],
+        ['/v1/sub-accounts/s9/contacts/bert', t.adminKey, 404],
+        ['/v1/sub-accounts/%00/contacts/bert', t.adminKey, 404],
+        ['/v1/sub-accounts/s9/contacts/bert', own.key, 404],
+        [contact, `${own.key}x`, 401],
+        [contact, own.key, 200],
+      ];
+      const answers = await Promise.all(table.map(([path, key]) => put(path, key)));
+      assert.deepEqual(
+        answers.map(({ status }) => status),
+        table.map(([, , status]) => status),
+      );
+    });
+
     test('a key of one sub-account makes keys for no other and not for all', async () => {
       await t.call('PUT', '/v1/sub-accounts/s2', { key: t.adminKey, json: {} });
       const made = await t.call('POST', '/v1/keys', {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { acceptMessage } from '../../src/outbound/accept.ts';
-import type { SendAnswer } from '../../src/outbound/accept.ts';
+import { createAccept } from '../../src/outbound/accept.ts';
+import type { SendAnswer } from '../../src/outbound/take-over.ts';
 import { checkTombstones } from '../../src/filing/tombstones.ts';
 import type { SendRequest } from '../../src/outbound/plan.ts';
 import { findUnreferencedBlobs } from '../../src/store/blob-references.ts';
@@ -97,7 +97,7 @@ for (const kind of databaseKinds)
     async function send(request: Partial<SendRequest>, key: string | null = null): Promise<SendAnswer> {
       const deps = { ...world.filing, trackingUrl: null, wakeSender: () => undefined };
       const full = { ...blankRequest, subAccountId: 'north', userId: 'ann', ...request };
-      const result = await acceptMessage(deps, full, key);
+      const result = await createAccept(deps)(full, key);
       if ('refused' in result) throw new Error(result.refused.detail);
       return result.answer;
     }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { acceptMessage } from '../../src/outbound/accept.ts';
+import { createAccept } from '../../src/outbound/accept.ts';
 import type { SendRequest } from '../../src/outbound/plan.ts';
 import { createLoggingWorld } from '../filing/logging-world.ts';
 import type { ToLog } from '../filing/logging-world.ts';
@@ -179,6 +179,6 @@ async function sendTo(world: World, subject: string, more: Partial<SendRequest>)
     text: '-',
     ...more,
   };
-  const result = await acceptMessage(deps, request, null);
+  const result = await createAccept(deps)(request, null);
   if ('refused' in result) throw new Error(result.refused.detail);
 }

@@ -13,6 +13,11 @@ export function share(values: readonly number[], part: number): number {
   return found;
 }
 
+/** `12.3, 45.6`: p50 and p99, of ms. */
+export function shownLatency(latencies: readonly number[]): string {
+  return `${share(latencies, 0.5).toFixed(1)}, ${share(latencies, 0.99).toFixed(1)}`;
+}
+
 /** `1,234 (1,100-1,300)` */
 export function shown({ median, min, max }: Figure, digits = 0): string {
   return `${number(median, digits)} (${number(min, digits)}-${number(max, digits)})`;

@@ -4,7 +4,7 @@ import { startHttpServer } from '../../src/api/server.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { createNetGuard } from '../../src/lib/net-guard.ts';
-import { acceptMessage } from '../../src/outbound/accept.ts';
+import { createAccept } from '../../src/outbound/accept.ts';
 import { createSender } from '../../src/outbound/sender.ts';
 import type { Sender } from '../../src/outbound/sender.ts';
 import { openSession } from '../../src/outbound/smtp.ts';
@@ -23,7 +23,9 @@ import { passwordOf } from '../support/mail.ts';
 import { waitFor } from '../support/wait.ts';
 import { serveParent } from './child.ts';
 import { secretBox } from './gateway.ts';
-import { addMailbox } from './tenant.ts';
+import type { Door } from './accepting.ts';
+import { startBareDoor } from './bare-door.ts';
+import { addMailbox, userOf } from './tenant.ts';
 
 export type SendingOptions = {
   databaseUrl: string;
@@ -33,13 +35,11 @@ export type SendingOptions = {
   people: string[];
   relayUser: string;
 };
-/** The user of a mailbox. */
-function userOf(address: string): string {
-  return address.replace('@', '.');
-}
 
 export type SendingQuestion =
   | { ask: 'start' }
+  /** The raw peer of what `start` starts. */
+  | { ask: 'start_bare' }
   /** Everything of a kind is queued as if it had just been accepted. */
   | { ask: 'queue_again'; kind: 'individual' | 'bulk' }
   /** Sends until nothing is left; answers ms. */
@@ -76,6 +76,8 @@ serveParent(async (question) => {
   switch (asked.ask) {
     case 'start':
       return start();
+    case 'start_bare':
+      return startBareDoor(db, options.blobsDirectory);
     case 'queue_again':
       return queueAgain(asked.kind);
     case 'drain':
@@ -111,7 +113,7 @@ async function addPeople(): Promise<void> {
   );
 }
 
-async function start(): Promise<{ url: string; key: string }> {
+async function start(): Promise<Door> {
   const nothing = () => undefined;
   const api = createApi({
     ...accepting,
@@ -205,8 +207,7 @@ async function oneByOne(count: number, untilDrained: boolean): Promise<number[]>
     const to = `one-${n}-${performance.now()}@swallows.test`;
     const arrived = new Promise<number>((resolve) => taken.set(to, resolve));
     const startedAt = performance.now();
-    const result = await acceptMessage(
-      accepting,
+    const result = await createAccept(accepting)(
       {
         ...blankRequest,
         subAccountId: 'bench',

@@ -1,25 +1,25 @@
 import { createTransport } from 'nodemailer';
-import { Agent, request } from 'undici';
 import type { ServerAddress } from '../../src/provider/providers.ts';
 import { passwordOf } from '../support/mail.ts';
+import { acceptedCount, measureAccepting, postMessages, text } from './accepting.ts';
+import type { Door } from './accepting.ts';
 import type { Bench } from './bench.ts';
 import { runsMax } from './bench.ts';
 import { startChild } from './child.ts';
 import type { Child } from './child.ts';
-import { figureOf, ratios, share, shown } from './figures.ts';
+import { figureOf, ratios, share, shown, shownLatency } from './figures.ts';
+import { userOf } from './tenant.ts';
 import type { SendingOptions, SendingQuestion } from './sending-node.ts';
 import type { Row } from './table.ts';
 
 const people = Array.from({ length: 20 }, (_, n) => `seller-${n}@bench.test`);
 const relayUser = 'relay@bench.test';
-const counts = { individual: 2_000, bulk: 5_000 };
+const counts = { individual: acceptedCount, bulk: 5_000 };
 /** Connections with which each is sent: those that the gateway uses too. */
 const connections = { individual: 2, bulk: 5 };
-const clients = 20;
-const text = 'Dear reader,\n'.padEnd(2_000, 'what is new with us, and what it means for you. ');
 
 /**
- * What lies between the CRM's call and the provider: the answer of the API to twenty clients at once; how fast what was
+ * What lies between the CRM's call and the provider: the answer of the API to twenty clients; how fast what was
  * accepted goes out, against nodemailer's own pool with as many connections; and whether a campaign delays letters.
  */
 export async function measureSending(bench: Bench): Promise<Row[]> {
@@ -35,62 +35,22 @@ export async function measureSending(bench: Bench): Promise<Row[]> {
   };
   const child = startChild(new URL('./sending-node.ts', import.meta.url), [JSON.stringify(options)]);
   const ask = <Answer>(question: SendingQuestion) => child.ask<Answer>(question);
-  const api = await ask<{ url: string; key: string }>({ ask: 'start' });
-  await accept(api, 'individual', 200);
-  const accepted = await accept(api, 'individual', counts.individual);
-  await accept(api, 'bulk', counts.bulk);
-  const rows: Row[] = [
-    {
-      what: `API: ms to the answer to a message, ${clients} clients that never pause (p50, p99)`,
-      raw: 'none',
-      ours: shownLatency(accepted.latencies),
-      ratio: `${accepted.perSecond.toFixed(0)} a second`,
-      aim: 'p50 ≤ 8',
-      sample: `${counts.individual}`,
-      load: bench.load(),
-    },
-  ];
+  const doors = {
+    raw: await ask<Door>({ ask: 'start_bare' }),
+    ours: await ask<Door>({ ask: 'start' }),
+  };
+  const rows = await measureAccepting(bench, doors, people.map(userOf));
+  await postMessages(doors.ours, people.map(userOf), {
+    kind: 'bulk',
+    count: counts.bulk,
+    clients: 20,
+    everyMs: null,
+  });
   for (const kind of ['individual', 'bulk'] as const) rows.push(await measureDrain(bench, child, kind, smtp));
   rows.push(await measureOneByOne(bench, ask));
   await child.stop();
   await database.drop();
   return rows;
-}
-
-async function accept(
-  api: { url: string; key: string },
-  kind: 'individual' | 'bulk',
-  count: number,
-): Promise<{ latencies: number[]; perSecond: number }> {
-  const dispatcher = new Agent({ connections: clients });
-  const latencies: number[] = [];
-  let next = 0;
-  const client = async (): Promise<void> => {
-    for (let n = next++; n < count; n = next++) {
-      const body = JSON.stringify({
-        kind,
-        user_id: people[n % people.length]?.replace('@', '.'),
-        subject: `Mail ${n}`,
-        text,
-        to: [`reader-${n}@swallows.test`, `contact-${n % 1_000}@customer.example`],
-      });
-      const startedAt = performance.now();
-      const answer = await request(`${api.url}/v1/sub-accounts/bench/messages`, {
-        method: 'POST',
-        dispatcher,
-        body,
-        headers: { authorization: `Bearer ${api.key}`, 'content-type': 'application/json' },
-      });
-      const said = await answer.body.text();
-      if (answer.statusCode !== 202) throw new Error(`${answer.statusCode}: ${said}`);
-      latencies.push(performance.now() - startedAt);
-    }
-  };
-  const startedAt = performance.now();
-  await Promise.all(Array.from({ length: clients }, client));
-  const perSecond = (count * 1_000) / (performance.now() - startedAt);
-  await dispatcher.close();
-  return { latencies, perSecond };
 }
 
 async function measureDrain(
@@ -169,8 +129,4 @@ async function measureOneByOne(
     sample: `${count}`,
     load: bench.load(),
   };
-}
-
-function shownLatency(latencies: readonly number[]): string {
-  return `${share(latencies, 0.5).toFixed(1)}, ${share(latencies, 0.99).toFixed(1)}`;
 }

@@ -29,6 +29,11 @@ export async function addTenant(db: Db, contacts: number): Promise<void> {
   await run(db, 'analyze');
 }
 
+/** The user whose mailbox has this address, where each has a user of its own. */
+export function userOf(address: string): string {
+  return address.replace('@', '.');
+}
+
 /** A mailbox that is connected for a user of its own, since long before its first message. */
 export async function addMailbox(db: Db, address: string, userId = address): Promise<MailboxId> {
   const id = newId('mbx');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { systemClock } from '../../src/lib/clock.ts';
-import { acceptMessage } from '../../src/outbound/accept.ts';
+import { createAccept } from '../../src/outbound/accept.ts';
 import type { SendRequest } from '../../src/outbound/plan.ts';
 import { deleteContact } from '../../src/store/contacts.ts';
 import { endConnection, inLifecycle } from '../../src/store/lifecycle.ts';
@@ -46,8 +46,7 @@ for (const kind of databaseKinds)
 
     async function send(sub: string, request: Partial<SendRequest>): Promise<void> {
       const deps = { ...world.filing, clock: systemClock, trackingUrl: null, wakeSender: () => undefined };
-      const result = await acceptMessage(
-        deps,
+      const result = await createAccept(deps)(
         { ...blankRequest, subAccountId: sub, userId: 'ann', text: 'Dear customer', ...request },
         null,
       );

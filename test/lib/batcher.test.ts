@@ -47,4 +47,52 @@ describe('createBatcher', () => {
     assert.deepEqual(batches, [[1, -1, 3], [1], [-1], [3]]);
     assert.equal(await ask(4), 8);
   });
+
+  test('what comes later overtakes one that is held up, so many at once, and none that is in time', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const held = Promise.withResolvers<void>();
+    const begun: string[] = [];
+    const ask = createBatcher({
+      most: 2,
+      overtaking: { lateMs: 5, atOnce: 2 },
+      run: async (items: readonly string[]) => {
+        begun.push(items.join(' '));
+        await held.promise;
+        return items;
+      },
+    });
+    const asked = ['first'].map(ask);
+    await turns();
+    asked.push(ask('second'), ask('third'));
+    t.mock.timers.tick(4);
+    await turns();
+    assert.deepEqual(begun, ['first']);
+    t.mock.timers.tick(1);
+    await turns();
+    assert.deepEqual(begun, ['first', 'second third']);
+    asked.push(ask('fourth'));
+    t.mock.timers.tick(100);
+    await turns();
+    assert.deepEqual(begun, ['first', 'second third']);
+    held.resolve();
+    assert.deepEqual(await Promise.all(asked), ['first', 'second', 'third', 'fourth']);
+    assert.deepEqual(begun, ['first', 'second third', 'fourth']);
+  });
+
+  /** Whatever is to be done in a few turns of the event loop is done. */
+  async function turns(): Promise<void> {
+    for (let n = 0; n < 5; n += 1) await new Promise(setImmediate);
+  }
+
+  test('what comes while one is under way in time is not spread over several', async () => {
+    const { ask, batches, letGo } = doubler();
+    const first = ask(1);
+    await new Promise(setImmediate);
+    const later = [ask(2)];
+    await new Promise(setImmediate);
+    later.push(ask(3));
+    letGo();
+    await Promise.all([first, ...later]);
+    assert.deepEqual(batches, [[1], [2, 3]]);
+  });
 });

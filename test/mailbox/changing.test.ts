@@ -3,8 +3,8 @@ import { after, before, describe, test } from 'node:test';
 import type { MailboxId, MessageId } from '../../src/lib/id.ts';
 import type { ConnectRequest } from '../../src/mailbox/settle.ts';
 import { readHeader } from '../../src/message/header.ts';
-import { acceptMessage } from '../../src/outbound/accept.ts';
-import type { SendAnswer } from '../../src/outbound/accept.ts';
+import { createAccept } from '../../src/outbound/accept.ts';
+import type { SendAnswer } from '../../src/outbound/take-over.ts';
 import { rows, run } from '../../src/store/database.ts';
 import { createWorld } from '../filing/world.ts';
 import type { TestMailbox, World } from '../filing/world.ts';
@@ -58,7 +58,7 @@ for (const kind of databaseKinds)
     const reply = async (to: MessageId, text = 'An answer.'): Promise<SendAnswer> => {
       const deps = { ...world.filing, trackingUrl: null, wakeSender: () => undefined };
       const request = { ...blankRequest, subAccountId: 'north', userId: 'ann', replyToMessageId: to, text };
-      const result = await acceptMessage(deps, request, null);
+      const result = await createAccept(deps)(request, null);
       if ('refused' in result) throw new Error(result.refused.detail);
       return result.answer;
     };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { systemClock } from '../../src/lib/clock.ts';
 import type { SendId } from '../../src/lib/id.ts';
-import { acceptMessage } from '../../src/outbound/accept.ts';
+import { createAccept } from '../../src/outbound/accept.ts';
 import { changeSends } from '../../src/outbound/transition.ts';
 import { rows, run } from '../../src/store/database.ts';
 import { readSends } from '../../src/store/public-send.ts';
@@ -46,8 +46,12 @@ for (const kind of databaseKinds)
 
     /** What the CRM sent through the mailbox, as its sender leaves it; its id, and the bytes that went out. */
     async function send(stage: Stage, bcc: string[] = []): Promise<{ id: SendId; raw: Buffer }> {
-      const result = await acceptMessage(
-        { ...scene.world.filing, clock: systemClock, trackingUrl: null, wakeSender: () => undefined },
+      const result = await createAccept({
+        ...scene.world.filing,
+        clock: systemClock,
+        trackingUrl: null,
+        wakeSender: () => undefined,
+      })(
         {
           ...blankRequest,
           subAccountId: stage.sub,

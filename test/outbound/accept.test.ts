@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import { buffer } from 'node:stream/consumers';
 import { systemClock } from '../../src/lib/clock.ts';
 import { readHeader } from '../../src/message/header.ts';
-import { acceptMessage } from '../../src/outbound/accept.ts';
+import { createAccept } from '../../src/outbound/accept.ts';
 import type { SendRequest } from '../../src/outbound/plan.ts';
 import { rows, run } from '../../src/store/database.ts';
 import { databaseKinds } from '../support/database.ts';
@@ -24,7 +24,7 @@ async function outcome(office: Office, request: Partial<SendRequest>): Promise<s
     wakePublisher() {},
     wakeSender() {},
   };
-  const result = await acceptMessage(deps, { ...blankRequest, userId: 'anna', text: 'x', ...request }, null);
+  const result = await createAccept(deps)({ ...blankRequest, userId: 'anna', text: 'x', ...request }, null);
   if ('refused' in result) return result.refused.code;
   const { to, cc } = result.answer.message;
   return [...to, ...cc].map(({ address }) => address).join(' ');
@@ -262,7 +262,7 @@ for (const kind of databaseKinds) {
         wakeSender() {},
       };
       const request = { ...blankRequest, userId: 'anna', contactId: 'carla', text: 'x' };
-      const result = await acceptMessage(deps, request, 'key-5');
+      const result = await createAccept(deps)(request, 'key-5');
       assert.equal('refused' in result && result.refused.code, 'no_mailbox_connected');
       assert.deepEqual(await counts(), before);
     });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { systemClock } from '../../src/lib/clock.ts';
 import type { ConnectionId, MailboxId, SendId } from '../../src/lib/id.ts';
-import { acceptMessage } from '../../src/outbound/accept.ts';
+import { createAccept } from '../../src/outbound/accept.ts';
 import { cancelSend } from '../../src/outbound/cancel.ts';
 import type { SendRequest } from '../../src/outbound/plan.ts';
 import { meterOf } from '../../src/outbound/quota.ts';
@@ -61,20 +61,16 @@ for (const kind of databaseKinds)
         limits: JSON.stringify({ individualMessagesPerDayMax: max }),
       });
     const accept = (more: Partial<SendRequest> = {}) =>
-      acceptMessage(
-        {
-          db: office.db,
-          blobs: office.blobs,
-          secretBox,
-          clock: systemClock,
-          loggingDomain: null,
-          trackingUrl: null,
-          wakePublisher() {},
-          wakeSender() {},
-        },
-        { ...blankRequest, userId: 'anna', contactId: 'carla', text: 'x', ...more },
-        null,
-      );
+      createAccept({
+        db: office.db,
+        blobs: office.blobs,
+        secretBox,
+        clock: systemClock,
+        loggingDomain: null,
+        trackingUrl: null,
+        wakePublisher() {},
+        wakeSender() {},
+      })({ ...blankRequest, userId: 'anna', contactId: 'carla', text: 'x', ...more }, null);
     /** `queued`, with the reason; or the code of the refusal. */
     const outcome = async (more: Partial<SendRequest> = {}) => {
       const result = await accept(more);

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { systemClock } from '../../src/lib/clock.ts';
 import type { MailboxId } from '../../src/lib/id.ts';
 import { cancelSend } from '../../src/outbound/cancel.ts';
-import type { SendAnswer } from '../../src/outbound/accept.ts';
+import type { SendAnswer } from '../../src/outbound/take-over.ts';
 import { openSession } from '../../src/outbound/smtp.ts';
 import type { Submission } from '../../src/outbound/smtp.ts';
 import type { ProviderName } from '../../src/provider/providers.ts';

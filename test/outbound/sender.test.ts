@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { Failure } from '../../src/lib/failure.ts';
 import type { MailboxId, SendId } from '../../src/lib/id.ts';
 import { createNetGuard } from '../../src/lib/net-guard.ts';
-import type { SendAnswer } from '../../src/outbound/accept.ts';
+import type { SendAnswer } from '../../src/outbound/take-over.ts';
 import type { PublicSend, SendState } from '../../src/store/public-send.ts';
 import type { SenderDeps } from '../../src/outbound/sender.ts';
 import { resolveProvider } from '../../src/provider/providers.ts';

@@ -1,4 +1,4 @@
-import type { SendAnswer } from '../../src/outbound/accept.ts';
+import type { SendAnswer } from '../../src/outbound/take-over.ts';
 import type { ModelMail } from './model.ts';
 import type { Mail } from './provider.ts';
 import type { MailSpec } from './steps.ts';

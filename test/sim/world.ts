@@ -9,7 +9,7 @@ import { createNetGuard } from '../../src/lib/net-guard.ts';
 import { startListener, listenerLimits } from '../../src/mailbox/listener.ts';
 import type { Listener, ListenerDeps } from '../../src/mailbox/listener.ts';
 import type { Session, SessionOptions } from '../../src/mailbox/session.ts';
-import { acceptMessage } from '../../src/outbound/accept.ts';
+import { createAccept } from '../../src/outbound/accept.ts';
 import { createSender } from '../../src/outbound/sender.ts';
 import { SmtpFailure } from '../../src/outbound/smtp.ts';
 import type { Accepted, SmtpServer, Submission } from '../../src/outbound/smtp.ts';
@@ -328,20 +328,16 @@ class Simulated implements World {
     const process = this.startProcess();
     process.dieAfter(crashAt);
     const accept = ({ db, blobs }: Pick<Process, 'db' | 'blobs'>) =>
-      acceptMessage(
-        {
-          db,
-          blobs,
-          secretBox,
-          clock: loopClock(this.time),
-          loggingDomain: null,
-          trackingUrl: null,
-          wakePublisher: () => undefined,
-          wakeSender: () => undefined,
-        },
-        request,
-        `call-${n}`,
-      );
+      createAccept({
+        db,
+        blobs,
+        secretBox,
+        clock: loopClock(this.time),
+        loggingDomain: null,
+        trackingUrl: null,
+        wakePublisher: () => undefined,
+        wakeSender: () => undefined,
+      })(request, `call-${n}`);
     // The CRM asks again where it got no answer.
     const result = await accept(process).catch(async (error: unknown) => {
       if (!(error instanceof Crash)) throw error;

@@ -4,7 +4,7 @@ import { eraseMessages } from '../../src/filing/erase.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { newId } from '../../src/lib/id.ts';
 import type { MessageId } from '../../src/lib/id.ts';
-import { acceptMessage } from '../../src/outbound/accept.ts';
+import { createAccept } from '../../src/outbound/accept.ts';
 import { createSender } from '../../src/outbound/sender.ts';
 import { resolveProvider } from '../../src/provider/providers.ts';
 import { checkBlobs } from '../../src/store/check/blobs.ts';
@@ -652,8 +652,12 @@ function countTracked(n: number, url: string | null): string {
 
 /** What the CRM sends to Carla: its send, and the bytes that go out. */
 async function accept(world: World, subject: string): Promise<{ sendId: string; raw: Buffer }> {
-  const result = await acceptMessage(
-    { ...world.filing, clock: systemClock, trackingUrl: null, wakeSender: () => undefined },
+  const result = await createAccept({
+    ...world.filing,
+    clock: systemClock,
+    trackingUrl: null,
+    wakeSender: () => undefined,
+  })(
     { ...blankRequest, subAccountId: 'north', userId: 'ann', contactId: 'c1', subject, text: 'Text.' },
     null,
   );

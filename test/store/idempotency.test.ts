@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { findAnswer, forgetAnswers, rememberAnswer } from '../../src/store/idempotency.ts';
+import { findAnswers, forgetAnswers, lockCalls, rememberAnswers } from '../../src/store/idempotency.ts';
+import type { Db } from '../../src/store/database.ts';
 import type { KeyedCall } from '../../src/store/idempotency.ts';
 import { effectiveSettings, putSubAccount } from '../../src/store/sub-accounts.ts';
 import { databaseKinds, testDatabase } from '../support/database.ts';
@@ -24,11 +25,12 @@ for (const kind of databaseKinds)
     });
     after(() => database.drop());
 
-    const find = (of: KeyedCall) => database.db.transaction((tx) => findAnswer(tx, of));
+    const find = async (of: KeyedCall) => (await findAnswers(database.db, [of]))[0];
+    const remember = (db: Db, of: KeyedCall) => rememberAnswers(db, [{ call: of, answer }]);
 
     test('a repeat finds the first answer, another body is told apart, another sub-account is new', async () => {
       assert.equal(await find(call), null);
-      await database.db.transaction((tx) => rememberAnswer(tx, call, answer));
+      await remember(database.db, call);
       assert.deepEqual(await find(call), answer);
       assert.equal(await find({ ...call, requestHash: Buffer.alloc(32, 2) }), 'other_request');
       assert.equal(await find({ ...call, subAccountId: 's2' }), null);
@@ -40,20 +42,38 @@ for (const kind of databaseKinds)
       let done = 0;
       const once = () =>
         database.db.transaction(async (tx) => {
-          const found = await findAnswer(tx, same);
-          if (found !== null) return found;
+          await lockCalls(tx, [same]);
+          const [found] = await findAnswers(tx, [same]);
+          if (found != null) return found;
           done += 1;
-          await rememberAnswer(tx, same, answer);
+          await remember(tx, same);
           return answer;
         });
       assert.deepEqual(await Promise.all([once(), once(), once()]), [answer, answer, answer]);
       assert.equal(done, 1);
     });
 
+    test('the answers of several calls come in their order, and calls with the same keys in another order wait for each other', async () => {
+      const [one, two] = [
+        { ...call, key: 'k5' },
+        { ...call, key: 'k6' },
+      ];
+      await rememberAnswers(database.db, [{ call: two, answer: { status: 202, body: 'two' } }]);
+      const other = { ...two, requestHash: Buffer.alloc(32, 3) };
+      assert.deepEqual(await findAnswers(database.db, [one, two, other, call]), [
+        null,
+        { status: 202, body: 'two' },
+        'other_request',
+        answer,
+      ]);
+      const both = (calls: KeyedCall[]) => database.db.transaction((tx) => lockCalls(tx, calls));
+      await Promise.all([both([one, two]), both([two, one]), both([one, two]), both([two, one])]);
+    });
+
     test('work that failed is not remembered', async () => {
       const failing = { ...call, key: 'k4' };
       const failed = database.db.transaction(async (tx) => {
-        await rememberAnswer(tx, failing, answer);
+        await remember(tx, failing);
         throw new Error('the rest failed');
       });
       await assert.rejects(failed, /the rest failed/);
@@ -61,7 +81,7 @@ for (const kind of databaseKinds)
     });
 
     test('old answers are forgotten', async () => {
-      await database.db.transaction((tx) => rememberAnswer(tx, { ...call, key: 'old' }, answer));
+      await remember(database.db, { ...call, key: 'old' });
       await database.db.raw(
         `update idempotency_keys set created_at = now() - interval '25 hours' where key = 'old'`,
       );
