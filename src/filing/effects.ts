@@ -10,7 +10,7 @@ import type { SendReport } from '../store/send-reports.ts';
 import type { Facts, StoredMessage } from './facts.ts';
 import type { Verdict } from './decide.ts';
 import type { Ground, GrowingGround } from './gather.ts';
-import { envelopeOf, sendReport } from './reports.ts';
+import { sendReport, sentMailOf } from './reports.ts';
 import type { ReasonCode } from './rules.ts';
 import {
   addLink,
@@ -350,7 +350,7 @@ export function storeMessage(
 export function addKeys(
   effects: Effects,
   ground: GrowingGround,
-  stored: Omit<StoredMessage, 'fingerprint' | 'envelope'>,
+  stored: Omit<StoredMessage, 'fingerprint' | 'sent'>,
   keys: readonly string[],
   fingerprint: string,
   isNew: boolean,
@@ -365,8 +365,8 @@ export function addKeys(
       message_id: stored.messageId,
       first: isNew && position === 0,
     });
-    const envelope = stored.sendId === null ? [] : envelopeOf(ground, stored.messageId);
-    ground.messages.set(key, [...known, { ...stored, here: true, fingerprint, envelope }]);
+    const sent = stored.sendId === null ? null : sentMailOf(ground, stored.messageId);
+    ground.messages.set(key, [...known, { ...stored, here: true, fingerprint, sent }]);
   }
 }
 

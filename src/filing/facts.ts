@@ -4,6 +4,7 @@ import { forwardCount, isForwardSubject } from '../message/subject.ts';
 import type { DeliveryReport } from '../message/delivery-report.ts';
 import type { MailKind } from '../message/kind.ts';
 import type { ConnectionId, MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
+import type { SentMail } from '../store/filing-facts.ts';
 import type { Proof } from '../store/spool.ts';
 import type { Settings } from '../store/sub-accounts.ts';
 import { reportedOn } from './reports.ts';
@@ -196,10 +197,11 @@ export type StoredMessage = {
   threadId: ThreadId;
   fingerprint: string;
   here: boolean;
+  /** Of its send through this mailbox. */
   sendId: SendId | null;
   omitted: boolean;
-  /** To whom the send went, as written in its envelope. */
-  envelope: readonly string[];
+  /** As the CRM sent it, whichever way it took; null: it did not. */
+  sent: SentMail | null;
 };
 
 /** A message that was erased. `ofSent`: known again by what counts for the mailbox's own mail alone. */

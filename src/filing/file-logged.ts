@@ -176,7 +176,7 @@ async function judgeAll(
   for (const { key, ...known } of again) {
     ground.messages.set(key, [
       ...(ground.messages.get(key) ?? []),
-      { ...known, here: false, sendId: null, omitted: false, envelope: [] },
+      { ...known, here: false, sendId: null, omitted: false, sent: null },
     ]);
   }
   const claimed = await claimedOf(db, party, letters);

@@ -112,7 +112,7 @@ function remember(foreseen: Foreseen, writes: FilingWrites): void {
       here: true,
       send: null,
       omitted: false,
-      envelope: null,
+      sent: null,
     });
   }
   for (const { sub_account_id: sub, key, kind, thread_id: thread } of writes.threadKeys)

@@ -174,7 +174,7 @@ function storedMessage(row: Omit<FactRows['messages'][number], 'sub' | 'key'>): 
     here: row.here,
     sendId: row.send,
     omitted: row.omitted,
-    envelope: row.envelope ?? [],
+    sent: row.sent,
   };
 }
 

@@ -204,6 +204,9 @@ export type FactKeys = {
 
 export type ThreadKeyKind = 'message' | 'referenced' | 'gmail' | 'thread_index';
 
+/** A message that the CRM sent, whichever way it took, with its envelope as written. */
+export type SentMail = { sendId: SendId; from: string; to: string[] };
+
 /** What the database holds about the keys, for all sub-accounts at once. Lists, not maps: see filing/gather.ts. */
 export type FactRows = {
   users: { sub: string; canonical: string }[];
@@ -226,8 +229,8 @@ export type FactRows = {
     here: boolean;
     send: SendId | null;
     omitted: boolean;
-    /** To whom the send went, as written in its envelope. */
-    envelope: string[] | null;
+    /** Null: the CRM did not send it. */
+    sent: SentMail | null;
   }[];
   erased: { sub: string; uid: number; message: MessageId; ofSent: boolean }[];
   unconfirmed: {
@@ -236,7 +239,7 @@ export type FactRows = {
     message: MessageId;
     thread: ThreadId;
     send: SendId;
-    envelope: string[];
+    sent: SentMail;
   }[];
   threadKeys: { sub: string; key: string; kind: ThreadKeyKind; thread: ThreadId }[];
   threads: {
@@ -275,6 +278,9 @@ const lookUp = (table: string, column: string, keys: string) => `
   unnest(:subAccountIds::text[]) as of_sub (id) cross join unnest(${keys}::text[]) as asked (key)
   cross join lateral (select * from ${table} r where r.sub_account_id = of_sub.id and r.${column} = asked.key offset 0)`;
 
+const sentMail = (id: string, envelope: string) =>
+  `json_build_object('sendId', ${id}, 'from', ${envelope} -> 'from', 'to', ${envelope} -> 'to')`;
+
 /** Of send s a copy may show up that was not seen: the first one, or that of a try for recipients who were put off. */
 const mayHaveACopy = `(s.copy_seen_at is null or s.refused <> '[]')`;
 
@@ -312,7 +318,7 @@ ${list(`
          (coalesce(f.mailbox_id = :mailboxId, false) or exists (
             select from sightings s where s.message_id = f.message_id and s.mailbox_id = :mailboxId)) as here,
          case when f.mailbox_id = :mailboxId then f.send_id end as send, f.omitted,
-         case when f.mailbox_id = :mailboxId then f.envelope -> 'to' end as envelope
+         case when f.send_id is not null then ${sentMail('f.send_id', 'f.envelope')} end as sent
     from found f`)} as messages,
 ${list(`
   select of_sub.id as sub, asked.uid, t.message_id as message, asked.of_sent as "ofSent"
@@ -324,7 +330,7 @@ ${list(`
    order by asked.of_sent desc`)} as erased,
 ${list(`
   select s.sub_account_id as sub, k.fingerprint, s.message_id as message, m.thread_id as thread, s.id as send,
-         s.envelope -> 'to' as envelope
+         ${sentMail('s.id', 's.envelope')} as sent
     from sends s join message_keys k on k.message_id = s.message_id join messages m on m.id = s.message_id
    where s.mailbox_id = :mailboxId and ${mayHaveACopy}
      and exists (select from send_attempts t where t.send_id = s.id) and k.fingerprint = any(:fingerprints)

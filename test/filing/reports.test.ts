@@ -371,6 +371,141 @@ for (const kind of databaseKinds)
       });
     });
 
+    describe('D1, D6: what went through the sub-account’s own provider', () => {
+      const news = 'news@acme.example';
+      const sales = 'Sales+offers@acme.example';
+      let newsMailbox: TestMailbox;
+      let elsewhere: TestMailbox;
+
+      before(async () => {
+        const smtp = { kind: 'smtp', host: 'relay.example', port: 587, security: 'tls', username: null };
+        await run(database.db, `update sub_accounts set provider = :provider where id = 'north'`, {
+          provider: JSON.stringify({ ...smtp, from: news }),
+        });
+        await run(
+          database.db,
+          `insert into user_addresses (user_id, kind, canonical) values ('ann', 'alias', 'sales@acme.example')`,
+        );
+        await world.addUser('nina', 'nina@crm.example', ['north']);
+        newsMailbox = await world.connect(news, [['north', 'nina']]);
+        await world.addSubAccount('south');
+        await world.addUser('sue', 'sue@crm.example', ['south']);
+        await world.addContact('south', 'c9', [carla]);
+        elsewhere = await world.connect('sue@mail.example', [['south', 'sue']]);
+      });
+
+      /** A campaign’s mail to Carla that its provider took, from the address that the call names, or the provider’s own. */
+      async function relayed(from: string | null) {
+        const { message, send } = await sendFromCrm(world, {
+          kind: 'bulk',
+          contactId: 'c1',
+          from,
+          subject: 'News',
+        });
+        assert.equal(send.route.through, 'provider');
+        await run(
+          database.db,
+          `with s as (update sends set state = 'sent', ready = false where id = :id returning id)
+           insert into send_attempts (send_id, n, started_at, outcome) select id, 1, now(), 'accepted' from s`,
+          { id: send.id },
+        );
+        const about: About = {
+          id: message.internet_message_id ?? '',
+          from: from ?? news,
+          to: carla,
+          date: 'Fri, 20 Nov 2026 10:00:00 +0000',
+          subject: 'News',
+        };
+        return { id: send.id, about };
+      }
+      const untouched = { state: 'sent', reason: null, reports: [] };
+
+      const owners: [name: string, from: string | null, of: () => TestMailbox][] = [
+        ['the provider’s own From, which somebody has connected', null, () => newsMailbox],
+        ['the connected address of the sender', 'Ann@mail.example', () => mailbox],
+        ['an alias of the user whose mailbox it came to', sales, () => mailbox],
+      ];
+      for (const [name, from, of] of owners) {
+        test(`a report in the mailbox to which it goes counts: ${name}`, async () => {
+          const { id, about } = await relayed(from);
+          assert.deepEqual(await of().see('inbox', postfixReport(about)), ['north:delivery_report']);
+          const reason = `${carla}: 550 5.1.1 unknown user`;
+          assert.deepEqual(await shown(id), { state: 'bounced', reason, reports: [failure] });
+          const [send] = await readSends(database.db, 'north', [id]);
+          assert.equal(send?.copy_seen, false);
+        });
+      }
+
+      const others: [
+        name: string,
+        from: string | null,
+        of: () => TestMailbox,
+        forge: (about: About) => Buffer,
+      ][] = [
+        [
+          'in the mailbox of somebody else of the sub-account',
+          null,
+          () => mailbox,
+          (about) => postfixReport(about),
+        ],
+        ['in another sub-account', null, () => elsewhere, (about) => postfixReport(about)],
+        [
+          'on somebody to whom it never went',
+          null,
+          () => newsMailbox,
+          (about) => postfixReport({ ...about, to: 'eve@else.example' }),
+        ],
+        [
+          'with a return path',
+          null,
+          () => newsMailbox,
+          (about) =>
+            Buffer.from(
+              postfixReport(about).toString().replace('Return-Path: <>', `Return-Path: <${cyril}>`),
+            ),
+        ],
+        [
+          'without its Message-ID',
+          null,
+          () => newsMailbox,
+          (about) => postfixReport({ ...about, id: 'another@relay.example' }),
+        ],
+      ];
+      for (const [name, from, of, forge] of others) {
+        test(`a report ${name} changes nothing`, async () => {
+          const { id, about } = await relayed(from);
+          const made = await of().see('inbox', forge(about));
+          assert.ok(!made.some((each) => each.endsWith('report')), made.join());
+          assert.deepEqual(await shown(id), untouched);
+        });
+      }
+
+      test('C7: nor is a report lost that comes after its mailbox was connected anew', async () => {
+        const { id, about, threadId } = await sent();
+        await run(
+          database.db,
+          `with l as (update thread_links set mailbox_id = :other where thread_id = :threadId)
+           update sends set mailbox_id = :other where id = :id`,
+          { other: newsMailbox.id, id, threadId },
+        );
+        assert.deepEqual(await mailbox.see('inbox', postfixReport(about)), ['north:delivery_report']);
+        assert.equal((await shown(id)).state, 'bounced');
+      });
+
+      test('a copy of it that its sender sees is no copy in Sent: it confirms nothing', async () => {
+        const { id } = await relayed('ann@mail.example');
+        const [stored] = await rows<{ raw_sha256: string }>(
+          database.db,
+          'select raw_sha256 from sends where id = :id',
+          { id },
+        );
+        const raw = world.blobs.all.get(stored?.raw_sha256 ?? '') ?? Buffer.alloc(0);
+        await mailbox.see('sent', raw);
+        const [send] = await readSends(database.db, 'north', [id]);
+        assert.equal(send?.copy_seen, false);
+      });
+    });
+
     for (const [type, action] of [
       ['displayed', 'displayed'],
       ['deleted', 'deleted'],

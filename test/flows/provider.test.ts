@@ -104,4 +104,17 @@ for (const database of databaseKinds)
       const subjects = (await story.annClient.list('Sent')).map(({ subject }) => subject);
       assert.ok(!subjects.includes(bulk.message.subject) && !subjects.includes(workflow.message.subject));
     });
+
+    test('D6: its bounce comes to the address that it is from, which Ann has connected, and shows in the send', async () => {
+      const gone = 'nobody@bounces.test';
+      const bulk = await post('bulk', { from: story.ann, cc: [gone], subject: 'Bounces' });
+      assert.equal(bulk.route.through, 'provider');
+      const bounced = await waitFor('the bounce', async () => {
+        const { body } = await story.gateway.call('GET', `${story.sub}/sends/${bulk.send.id}`);
+        if (body['state'] !== 'bounced') throw new Error(JSON.stringify(body));
+        return body;
+      });
+      assert.match(String(bounced['reason']), /^nobody@bounces\.test: .*No such user here/);
+      assert.equal(bounced['copy_seen'], false);
+    });
   });
