@@ -19,15 +19,16 @@ export function Time({ at, short = false }: { at: string | null; short?: boolean
   );
 }
 
-/** A text of the catalogue in which `{time}` is a time, in the reader's zone. */
-export function SayAt<Key extends TextKey>({ text, with: values }: { text: Key; with: Values<Key>[0] }) {
+/** A text of the catalogue in which `{time}` is a time, in the reader's zone; `short` as for Time. */
+export function SayAt<Key extends TextKey>(props: { text: Key; with: Values<Key>[0]; short?: boolean }) {
+  const { text, with: values, short = false } = props;
   const { time } = values as { time: string };
   const said = pieces(text, ...([values] as Values<Key>));
   return (
     <>
       {said.map((piece) => {
         if (!piece.isValue) return piece.text;
-        return piece.text === time ? <Time at={time} /> : <Value of={piece.text} />;
+        return piece.text === time ? <Time at={time} short={short} /> : <Value of={piece.text} />;
       })}
     </>
   );

@@ -198,13 +198,15 @@ function StartForm(props: {
             <span>{words(`mine.older_${span}`)}</span>
           </label>
         ))}
-        <Field
-          name="day"
-          type="date"
-          label={words('mine.older_date_label')}
-          value={refused?.form.get('day') ?? ''}
-          wrong={isDay ? 'mine.older_wrong_day' : undefined}
-        />
+        <div class="day">
+          <Field
+            name="day"
+            type="date"
+            label={words('mine.older_date_label')}
+            value={refused?.form.get('day') ?? ''}
+            wrong={isDay ? 'mine.older_wrong_day' : undefined}
+          />
+        </div>
       </fieldset>
       <p class="actions">
         <button name="dry_run" value="1">
@@ -214,7 +216,9 @@ function StartForm(props: {
           {words('mine.older_start')}
         </button>
       </p>
-      <small>{words('mine.older_hint')}</small>
+      <p>
+        <small>{words('mine.older_hint')}</small>
+      </p>
     </Form>
   );
 }

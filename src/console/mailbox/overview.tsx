@@ -174,7 +174,7 @@ function StateFacts({ connection, company }: { connection: PublicConnection; com
             {caughtUpTo === null ? (
               words('mine.caught_up_not')
             ) : (
-              <SayAt text="mine.caught_up_to" with={{ time: caughtUpTo }} />
+              <SayAt text="mine.caught_up_to" with={{ time: caughtUpTo }} short />
             )}
             {backlog > 0 && <small>{counted('mine.backlog', backlog)}</small>}
           </dd>
@@ -225,7 +225,7 @@ function Day({ meter }: { meter: (DayMeter & { most: number | null }) | null }) 
       )}
       {again !== null && (
         <p class="outcome still">
-          <SayAt text={isClosed ? 'mine.today_closed' : 'mine.today_none'} with={{ time: again }} />
+          <SayAt text={isClosed ? 'mine.today_closed' : 'mine.today_none'} with={{ time: again }} short />
         </p>
       )}
       <small>{words('mine.today_text')}</small>
