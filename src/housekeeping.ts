@@ -7,6 +7,7 @@ import type { SweptBlobStore } from './store/blobs.ts';
 import { forgetSpooled } from './store/spool.ts';
 import { vacuum } from './store/database.ts';
 import type { Database } from './store/database.ts';
+import { countDecisions } from './store/decision-counts.ts';
 import { forgetFacts } from './store/decisions.ts';
 import { forgetErrands, scheduleAudits } from './store/errands.ts';
 import { forgetAnswers } from './store/idempotency.ts';
@@ -56,6 +57,7 @@ export function createHousekeeping(deps: {
         await forgetAnswers(database.db, answersKeptHours);
         await forgetErrands(database.db, errandsKeptDays);
         await forgetSpooled(database.db);
+        await countDecisions(database.db);
         await scheduleAudits(database.db, { ...audits, now: clock.now() });
         const before = clock.now() - factsKeptDays * dayMs;
         forgottenTo = await forgetFacts(database.db, { before, after: forgottenTo }, stopping.signal);

@@ -1,16 +1,18 @@
 import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import type { AskAgainDeps } from '../filing/ask-again.ts';
+import type { Dispatcher } from 'undici';
 import type { Clock } from '../lib/clock.ts';
 import type { MailboxId } from '../lib/id.ts';
 import type { Log } from '../lib/log.ts';
+import type { NetGuard } from '../lib/net-guard.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { ConnectDeps, Connecting } from '../mailbox/connect.ts';
 import type { ErasingDeps } from '../outbound/erasing.ts';
 import type { LookAhead } from '../mailbox/dry-run.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import type { Db } from '../store/database.ts';
-import { addConnections } from './admin/reading/connections.tsx';
+import type { EventSignal } from '../webhook/follow.ts';
 import type { Operator } from './admin/operator.ts';
 import { addAdmin } from './admin/routes.tsx';
 import { addAssets } from './assets.ts';
@@ -36,9 +38,22 @@ export type ConsoleDeps = {
   /** The dry run before a mailbox is connected. */
   lookAhead: LookAhead;
   blobs: BlobStore;
+  /** What a webhook's URL may be. */
+  netGuard: Pick<NetGuard, 'assertUrl'>;
+  /** The guarded agent of webhooks, for test events. */
+  dispatcher: Dispatcher;
+  /** Tells that events were published here. */
+  eventSignal: EventSignal;
+  /** Called after a commit that left events behind. */
   wakePublisher(): void;
   wakeMailbox(mailboxId: MailboxId): void;
   wakeErrands(): void;
+  /** Called after a commit that left something to send behind. */
+  wakeSender(): void;
+  /** Called after a commit that left mail to a logging address to be filed. */
+  wakeFiler(): void;
+  /** Called after a commit that left content that nothing refers to. */
+  wakeHousekeeping(): void;
   /** Where browsers reach the gateway, without a slash at the end. */
   publicUrl(): string;
   /** See Site. */
@@ -78,7 +93,6 @@ export function createConsole(deps: ConsoleDeps): Hono {
   addConfirm(app, { ...deps, site });
   addMailbox(app, { ...deps, site });
   addAdmin(app, { ...deps, site });
-  addConnections(app, { ...deps, site });
   return app;
 }
 

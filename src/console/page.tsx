@@ -3,7 +3,7 @@ import { html } from 'hono/html';
 import type { Child } from 'hono/jsx';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { assetPath } from './assets.ts';
-import { findText, pieces, words } from './texts/texts.ts';
+import { findText, number, pieces, words } from './texts/texts.ts';
 import type { Piece, TextKey, Values } from './texts/texts.ts';
 
 /** Where the pages are. */
@@ -38,7 +38,8 @@ export type Bar = {
   /** Who is signed in, and where they see their account; null: nowhere. */
   who: string;
   account: { href: string; current: boolean } | null;
-  parts: readonly { href: string; label: string; current: boolean; count?: number }[];
+  /** With a count it has a name too, by which the count is kept up to date. */
+  parts: readonly { href: string; label: string; current: boolean; count?: { name: string; of: number } }[];
   /** A form that ends the session. */
   signOut: { action: string; formToken: string };
 };
@@ -94,6 +95,8 @@ const htmxConfig = JSON.stringify({
   includeIndicatorStyles: false,
   allowEval: false,
   selfRequestsOnly: true,
+  // After a restart a page is up to date again within seconds.
+  sse: { reconnectMaxDelay: 5_000 },
 });
 
 function Document({ site, page }: { site: Site; page: Page }) {
@@ -150,11 +153,11 @@ function TopBar({ bar }: { bar: Bar }) {
       <strong>{bar.name}</strong>
       <nav aria-label={words('page.navigation')}>
         <ul>
-          {bar.parts.map(({ href, label, current, count = 0 }) => (
+          {bar.parts.map(({ href, label, current, count }) => (
             <li>
               <a href={href} aria-current={current ? 'page' : undefined}>
                 {label}
-                {count > 0 && <span class="count">{count}</span>}
+                {count !== undefined && <Count part={count.name} count={count.of} />}
               </a>
             </li>
           ))}
@@ -174,6 +177,20 @@ function TopBar({ bar }: { bar: Bar }) {
         <button class="quiet small">{words('page.sign_out')}</button>
       </form>
     </header>
+  );
+}
+
+/** How much of a part of the pages needs somebody; nothing where that is nothing. */
+export function Count({ part, count, live = false }: { part: string; count: number; live?: boolean }) {
+  return (
+    <span
+      id={`count-${part}`}
+      class="count"
+      hidden={count === 0}
+      {...(live ? { 'hx-swap-oob': 'outerMorph' } : {})}
+    >
+      {number(count)}
+    </span>
   );
 }
 

@@ -84,21 +84,24 @@ export function Empty({ children }: { children: Child }) {
   return <div class="empty">{children}</div>;
 }
 
-/** The way to the next part of a list, and back to its start; nothing where there is only one. */
-export function Pager({ first, next }: { first: string | null; next: string | null }) {
-  if (first === null && next === null) return null;
+/**
+ * The way to the next part of a list, and back to its start; nothing where there is only one. With `newer` it is a list
+ * of what came when, which is read in both directions.
+ */
+export function Pager(props: { first: string | null; next: string | null; newer?: string | null }) {
+  const { first, next, newer } = props;
+  if (first === null && next === null && (newer ?? null) === null) return null;
+  const link = (href: string | null | undefined, label: PlainKey, rel?: string) =>
+    typeof href === 'string' && (
+      <a class="button quiet" href={href} rel={rel}>
+        {words(label)}
+      </a>
+    );
   return (
     <nav class="pager" aria-label={words('page.more_pages')}>
-      {first !== null && (
-        <a class="button quiet" href={first}>
-          {words('page.first')}
-        </a>
-      )}
-      {next !== null && (
-        <a class="button quiet" href={next} rel="next">
-          {words('page.next')}
-        </a>
-      )}
+      {link(first, 'page.first')}
+      {link(newer, 'page.newer', 'prev')}
+      {link(next, newer === undefined ? 'page.next' : 'page.older', 'next')}
     </nav>
   );
 }

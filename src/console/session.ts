@@ -2,7 +2,12 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Context } from 'hono';
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
 import type { SecretBox } from '../lib/secret-box.ts';
-import { endConsoleSession, findConsoleSession, insertConsoleSession } from '../store/console-sessions.ts';
+import {
+  endConsoleSession,
+  findConsoleSession,
+  insertConsoleSession,
+  isConsoleSessionOpen,
+} from '../store/console-sessions.ts';
 import type { ConsoleSession, SessionLife, SignedIn } from '../store/console-sessions.ts';
 import type { Db } from '../store/database.ts';
 import type { Site } from './page.tsx';
@@ -55,6 +60,11 @@ export async function findSession<Kind extends SignedIn['kind']>(
 export async function endSession(c: Context, deps: SessionDeps, session: ConsoleSession): Promise<void> {
   await endConsoleSession(deps.db, session.id);
   deleteCookie(c, cookieName(deps.site, session.kind), { path: '/', secure: isSecure(deps.site) });
+}
+
+/** Whether a session still lasts; asking does not keep it alive. */
+export function isSessionOpen({ db }: SessionDeps, { id, kind }: ConsoleSession): Promise<boolean> {
+  return isConsoleSessionOpen(db, { id, idleMs: lives[kind].idleMs });
 }
 
 /** What each form of a session carries. */

@@ -57,6 +57,20 @@ export async function findConsoleSession<Kind extends SignedIn['kind']>(
   return { ...found, kind: by.kind } as unknown as Extract<ConsoleSession, { kind: Kind }>;
 }
 
+/** Whether a session has not run out. What a page asks for by itself is no sign of anybody: it does not keep it alive. */
+export async function isConsoleSessionOpen(
+  db: Db,
+  { id, idleMs }: { id: SessionId; idleMs: number },
+): Promise<boolean> {
+  const found = await rows(
+    db,
+    `select from console_sessions
+      where id = :id and expires_at > now() and seen_at > now() - :idleMs * interval '1 millisecond'`,
+    { id, idleMs },
+  );
+  return found.length > 0;
+}
+
 export async function endConsoleSession(db: Db, id: SessionId): Promise<void> {
   await run(db, 'delete from console_sessions where id = :id', { id });
 }

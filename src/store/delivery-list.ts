@@ -36,9 +36,29 @@ export async function listDeliveries(
        select * from deliveries d where d.webhook_id = :webhookId and d.state = s.state ${partSql('d.seq', part)}) d
      join events e on e.ord = d.event_ord
      where true ${partSql('d.seq', part)}`,
-    { ...of, ...part, states: of.state === null ? ['pending', 'delivered', 'parked'] : [of.state] },
+    { ...of, ...part, states: statesOf(of.state) },
   );
   return newestFirst(found, part);
+}
+
+/** How many of them are newer than the one with number `than`, up to `max`. */
+export async function countNewerDeliveries(
+  db: Db,
+  of: { webhookId: string; state: DeliveryRow['state'] | null },
+  { than, max }: { than: string; max: number },
+): Promise<number> {
+  const [found] = await rows<{ count: number }>(
+    db,
+    `select count(*)::int as count from unnest(:states::text[]) as s (state)
+     cross join lateral (
+       select from deliveries d where d.webhook_id = :webhookId and d.state = s.state and d.seq > :than limit :max) n`,
+    { ...of, than, max, states: statesOf(of.state) },
+  );
+  return Math.min(found?.count ?? 0, max);
+}
+
+function statesOf(state: DeliveryRow['state'] | null): DeliveryRow['state'][] {
+  return state === null ? ['pending', 'delivered', 'parked'] : [state];
 }
 
 /**

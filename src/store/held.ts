@@ -60,6 +60,23 @@ export async function listHeld(
   );
 }
 
+/** How many of those that wait are newer than one, up to `max`. */
+export async function countNewerHeld(
+  db: Db,
+  of: { subAccountId: string | null; userId: string | null },
+  { than, max }: { than: string; max: number },
+): Promise<number> {
+  const [found] = await rows<{ count: number }>(
+    db,
+    `select count(*)::int as count from (
+       select from intake_spool
+        where state = 'held' and id > :than ${of.subAccountId === null ? '' : 'and sub_account_id = :subAccountId'}
+          and (:userId::text is null or user_id = :userId) limit :max) n`,
+    { ...of, than, max },
+  );
+  return found?.count ?? 0;
+}
+
 /** What there is besides of a held mail: its bytes, and what the SMTP session said. Undefined where it is not held. */
 export async function findHeldMail(
   db: Db,

@@ -15,6 +15,9 @@ import type { SignedIn } from '../../src/store/console-sessions.ts';
 import { run } from '../../src/store/database.ts';
 import type { Db } from '../../src/store/database.ts';
 import { insertConnectLink } from '../../src/store/connect-links.ts';
+import { createEventSignal } from '../../src/webhook/follow.ts';
+import type { EventSignal } from '../../src/webhook/follow.ts';
+import { createWebhookAgent } from '../../src/webhook/request.ts';
 import { memoryBlobs } from '../filing/world.ts';
 import { startConnecting, type Client, type ConnectingUnderTest } from '../mailbox/connecting.ts';
 import { followConsent } from '../support/identity.ts';
@@ -25,6 +28,9 @@ export const publicUrl = 'http://gateway.test';
 export type PagesUnderTest = ConnectingUnderTest & {
   app: Hono;
   blobs: ReturnType<typeof memoryBlobs>;
+  eventSignal: EventSignal;
+  /** Workers that were woken. */
+  wakes: string[];
   /** A link's address, as the CRM gets it. */
   link(options?: Partial<LinkOptions>): Promise<string>;
   /** A browser of its own: cookies and all. */
@@ -95,25 +101,36 @@ export async function startPages(options: PagesOptions = {}): Promise<PagesUnder
   const world = await startConnecting(options);
   const site = options.secure === true ? publicUrl.replace('http:', 'https:') : publicUrl;
   const blobs = memoryBlobs();
+  const eventSignal = createEventSignal();
+  const wakes: string[] = [];
+  const dispatcher = createWebhookAgent(world.netGuard);
   const app = createConsole({
     ...world,
     blobs,
+    eventSignal,
+    dispatcher,
     wakeErrands: () => undefined,
+    wakeSender: () => void wakes.push('sender'),
+    wakeFiler: () => void wakes.push('filer'),
+    wakeHousekeeping: () => void wakes.push('housekeeping'),
     clock: systemClock,
     lookAhead:
       options.lookAhead ?? (() => Promise.reject(new Failure('temporary', 'no_look', 'not in this test'))),
     publicUrl: () => site,
     crmOrigins: options.crmOrigins ?? [],
     loggingDomain: options.loggingDomain === undefined ? 'log.crm.example' : options.loggingDomain,
-    wakeFiler: () => undefined,
-    wakeSender: () => undefined,
-    wakeHousekeeping: () => undefined,
     operator: { ...operator, ...options.operator },
   });
   return {
     ...world,
     blobs,
     app,
+    eventSignal,
+    wakes,
+    async close() {
+      await dispatcher.close();
+      await world.close();
+    },
     async link(more = {}) {
       const token = randomBytes(32).toString('base64url');
       const made = await insertConnectLink(world.db, {

@@ -296,7 +296,8 @@ for (const kind of databaseKinds) {
         await settle(db, hook, all(found, delivered));
       }
       const ofKey = (...of: number[]) => order.filter((n) => of.includes(n));
-      assert.deepEqual([...order].sort(), [0, 1, 2, 3, 4, 6]);
+      assert.deepEqual(new Set(order), new Set([0, 1, 2, 3, 4, 6]));
+      assert.equal(order.length, 6);
       assert.deepEqual(
         [ofKey(0, 4, 6), ofKey(1, 3)],
         [

@@ -1,12 +1,14 @@
 import type { Context } from 'hono';
 import type { ConsoleSession } from '../../store/console-sessions.ts';
 import { findAdministrator } from '../../store/administrators.ts';
+import { readAttention } from '../../store/overview.ts';
 import type { ConsoleDeps } from '../app.tsx';
 import { hrefOf, sayingPage, sendPage } from '../page.tsx';
 import type { Page, Site } from '../page.tsx';
 import { findSession, formTokenOf, readOwnForm } from '../session.ts';
 import { words } from '../texts/texts.ts';
 import type { PlainKey } from '../texts/texts.ts';
+import { LiveSource, barCounts } from './work/bar.tsx';
 
 /** What the pages of the administrators share. */
 export type AdminPages = ConsoleDeps & { site: Site };
@@ -16,6 +18,9 @@ export type AdminSession = Extract<ConsoleSession, { kind: 'administrator' }>;
 const parts = {
   overview: { path: '/admin', label: 'nav.overview' },
   connections: { path: '/admin/connections', label: 'nav.connections' },
+  held: { path: '/admin/held', label: 'nav.held' },
+  sends: { path: '/admin/sends', label: 'nav.sends' },
+  webhooks: { path: '/admin/webhooks', label: 'nav.webhooks' },
   gateway: { path: '/admin/keys', label: 'nav.gateway' },
 } as const satisfies Record<string, { path: string; label: PlainKey }>;
 
@@ -58,17 +63,33 @@ export function withAdminForm(
   });
 }
 
-/** A page of an administrator, below the bar. */
+/** A page of an administrator, below the bar. `live`: what its list shows, for what keeps it up to date. */
 export async function adminPage(
   pages: AdminPages,
   session: AdminSession,
-  page: { part: AdminPart | 'account'; title: string; body: Page['body']; status?: Page['status'] },
+  page: {
+    part: AdminPart | 'account';
+    title: string;
+    body: Page['body'];
+    status?: Page['status'];
+    live?: Readonly<Record<string, string>>;
+  },
 ): Promise<Page> {
-  const { part, ...rest } = page;
-  const administrator = await findAdministrator(pages.db, session.administratorId);
+  const { part, live = {}, body, ...rest } = page;
+  const [administrator, attention] = await Promise.all([
+    findAdministrator(pages.db, session.administratorId),
+    readAttention(pages.db, pages.clock.now()),
+  ]);
+  const counts = barCounts(attention);
   return {
     status: 200,
     ...rest,
+    body: (
+      <>
+        {body}
+        <LiveSource site={pages.site} query={{ ...live, part }} />
+      </>
+    ),
     bar: {
       name: words('admin.title'),
       who: administrator?.email ?? session.administratorId,
@@ -77,6 +98,7 @@ export async function adminPage(
         href: hrefOf(pages.site, path),
         label: words(label),
         current: name === part,
+        ...(counts[name] === undefined ? {} : { count: { name, of: counts[name] } }),
       })),
       signOut: { action: hrefOf(pages.site, '/admin/sign-out'), formToken: formTokenOf(pages, session) },
     },

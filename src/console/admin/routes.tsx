@@ -1,8 +1,7 @@
 import type { Hono } from 'hono';
 import { hrefOf } from '../page.tsx';
 import { endSession } from '../session.ts';
-import { words } from '../texts/texts.ts';
-import { adminPage, withAdmin, withAdminForm } from './app.tsx';
+import { withAdminForm } from './app.tsx';
 import type { AdminPages } from './app.tsx';
 import { addAccount } from './account.tsx';
 import { addAdministrators } from './administrators.tsx';
@@ -10,20 +9,17 @@ import { addAudit } from './audit.tsx';
 import { addIdentity } from './identity.tsx';
 import { addKeys } from './keys.tsx';
 import { createPasswords } from './passwords.ts';
+import { addConnections } from './reading/connections.tsx';
 import { addSecondFactor } from './second-factor.tsx';
 import { addSettings } from './settings.tsx';
 import { addSetup } from './setup.tsx';
 import { addSignIn } from './sign-in.tsx';
 import { addWelcome } from './welcome.tsx';
+import { addWork } from './work/app.tsx';
 
 /** `/admin`: the pages of who runs the gateway. */
 export function addAdmin(app: Hono, pages: AdminPages): void {
   app.get('/', (c) => c.redirect(hrefOf(pages.site, '/admin'), 303));
-  app.get('/admin', (c) =>
-    withAdmin(c, pages, (session) =>
-      adminPage(pages, session, { part: 'overview', title: words('nav.overview'), body: null }),
-    ),
-  );
   app.post('/admin/sign-out', (c) =>
     withAdminForm(c, pages, async (session) => {
       await endSession(c, pages, session);
@@ -41,4 +37,6 @@ export function addAdmin(app: Hono, pages: AdminPages): void {
   addSettings(app, pages);
   addSetup(app, pages);
   addAudit(app, pages);
+  addConnections(app, pages);
+  addWork(app, pages);
 }

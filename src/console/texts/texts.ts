@@ -8,6 +8,10 @@ import { adminGatewayGerman } from './admin-gateway.de.ts';
 import { adminGatewayEnglish } from './admin-gateway.en.ts';
 import { adminGerman } from './admin.de.ts';
 import { adminEnglish } from './admin.en.ts';
+import { adminSendingGerman } from './admin-sending.de.ts';
+import { adminSendingEnglish } from './admin-sending.en.ts';
+import { adminWorkGerman } from './admin-work.de.ts';
+import { adminWorkEnglish } from './admin-work.en.ts';
 import { commonGerman } from './common.de.ts';
 import { commonEnglish } from './common.en.ts';
 import { connectGerman } from './connect.de.ts';
@@ -31,6 +35,8 @@ const english = {
   ...adminConnectionsEnglish,
   ...adminEntryEnglish,
   ...adminGatewayEnglish,
+  ...adminWorkEnglish,
+  ...adminSendingEnglish,
 };
 const german = {
   ...commonGerman,
@@ -41,6 +47,8 @@ const german = {
   ...adminConnectionsGerman,
   ...adminEntryGerman,
   ...adminGatewayGerman,
+  ...adminWorkGerman,
+  ...adminSendingGerman,
 };
 
 export const catalogues: Readonly<Record<Language, Readonly<Record<TextKey, string>>>> = {

@@ -1,0 +1,80 @@
+import type { DecisionDay } from '../../../store/decision-counts.ts';
+import { currentLanguage } from '../../language.ts';
+import { number, words } from '../../texts/texts.ts';
+
+/** What is shown of a day, from the left of its bar to the right. */
+const kinds = ['stored', 'skipped', 'held', 'failed'] as const;
+
+/** What was decided day by day: a table, with a bar in each line of it for whoever sees. */
+export function DaysCard({ days, atLeast }: { days: readonly DecisionDay[]; atLeast: boolean }) {
+  const most = Math.max(1, ...days.map(allOf));
+  return (
+    <section class="card wide">
+      <h2 id="days-title">{words('days.title')}</h2>
+      <div class="table" tabindex={0} role="region" aria-labelledby="days-title">
+        <table class="days">
+          <thead>
+            <tr>
+              <th scope="col">{words('days.day')}</th>
+              <td aria-hidden="true" />
+              {kinds.map((kind) => (
+                <th scope="col" class="number">
+                  <span class={`key ${kind}`} />
+                  {words(`days.${kind}`)}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {days.map((day, n) => (
+              <tr>
+                <th scope="row">{n === days.length - 1 ? words('days.today') : shownDay(day.day)}</th>
+                <td class="bar" aria-hidden="true">
+                  <Bar day={day} most={most} />
+                </td>
+                {kinds.map((kind) => (
+                  <td class="number">
+                    {number(day[kind])}
+                    {atLeast && n === days.length - 1 ? '+' : ''}
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      <small>{words('days.utc')}</small>
+    </section>
+  );
+}
+
+const barWidth = 100;
+
+function Bar({ day, most }: { day: DecisionDay; most: number }) {
+  let at = 0;
+  return (
+    <svg viewBox={`0 0 ${barWidth} 10`} preserveAspectRatio="none" focusable="false">
+      {kinds.map((kind) => {
+        const width = (day[kind] / most) * barWidth;
+        const x = at;
+        at += width;
+        return width === 0 ? null : (
+          <rect class={kind} x={x.toFixed(2)} y="0" width={width.toFixed(2)} height="10" />
+        );
+      })}
+    </svg>
+  );
+}
+
+function allOf(day: DecisionDay): number {
+  return kinds.reduce((sum, kind) => sum + day[kind], 0);
+}
+
+function shownDay(day: string): string {
+  return new Intl.DateTimeFormat(currentLanguage(), {
+    weekday: 'short',
+    day: 'numeric',
+    month: 'short',
+    timeZone: 'UTC',
+  }).format(new Date(`${day}T00:00:00Z`));
+}
