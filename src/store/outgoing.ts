@@ -158,8 +158,10 @@ export async function lockSenders(
   if (members.length > 0) {
     await run(
       db,
-      `select from memberships where (sub_account_id, user_id) in (select * from unnest(:subs::text[], :users::text[]))
-        order by sub_account_id, user_id for key share`,
+      // One by one: see rowsById.
+      `select from (select distinct sub, usr from unnest(:subs::text[], :users::text[]) as t(sub, usr) order by 1, 2) asked
+        cross join lateral (
+          select from memberships where sub_account_id = asked.sub and user_id = asked.usr for key share) held`,
       { subs: members.map((one) => one.subAccountId), users: members.map((one) => one.userId) },
     );
   }

@@ -90,7 +90,7 @@ export async function writeFreePlaces(db: Db, wanted: readonly WantedPlace[]): P
        select *, to_timestamp(ms / 1000) as at, count(*) over (partition by mailbox) as alike
          from json_to_recordset(:wanted::json) as t(send text, mailbox text, ms float8, most integer)),
      past as (
-       delete from daily_places where mailbox_id in (select mailbox from asked) and at < now() - :kept * interval '1 ms')
+       delete from daily_places where mailbox_id = any(:mailboxIds) and at < now() - :kept * interval '1 ms')
      insert into daily_places (send_id, mailbox_id, at)
      select send, mailbox, at from asked
       where most is null or alike + (
@@ -102,6 +102,7 @@ export async function writeFreePlaces(db: Db, wanted: readonly WantedPlace[]): P
       wanted: JSON.stringify(
         wanted.map(({ sendId, mailboxId, at, most }) => ({ send: sendId, mailbox: mailboxId, ms: at, most })),
       ),
+      mailboxIds: [...new Set(wanted.map(({ mailboxId }) => mailboxId))],
       kept: keptMs,
     },
   );
