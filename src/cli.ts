@@ -5,6 +5,8 @@ import { doctor } from './doctor.ts';
 import { explainMail } from './explain.ts';
 import { messageOf } from './lib/failure.ts';
 import type { MessageId } from './lib/id.ts';
+import { exampleFigures } from './provider/figures.ts';
+import { resolveProvider } from './provider/providers.ts';
 import { replayDecisions } from './replay.ts';
 
 /** What a command says, and the exit code of the process. */
@@ -23,6 +25,10 @@ const commands: Readonly<Record<string, Command>> = {
     explain:
       'Make an administrator of the pages, or let one in again who lost password or second factor: `administrator add ann@operator.example` prints a link to set a password.',
     run: runAdministrator,
+  },
+  'example-providers': {
+    explain: 'Print the limits of the providers as they come: the text of config/providers.json.',
+    run: () => say(exampleFigures((name) => resolveProvider(name))),
   },
   check: {
     explain:
@@ -90,7 +96,7 @@ async function runReplay([what, ...more]: readonly string[]): Promise<Said> {
 }
 
 function help(): string {
-  const lines = Object.entries(commands).map(([name, { explain }]) => `  ${name.padEnd(14)}${explain}`);
+  const lines = Object.entries(commands).map(([name, { explain }]) => `  ${name.padEnd(19)}${explain}`);
   return `Usage: npm run twoway -- <command>\n\n${lines.join('\n')}\n`;
 }
 

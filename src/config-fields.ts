@@ -2,6 +2,8 @@ import { Resolver } from 'node:dns';
 import { domainToASCII } from 'node:url';
 import { z } from 'zod';
 import { isHostOrNetwork, isNetwork } from './lib/net-guard.ts';
+import { providerFigures } from './provider/figures.ts';
+import type { ProviderFigures } from './provider/figures.ts';
 import type { ProviderEndpoints } from './provider/providers.ts';
 
 /* What may stand in the environment, as a person writes it: each kind of setting turns text into its value. */
@@ -61,6 +63,27 @@ const address = z.object({
   port: z.number().int(),
   security: z.enum(['tls', 'starttls', 'none']),
 });
+
+export const figures = z.string().transform((text, context): ProviderFigures => {
+  if (text === '') return {};
+  const parsed = jsonOf(text);
+  const { data, error } = providerFigures.safeParse(parsed);
+  if (error === undefined) return data;
+  const issues =
+    parsed === undefined
+      ? ['it is no JSON']
+      : error.issues.map(({ path, message }) => `${path.join('.') || 'it'}: ${message}`);
+  for (const message of issues) context.addIssue({ code: 'custom', message });
+  return z.NEVER;
+});
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
 
 /** JSON of `ProviderEndpoints` (src/provider/providers.ts). */
 export const endpoints = z.string().transform((text, context): ProviderEndpoints => {

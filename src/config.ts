@@ -5,6 +5,7 @@ import {
   dnsServers,
   domain,
   endpoints,
+  figures,
   issuer,
   list,
   networks,
@@ -168,6 +169,12 @@ const settings = {
     schema: endpoints,
     default: '',
     explain: 'The same for Outlook, for example {"cloud":"us_gcc_high"} or {"tenant":"organizations"}.',
+  }),
+  PROVIDERS: setting({
+    schema: figures,
+    default: '',
+    explain:
+      'JSON of the limits of providers that are not as they come, best in a file: TWOWAY_PROVIDERS_FILE. config/providers.json has all of them as they come; what is left out stays so, and null is no limit. A limit of one mailbox (PUT …/connections/{id}/limits) goes before it.',
   }),
   ALLOW_PRIVATE: setting({
     schema: networks,

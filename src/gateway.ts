@@ -37,6 +37,7 @@ import { createSupervisor, supervisorLimits } from './mailbox/supervisor.ts';
 import type { Login } from './mailbox/session.ts';
 import { stopParsing } from './message/parse.ts';
 import { listening } from './listening.ts';
+import { limitsBy } from './provider/figures.ts';
 import { createProviders, dnsFor, loggingDomainOf, startSandboxIfWanted } from './offers.ts';
 import type { Providers } from './offers.ts';
 import { proveRelay, proveSmtpLogin } from './outbound/prove.ts';
@@ -130,6 +131,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
   const sandbox = await listening({ port: 'TWOWAY_SANDBOX_PORT' }, () => startSandboxIfWanted(config, log));
   if (sandbox !== null) defer(() => sandbox.stop());
   const loggingDomain = loggingDomainOf(config);
+  const providers = createProviders(config, sandbox);
   const filing: FilingDeps = {
     db,
     blobs,
@@ -137,9 +139,9 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     clock,
     log,
     loggingDomain,
+    limitsOf: limitsBy(providers.of),
     wakePublisher: () => publisher.wake(),
   };
-  const providers = createProviders(config, sandbox);
   const workers = startWorkers(config, defer, {
     database,
     blobs,

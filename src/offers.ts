@@ -7,6 +7,7 @@ import type { Log } from './lib/log.ts';
 import type { OfferedProvider } from './mailbox/connect.ts';
 import type { ClientCredentials, OAuthClient } from './provider/oauth.ts';
 import { createOAuthClient } from './provider/oauth-client.ts';
+import { withFigures } from './provider/figures.ts';
 import { resolveProvider } from './provider/providers.ts';
 import type { Provider, ProviderEndpoints, ProviderName } from './provider/providers.ts';
 import { startSandbox } from './sandbox/sandbox.ts';
@@ -61,10 +62,11 @@ export type Providers = {
 };
 
 export function createProviders(config: Config, sandbox: Sandbox | null): Providers {
+  const figures = config.PROVIDERS;
   const all: Record<ProviderName, Provider> = {
-    gmail: resolveProvider('gmail', config.GMAIL_ENDPOINTS),
-    outlook: resolveProvider('outlook', config.OUTLOOK_ENDPOINTS),
-    imap: resolveProvider('imap'),
+    gmail: withFigures(resolveProvider('gmail', config.GMAIL_ENDPOINTS), figures.gmail),
+    outlook: withFigures(resolveProvider('outlook', config.OUTLOOK_ENDPOINTS), figures.outlook),
+    imap: withFigures(resolveProvider('imap'), figures.imap),
     sandbox: resolveProvider('sandbox', sandbox === null ? nowhere : sandboxEndpoints(sandbox)),
   };
   const credentials: Partial<Record<ProviderName, ClientCredentials>> = {

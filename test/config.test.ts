@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { ConfigError, exampleEnvironment, readConfig } from '../src/config.ts';
+import { createProviders } from '../src/offers.ts';
+import { exampleFigures } from '../src/provider/figures.ts';
+import { resolveProvider } from '../src/provider/providers.ts';
 
 const key = Buffer.alloc(32, 1).toString('base64');
 
@@ -81,6 +86,23 @@ const faults: { name: string; environment: NodeJS.ProcessEnv; problems: RegExp[]
     problems: [/GMAIL_ENDPOINTS/],
   },
   {
+    name: 'limits of providers, each that is none',
+    environment: {
+      TWOWAY_PROVIDERS: JSON.stringify({
+        gmail: { smtp_sessions_max: 0, messages_per_day: 5, attachment_extensions: ['.PDF'] },
+        hotmail: {},
+      }),
+    },
+    problems: [
+      /PROVIDERS: gmail\.attachment_extensions\.0: .*without the dot; gmail\.smtp_sessions_max: Too small.*; gmail: .*messages_per_day.*; .*hotmail/,
+    ],
+  },
+  {
+    name: 'limits of providers that are no JSON',
+    environment: { TWOWAY_PROVIDERS: '{' },
+    problems: [/^TWOWAY_PROVIDERS: it is no JSON$/],
+  },
+  {
     name: 'places that are none, a database of another kind and an address that no browser opens',
     environment: {
       TWOWAY_ALLOW_PRIVATE: '10.0.0.0/99,crm.example,::1/129',
@@ -124,6 +146,29 @@ describe('configuration', () => {
     assert.equal(config.HTTP_PORT, 8080);
     assert.equal(config.DATABASE_URL, null);
     assert.match(config.GOOGLE_CLIENT_SECRET ?? '', /singleQuote/);
+  });
+
+  test('L4: what the file of limits leaves out stays as it comes; the sandbox keeps its own', () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'twoway-config-')), 'providers.json');
+    writeFileSync(file, '{"outlook":{"attachment_bytes_max":null,"smtp_messages_per_minute_max":10}}');
+    const { of } = createProviders(readConfig({ TWOWAY_PROVIDERS_FILE: file }), null);
+    rmSync(dirname(file), { recursive: true });
+    const { limits, smtpMessagesPerMinuteMax, smtpSessionsMax } = of('outlook');
+    assert.deepEqual([limits.attachmentBytesMax, smtpMessagesPerMinuteMax, smtpSessionsMax], [null, 10, 2]);
+    assert.equal(limits.attachmentExtensions?.length, 11);
+    for (const name of ['gmail', 'sandbox'] as const)
+      assert.equal(of(name).limits.individualMessagesPerDayMax, 500);
+  });
+
+  test('config/providers.json is what the program says (npm run twoway -- example-providers), and changes nothing', () => {
+    const path = new URL('../config/providers.json', import.meta.url).pathname;
+    assert.equal(
+      readFileSync(path, 'utf8'),
+      exampleFigures((name) => resolveProvider(name)),
+    );
+    const { of } = createProviders(readConfig({ TWOWAY_PROVIDERS_FILE: path }), null);
+    for (const name of ['gmail', 'outlook', 'imap'] as const)
+      assert.deepEqual(of(name), resolveProvider(name));
   });
 
   test('config/example.env is what the program says (npm run twoway -- example-env > config/example.env)', () => {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { meterOf } from '../outbound/quota.ts';
-import { limitsOf, providerLimits } from '../provider/providers.ts';
+import type { LimitsOf } from '../provider/figures.ts';
 import type { MailboxLimits } from '../provider/providers.ts';
 import type { PublicConnection } from '../store/connections.ts';
 import type { Db } from '../store/database.ts';
@@ -80,7 +80,7 @@ export function limitsSaid(input: z.output<typeof limitsInputSchema>): Partial<M
 
 /** Connections with the limits of their mailboxes, in their order. */
 export async function withLimits(
-  db: Db,
+  { db, limitsOf }: { db: Db; limitsOf: LimitsOf },
   connections: readonly PublicConnection[],
 ): Promise<(PublicConnection & { limits: z.output<typeof limitsSchema> })[]> {
   const found = await readQuotas(
@@ -105,7 +105,7 @@ export async function withLimits(
           left,
           works_again_at: worksAgainAt === null ? null : new Date(worksAgainAt).toISOString(),
         },
-        imap_download_bytes_per_day_max: providerLimits(connection.provider).imapDownloadBytesPerDayMax,
+        imap_download_bytes_per_day_max: limits.imapDownloadBytesPerDayMax,
       },
     };
   });

@@ -57,7 +57,7 @@ export function addConnections(api: Api, deps: ApiDeps): void {
     const found = isForeign
       ? []
       : await listConnections(deps.db, filter, { after: cursor?.[0] ?? null, limit: limit + 1 });
-    const limited = await withLimits(deps.db, found);
+    const limited = await withLimits(deps, found);
     return c.json(
       pageOf(
         limited,
@@ -116,7 +116,7 @@ function addConnectionsById(api: Api, deps: ApiDeps): void {
 }
 
 async function shown(deps: ApiDeps, connection: PublicConnection) {
-  const [limited] = await withLimits(deps.db, [connection]);
+  const [limited] = await withLimits(deps, [connection]);
   if (limited === undefined) throw new Error(`${connection.id} was not shown`);
   return limited;
 }

@@ -17,6 +17,7 @@ import type { KeyAccess } from '../store/keys.ts';
 import type { SmtpTrial } from '../outbound/prove.ts';
 import type { EventSignal } from '../webhook/follow.ts';
 import { ApiError, problemSchema, problems } from './errors.ts';
+import type { LimitsOf } from '../provider/figures.ts';
 import { parsing } from './field-words.ts';
 import type { FieldError, ProblemCode } from './errors.ts';
 
@@ -36,6 +37,7 @@ export type ApiDeps = {
   connectWithPassword: Connecting['connectWithPassword'];
   /** The providers that are configured. */
   offered: ConnectDeps['offered'];
+  limitsOf: LimitsOf;
   /** What is behind the @ of logging addresses, in lower case; null: none are offered. */
   loggingDomain: string | null;
   /** Where recipients of tracked mail reach the gateway, without a slash at the end; null: nothing is tracked. */

@@ -10,6 +10,7 @@ import type { SecretBox } from '../lib/secret-box.ts';
 import type { ConnectDeps, Connecting } from '../mailbox/connect.ts';
 import type { ErasingDeps } from '../outbound/erasing.ts';
 import type { LookAhead } from '../mailbox/dry-run.ts';
+import type { LimitsOf } from '../provider/figures.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import type { Db } from '../store/database.ts';
 import type { EventSignal } from '../webhook/follow.ts';
@@ -37,6 +38,7 @@ export type ConsoleDeps = {
   >;
   /** The dry run before a mailbox is connected. */
   lookAhead: LookAhead;
+  limitsOf: LimitsOf;
   blobs: BlobStore;
   /** What a webhook's URL may be. */
   netGuard: Pick<NetGuard, 'assertUrl'>;

@@ -1,5 +1,4 @@
 import { canonicalAddress, canonicalOwnAddress, domainOf } from '../message/addresses.ts';
-import type { AttachmentLimits } from '../message/attachment-limits.ts';
 import { forwardCount, isForwardSubject } from '../message/subject.ts';
 import type { DeliveryReport } from '../message/delivery-report.ts';
 import type { MailKind } from '../message/kind.ts';
@@ -163,8 +162,6 @@ export type FactBase = {
   twoWaySyncOff: boolean;
   byHand: boolean;
   answered: boolean;
-  /** L1, L2, as the mailbox has them. */
-  limits: AttachmentLimits;
   /** A message past them is not stored without its attachments, but not at all (`inbound_attachments`). */
   skipsTooLarge: boolean;
   /** What a message answers is fetched when it opens a thread (S13). */

@@ -18,7 +18,6 @@ import type { LoggingParty } from '../store/filing-facts.ts';
 import { FiledMeanwhile, noteLogged, noWrites, writeFiling } from '../store/filing-writes.ts';
 import { makeContacts } from '../store/made-contacts.ts';
 import { effectiveSettings } from '../store/sub-accounts.ts';
-import { limitsOf as mailboxLimits } from '../provider/providers.ts';
 import { endSpooled, findForwarded } from '../store/spool.ts';
 import type { LoggedMail, SpoolOutcome } from '../store/spool.ts';
 import { linkStored } from './answers.ts';
@@ -162,7 +161,7 @@ async function judgeAll(
   ]);
   const mailboxId = party?.mailboxId ?? nowhere.mailboxId;
   const isUser = (address: string) => users.has(canonicalOwnAddress(address));
-  const reading = { blobs, secretBox, loggingDomain, mailboxId, isUser, ...limitsOf(party) };
+  const reading = { blobs, secretBox, loggingDomain, mailboxId, isUser, ...readingLimits(deps, party) };
   const letters = await Promise.all(opened.map((mail, uid) => readLetter(reading, mail, uid)));
   const connection = party?.connection ?? { ...nobody, ...of.member };
   const sightings = letters.map(({ sighting }) => sighting);
@@ -194,11 +193,14 @@ async function judgeAll(
 }
 
 /** B7. Whoever has no mailbox has its limits neither. */
-function limitsOf(party: LoggingParty | null): Pick<Reading, 'limits' | 'refusesTooLarge'> {
+function readingLimits(
+  { limitsOf }: LoggedDeps,
+  party: LoggingParty | null,
+): Pick<Reading, 'limits' | 'refusesTooLarge'> {
   if (party === null || party.mailboxId === null) return { limits: noLimits, refusesTooLarge: false };
   const { provider, limitsSaid, settings } = party.connection;
   const refusesTooLarge = effectiveSettings(settings).inbound_attachments === 'skip_message';
-  return { limits: mailboxLimits(provider, limitsSaid), refusesTooLarge };
+  return { limits: limitsOf(provider, limitsSaid), refusesTooLarge };
 }
 
 /**

@@ -4,9 +4,9 @@ import { newId } from '../lib/id.ts';
 import type { ConnectionId, FolderId, MailboxId } from '../lib/id.ts';
 import { groundAgain, isClosed, reconcile } from './again.ts';
 import type { Again } from './again.ts';
-import { noLimits } from '../message/attachment-limits.ts';
 import type { AttachmentLimits, StructurePart } from '../message/attachment-limits.ts';
-import { limitsOf } from '../provider/providers.ts';
+import { noLimits } from '../message/attachment-limits.ts';
+import type { LimitsOf } from '../provider/figures.ts';
 import type { Log } from '../lib/log.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { BlobStore } from '../store/blobs.ts';
@@ -26,7 +26,7 @@ import { noEffects } from './effects.ts';
 import type { Effects } from './effects.ts';
 import { tellEffects } from './events.ts';
 import { fetchWanted } from './fetch-wanted.ts';
-import { factKeysOf, groundsFor } from './gather.ts';
+import { factKeysOf, groundsFor, mailboxLimits } from './gather.ts';
 import type { Ground } from './gather.ts';
 import { judge } from './judge.ts';
 import type { Fetched, Settled, Wanted } from './judge.ts';
@@ -44,6 +44,7 @@ export type FilingDeps = {
   log: Log;
   /** What is behind the @ of logging addresses, in lower case; null: there are none. */
   loggingDomain: string | null;
+  limitsOf: LimitsOf;
   /** Called after a commit that left events behind, so that they are published at once. */
   wakePublisher(): void;
 };
@@ -230,7 +231,7 @@ async function knownOf(deps: FilingDeps, batch: Batch, portion: Portion, course:
   if (again !== undefined && !connections.some(({ id, paused }) => id === again.connectionId && !paused))
     throw new ConnectionAway();
   const whose = JSON.stringify(connections);
-  limitBy(course, connections);
+  limitBy(deps, course, connections);
   const settled = course.settled?.whose === whose ? course.settled.sightings : null;
   // Everything that is not filed yet: the portions after this one go by the same facts.
   const open = batch.sightings.filter(
@@ -249,8 +250,8 @@ async function knownOf(deps: FilingDeps, batch: Batch, portion: Portion, course:
 }
 
 /** What was read by other limits is read again. */
-function limitBy(course: Course, [first]: readonly FilingConnection[]): void {
-  const limits = first === undefined ? noLimits : limitsOf(first.provider, first.limitsSaid);
+function limitBy({ limitsOf }: FilingDeps, course: Course, connections: readonly FilingConnection[]): void {
+  const limits = mailboxLimits(limitsOf, connections);
   if (!isDeepStrictEqual(limits, course.limits)) course.fetched.bodies.clear();
   course.limits = limits;
 }
@@ -291,7 +292,7 @@ function judgeOn(
   const effects = noEffects();
   const settled: Settled = course.settled?.whose === whose ? course.settled.sightings : new Map();
   const sightings = portion.sightings.filter(({ place }) => !isClosed(known.decided.get(place.uid)));
-  const given = { sightings, grounds, fetched: course.fetched, settled };
+  const given = { sightings, grounds, fetched: course.fetched, limits: course.limits, settled };
   const errandId = batch.again?.errandId ?? null;
   const judged = judge({ ...given, secretBox: deps.secretBox, errandId }, effects);
   if (judged.wanted.length > 0) {

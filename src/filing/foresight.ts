@@ -10,7 +10,7 @@ import { noEffects, nothing } from './effects.ts';
 import type { Effects } from './effects.ts';
 import type { Batch, FilingDeps } from './file.ts';
 import { outcomes } from './decide.ts';
-import { factKeysOf } from './gather.ts';
+import { factKeysOf, mailboxLimits } from './gather.ts';
 import { judge } from './judge.ts';
 import type { Fetched, Judged } from './judge.ts';
 import { withoutLogging } from './sighting.ts';
@@ -23,7 +23,7 @@ import { soughtTombstones } from './tombstones.ts';
  * Ask for messages of one folder at a time.
  */
 export function createForesight(
-  { db, secretBox, loggingDomain }: FilingDeps,
+  { db, secretBox, loggingDomain, limitsOf }: FilingDeps,
   of: {
     mailboxId: MailboxId;
     again: Again;
@@ -63,6 +63,7 @@ export function createForesight(
           sightings: open,
           grounds: groundAgain(mailboxId, connections, rows, again),
           fetched: { ...fetched, reports: new Map(uids.map((uid) => [uid, null])) },
+          limits: mailboxLimits(limitsOf, connections),
           settled: new Map(),
           secretBox,
           errandId: again.errandId,

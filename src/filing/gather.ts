@@ -1,10 +1,12 @@
 import { canonicalAddress, canonicalOwnAddress, domainOf } from '../message/addresses.ts';
+import { noLimits } from '../message/attachment-limits.ts';
+import type { AttachmentLimits } from '../message/attachment-limits.ts';
 import type { DeliveryReport } from '../message/delivery-report.ts';
 import { idKey } from '../message/message-id.ts';
 import { forwardCount } from '../message/subject.ts';
 import type { ConnectionId, ConversationId, MailboxId, ThreadId } from '../lib/id.ts';
 import type { FactKeys, FactRows, FilingConnection } from '../store/filing-facts.ts';
-import { limitsOf } from '../provider/providers.ts';
+import type { LimitsOf } from '../provider/figures.ts';
 import { effectiveSettings } from '../store/sub-accounts.ts';
 import type { ContactFact, FactBase, StoredMessage, StoredThread } from './facts.ts';
 import type { Sighting } from './sighting.ts';
@@ -47,6 +49,11 @@ export function factKeysOf(
 
 function unique(values: readonly string[]): string[] {
   return [...new Set(values)];
+}
+
+/** What a mailbox takes, by any of its connections (L1, L2); all where it has none. */
+export function mailboxLimits(limitsOf: LimitsOf, [first]: readonly FilingConnection[]): AttachmentLimits {
+  return first === undefined ? noLimits : limitsOf(first.provider, first.limitsSaid);
 }
 
 /** A fact base that also knows which conversations exist, for the effects. */
@@ -99,7 +106,6 @@ export function groundsFor(
         twoWaySyncOff: connection.provider === 'outlook' && !settings.outlook_two_way_sync,
         byHand: false,
         answered: false,
-        limits: limitsOf(connection.provider, connection.limitsSaid),
         skipsTooLarge: settings.inbound_attachments === 'skip_message',
         fetchThreadHead: settings.fetch_thread_head,
         ownAddresses: new Set(connection.ownAddresses),

@@ -1,5 +1,5 @@
 import { judgeStructure, mayBeTooLarge } from '../message/attachment-limits.ts';
-import type { StructurePart } from '../message/attachment-limits.ts';
+import type { AttachmentLimits, StructurePart } from '../message/attachment-limits.ts';
 import type { DeliveryReport } from '../message/delivery-report.ts';
 import { newId } from '../lib/id.ts';
 import { canonicalOwnAddress } from '../message/addresses.ts';
@@ -44,6 +44,8 @@ export function judge(
     sightings: readonly Sighting[];
     grounds: ReadonlyMap<ConnectionId, Ground>;
     fetched: Fetched;
+    /** L1, L2, as the mailbox has them. */
+    limits: AttachmentLimits;
     settled: Settled;
     secretBox: SecretBox;
     /** What had them judged again. */
@@ -66,7 +68,7 @@ export function judge(
     const [first, wantedSoFar] = [judged.length, wanted.size];
     for (const ground of given.grounds.values()) {
       const report = reports.get(uid) ?? null;
-      const size = sizeOf(sighting, ground, given.fetched);
+      const size = sizeOf(sighting, given.limits, given.fetched);
       const facts = factsOf(sighting, ground, report, size === 'too_large');
       const verdict = decide(facts);
       const isReport = facts.kind === 'delivery_report' || facts.kind === 'read_receipt';
@@ -131,7 +133,7 @@ const judgedUnseen: ReadonlySet<string> = new Set([
 /** What is known so far of how large its attachments are (L1). `unknown`: the structure says it, or makes the body say it. */
 function sizeOf(
   { place: { uid }, size }: Sighting,
-  { limits }: Ground,
+  limits: AttachmentLimits,
   { bodies, structures }: Fetched,
 ): 'within' | 'too_large' | 'unsure' | 'unknown' {
   const body = bodies.get(uid);

@@ -12,6 +12,7 @@ import { FiledMeanwhile } from '../store/filing-writes.ts';
 import { findAnswers } from '../store/idempotency.ts';
 import type { KeyedCall } from '../store/idempotency.ts';
 import { readOutgoingFacts } from '../store/outgoing.ts';
+import type { LimitsOf } from '../provider/figures.ts';
 import type { OutgoingFacts } from '../store/outgoing.ts';
 import { planMessage } from './plan.ts';
 import type { MessagePlan, PlanRefusal, SendRequest } from './plan.ts';
@@ -28,6 +29,7 @@ export type AcceptDeps = {
   clock: Clock;
   /** What is behind the @ of logging addresses; null: there are none. */
   loggingDomain: string | null;
+  limitsOf: LimitsOf;
   /** Where recipients of tracked mail reach the gateway, without a slash at the end; null: nothing is tracked. */
   trackingUrl: string | null;
   /** Called after a commit that left events behind. */
@@ -160,7 +162,11 @@ async function planOf(
   // Only an answer that names nobody looks at the parent's Reply-To, which stands in its bytes alone.
   const raw = request.to.length === 0 ? (facts.parent?.rawSha256 ?? null) : null;
   const replyTo = raw === null ? [] : (await headerOf(deps.blobs, raw)).replyTo;
-  return planMessage(request, { ...facts, loggingDomain: deps.loggingDomain }, replyTo);
+  return planMessage(
+    request,
+    { ...facts, loggingDomain: deps.loggingDomain, limitsOf: deps.limitsOf },
+    replyTo,
+  );
 }
 
 /** A header is within the first 256 KiB (see message/header.ts). */

@@ -6,7 +6,7 @@ import type { SendId } from '../lib/id.ts';
 import type { Log } from '../lib/log.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import { idKey } from '../message/message-id.ts';
-import { limitsOf } from '../provider/providers.ts';
+import { limitsBy } from '../provider/figures.ts';
 import type { Provider, ProviderName } from '../provider/providers.ts';
 import type { TokenService } from '../provider/tokens.ts';
 import type { BlobStore } from '../store/blobs.ts';
@@ -154,6 +154,7 @@ async function beginAll(
     if (change !== null) stays.set(send.id, change);
   }
   for (const [id, change] of await pastLimit(
+    deps,
     tx,
     mine.filter((send) => !stays.has(send.id)),
   ))
@@ -187,7 +188,12 @@ async function beginAll(
  * L3: of those that could go, what has no place in the day's count of its mailbox. Only individual mail is counted, and
  * that once, however often it goes to recipients who were put off.
  */
-async function pastLimit(tx: Db, sends: readonly LockedSend[]): Promise<[SendId, SendChange][]> {
+async function pastLimit(
+  { provider }: AttemptDeps,
+  tx: Db,
+  sends: readonly LockedSend[],
+): Promise<[SendId, SendChange][]> {
+  const limitsOf = limitsBy(provider);
   const counted = sends.flatMap(({ id: sendId, kind, way, state }) =>
     kind !== 'individual' || way?.through !== 'mailbox' || isTaken({ state })
       ? []

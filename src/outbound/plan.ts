@@ -3,7 +3,7 @@ import type { Address } from '../message/addresses.ts';
 import type { ThreadId } from '../lib/id.ts';
 import type { OutgoingConnection, OutgoingFacts, ParentFacts } from '../store/outgoing.ts';
 import type { PublicSend } from '../store/public-send.ts';
-import { limitsOf } from '../provider/providers.ts';
+import type { LimitsOf } from '../provider/figures.ts';
 import { attachmentRefusal } from './attachments.ts';
 import type { AttachmentRefusal } from './attachments.ts';
 import type { OutgoingFile } from './compose.ts';
@@ -75,7 +75,7 @@ export type PlanRefusal = {
 /** Decides everything about a message before it is written down. `replyTo` is the parent's Reply-To. Pure. */
 export function planMessage(
   request: SendRequest,
-  facts: OutgoingFacts & { loggingDomain: string | null },
+  facts: OutgoingFacts & { loggingDomain: string | null; limitsOf: LimitsOf },
   replyTo: readonly Address[],
 ): MessagePlan | { refused: PlanRefusal } {
   const { user, connection, provider, contact, parent } = facts;
@@ -90,7 +90,7 @@ export function planMessage(
   const files =
     through === null
       ? null
-      : attachmentRefusal(request.files, limitsOf(through.provider, through.limitsSaid));
+      : attachmentRefusal(request.files, facts.limitsOf(through.provider, through.limitsSaid));
   if (files !== null) return { refused: files };
   const answered = parent === null ? null : parentOf(parent, replyTo);
   const unknown = contactProblem(request, facts);

@@ -3,7 +3,7 @@ import type { FiledOutgoing, GroundedOutgoing, Outgoing } from '../filing/outgoi
 import type { Clock } from '../lib/clock.ts';
 import type { MailboxId, SendId, ThreadId } from '../lib/id.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
-import { limitsOf } from '../provider/providers.ts';
+import type { LimitsOf } from '../provider/figures.ts';
 import type { Db } from '../store/database.ts';
 import { findAnswers, lockCalls, rememberAnswers } from '../store/idempotency.ts';
 import type { KeyedCall, RememberedAnswer } from '../store/idempotency.ts';
@@ -47,7 +47,7 @@ type Taking = Draft & { grounded: GroundedOutgoing; deferredTo: number | null };
  * @throws FiledMeanwhile, when the ground of one of them has moved.
  */
 export async function takeOver(
-  { secretBox, clock }: { secretBox: SecretBox; clock: Clock },
+  { secretBox, clock, limitsOf }: { secretBox: SecretBox; clock: Clock; limitsOf: LimitsOf },
   tx: Db,
   drafts: readonly Draft[],
 ): Promise<TakenOver[]> {
@@ -63,7 +63,10 @@ export async function takeOver(
     if (grounded === null) results.set(draft, 'moved');
     return grounded === null ? [] : [{ ...draft, draft, grounded }];
   });
-  const places = await takePlaces(tx, sure.flatMap(countedOf));
+  const places = await takePlaces(
+    tx,
+    sure.flatMap((each) => countedOf(limitsOf, each)),
+  );
   const taking = sure.flatMap((each): Taking[] => {
     const place = places.get(each.written.sendId);
     const deferredTo = place?.isLater === true ? place.at : null;
@@ -194,7 +197,10 @@ function sendOf({ request, plan, written, deferredTo }: Taking, stored: FiledOut
 }
 
 /** L3: what takes a place among the day's individual messages of its mailbox; one that is held has none before it goes. */
-function countedOf({ request, plan, written: { sendId } }: Draft): Parameters<typeof takePlaces>[1] {
+function countedOf(
+  limitsOf: LimitsOf,
+  { request, plan, written: { sendId } }: Draft,
+): Parameters<typeof takePlaces>[1] {
   const { kind, sendAt, onLimit } = request;
   const { connection, holdFor } = plan;
   if (kind !== 'individual' || holdFor !== null || connection === null) return [];

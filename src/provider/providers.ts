@@ -44,7 +44,7 @@ export type Provider = {
   limits: ProviderLimits;
 };
 
-/** Limits by default (L1-L3, C8); a mailbox's own settings override them (L4). Null: none. */
+/** Limits by default (L1-L3, C8); an operator's figures and a mailbox's own settings override them (L4). Null: none. */
 export type ProviderLimits = {
   /** Decoded bytes of all attachments of one message. */
   attachmentsBytesMax: number | null;
@@ -259,18 +259,8 @@ export const sentCopyWaitsMs: ReadonlyMap<ProviderName, number> = new Map(
   ),
 );
 
-/** The limits of a provider by default; they are nobody's configuration. */
-export function providerLimits(name: ProviderName): ProviderLimits {
-  return providers[name].limits;
-}
-
 /** What can be said of one mailbox instead of what holds by default for its provider (L4). */
 export type MailboxLimits = Omit<ProviderLimits, 'imapDownloadBytesPerDayMax'>;
-
-/** The limits of a mailbox: what was said of it, and of the rest what holds for its provider (L4). */
-export function limitsOf(provider: ProviderName, said: Partial<MailboxLimits>): MailboxLimits {
-  return { ...providers[provider].limits, ...said };
-}
 
 function inCloud(base: Provider, overrides: ProviderEndpoints): Provider {
   const cloud = clouds[overrides.cloud ?? 'global'];

@@ -16,6 +16,7 @@ import type { Db } from '../../src/store/database.ts';
 import { createEventSignal } from '../../src/webhook/follow.ts';
 import { testDatabase } from '../support/database.ts';
 import type { databaseKinds } from '../support/database.ts';
+import { usualLimits } from '../support/limits.ts';
 
 /** An API on a database of its own, with the administrator's key. */
 export type ApiUnderTest = {
@@ -70,6 +71,7 @@ export async function startApi(
       Promise.resolve({ outcome: 'connected', connectionId: 'con_1', address, created: false }),
     offered: new Map([['imap', { provider: resolveProvider('imap'), oauth: null }]]),
     loggingDomain: 'log.crm.example',
+    limitsOf: usualLimits,
     trackingUrl: null,
     publicUrl: () => 'https://twoway.example',
     wakePublisher: () => {},

@@ -19,6 +19,7 @@ import { lookThrough } from './look.ts';
 import { contactMail, fillInbox } from './mail.ts';
 import { openRawClient } from './raw-client.ts';
 import type { Row } from './table.ts';
+import { usualLimits } from '../support/limits.ts';
 
 const messagesMax = 5_000;
 const user = 'flags@bench.test';
@@ -86,6 +87,7 @@ async function compared(bench: Bench, { db }: BenchDatabase): Promise<number> {
     clock: systemClock,
     log,
     loggingDomain: null,
+    limitsOf: usualLimits,
     wakePublisher: () => undefined,
   };
   // What following changes takes of a look; the rest is for new mail.

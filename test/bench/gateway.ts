@@ -17,6 +17,7 @@ import type { Db } from '../../src/store/database.ts';
 import { createDeliverer } from '../../src/webhook/deliverer.ts';
 import { createPublisher } from '../../src/webhook/publisher.ts';
 import { createWebhookAgent } from '../../src/webhook/request.ts';
+import { usualLimits } from '../support/limits.ts';
 
 export const secretBox = createSecretBox([Buffer.alloc(32, 7)]);
 
@@ -49,6 +50,7 @@ export function startBenchGateway(options: {
     ...parts,
     blobs: createDiskBlobs(blobsDirectory),
     loggingDomain: null,
+    limitsOf: usualLimits,
     wakePublisher: () => {
       committed?.();
       publisher.wake();

@@ -15,6 +15,7 @@ import {
 import type { LoggingOwner } from '../../src/store/logging-addresses.ts';
 import { secretBox } from './gateway.ts';
 import { addMailbox } from './tenant.ts';
+import { usualLimits } from '../support/limits.ts';
 
 export const loggingDomain = 'log.example';
 
@@ -54,6 +55,7 @@ export function createBenchFiler(
     clock: systemClock,
     log: createLog('warn'),
     loggingDomain,
+    limitsOf: usualLimits,
     wakePublisher,
     wakeErrands: () => undefined,
     proveMessage: () => Promise.reject(new Error('all of them are proven')),

@@ -26,6 +26,7 @@ import { secretBox } from './gateway.ts';
 import type { Door } from './accepting.ts';
 import { startBareDoor } from './bare-door.ts';
 import { addMailbox, userOf } from './tenant.ts';
+import { usualLimits } from '../support/limits.ts';
 
 export type SendingOptions = {
   databaseUrl: string;
@@ -65,6 +66,7 @@ const taken = new Map<string, (at: number) => void>();
 const accepting = {
   ...parts,
   loggingDomain: null,
+  limitsOf: usualLimits,
   trackingUrl: null,
   wakePublisher,
   wakeSender: () => sender?.wake(),

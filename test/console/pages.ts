@@ -20,6 +20,7 @@ import type { EventSignal } from '../../src/webhook/follow.ts';
 import { createWebhookAgent } from '../../src/webhook/request.ts';
 import { memoryBlobs } from '../filing/world.ts';
 import { startConnecting, type Client, type ConnectingUnderTest } from '../mailbox/connecting.ts';
+import { usualLimits } from '../support/limits.ts';
 import { followConsent } from '../support/identity.ts';
 
 export const publicUrl = 'http://gateway.test';
@@ -117,6 +118,7 @@ export async function startPages(options: PagesOptions = {}): Promise<PagesUnder
     lookAhead:
       options.lookAhead ?? (() => Promise.reject(new Failure('temporary', 'no_look', 'not in this test'))),
     publicUrl: () => site,
+    limitsOf: usualLimits,
     crmOrigins: options.crmOrigins ?? [],
     loggingDomain: options.loggingDomain === undefined ? 'log.crm.example' : options.loggingDomain,
     operator: { ...operator, ...options.operator },

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { factsOf } from '../../src/filing/facts.ts';
 import type { FactBase, StoredThread } from '../../src/filing/facts.ts';
-import { noLimits } from '../../src/message/attachment-limits.ts';
 import { sightingOf } from '../../src/mailbox/seen.ts';
 
 /** A live thread with Carla. */
@@ -33,7 +32,6 @@ const base: FactBase = {
   twoWaySyncOff: false,
   byHand: false,
   answered: false,
-  limits: noLimits,
   skipsTooLarge: true,
   fetchThreadHead: true,
   ownAddresses: new Set(['ann@mail.example']),

@@ -18,6 +18,7 @@ import { addLoggingAddress } from '../../src/store/logging-addresses.ts';
 import type { Db } from '../../src/store/database.ts';
 import { endConnection, findActiveConnection, openConnection } from '../../src/store/lifecycle.ts';
 import { Readable } from 'node:stream';
+import { usualLimits } from '../support/limits.ts';
 
 /** Blobs in memory, for tests of what files them. */
 export function memoryBlobs(): BlobStore & { all: Map<string, Buffer> } {
@@ -188,6 +189,7 @@ export async function createWorld(db: Db): Promise<World> {
     clock: systemClock,
     log: silentLog,
     loggingDomain: 'log.crm.example',
+    limitsOf: usualLimits,
     wakePublisher: () => undefined,
   };
   const decisions = async (after: string) =>

@@ -11,7 +11,7 @@ import type {
   LimitedAttachment,
   StructurePart,
 } from '../../src/message/attachment-limits.ts';
-import { providerLimits } from '../../src/provider/providers.ts';
+import { usualLimits } from '../support/limits.ts';
 
 const mebibyte = 1_048_576;
 
@@ -24,8 +24,8 @@ const large = (size: number, more: Partial<LimitedAttachment> = {}) =>
   file('offer.pdf', 'application/pdf', '%PDF-1.7', { size, ...more });
 
 describe('L1: sizes, in decoded bytes', () => {
-  const gmail = providerLimits('gmail');
-  const outlook = providerLimits('outlook');
+  const gmail = usualLimits('gmail', {});
+  const outlook = usualLimits('outlook', {});
   const table: [name: string, limits: AttachmentLimits, sizes: LimitedAttachment[], expected: unknown[]][] = [
     ['Gmail: 25 MB together', gmail, [large(20 * mebibyte), large(5 * mebibyte)], [null, null]],
     [
@@ -56,8 +56,8 @@ describe('L1: sizes, in decoded bytes', () => {
 });
 
 describe('L1: from the structure alone', () => {
-  const gmail = providerLimits('gmail');
-  const outlook = providerLimits('outlook');
+  const gmail = usualLimits('gmail', {});
+  const outlook = usualLimits('outlook', {});
   const part = (size: number, more: Partial<StructurePart> = {}): StructurePart => ({
     type: 'application/pdf',
     encoding: 'binary',
@@ -110,7 +110,7 @@ describe('L1: from the structure alone', () => {
 });
 
 describe('L2: types at Outlook, by extension, content type and first bytes', () => {
-  const limits = providerLimits('outlook');
+  const limits = usualLimits('outlook', {});
   const ole = '\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1';
   const word = 'application/vnd.openxmlformats-officedocument.wordprocessingml.document';
   const passes: LimitedAttachment[] = [

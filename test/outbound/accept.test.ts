@@ -9,6 +9,7 @@ import { rows, run } from '../../src/store/database.ts';
 import { databaseKinds } from '../support/database.ts';
 import { blankRequest, openOffice, secretBox } from './support.ts';
 import type { Office } from './support.ts';
+import { usualLimits } from '../support/limits.ts';
 
 const smtp = { host: '127.0.0.1', port: 9, security: 'none' } as const;
 
@@ -20,6 +21,7 @@ async function outcome(office: Office, request: Partial<SendRequest>): Promise<s
     secretBox,
     clock: systemClock,
     loggingDomain: null,
+    limitsOf: usualLimits,
     trackingUrl: null,
     wakePublisher() {},
     wakeSender() {},
@@ -150,7 +152,7 @@ for (const kind of databaseKinds) {
         text: 'Hello',
       });
       assert.deepEqual([message.via, message.direction, message.read], [['crm'], 'outbound', true]);
-      const nothingBack = { reports: [], answered: null, auto_replied: null };
+      const nothingBack = { refused: [], reports: [], answered: null, auto_replied: null };
       assert.deepEqual(message.send, { id: send.id, state: 'queued', reason: null, ...nothingBack });
       assert.deepEqual(route, send.route);
       assert.deepEqual(route, {
@@ -257,6 +259,7 @@ for (const kind of databaseKinds) {
         secretBox,
         clock: systemClock,
         loggingDomain: null,
+        limitsOf: usualLimits,
         trackingUrl: null,
         wakePublisher() {},
         wakeSender() {},

@@ -7,13 +7,13 @@ import { cancelSend } from '../../src/outbound/cancel.ts';
 import type { SendRequest } from '../../src/outbound/plan.ts';
 import { meterOf } from '../../src/outbound/quota.ts';
 import { SmtpFailure } from '../../src/outbound/smtp.ts';
-import { limitsOf } from '../../src/provider/providers.ts';
 import { rows, run } from '../../src/store/database.ts';
 import { readQuotas } from '../../src/store/quota.ts';
 import { databaseKinds } from '../support/database.ts';
 import { waitFor } from '../support/wait.ts';
 import { blankRequest, openOffice, secretBox, sessionsOf } from './support.ts';
 import type { Office } from './support.ts';
+import { usualLimits } from '../support/limits.ts';
 
 const smtp = { host: '127.0.0.1', port: 9, security: 'none' } as const;
 const hourMs = 3_600_000;
@@ -67,6 +67,7 @@ for (const kind of databaseKinds)
         secretBox,
         clock: systemClock,
         loggingDomain: null,
+        limitsOf: usualLimits,
         trackingUrl: null,
         wakePublisher() {},
         wakeSender() {},
@@ -253,7 +254,7 @@ for (const kind of databaseKinds)
         assert.ok(standing !== undefined);
         const { used, left, worksAgainAt } = meterOf(
           standing,
-          limitsOf('gmail', { individualMessagesPerDayMax: 3 }),
+          usualLimits('gmail', { individualMessagesPerDayMax: 3 }),
         );
         const hours = worksAgainAt === null ? null : Math.round((worksAgainAt - Date.now()) / hourMs);
         return [used, left, hours];

@@ -24,6 +24,7 @@ import { providerPasswordContext } from '../../src/store/sub-accounts.ts';
 import { readSends } from '../../src/store/public-send.ts';
 import type { PublicSend, SendState } from '../../src/store/public-send.ts';
 import { testDatabase } from '../support/database.ts';
+import { usualLimits } from '../support/limits.ts';
 import { waitFor } from '../support/wait.ts';
 
 export const secretBox = createSecretBox([Buffer.alloc(32, 9)]);
@@ -131,7 +132,15 @@ export async function openOffice(
     },
     accept: async (request, key) => {
       const loggingDomain = 'log.crm.example';
-      const parts = { db, blobs, secretBox, clock: systemClock, loggingDomain, trackingUrl };
+      const parts = {
+        db,
+        blobs,
+        secretBox,
+        clock: systemClock,
+        loggingDomain,
+        limitsOf: usualLimits,
+        trackingUrl,
+      };
       const deps = { ...parts, wakePublisher() {}, wakeSender() {} };
       const result = await createAccept(deps)({ ...blankRequest, ...request }, key ?? null);
       for (const sender of senders) sender.wake();

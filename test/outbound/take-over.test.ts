@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { systemClock } from '../../src/lib/clock.ts';
+import { usualLimits } from '../support/limits.ts';
 import type { MailboxId } from '../../src/lib/id.ts';
 import { eraseMessages } from '../../src/filing/erase.ts';
 import { canonicalAddress } from '../../src/message/addresses.ts';
@@ -47,6 +48,7 @@ for (const kind of databaseKinds)
         secretBox,
         clock: systemClock,
         loggingDomain: null,
+        limitsOf: usualLimits,
         trackingUrl: null,
         wakePublisher() {},
         wakeSender() {},
@@ -67,7 +69,7 @@ for (const kind of databaseKinds)
       const asked = { subAccountId, userId, contactId, addresses, parentId };
       const [facts] = await readOutgoingFacts(office.db, [asked]);
       assert.ok(facts !== undefined);
-      const plan = planMessage(request, { ...facts, loggingDomain: null }, []);
+      const plan = planMessage(request, { ...facts, loggingDomain: null, limitsOf: usualLimits }, []);
       assert.ok(!('refused' in plan), JSON.stringify(plan));
       const requestHash = Buffer.alloc(32, request.text ?? '');
       const call = key === null ? null : { subAccountId, key, requestHash };

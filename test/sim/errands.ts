@@ -15,6 +15,7 @@ import type { Box } from './provider.ts';
 import type { Cast, Fault, Step } from './steps.ts';
 import { loopClock } from './time.ts';
 import type { Time } from './time.ts';
+import { usualLimits } from '../support/limits.ts';
 
 /** What it needs of the world around it. */
 type Around = {
@@ -131,6 +132,7 @@ export class SimulatedErrands {
         clock,
         log: silentLog,
         loggingDomain: null,
+        limitsOf: usualLimits,
         wakePublisher: () => undefined,
       },
       clock,

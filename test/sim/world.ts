@@ -46,6 +46,7 @@ import type { Cast, ContactSpec, Fault, SmtpAnswer, Step } from './steps.ts';
 import { SimulatedErrands } from './errands.ts';
 import { loopClock, turns } from './time.ts';
 import type { LoopClock, Time } from './time.ts';
+import { usualLimits } from '../support/limits.ts';
 
 /** A gateway of two nodes with its database, the providers, and everybody who writes mail. */
 export type World = {
@@ -334,6 +335,7 @@ class Simulated implements World {
         secretBox,
         clock: loopClock(this.time),
         loggingDomain: null,
+        limitsOf: usualLimits,
         trackingUrl: null,
         wakePublisher: () => undefined,
         wakeSender: () => undefined,
@@ -553,6 +555,7 @@ class Simulated implements World {
       clock: running.clock,
       log: silentLog,
       loggingDomain: null,
+      limitsOf: usualLimits,
       trackingUrl: null,
       wakePublisher: () => undefined,
     };

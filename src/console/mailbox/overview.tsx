@@ -2,7 +2,6 @@ import type { Hono } from 'hono';
 import { meterOf } from '../../outbound/quota.ts';
 import type { Meter as DayMeter } from '../../outbound/quota.ts';
 import { remedyNameOf } from '../../provider/connection-states.ts';
-import { limitsOf } from '../../provider/providers.ts';
 import { findConnection } from '../../store/connections.ts';
 import type { PublicConnection } from '../../store/connections.ts';
 import { listOwnMessages } from '../../store/own-mail.ts';
@@ -198,7 +197,7 @@ function StateFacts({ connection, company }: { connection: PublicConnection; com
 
 /** What is left of the day's individual messages (L3); null: nothing is sent through a mailbox of theirs. */
 async function meterOfDay(
-  { db }: MailboxPages,
+  { db, limitsOf }: MailboxPages,
   connection: PublicConnection | null,
 ): Promise<(DayMeter & { most: number | null }) | null> {
   if (connection === null || connection.ended_at !== null || connection.email === null) return null;

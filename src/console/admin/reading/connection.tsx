@@ -4,7 +4,6 @@ import { askForAudit, pauseOrResume } from '../../../mailbox/asked.ts';
 import { meterOf } from '../../../outbound/quota.ts';
 import type { Meter as DailyMeter } from '../../../outbound/quota.ts';
 import { remedyNameOf } from '../../../provider/connection-states.ts';
-import { limitsOf } from '../../../provider/providers.ts';
 import { countDecisionsByDay, readFoldersOf } from '../../../store/connection-list.ts';
 import { readLifeLine } from '../../../store/connection-log.ts';
 import { findMailboxOf, readConnections } from '../../../store/connections.ts';
@@ -88,7 +87,7 @@ async function page(
   const { id } = connection;
   const before = /^\d{1,18}$/.exec(c.req.query('before') ?? '')?.[0] ?? null;
   const [meter, audit, counted, folders, lines] = await Promise.all([
-    readMeter(db, connection),
+    readMeter(pages, connection),
     findLastAudit(db, id),
     countDecisionsByDay(db, { connectionId: id, since: pages.clock.now() - days * dayMs }),
     readFoldersOf(db, id, foldersMax + 1),
@@ -198,7 +197,10 @@ function State({ connection }: { connection: PublicConnection }) {
 
 type DayMeter = DailyMeter & { most: number | null };
 
-async function readMeter(db: Db, { id, provider }: PublicConnection): Promise<DayMeter | null> {
+async function readMeter(
+  { db, limitsOf }: AdminPages,
+  { id, provider }: PublicConnection,
+): Promise<DayMeter | null> {
   const [standing] = await readQuotas(db, [id]);
   if (standing === undefined) return null;
   const limits = limitsOf(provider, standing.limitsSaid);
