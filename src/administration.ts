@@ -1,9 +1,9 @@
 import { showSettings } from './config.ts';
 import type { Config } from './config.ts';
 import type { Operator } from './console/admin/operator.ts';
-import { isAddress } from './console/admin/welcome.tsx';
 import { openExistingData } from './data.ts';
 import { examine } from './doctor.ts';
+import { validAddress } from './message/addresses.ts';
 import { loggingDomainOf } from './offers.ts';
 import { addAdministrator, canonicalOf, hasAdministrator } from './store/administrators.ts';
 import { administratorLinkHours, makeAdministratorLink } from './store/administrator-links.ts';
@@ -38,7 +38,7 @@ export async function openAdministration(config: Config, db: Db): Promise<string
  * they set a password; a second factor that was on is off then.
  */
 export async function addAdministratorByCommand(config: Config, email: string): Promise<string> {
-  if (!isAddress(email)) throw new Error(`'${email}' is no e-mail address`);
+  if (!validAddress(email)) throw new Error(`'${email}' is no e-mail address`);
   const { db, close } = await openExistingData(config);
   try {
     const { created, path } = await db.transaction(async (tx) => {

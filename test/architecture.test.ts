@@ -38,6 +38,8 @@ const soleUsers: Readonly<Record<string, readonly string[]>> = {
   mailauth: ['intake/authenticate.ts', 'intake/mailauth-tools.d.ts'],
   'google-auth-library': ['provider/'],
   '@azure/msal-node': ['provider/'],
+  'openid-client': ['console/admin/identity-provider.ts'],
+  uqr: ['console/admin/second-factor.tsx'],
   knex: ['store/'],
   '@electric-sql/pglite': ['store/'],
 };
@@ -77,6 +79,8 @@ const pure = [
   'intake/smtp-findings.ts',
   'intake/log-address.ts',
   'provider/connection-states.ts',
+  'console/admin/password-rules.ts',
+  'console/admin/totp.ts',
 ];
 
 type Import = { from: string; to: string; typeOnly: boolean };

@@ -15,7 +15,7 @@ import { freePort } from './support/processes.ts';
 import { nodeArguments } from './support/start-command.ts';
 import { waitFor } from './support/wait.ts';
 
-test('a first start that fails at a port leaves the first key to the next start, which shows it once', async () => {
+test('a first start that fails at a port leaves the first key to the next start, which shows it once, and where the first administrator gets in', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'twoway-first-key-'));
   const busy = createServer().listen(0, '127.0.0.1');
   await once(busy, 'listening');
@@ -44,9 +44,21 @@ test('a first start that fails at a port leaves the first key to the next start,
     await assert.rejects(elsewhere, /192\.0\.2\.1 is no address of this machine: .*TWOWAY_SMTP_HOST/);
     const first = await start();
     assert.match(first.firstKey ?? '', /^tw_/);
+    const link = first.firstLink ?? '';
+    assert.ok(link.startsWith(`${first.url}/admin/welcome/`), link);
+    assert.match(await (await fetch(link)).text(), /Become the first administrator/);
+    const led = await fetch(first.url, { redirect: 'manual' });
+    assert.deepEqual([led.status, led.headers.get('location')], [303, '/admin']);
+    const fields = { email: 'ann@operator.example', password: 'plum harbour ladder' };
+    const done = await fetch(link, {
+      method: 'POST',
+      body: new URLSearchParams(fields),
+      redirect: 'manual',
+    });
+    assert.equal(done.headers.get('location'), '/admin/account');
     await first.stop();
     const second = await start();
-    assert.equal(second.firstKey, null);
+    assert.deepEqual([second.firstKey, second.firstLink], [null, null]);
     await second.stop();
   } finally {
     busy.close();

@@ -1,5 +1,6 @@
 import type { Context, Hono } from 'hono';
 import type { AdministratorId } from '../../lib/id.ts';
+import { validAddress } from '../../message/addresses.ts';
 import {
   addAdministrator,
   findAdministrator,
@@ -18,7 +19,6 @@ import type { PlainKey } from '../texts/texts.ts';
 import { withAdmin, withAdminForm } from './app.tsx';
 import type { AdminPages, AdminSession } from './app.tsx';
 import { gatewayPage } from './gateway-nav.tsx';
-import { isAddress } from './welcome.tsx';
 
 /** `/admin/administrators`: who may do all this. */
 export function addAdministrators(app: Hono, pages: AdminPages): void {
@@ -29,7 +29,7 @@ export function addAdministrators(app: Hono, pages: AdminPages): void {
   app.post('/admin/administrators', (c) =>
     withAdminForm(c, pages, async (session, form) => {
       const email = (form.get('email') ?? '').trim();
-      if (!isAddress(email)) return listPage(pages, session, { email, wrong: 'email.wrong' });
+      if (!validAddress(email)) return listPage(pages, session, { email, wrong: 'email.wrong' });
       const made = await db.transaction(async (tx) => {
         const { administrator, created } = await addAdministrator(tx, email);
         if (!created) return null;

@@ -1,5 +1,6 @@
 import type { Context, Hono } from 'hono';
 import type { AdministratorId } from '../../lib/id.ts';
+import { validAddress } from '../../message/addresses.ts';
 import {
   addAdministrator,
   findAdministrator,
@@ -121,7 +122,7 @@ async function welcome(c: Context, pages: SignInPages, token: string): Promise<P
   const [email, password] = [owner ?? (form.get('email') ?? '').trim(), form.get('password') ?? ''];
   const fault = passwordFault(password, email);
   const wrong = {
-    ...(isAddress(email) ? {} : { email: 'email.wrong' as const }),
+    ...(validAddress(email) ? {} : { email: 'email.wrong' as const }),
     ...(fault === null ? {} : { password: fault }),
   };
   if (Object.keys(wrong).length > 0) return welcomePage(c, pages, { owner, email, wrong });
@@ -157,9 +158,4 @@ async function addFirst(tx: Db, email: string): Promise<AdministratorId | null> 
   if (await hasAdministrator(tx)) return null;
   const { administrator } = await addAdministrator(tx, email);
   return administrator.id;
-}
-
-/** Whether somebody may have such an address; only they know. */
-export function isAddress(email: string): boolean {
-  return email.length <= 254 && /^[^\s@<>"]+@[^\s@<>"]+\.[^\s@<>".]+$/.test(email);
 }

@@ -85,9 +85,11 @@ describe('codes of an authenticator app', () => {
       const step = Math.floor(seconds / 30);
       assert.equal(stepOfCode(secret, code, seconds * 1000), step);
       assert.equal(stepOfCode(secret, code, (seconds + 30) * 1000), step, 'a step late');
-      assert.equal(stepOfCode(secret, code, (seconds - 30) * 1000), step, 'a step early');
       assert.equal(stepOfCode(secret, code, (seconds + 60) * 1000), null);
-      if (step > 2) assert.equal(stepOfCode(secret, code, (seconds - 60) * 1000), null);
+      // The first is so early that there is nothing before it.
+      if (step === 1) return;
+      assert.equal(stepOfCode(secret, code, (seconds - 30) * 1000), step, 'a step early');
+      assert.equal(stepOfCode(secret, code, (seconds - 60) * 1000), null);
     });
   }
 
