@@ -4,7 +4,7 @@ import { messageOf } from '../../lib/failure.ts';
 import { resolveProvider } from '../../provider/providers.ts';
 import { hrefOf, Say, sendPart } from '../page.tsx';
 import type { Page } from '../page.tsx';
-import { Badge, Copyable } from '../parts.tsx';
+import { Badge, Copyable, Form } from '../parts.tsx';
 import type { Tone } from '../parts.tsx';
 import { formTokenOf } from '../session.ts';
 import { counted, words } from '../texts/texts.ts';
@@ -61,17 +61,12 @@ function setupPage(
         <section class="card">
           <h2>{words('setup.examine')}</h2>
           <p class="lead">{words('setup.examine_text')}</p>
-          <form
-            method="post"
-            action={action}
-            hx-post={action}
-            hx-target="#findings"
-            hx-swap="outerHTML"
-            hx-disable="find button"
-          >
-            <input type="hidden" name="form" value={formTokenOf(pages, session)} />
-            <button>{words('setup.examine_button')}</button>
-          </form>
+          <Form action={action} formToken={formTokenOf(pages, session)}>
+            {/* Not at the form: its field of that name hides what htmx takes for the form (htmx 4.0.1). */}
+            <button hx-post={action} hx-target="#findings" hx-swap="outerHTML" hx-disable="this">
+              {words('setup.examine_button')}
+            </button>
+          </Form>
           <Findings found={found} />
         </section>
         <div class="cards">
