@@ -29,6 +29,7 @@ import type { NetGuard } from './lib/net-guard.ts';
 import { createSecretBox } from './lib/secret-box.ts';
 import type { SecretBox } from './lib/secret-box.ts';
 import { createConnecting } from './mailbox/connect.ts';
+import { createDiscover, createFetchText } from './mailbox/discovery.ts';
 import { createLookAhead } from './mailbox/dry-run.ts';
 import { listenerLimits } from './mailbox/listener.ts';
 import { createErrandRunner } from './mailbox/errands.ts';
@@ -142,6 +143,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     limitsOf: limitsBy(providers.of),
     wakePublisher: () => publisher.wake(),
   };
+  const dns = dnsFor(config, sandbox);
   const workers = startWorkers(config, defer, {
     database,
     blobs,
@@ -149,9 +151,9 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     telling,
     providers,
     netGuard,
-    dns: dnsFor(config, sandbox),
+    dns,
   });
-  const { sender, supervisor, errands, connecting, lookAhead, housekeeping, filer, prover, hits } = workers;
+  const { sender, supervisor, errands, connecting, housekeeping, filer, prover, hits } = workers;
   const doors = await openDoors(config, defer, {
     databaseKind: database.kind,
     ...filing,
@@ -172,7 +174,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     dispatcher,
     eventSignal,
     connecting,
-    lookAhead,
+    ...aheadOf(defer, { filing, providers, netGuard, dns }),
     offered: providers.offered,
   });
   if (loggingDomain !== null) sandbox?.routeTo({ domain: loggingDomain, port: doors.smtpPort });
@@ -236,7 +238,6 @@ function startWorkers(
     wakeMailbox: (id) => supervisor.wake(id),
     wakeRevoker: () => revoker.wake(),
   });
-  const lookAhead = createLookAhead({ filing, providerOf: (name) => providers.of(name), resolveHost });
   const housekeeping = createHousekeeping({
     database,
     blobs,
@@ -256,7 +257,25 @@ function startWorkers(
     worker.start();
     defer(() => worker.stop());
   }
-  return { sender, supervisor, errands, connecting, lookAhead, housekeeping, filer, prover, hits };
+  return { sender, supervisor, errands, connecting, housekeeping, filer, prover, hits };
+}
+
+/** What the connect page looks for before a mailbox is connected. */
+function aheadOf(
+  defer: Defer,
+  parts: { filing: FilingDeps; providers: Providers; netGuard: NetGuard; dns: ResolveDns },
+): Pick<ConsoleDeps, 'lookAhead' | 'discover'> {
+  const { filing, providers, netGuard } = parts;
+  const fetchText = createFetchText(netGuard, filing.log);
+  defer(() => fetchText.close());
+  return {
+    discover: createDiscover({ resolve: parts.dns, fetchText }),
+    lookAhead: createLookAhead({
+      filing,
+      providerOf: (name) => providers.of(name),
+      resolveHost: (host) => netGuard.resolve(host),
+    }),
+  };
 }
 
 /** Where the outside comes in: SMTP, and HTTP for the API and the pages. */

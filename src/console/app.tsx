@@ -9,6 +9,7 @@ import type { NetGuard } from '../lib/net-guard.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { ConnectDeps, Connecting } from '../mailbox/connect.ts';
 import type { ErasingDeps } from '../outbound/erasing.ts';
+import type { Discover } from '../mailbox/discovery.ts';
 import type { LookAhead } from '../mailbox/dry-run.ts';
 import type { LimitsOf } from '../provider/figures.ts';
 import type { BlobStore } from '../store/blobs.ts';
@@ -20,6 +21,7 @@ import { addAssets } from './assets.ts';
 import { knowingClient } from './client.ts';
 import { addCallback } from './connect/callback.tsx';
 import { addConfirm } from './connect/confirm.tsx';
+import { addImap } from './connect/imap.tsx';
 import { addStart } from './connect/start.tsx';
 import { inReadersLanguage } from './language.ts';
 import { addMailbox } from './mailbox/app.tsx';
@@ -56,6 +58,8 @@ export type ConsoleDeps = {
   wakeFiler(): void;
   /** Called after a commit that left content that nothing refers to. */
   wakeHousekeeping(): void;
+  /** Finds the mail servers of an address. */
+  discover: Discover;
   /** Where browsers reach the gateway, without a slash at the end. */
   publicUrl(): string;
   /** See Site. */
@@ -92,6 +96,7 @@ export function createConsole(deps: ConsoleDeps): Hono {
   // Before the start page, whose token it could be taken for.
   addCallback(app, { ...deps, site });
   addStart(app, { ...deps, site });
+  addImap(app, { ...deps, site });
   addConfirm(app, { ...deps, site });
   addMailbox(app, { ...deps, site });
   addAdmin(app, { ...deps, site });

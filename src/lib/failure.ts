@@ -53,7 +53,8 @@ export function tlsProblem(thrown: unknown): 'untrusted' | 'failed' | null {
     if (/CERT|ISSUER|LEAF_SIGNATURE|HOSTNAME_MISMATCH|INVALID_CA/.test(words)) return 'untrusted';
     // imapflow (2.10.2) says it so where STARTTLS was wanted and is not offered; Node has one code for
     // every reset, and words for one that came in the middle of the handshake.
-    const isTls = /SSL|TLS|EPROTO/.test(words) || tlsFailed === true;
+    // Neither what nodemailer calls a strange answer (EPROTOCOL), nor what ends without one after TLS was agreed on.
+    const isTls = /SSL|(?<!AfterConnect)TLS|EPROTO\b/.test(words) || tlsFailed === true;
     if (isTls || error.message.includes('before secure TLS connection')) return 'failed';
   }
   return null;

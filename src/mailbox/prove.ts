@@ -2,6 +2,8 @@ import { Failure, tlsProblem } from '../lib/failure.ts';
 import type { FailureKind } from '../lib/failure.ts';
 import type { NetGuard } from '../lib/net-guard.ts';
 import type { ServerAddress } from '../provider/providers.ts';
+import { failedStep } from './login-steps.ts';
+import type { LoginStep } from './login-steps.ts';
 import { openSession } from './session.ts';
 
 /** The login of a generic mailbox, as a person or the CRM gives it. */
@@ -27,11 +29,14 @@ export type LoginProblemCode =
 
 export class LoginProblem extends Failure {
   readonly step: 'imap' | 'smtp';
+  /** What the server let us do before. */
+  readonly failedAt: LoginStep;
   declare readonly code: LoginProblemCode;
 
   constructor(step: 'imap' | 'smtp', code: LoginProblemCode, cause: unknown) {
     super(kindOf(code), code, `${step.toUpperCase()}: ${code.replaceAll('_', ' ')}`, { cause });
     this.step = step;
+    this.failedAt = failedStep(cause);
   }
 }
 

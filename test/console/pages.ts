@@ -6,6 +6,8 @@ import { createConsole } from '../../src/console/app.tsx';
 import { systemClock } from '../../src/lib/clock.ts';
 import { Failure } from '../../src/lib/failure.ts';
 import type { OfferedProvider } from '../../src/mailbox/connect.ts';
+import { createDiscover } from '../../src/mailbox/discovery.ts';
+import type { Discover } from '../../src/mailbox/discovery.ts';
 import type { LookAhead } from '../../src/mailbox/dry-run.ts';
 import type { ProviderName } from '../../src/provider/providers.ts';
 import { newId } from '../../src/lib/id.ts';
@@ -86,6 +88,7 @@ type PagesOptions = {
   crmOrigins?: readonly string[];
   loggingDomain?: string | null;
   lookAhead?: LookAhead;
+  discover?: Discover;
   operator?: Partial<Operator>;
 };
 
@@ -117,6 +120,12 @@ export async function startPages(options: PagesOptions = {}): Promise<PagesUnder
     clock: systemClock,
     lookAhead:
       options.lookAhead ?? (() => Promise.reject(new Failure('temporary', 'no_look', 'not in this test'))),
+    discover:
+      options.discover ??
+      createDiscover({
+        resolve: () => Promise.reject(new Error('no DNS')),
+        fetchText: () => Promise.resolve(null),
+      }),
     publicUrl: () => site,
     limitsOf: usualLimits,
     crmOrigins: options.crmOrigins ?? [],

@@ -44,3 +44,25 @@ localise(document);
 // A page that only leads on: its form is sent by a click where there are no scripts.
 const leadsOn = document.querySelector('form[data-submit]');
 if (leadsOn instanceof HTMLFormElement) leadsOn.requestSubmit();
+
+// The end of connecting: whoever opened this page, or shows it in a frame, hears of it, if it is the CRM.
+const end = document.querySelector('[data-tell]');
+if (end instanceof HTMLElement) tellEnd(end.dataset);
+
+function tellEnd(/** @type {DOMStringMap} */ { tell = '', tellTo = '', goesTo }) {
+  const listener = window.parent === window ? window.opener : window.parent;
+  // A frame of our own has opened this window: it looks by itself, and tells the CRM.
+  const origins = listener === null || isOurs(listener) ? [] : tellTo.split(' ').filter(Boolean);
+  for (const origin of origins) listener.postMessage(JSON.parse(tell), origin);
+  if (window.opener !== null) window.close();
+  else if (goesTo !== undefined) window.location.replace(goesTo);
+}
+
+function isOurs(/** @type {Window} */ other) {
+  try {
+    return other.location.origin === window.location.origin;
+  } catch {
+    // Another site's window does not say where it is.
+    return false;
+  }
+}

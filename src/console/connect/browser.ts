@@ -61,10 +61,10 @@ export function isOwnForm(
   form: { linkId: LinkId; token: string; isSecure: boolean },
 ): boolean {
   const site = c.req.header('sec-fetch-site');
-  if (site !== undefined && site !== 'same-origin') return false;
+  // A form in a frame is sent by another cookie, or none, than the window that it opens has.
+  if (site !== undefined) return site === 'same-origin';
   const browser = knownBrowser(c, form.isSecure);
-  if (browser === null) return site === 'same-origin';
-  return isEqual(form.token, formToken(secretBox, form.linkId, browser));
+  return browser !== null && isEqual(form.token, formToken(secretBox, form.linkId, browser));
 }
 
 /** The `state` of a consent. */

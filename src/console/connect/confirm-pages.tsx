@@ -52,13 +52,7 @@ export function readyPage({ link, login, leaving, url, looked }: ConfirmProps): 
           </h2>
           {looked === null ? (
             <>
-              <div
-                hx-get={`${url}/look`}
-                hx-trigger="load"
-                hx-swap="innerHTML"
-                aria-live="polite"
-                class="scripted"
-              >
+              <div hx-get={`${url}/look`} hx-trigger="load" hx-swap="innerHTML" aria-live="polite">
                 <LookingPart progress={{ seen: 0, stored: 0, share: 0 }} />
               </div>
               <noscript>
@@ -109,7 +103,7 @@ export function LookedPart({ link, looked }: { link: ConnectLink; looked: Looked
       </p>
       {!whole && <p>{counted('look.part', seen)}</p>}
       {listed.length > 0 && (
-        <ol class="would-be">
+        <ol class="would-be" tabindex={0} aria-label={words('look.list')}>
           {listed.map((one) => (
             <WouldBeLine one={one} />
           ))}

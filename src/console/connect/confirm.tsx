@@ -16,8 +16,8 @@ import { LookedPart, LookingPart, readyPage } from './confirm-pages.tsx';
 import type { Looked } from './confirm-pages.tsx';
 import { whereOf } from './done-page.tsx';
 import { connectedAgainPage, outcomePage, resultPage } from './outcome-pages.tsx';
-import { confirmPath } from './start.tsx';
-import type { ConnectPage } from './start.tsx';
+import { confirmPath } from './link.ts';
+import type { ConnectPage } from './link.ts';
 
 /** Looks that one login may begin, and that this process has under way at once. */
 const looksMax = { ofLogin: 10, atOnce: 8 };

@@ -1,10 +1,12 @@
+import type { Found } from '../../mailbox/discovery.ts';
 import type { LoginProblem, PasswordLogin } from '../../mailbox/prove.ts';
 import { validAddress } from '../../message/addresses.ts';
 import type { ServerAddress } from '../../provider/providers.ts';
 import type { ConnectLink } from '../../store/connect-links.ts';
+import { Failed, FoundBox, ServersInShort } from './imap-found.tsx';
 import { WayBack } from './outcome-pages.tsx';
 import { Whom } from './start-pages.tsx';
-import { findText, words } from '../texts/texts.ts';
+import { words } from '../texts/texts.ts';
 import type { PlainKey } from '../texts/texts.ts';
 import type { Page } from '../page.tsx';
 
@@ -48,14 +50,21 @@ export function emptyForm(link: ConnectLink): Typed {
 const blank = Object.fromEntries(fieldNames.map((name) => [name, ''])) as Typed;
 
 /** A login as it was typed, or what is wrong with it, field by field. */
-export type Parsed =
-  | { ok: true; address: string; login: PasswordLogin }
-  | { ok: false; wrong: Partial<Record<FieldName, PlainKey>> };
+export type Parsed = { ok: true; address: string; login: PasswordLogin } | { ok: false; wrong: Wrong };
 
-export function parseForm(typed: Typed): Parsed {
-  const wrong: Partial<Record<FieldName, PlainKey>> = {};
+/** By field, the text that says what is wrong with it. */
+export type Wrong = Partial<Record<FieldName, PlainKey>>;
+
+/** What is wrong with an address and a password alone. */
+export function wrongInFirst(typed: Typed): Wrong {
+  const wrong: Wrong = {};
   if (!validAddress(typed.address)) wrong.address = 'field.address';
   if (typed.password === '' || typed.password.length > lengthMax) wrong.password = 'field.password';
+  return wrong;
+}
+
+export function parseForm(typed: Typed): Parsed {
+  const wrong = wrongInFirst(typed);
   if (typed.user.length > 320) wrong.user = 'field.user';
   const imap = parseServer(typed, 'imap', wrong);
   const smtp = parseServer(typed, 'smtp', wrong);
@@ -73,11 +82,7 @@ export function typedIn(form: URLSearchParams): Typed {
   return Object.fromEntries(values) as Typed;
 }
 
-function parseServer(
-  typed: Typed,
-  name: 'imap' | 'smtp',
-  wrong: Partial<Record<FieldName, PlainKey>>,
-): ServerAddress | null {
+function parseServer(typed: Typed, name: 'imap' | 'smtp', wrong: Wrong): ServerAddress | null {
   const host = typed[`${name}_host`];
   const port = Number(typed[`${name}_port`]);
   const security = securities.find((one) => one === typed[`${name}_security`]);
@@ -87,93 +92,152 @@ function parseServer(
   return security === undefined ? null : { host, port, security };
 }
 
-type FormProps = {
+/** The fields with the settings that were found for the address. */
+export function filledBy(typed: Typed, { servers, user }: Found): Typed {
+  if (servers === null) return typed;
+  const server = (name: 'imap' | 'smtp'): [string, string][] => [
+    [`${name}_host`, servers[name].host],
+    [`${name}_port`, String(servers[name].port)],
+    [`${name}_security`, servers[name].security],
+  ];
+  return { ...typed, user: user ?? '', ...Object.fromEntries([...server('imap'), ...server('smtp')]) };
+}
+
+export type FormProps = {
   link: ConnectLink;
   url: string;
   formToken: string;
   typed: Typed;
-  wrong?: Partial<Record<FieldName, PlainKey>>;
-  problem?: Pick<LoginProblem, 'step' | 'code'> | undefined;
+  wrong?: Wrong;
+  problem?: LoginProblem | undefined;
+  /** How the settings were found; null: they were typed. */
+  found?: Found | null;
+  /** The password that was typed before, sealed; null: it must be typed. */
+  kept?: string | null;
 };
 
-/** The form for every host that is asked for a password. */
-export function imapPage(props: FormProps): Page {
-  const { link, url, formToken, typed, wrong = {}, problem } = props;
+/** The first step: the settings are found from the address. */
+export function addressPage({ link, url, formToken, typed, wrong = {} }: FormProps): Page {
   const field = (name: FieldName) => ({ name, value: typed[name], wrong: wrong[name] });
   return {
     title: words('imap.title'),
-    status: problem !== undefined || Object.keys(wrong).length > 0 ? 422 : 200,
+    status: Object.keys(wrong).length > 0 ? 422 : 200,
     body: (
       <>
         <p class="lead">{words('imap.lead')}</p>
         <Whom link={link} />
-        <Trouble wrong={wrong} problem={problem} />
-        <form method="post" action={`${url}/imap`} class="mail-host">
+        <Trouble wrong={wrong} />
+        <form method="post" action={`${url}/imap`}>
           <input type="hidden" name="form" value={formToken} />
           <Field {...field('address')} label="imap.address" type="email" autocomplete="email" />
-          <Field
-            {...field('password')}
-            value=""
-            label="imap.password"
-            hint="imap.password_hint"
-            type="password"
-            autocomplete="current-password"
-          />
-          <Field
-            {...field('user')}
-            label="imap.user"
-            hint="imap.user_hint"
-            autocomplete="username"
-            optional
-          />
-          {(['imap', 'smtp'] as const).map((name) => (
-            <fieldset id={name}>
-              <legend>{words(name === 'imap' ? 'imap.incoming' : 'imap.outgoing')}</legend>
-              <Field {...field(`${name}_host`)} label="imap.host" placeholder={`${name}.example.com`} />
-              <div class="row">
-                <Field {...field(`${name}_port`)} label="imap.port" inputmode="numeric" />
-                <Security {...field(`${name}_security`)} />
-              </div>
-            </fieldset>
-          ))}
+          <Password wrong={wrong.password} />
           <p class="actions">
-            <button>{words('imap.submit')}</button>
-            <small>{words('imap.wait')}</small>
+            <button>{words('imap.find')}</button>
+            <small>{words('imap.find_wait')}</small>
           </p>
         </form>
         <p class="actions">
-          {link.provider === null && (
-            <a class="button quiet" href={url}>
-              {words('imap.other')}
-            </a>
-          )}
-          <WayBack link={link} state="cancelled" />
+          <a class="button quiet" href={`${url}/imap?by=hand`}>
+            {words('imap.by_hand')}
+          </a>
+          <Elsewhere link={link} url={url} />
         </p>
       </>
     ),
   };
 }
 
-/** What is wrong, above everything, with ways to where it is. */
-function Trouble({
-  wrong,
-  problem,
-}: {
-  wrong: NonNullable<FormProps['wrong']>;
-  problem: FormProps['problem'];
-}) {
-  if (problem !== undefined) {
-    const { step, code } = problem;
-    const text = findText(`problem.${code}`) ?? findText(`problem.${step}_${code}`) ?? [];
-    return (
-      <div class="outcome bad" role="alert">
-        <p>
-          <strong>{words('problem.title')}</strong>
+/** The second step: every setting, to be looked at, changed and tried. */
+export function imapPage(props: FormProps): Page {
+  const { link, url, formToken, typed, wrong = {}, problem, found = null, kept = null } = props;
+  const field = (name: FieldName) => ({ name, value: typed[name], wrong: wrong[name] });
+  const isBad = problem !== undefined || Object.keys(wrong).length > 0;
+  const isSure = found !== null && found.by !== 'guess' && found.servers !== null;
+  return {
+    title: words('imap.title'),
+    status: isBad ? 422 : 200,
+    body: (
+      <>
+        <p class="lead">{words(found === null ? 'imap.lead_by_hand' : 'imap.lead_found')}</p>
+        <Whom link={link} />
+        <Trouble wrong={wrong} />
+        {problem !== undefined && <Failed problem={problem} typed={typed} />}
+        {found !== null && <FoundBox found={found} address={typed.address} />}
+        <form method="post" action={`${url}/imap`} class="mail-host">
+          <input type="hidden" name="form" value={formToken} />
+          <Field {...field('address')} label="imap.address" type="email" autocomplete="email" />
+          <Password wrong={wrong.password} kept={kept} />
+          <details open={!isSure || isBad}>
+            <summary>
+              <span>{words('imap.servers')}</span>
+              {isSure && !isBad && <ServersInShort typed={typed} />}
+            </summary>
+            <Field
+              {...field('user')}
+              label="imap.user"
+              hint="imap.user_hint"
+              autocomplete="username"
+              optional
+            />
+            {(['imap', 'smtp'] as const).map((name) => (
+              <fieldset id={name}>
+                <legend>{words(name === 'imap' ? 'imap.incoming' : 'imap.outgoing')}</legend>
+                <Field {...field(`${name}_host`)} label="imap.host" placeholder={`${name}.example.com`} />
+                <div class="row">
+                  <Field {...field(`${name}_port`)} label="imap.port" inputmode="numeric" />
+                  <Security {...field(`${name}_security`)} />
+                </div>
+              </fieldset>
+            ))}
+          </details>
+          <p class="actions">
+            <button>{words('imap.submit')}</button>
+            <small>{words('imap.wait')}</small>
+          </p>
+        </form>
+        <p class="actions">
+          <Elsewhere link={link} url={url} />
         </p>
-        <p>{text.map((piece) => piece.text).join('')}</p>
-      </div>
-    );
-  }
+      </>
+    ),
+  };
+}
+
+/** Other ways than this one. */
+function Elsewhere({ link, url }: { link: ConnectLink; url: string }) {
+  return (
+    <>
+      {link.provider === null && (
+        <a class="button quiet" href={url}>
+          {words('imap.other')}
+        </a>
+      )}
+      <WayBack link={link} state="cancelled" />
+    </>
+  );
+}
+
+/** Never sent back in clear; one that was typed for the page before comes back sealed. */
+function Password({ wrong, kept = null }: { wrong: PlainKey | undefined; kept?: string | null }) {
+  return (
+    <>
+      {kept !== null && <input type="hidden" name="kept" value={kept} />}
+      <Field
+        name="password"
+        value=""
+        wrong={wrong}
+        label="imap.password"
+        hint={kept === null ? 'imap.password_hint' : 'imap.password_kept'}
+        type="password"
+        autocomplete="current-password"
+        optional={kept !== null}
+      />
+    </>
+  );
+}
+
+/** What is wrong, above everything, with ways to where it is. */
+function Trouble({ wrong }: { wrong: Wrong }) {
   const fields = Object.entries(wrong);
   if (fields.length === 0) return null;
   return (

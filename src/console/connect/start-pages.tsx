@@ -1,5 +1,8 @@
 import type { ConnectDeps, OfferedProvider } from '../../mailbox/connect.ts';
+import type { Found } from '../../mailbox/discovery.ts';
 import type { ConnectLink } from '../../store/connect-links.ts';
+import type { Leaving } from '../../store/leaving.ts';
+import { Leaves } from './leaves.tsx';
 import { shownUser, WayBack } from './outcome-pages.tsx';
 import { Say, Value } from '../page.tsx';
 import type { Page } from '../page.tsx';
@@ -13,15 +16,20 @@ export type StartProps = {
   url: string;
   /** See browser.ts. */
   formToken: string;
+  /** What ends when another mailbox takes the place of the connected one. */
+  leaving: Leaving | null;
+  /** Providers show their consent in no frame: it opens in a window of its own, and the frame waits for it. */
+  isFramed: boolean;
 };
 
 /** Whose mailbox is to be connected, and where it is. */
-export function startPage({ link, offered, url, formToken }: StartProps): Page {
+export function startPage({ link, offered, url, formToken, leaving, isFramed }: StartProps): Page {
   const choices = choicesOf(link, offered);
   const [only] = choices.length === 1 ? choices : [];
   return {
     title: words(titleOf(link)),
     status: 200,
+    live: isFramed,
     formTargets: consentTargets(offered, link.returnUrl),
     body: (
       <>
@@ -29,7 +37,8 @@ export function startPage({ link, offered, url, formToken }: StartProps): Page {
           <Lead link={link} only={only} />
         </p>
         <Whom link={link} />
-        <form method="post" action={url}>
+        <Leaves leaving={leaving} />
+        <form method="post" action={url} {...(isFramed ? { target: '_blank', rel: 'opener' } : {})}>
           <input type="hidden" name="form" value={formToken} />
           {only === undefined ? (
             <fieldset class="choices">
@@ -46,6 +55,7 @@ export function startPage({ link, offered, url, formToken }: StartProps): Page {
             </p>
           )}
         </form>
+        {isFramed && <Waiting url={url} />}
         <section class="aside">
           <h2>{words('start.promise')}</h2>
           <ul>
@@ -62,6 +72,22 @@ export function startPage({ link, offered, url, formToken }: StartProps): Page {
       </>
     ),
   };
+}
+
+/** In a frame: what comes opens beside it. */
+function Waiting({ url }: { url: string }) {
+  return (
+    <div hx-get={`${url}/waiting`} hx-trigger="every 2s" hx-swap="none">
+      <p>
+        <small>{words('start.framed')}</small>
+      </p>
+      <noscript>
+        <p>
+          <small>{words('start.framed_reload')}</small>
+        </p>
+      </noscript>
+    </div>
+  );
 }
 
 /** Asks whether to go on in a browser that did not begin this. */
@@ -91,6 +117,49 @@ export function confirmPage(props: {
             <button>{words('confirm.yes')}</button>
           </p>
         </form>
+      </>
+    ),
+  };
+}
+
+/** For an address whose host is connected by a consent. */
+export function leadsPage(props: {
+  link: ConnectLink;
+  url: string;
+  formToken: string;
+  typed: { address: string };
+  offered: OfferedProvider;
+  found: Pick<Found, 'servers'>;
+  offers: ConnectDeps['offered'];
+}): Page {
+  const { link, url, formToken, offered, found } = props;
+  const { name, label: host } = offered.provider;
+  return {
+    title: words('leads.title', { host }),
+    status: 200,
+    formTargets: consentTargets(props.offers, link.returnUrl),
+    body: (
+      <>
+        <p class="lead">
+          <Say text="leads.lead" with={{ address: props.typed.address, host }} />
+        </p>
+        <Whom link={link} />
+        <form method="post" action={url}>
+          <input type="hidden" name="form" value={formToken} />
+          <p class="actions">
+            <button name="provider" value={name}>
+              <Say text="leads.go" with={{ host }} />
+            </button>
+            {found.servers !== null && (
+              <a class="button quiet" href={`${url}/imap?by=hand`}>
+                {words('leads.stay')}
+              </a>
+            )}
+          </p>
+        </form>
+        <p class="actions">
+          <WayBack link={link} state="cancelled" />
+        </p>
       </>
     ),
   };

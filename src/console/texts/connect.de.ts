@@ -7,8 +7,7 @@ export const connectGerman: Record<keyof typeof connectEnglish, string> = {
   'start.reconnect_title': 'Ihr Postfach neu verbinden',
   'start.reconnect_lead': 'Bitte melden Sie sich noch einmal mit demselben Konto an: {address}.',
   'start.replace_title': 'Ihr Postfach wechseln',
-  'start.replace_lead':
-    'Das Postfach, das Sie jetzt auswählen, tritt an die Stelle von {address}. Was gespeichert ist, bleibt; spätere Nachrichten zu Unterhaltungen im alten Postfach werden nicht mehr abgeglichen.',
+  'start.replace_lead': 'Das Postfach, das Sie jetzt auswählen, tritt an die Stelle von {address}.',
   'start.promise': 'Was dann geschieht',
   'start.promise_contacts':
     'Mail zwischen Ihnen und den Kontakten von {company} erscheint dort, in beiden Richtungen.',
@@ -24,6 +23,9 @@ export const connectGerman: Record<keyof typeof connectEnglish, string> = {
   'start.sandbox': 'Sandbox',
   'start.sandbox_hint': 'Ein Übungspostfach auf diesem Rechner, zum Ausprobieren',
   'start.continue': 'Weiter zu {provider}',
+  'start.framed':
+    'Die Seite Ihres Anbieters öffnet sich in einem eigenen Fenster. Hier geht es weiter, wenn Sie dort fertig sind.',
+  'start.framed_reload': 'Wenn Sie im anderen Fenster fertig sind, laden Sie diese Seite neu.',
   'confirm.title': 'Sind Sie das?',
   'confirm.lead':
     'Dieser Browser ist nicht der, in dem das Verbinden begonnen wurde, oder er behält keine Cookies. Ihr Postfach bei {provider} würde so verbunden:',
@@ -32,7 +34,47 @@ export const connectGerman: Record<keyof typeof connectEnglish, string> = {
   'confirm.yes': 'Ja, mein Postfach verbinden',
   'imap.title': 'Einen anderen Anbieter verbinden',
   'imap.lead':
+    'Geben Sie Adresse und Passwort ein: Die Einstellungen werden aus der Adresse ermittelt und gezeigt, bevor etwas versucht wird.',
+  'imap.lead_found':
+    'Noch ist nichts versucht. Mit „Verbinden“ werden beide Server ausprobiert, bevor etwas gespeichert wird.',
+  'imap.lead_by_hand':
     'Die Hilfeseiten Ihres Anbieters nennen die Server. Die Anmeldung wird bei beiden ausprobiert, bevor etwas gespeichert wird.',
+  'imap.find': 'Einstellungen ermitteln',
+  'imap.find_wait': 'Das dauert ein paar Sekunden.',
+  'imap.by_hand': 'Ich kenne die Server',
+  'imap.servers': 'Server und Ports',
+  'imap.password_kept': 'Es wird für diese Seite behalten. Geben Sie nur etwas ein, um es zu ändern.',
+  'found.list': 'Einstellungen von {host}, aus unserer Liste von Anbietern.',
+  'found.srv': 'Einstellungen, die {domain} selbst veröffentlicht, im DNS.',
+  'found.autoconfig': 'Einstellungen, die {domain} selbst für Mailprogramme veröffentlicht: {host}.',
+  'found.exchanger':
+    'Die Mail von {domain} geht an {host}; dies sind die Einstellungen dort, aus unserer Liste.',
+  'found.guess':
+    'Für {domain} fanden sich keine Einstellungen. Diese sind geraten: Bitte vergleichen Sie sie mit den Hilfeseiten Ihres Anbieters.',
+  'found.none': '{host} lässt andere Programme nicht mit Passwort herein, soweit wir wissen.',
+  'hint.app_password':
+    '{host} verlangt hier ein App-Passwort. Sie erzeugen es in den Sicherheitseinstellungen Ihres Kontos; Ihr gewöhnliches Passwort wird abgelehnt.',
+  'hint.imap_off':
+    'Bei {host} müssen Sie IMAP zuerst in den Einstellungen Ihres Postfachs erlauben. Mit Anmeldung in zwei Schritten brauchen Sie außerdem ein App-Passwort.',
+  'hint.mail_password':
+    '{host} verlangt hier das Passwort für Mailprogramme, das Sie in Ihrem Konto festlegen. Es ist ein anderes als das für die Website.',
+  'hint.paid': '{host} erlaubt IMAP nur denen, die für ihr Postfach bezahlen.',
+  'hint.bridge':
+    'Die Mail von {host} kann nur ein Programm auf Ihrem eigenen Rechner lesen. Hier lässt sie sich nicht verbinden.',
+  'hint.no_password': '{host} nimmt von anderen Programmen keine Passwörter an.',
+  'leads.title': 'Dieses Postfach liegt bei {host}',
+  'leads.lead':
+    '{address} liegt bei {host}. Verbunden wird es auf einer Seite von {host}, und Ihr Passwort kommt nicht hierher.',
+  'leads.go': 'Weiter zu {host}',
+  'leads.stay': 'Trotzdem ein Passwort verwenden',
+  'step.name': 'Server gefunden',
+  'step.connect': 'Verbunden',
+  'step.tls': 'Verschlüsselt',
+  'step.greeting': 'Server antwortet',
+  'step.login': 'Angemeldet',
+  'step.done': 'gelungen',
+  'step.failed': 'gescheitert',
+  'step.not_reached': 'nicht versucht',
   'imap.address': 'E-Mail-Adresse',
   'imap.password': 'Passwort',
   'imap.password_hint': 'Ein App-Passwort, wo Ihr Anbieter solche hat. Es wird verschlüsselt aufbewahrt.',
@@ -111,6 +153,7 @@ export const connectGerman: Record<keyof typeof connectEnglish, string> = {
   'look.only':
     'Das war nur ein Blick, allein auf die Kopfzeilen: Nichts davon wird gespeichert. Abgeglichen wird neue Mail, von dem Augenblick an, in dem Sie verbinden.',
   'look.failed': 'Das Postfach konnte gerade nicht angesehen werden. Verbinden können Sie es trotzdem.',
+  'look.list': 'Nachrichten, die dort stünden',
   'look.from': 'Von',
   'look.to': 'An',
   'look.somebody': 'jemandem in einer Unterhaltung mit einem Kontakt',

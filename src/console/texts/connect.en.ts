@@ -6,8 +6,7 @@ export const connectEnglish = {
   'start.reconnect_title': 'Reconnect your mailbox',
   'start.reconnect_lead': 'Please sign in with the same account again: {address}.',
   'start.replace_title': 'Change your mailbox',
-  'start.replace_lead':
-    'The mailbox that you choose now takes the place of {address}. What is stored stays; later messages of conversations in the old mailbox are no longer synced.',
+  'start.replace_lead': 'The mailbox that you choose now takes the place of {address}.',
   'start.promise': 'What happens then',
   'start.promise_contacts': 'Mail between you and the contacts of {company} shows there, in both directions.',
   'start.promise_private': 'All other mail stays private: it is neither copied nor shown to anybody.',
@@ -22,6 +21,9 @@ export const connectEnglish = {
   'start.sandbox': 'Sandbox',
   'start.sandbox_hint': 'A pretend mailbox on this machine, to try things out',
   'start.continue': 'Continue to {provider}',
+  'start.framed':
+    'Your provider’s page opens in a window of its own. This one goes on when you are done there.',
+  'start.framed_reload': 'When you are done in the other window, reload this page.',
   'confirm.title': 'Is this you?',
   'confirm.lead':
     'This browser is not the one in which connecting was begun, or it keeps no cookies. Your {provider} mailbox would be connected as follows.',
@@ -29,7 +31,46 @@ export const connectEnglish = {
   'confirm.yes': 'Yes, connect my mailbox',
   'imap.title': 'Connect another mail host',
   'imap.lead':
+    'Type address and password: the settings are found from the address, and shown before anything is tried.',
+  'imap.lead_found':
+    'Nothing has been tried yet. With “Connect”, both servers are tried before anything is stored.',
+  'imap.lead_by_hand':
     'Your mail host’s help pages name the servers. The login is tried at both before anything is stored.',
+  'imap.find': 'Find the settings',
+  'imap.find_wait': 'This takes a few seconds.',
+  'imap.by_hand': 'I know the servers',
+  'imap.servers': 'Servers and ports',
+  'imap.password_kept': 'It is kept for this page. Type only to change it.',
+  'found.list': 'Settings of {host}, from our list of mail hosts.',
+  'found.srv': 'Settings that {domain} publishes itself, in the DNS.',
+  'found.autoconfig': 'Settings that {domain} publishes itself, for mail programs: {host}.',
+  'found.exchanger': 'The mail of {domain} goes to {host}; these are the settings there, from our list.',
+  'found.guess':
+    'No settings were found for {domain}. These are a guess: please compare them with your host’s help pages.',
+  'found.none': '{host} offers no way in for other programs by password, so far as we know.',
+  'hint.app_password':
+    '{host} wants an app password here. You make one in the security settings of your account; your usual password is refused.',
+  'hint.imap_off':
+    'At {host} you must first allow IMAP in the settings of your mailbox. With two-step sign-in you need an app password, too.',
+  'hint.mail_password':
+    '{host} wants the password for mail programs here, which you set in your account. It is another one than that for the website.',
+  'hint.paid': '{host} allows IMAP only to those who pay for their mailbox.',
+  'hint.bridge':
+    'The mail of {host} can be read only by a program on your own machine. It cannot be connected here.',
+  'hint.no_password': '{host} takes no passwords from other programs.',
+  'leads.title': 'This mailbox is at {host}',
+  'leads.lead':
+    '{address} is at {host}. It is connected on a page of {host}, and your password does not come here.',
+  'leads.go': 'Continue to {host}',
+  'leads.stay': 'Use a password all the same',
+  'step.name': 'Server found',
+  'step.connect': 'Connected',
+  'step.tls': 'Encrypted',
+  'step.greeting': 'Server answers',
+  'step.login': 'Signed in',
+  'step.done': 'done',
+  'step.failed': 'failed',
+  'step.not_reached': 'not tried',
   'imap.address': 'E-mail address',
   'imap.password': 'Password',
   'imap.password_hint': 'An app password, where your host has those. It is kept encrypted.',
@@ -105,6 +146,7 @@ export const connectEnglish = {
   'look.only':
     'This was only a look, at headers alone: nothing of it is stored. What syncs is new mail, from the moment you connect.',
   'look.failed': 'The mailbox could not be looked at just now. You can connect it all the same.',
+  'look.list': 'Messages that would be there',
   'look.from': 'From',
   'look.to': 'To',
   'look.somebody': 'somebody in a contact’s thread',

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { findConnection } from '../../../src/store/connections.ts';
+import type { Discover, Found } from '../../../src/mailbox/discovery.ts';
 import { startScriptPeer, type ScriptPeer } from '../../support/script-peer.ts';
 import { startPages, type PagesUnderTest, type Shown } from '../pages.ts';
 
@@ -15,13 +16,37 @@ refusal:
   S: 535 5.7.8 Wrong password
 `;
 
+const script = `<img src=x onerror=alert(1)>"'><script>alert(1)</script>`;
+
+const found: Found = {
+  by: 'autoconfig',
+  label: 'Their host',
+  servers: {
+    imap: { host: 'imap.company.example', port: 993, security: 'tls' },
+    smtp: { host: 'smtp.company.example', port: 465, security: 'tls' },
+  },
+  user: 'ann-at-home',
+  hint: 'imap_off',
+  provider: null,
+};
+
+function serversIn(fields: Record<string, string>): Found['servers'] {
+  const server = (name: string) => ({
+    host: fields[`${name}_host`] ?? '',
+    port: Number(fields[`${name}_port`]),
+    security: 'none' as const,
+  });
+  return { imap: server('imap'), smtp: server('smtp') };
+}
+
 describe('C3: another mail host, by page', () => {
   let t: PagesUnderTest;
+  let discover: Discover;
   const peers: ScriptPeer[] = [];
   const ann = { subAccountId: 's1', userId: 'ann' };
 
   before(async () => {
-    t = await startPages();
+    t = await startPages({ discover: (address) => discover(address) });
     await t.member('s1', 'ann');
   });
   after(() => t.close());
@@ -77,13 +102,151 @@ describe('C3: another mail host, by page', () => {
     assert.doesNotMatch(t.logged.join(), /pw-|company/);
   });
 
+  test('settings are found from the address, shown with what they were found by, and tried when the person says so', async () => {
+    const fields = await host();
+    const asked: string[] = [];
+    discover = (address) => {
+      asked.push(address);
+      return Promise.resolve({ ...found, servers: serversIn(fields), label: script });
+    };
+    const browser = t.browser();
+    await browser.get(`${await t.link()}/imap`);
+    const first = await browser.submit({ address: 'ann@company.example', password: 'pw-right' });
+    assert.deepEqual([first.status, first.title], [200, 'Connect another mail host'], first.text);
+    assert.deepEqual(asked, ['ann@company.example']);
+    assert.match(first.text, /Settings that company\.example publishes itself, for mail programs/);
+    assert.match(first.text, /allow IMAP in the settings of your mailbox/);
+    assert.match(value(first, 'imap_port'), new RegExp(`value="${fields['imap_port']}"`));
+    assert.match(value(first, 'user'), /value="ann-at-home"/);
+    assert.doesNotMatch(first.html, /pw-right|<(script(?! src="\/assets\/)|img)/);
+    assert.match(first.html, /<details>/, 'found, so that nobody has to look at all of it');
+    assert.equal(
+      peers.flatMap((peer) => peer.sent('*')).length,
+      0,
+      'nothing is tried before the person says so',
+    );
+    // Without the password being typed again.
+    const done = await browser.finish(await browser.submit({ ...fields, password: '', user: '' }));
+    assert.deepEqual([done.status, done.title], [200, 'Your mailbox is connected'], done.text);
+  });
+
+  test('a guess says that it is one, and shows every field', async () => {
+    discover = () => Promise.resolve({ ...found, by: 'guess', label: null, hint: null });
+    const browser = t.browser();
+    await browser.get(`${await t.link()}/imap`);
+    const page = await browser.submit({ address: 'ann@company.example', password: 'pw' });
+    assert.match(page.text, /No settings were found for company\.example\. These are a guess/);
+    assert.match(page.html, /<details open/);
+  });
+
+  test('who knows the servers goes there at once; what is no address is said before anything is looked for', async () => {
+    discover = () => assert.fail('nothing is looked for');
+    const browser = t.browser();
+    const link = await t.link();
+    const hand = await browser.get(`${link}/imap?by=hand`);
+    assert.match(value(hand, 'imap_port'), /value="993"/);
+    await browser.get(`${link}/imap`);
+    const page = await browser.submit({ address: 'ann', password: '' });
+    assert.equal(page.status, 422);
+    const wrong = [...page.html.matchAll(/id="(\w+)-wrong"/g)].map(([, name]) => name);
+    assert.deepEqual(wrong, ['address', 'password']);
+    assert.match(value(page, 'address'), /value="ann"/);
+  });
+
+  for (const [name, provider, more, expected] of [
+    ['Gmail', 'gmail', {}, /This mailbox is at Gmail.*Continue to Gmail.*Use a password all the same/],
+    [
+      'Outlook',
+      'outlook',
+      { servers: null },
+      /This mailbox is at Outlook.*Continue to Outlook(?!.*Use a password)/,
+    ],
+  ] as const) {
+    test(`an address at ${name} leads to its consent`, async () => {
+      discover = () => Promise.resolve({ ...found, provider, ...more });
+      const browser = t.browser();
+      await browser.get(`${await t.link()}/imap`);
+      const page = await browser.submit({ address: 'ann@company.example', password: 'pw' });
+      assert.match(page.text, expected);
+      assert.match(page.html, new RegExp(`<button name="provider" value="${provider}"`));
+    });
+  }
+
+  test('where the link is for passwords alone, an address at Outlook is told that there is no way in', async () => {
+    discover = () =>
+      Promise.resolve({
+        ...found,
+        provider: 'outlook',
+        servers: null,
+        label: 'Outlook',
+        hint: 'no_password',
+      });
+    const browser = t.browser();
+    await browser.get(await t.link({ provider: 'imap' }));
+    const page = await browser.submit({ address: 'ann@hotmail.com', password: 'pw' });
+    assert.match(page.text, /Outlook offers no way in.*Outlook takes no passwords from other programs/);
+    assert.doesNotMatch(page.html, /name="kept"/);
+  });
+
+  test('a kept password is of this link alone', async () => {
+    const fields = await host();
+    discover = () => Promise.resolve({ ...found, servers: serversIn(fields) });
+    const browser = t.browser();
+    await browser.get(`${await t.link()}/imap`);
+    const page = await browser.submit({ address: 'ann@company.example', password: 'pw-right' });
+    const kept = /name="kept" value="([^"]+)"/.exec(page.html)?.[1] ?? assert.fail();
+    for (const wrong of [kept, `${kept}A`, 'v1.x.y.z', '']) {
+      await browser.get(`${await t.link()}/imap?by=hand`);
+      const other = await browser.submit({ ...fields, password: '', kept: wrong });
+      assert.equal(other.status, 422);
+      assert.match(other.html, /id="password-wrong"/);
+    }
+    assert.equal(peers.flatMap((peer) => peer.sent('*')).length, 0);
+  });
+
+  test('a failure is told step by step: what worked, what did not, what was not tried', async () => {
+    const steps = (page: Shown) =>
+      [...page.html.matchAll(/<li class="(done|failed|not_reached)">([^<]+) /g)].map(
+        ([, state, step]) => `${step}: ${state}`,
+      );
+    const browser = t.browser();
+    await browser.get(`${await t.link()}/imap?by=hand`);
+    const atSmtp = await browser.submit(await host(['other']));
+    assert.deepEqual(steps(atSmtp), [
+      ...['Server found: done', 'Connected: done', 'Server answers: done', 'Signed in: done'],
+      ...['Server found: done', 'Connected: done', 'Server answers: done', 'Signed in: failed'],
+    ]);
+    assert.doesNotMatch(atSmtp.html, /name="kept"/, 'one that was refused is typed again');
+    const atImap = await browser.submit({ ...(await host()), imap_port: '1' });
+    assert.deepEqual(steps(atImap), [
+      ...['Server found: done', 'Connected: failed', 'Server answers: not_reached', 'Signed in: not_reached'],
+      ...[
+        'Server found: not_reached',
+        'Connected: not_reached',
+        'Server answers: not_reached',
+        'Signed in: not_reached',
+      ],
+    ]);
+    assert.match(atImap.html, /name="kept" value="v1\./, 'nothing is wrong with the password');
+    const corrected = await browser.finish(await browser.submit({ ...(await host()), password: '' }));
+    assert.equal(corrected.title, 'Your mailbox is connected');
+  });
+
+  test('in German', async () => {
+    discover = () => Promise.resolve(found);
+    const browser = t.browser({ language: 'de' });
+    await browser.get(`${await t.link()}/imap`);
+    const page = await browser.submit({ address: 'ann@company.example', password: 'pw' });
+    assert.match(page.text, /Einstellungen, die company\.example selbst für Mailprogramme veröffentlicht/);
+  });
+
   test('what was typed stays, the password does not, and the failing step is named', async () => {
     const fields = { ...(await host()), user: 'ann.the.user', password: 'pw-wrong' } as Record<
       string,
       string
     >;
     const browser = t.browser();
-    await browser.get(`${await t.link()}/imap`);
+    await browser.get(`${await t.link()}/imap?by=hand`);
     const page = await browser.submit(fields);
     assert.equal(page.status, 422);
     assert.match(page.text, /The incoming server \(IMAP\) refused the login/);
