@@ -156,7 +156,7 @@ function accountPage(query: URLSearchParams): Answer {
   return {
     status: 200,
     headers: { 'content-type': 'text/html' },
-    body: `<!doctype html><title>Sign in</title><form>${kept.join('')}
+    body: `<!doctype html><title>Sign in</title><link rel="icon" href="data:,"><form>${kept.join('')}
       <label>Account <input name="as" value="${hint}"></label>
       <button name="consent" value="allow">Allow</button>
       <button name="consent" value="refuse">Refuse</button></form>`,

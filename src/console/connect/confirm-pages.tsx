@@ -34,7 +34,7 @@ export function readyPage({ link, login, leaving, url, looked }: ConfirmProps): 
         <p class="lead">
           <Say text="ready.lead" with={{ address }} />
         </p>
-        <Whom link={link} mailbox={address} />
+        <Whom link={link} />
         <Leaves leaving={leaving} />
         <form method="post" action={url}>
           <p class="actions">

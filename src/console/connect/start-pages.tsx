@@ -165,8 +165,8 @@ export function leadsPage(props: {
   };
 }
 
-/** For whom, in which company, and which mailbox, where that is known. */
-export function Whom({ link, mailbox }: { link: ConnectLink; mailbox?: string }) {
+/** For whom, and in which company. */
+export function Whom({ link }: { link: ConnectLink }) {
   return (
     <dl class="whom">
       <div>
@@ -186,14 +186,6 @@ export function Whom({ link, mailbox }: { link: ConnectLink; mailbox?: string })
           <Value of={link.subAccountName} />
         </dd>
       </div>
-      {mailbox !== undefined && (
-        <div>
-          <dt>{words('page.mailbox')}</dt>
-          <dd>
-            <Value of={mailbox} />
-          </dd>
-        </div>
-      )}
     </dl>
   );
 }

@@ -8,7 +8,6 @@ export const commonGerman: Record<keyof typeof commonEnglish, string> = {
   'page.retry': 'Noch einmal versuchen',
   'page.for': 'Für',
   'page.in': 'In',
-  'page.mailbox': 'Postfach',
   'page.skip': 'Zum Inhalt springen',
   'page.navigation': 'Bereiche dieser Seiten',
   'page.sign_out': 'Abmelden',

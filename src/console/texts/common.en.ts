@@ -7,7 +7,6 @@ export const commonEnglish = {
   'page.retry': 'Try again',
   'page.for': 'For',
   'page.in': 'In',
-  'page.mailbox': 'Mailbox',
   'page.skip': 'Skip to the content',
   'page.navigation': 'Parts of these pages',
   'page.sign_out': 'Sign out',

@@ -212,21 +212,13 @@ describe('C3: another mail host, by page', () => {
     const browser = t.browser();
     await browser.get(`${await t.link()}/imap?by=hand`);
     const atSmtp = await browser.submit(await host(['other']));
-    assert.deepEqual(steps(atSmtp), [
-      ...['Server found: done', 'Connected: done', 'Server answers: done', 'Signed in: done'],
-      ...['Server found: done', 'Connected: done', 'Server answers: done', 'Signed in: failed'],
-    ]);
+    const all = ['Server found', 'Connected', 'Server answers', 'Signed in'];
+    const told = (...states: string[]) => states.map((state, n) => `${all[n % 4]}: ${state}`);
+    assert.deepEqual(steps(atSmtp), told('done', 'done', 'done', 'done', 'done', 'done', 'done', 'failed'));
     assert.doesNotMatch(atSmtp.html, /name="kept"/, 'one that was refused is typed again');
     const atImap = await browser.submit({ ...(await host()), imap_port: '1' });
-    assert.deepEqual(steps(atImap), [
-      ...['Server found: done', 'Connected: failed', 'Server answers: not_reached', 'Signed in: not_reached'],
-      ...[
-        'Server found: not_reached',
-        'Connected: not_reached',
-        'Server answers: not_reached',
-        'Signed in: not_reached',
-      ],
-    ]);
+    const rest = Array.from({ length: 6 }, () => 'not_reached');
+    assert.deepEqual(steps(atImap), told('done', 'failed', ...rest));
     assert.match(atImap.html, /name="kept" value="v1\./, 'nothing is wrong with the password');
     const corrected = await browser.finish(await browser.submit({ ...(await host()), password: '' }));
     assert.equal(corrected.title, 'Your mailbox is connected');
