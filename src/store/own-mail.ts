@@ -51,10 +51,10 @@ export async function listOwnMessages(
     db,
     `select ${messageObject} as message from (
        (select id from messages where sub_account_id = :subAccountId and user_id = :userId
-           and (:after::text is null or id < :after) order by id desc limit :limit)
+           ${behind('id', page)} order by id desc limit :limit)
        union
        (select distinct message_id as id from decisions where connection_id = :connectionId and outcome = 'stored'
-           and message_id is not null and (:after::text is null or message_id < :after) order by 1 desc limit :limit)
+           and message_id is not null ${behind('message_id', page)} order by 1 desc limit :limit)
      ) own
      cross join lateral (select * from messages where id = own.id offset 0) m
      order by m.id desc limit :limit`,
@@ -101,11 +101,11 @@ export async function listLeftOut(
       db,
       `${ownDecision} from (
          (select id from decisions where connection_id = :connectionId and outcome <> 'stored' and replaced_by is null
-             and (:after::text is null or id < :after) order by id desc limit :limit)
+             ${behind('id', page)} order by id desc limit :limit)
          union all
          (select decision_id as id from intake_spool where sub_account_id = :subAccountId and user_id = :userId
              and state in ('held', 'discarded', 'failed') and decision_id is not null
-             and (:after::text is null or decision_id < :after) order by decision_id desc limit :limit)
+             ${behind('decision_id', page)} order by decision_id desc limit :limit)
        ) own
        cross join lateral (select * from decisions where id = own.id offset 0) d
        left join folders f on f.id = d.folder_id
@@ -126,7 +126,7 @@ export async function listOwnDecisionsWith(
       db,
       `${ownDecision} from decisions d left join folders f on f.id = d.folder_id
         where d.address_hashes @> array[decode(:addressHash, 'hex')] and d.replaced_by is null and ${isOwn}
-          and (:after::text is null or d.id < :after)
+          ${behind('d.id', page)}
         order by d.id desc limit :limit`,
       { ...of, ...page },
     ),
@@ -169,6 +169,11 @@ export async function findOwnMessage(
     ),
   );
   return found.isUsers || decisions.length > 0 ? { message: found.message, decisions } : null;
+}
+
+/** SQL: only what comes after the last one of the page before; without one it says nothing, so that an index serves. */
+function behind(column: string, page: { after: string | null }): string {
+  return page.after === null ? '' : `and ${column} < :after`;
 }
 
 function shown(found: readonly Row[]): OwnDecision[] {

@@ -50,14 +50,7 @@ export function addOlderMail(app: Hono, pages: MailboxPages): void {
       return mailboxPage(pages, session, {
         part: 'older',
         title: words('mine.older'),
-        body: (
-          <>
-            <p class="crumbs">
-              <a href={hrefOf(site, path)}>{words('mine.older')}</a>
-            </p>
-            <Progress backfill={backfill} site={site} formToken={formTokenOf(pages, session)} />
-          </>
-        ),
+        body: <Progress backfill={backfill} site={site} formToken={formTokenOf(pages, session)} />,
       });
     }),
   );

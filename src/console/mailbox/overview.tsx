@@ -250,9 +250,9 @@ function ChangeCard({ site, formToken, connection }: State) {
   if (endedAt !== null && email === null) return null;
   return (
     <section class="card">
-      <h2>{words('mine.change')}</h2>
       {endedAt === null ? (
         <>
+          <h2>{words('mine.change')}</h2>
           {email !== null && state !== 'paused' && (
             <Form action={hrefOf(site, '/mailbox/reconnect')} formToken={formToken} class="choice-line">
               <input type="hidden" name="replace" value="1" />

@@ -52,7 +52,7 @@ export const mailboxGerman: Record<keyof typeof mailboxEnglish, string> = {
     'Sie können zu einer anderen Adresse wechseln, ohne erst zu trennen. Was gespeichert ist, bleibt im CRM.',
   'mine.disconnect': 'Trennen',
   'mine.disconnect_text': 'Danach wird nichts mehr gelesen. Sie entscheiden, ob bleibt, was gespeichert ist.',
-  'mine.erase_text': 'Was dieses Postfach brachte, ist noch im CRM.',
+  'mine.erase_text': 'Was dieses Postfach ins CRM brachte, lässt sich dort löschen.',
   'mine.new_tab': 'Das Verbinden geht in einem neuen Tab weiter',
   'mine.new_tab_text':
     'Mailanbieter lassen Sie sich nicht innerhalb einer anderen Seite anmelden, deshalb öffnet sich ein eigener Tab. Kommen Sie hierher zurück, wenn Sie fertig sind.',

@@ -52,7 +52,7 @@ export const mailboxEnglish = {
     'You can move to another address without disconnecting first. What is stored stays in the CRM.',
   'mine.disconnect': 'Disconnect',
   'mine.disconnect_text': 'Nothing later is read then. You decide whether what is stored stays.',
-  'mine.erase_text': 'What this mailbox brought is still in the CRM.',
+  'mine.erase_text': 'What this mailbox brought into the CRM can be erased there.',
   'mine.new_tab': 'Connecting goes on in a new tab',
   'mine.new_tab_text':
     'Mail providers do not let you sign in inside another page, so this opens in a tab of its own. Come back here when you are done.',
