@@ -11,8 +11,8 @@ const files = {
   'console.css': own('console.css'),
   'signed-in.css': own('signed-in.css'),
   'console.js': own('console.js'),
-  'htmx.js': resolve('htmx.org/dist/htmx.min.js'),
-  'htmx-sse.js': resolve('htmx.org/dist/ext/hx-sse.min.js'),
+  // One file: htmx (4.0.1) begins as soon as its own script has run, and does not wait for one that comes later.
+  'htmx.js': [resolve('htmx.org/dist/htmx.min.js'), resolve('htmx.org/dist/ext/hx-sse.min.js')],
 } as const;
 
 export type AssetName = keyof typeof files;
@@ -20,9 +20,12 @@ export type AssetName = keyof typeof files;
 const types = { css: 'text/css; charset=utf-8', js: 'text/javascript; charset=utf-8' } as const;
 
 const assets = new Map(
-  Object.entries(files).map(([name, path]) => {
+  Object.entries(files).map(([name, paths]) => {
     // A map of the source would be one more file that a browser asks for.
-    const content = readFileSync(path, 'utf8').replace(/\n?\/\/# sourceMappingURL=.*\s*$/, '\n');
+    const content = [paths]
+      .flat()
+      .map((path) => readFileSync(path, 'utf8').replace(/\n?\/\/# sourceMappingURL=.*\s*$/, '\n'))
+      .join('');
     const version = createHash('sha256').update(content).digest('hex').slice(0, 12);
     return [name, { content, version, type: types[name.endsWith('.css') ? 'css' : 'js'] }];
   }),

@@ -119,7 +119,6 @@ function Document({ site, page }: { site: Site; page: Page }) {
           <>
             <meta name="htmx-config" content={htmxConfig} />
             <script src={asset('htmx.js')} defer />
-            <script src={asset('htmx-sse.js')} defer />
           </>
         )}
       </head>

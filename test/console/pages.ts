@@ -68,6 +68,8 @@ export type Shown = {
 };
 
 export type Browser = {
+  /** What it would send, by name. */
+  cookies(): ReadonlyMap<string, string>;
   get(url: string): Promise<Shown>;
   /** Sends a form of the page shown last, the first below its bar or the one to `action`, with further fields. */
   submit(fields?: Record<string, string>, action?: string): Promise<Shown>;
@@ -82,6 +84,8 @@ export type Browser = {
 };
 
 type PagesOptions = {
+  /** One that is there already; it is not closed with the rest. */
+  db?: Db;
   identity?: { url: string } & Client;
   more?: readonly OfferedProvider[];
   secure?: boolean;
@@ -245,6 +249,7 @@ function createBrowser(
     return get(new URL(location, publicUrl).href);
   };
   return {
+    cookies: () => jar,
     get,
     post,
     submit,

@@ -34,11 +34,18 @@ document.addEventListener('click', (event) => {
   if (button instanceof HTMLElement) void copy(button);
 });
 
-// Also what htmx puts into the page later.
+// Also what htmx puts into the page later; where it changes what is there, the attribute comes back.
 new MutationObserver((changes) => {
-  for (const { addedNodes } of changes)
+  for (const { addedNodes, target, type } of changes) {
+    if (type === 'attributes' && target instanceof Element) localise(target.parentElement ?? target);
     for (const node of addedNodes) if (node instanceof Element) localise(node.parentElement ?? node);
-}).observe(document.body, { childList: true, subtree: true });
+  }
+}).observe(document.body, {
+  childList: true,
+  subtree: true,
+  attributes: true,
+  attributeFilter: ['data-show'],
+});
 localise(document);
 
 // A page that only leads on: its form is sent by a click where there are no scripts.
@@ -66,3 +73,15 @@ function isOurs(/** @type {Window} */ other) {
     return false;
   }
 }
+// A box with `data-choose-all` chooses all boxes of that name in its form; where there are no scripts it stays hidden.
+for (const box of document.querySelectorAll('[data-choose-all]'))
+  if (box instanceof HTMLElement) box.hidden = false;
+
+document.addEventListener('change', (event) => {
+  const box = event.target;
+  if (!(box instanceof HTMLInputElement) || box.form === null) return;
+  const name = box.dataset.chooseAll;
+  if (name === undefined) return;
+  for (const one of box.form.elements)
+    if (one instanceof HTMLInputElement && one.name === name) one.checked = box.checked;
+});

@@ -204,7 +204,6 @@ export const adminSendingGerman: Record<keyof typeof adminSendingEnglish, string
   'webhooks.behind': 'Wartet auf eine vor ihr',
   'webhooks.retry': 'Noch einmal',
   'webhooks.deliver_again': 'Noch einmal zustellen',
-  'webhooks.retry_this': '{type} {id} noch einmal zustellen',
 
   'delivery_state.pending': 'Wartet',
   'delivery_state.delivered': 'Zugestellt',

@@ -199,7 +199,6 @@ export const adminSendingEnglish = {
   'webhooks.behind': 'Waits for one before it',
   'webhooks.retry': 'Try again',
   'webhooks.deliver_again': 'Deliver again',
-  'webhooks.retry_this': 'Deliver {type} {id} again',
 
   'delivery_state.pending': 'Waiting',
   'delivery_state.delivered': 'Delivered',

@@ -1,14 +1,14 @@
 import type { Context, Hono } from 'hono';
 import { html } from 'hono/html';
 import { streamSSE } from 'hono/streaming';
+import type { SSEStreamingApi } from 'hono/streaming';
 import { messageOf } from '../../../lib/failure.ts';
 import { countNewerDeliveries } from '../../../store/delivery-list.ts';
 import { countNewerHeld } from '../../../store/held.ts';
 import { countNewerSends } from '../../../store/send-list.ts';
-import { withAdmin } from '../app.tsx';
 import type { AdminPages } from '../app.tsx';
 import { Count } from '../../page.tsx';
-import { isSessionOpen } from '../../session.ts';
+import { findSession, isSessionOpen } from '../../session.ts';
 import { words } from '../../texts/texts.ts';
 import { barCounts } from './bar.tsx';
 import { listHref } from './list.ts';
@@ -28,37 +28,37 @@ const retryMs = 2_000;
  */
 export function addLive(app: Hono, pages: AdminPages): void {
   const looks = createLooks(pages);
-  app.get('/admin/live', (c) =>
-    withAdmin(c, pages, (session) => {
-      const shown = shownPage(c);
-      const answer = streamSSE(
-        c,
-        async (stream) => {
-          const left = new AbortController();
-          stream.onAbort(() => left.abort());
-          const stopping = (c.env as { stopping?: AbortSignal } | undefined)?.stopping;
-          const stop = stopping === undefined ? left.signal : AbortSignal.any([left.signal, stopping]);
-          await stream.write(`retry: ${retryMs}\n\n`);
-          let before = '';
-          for await (const look of looks.follow(stop)) {
-            if (!(await isSessionOpen(pages, session))) {
-              await stream.writeSSE({ data: await textOf(<SessionOver />) });
-              await stream.writeSSE({ event: 'over', data: '' });
-              return;
-            }
-            const parts = await textOf(await changedParts(pages, shown, look));
-            if (parts === before) await stream.write(': nothing new\n\n');
-            else await stream.writeSSE({ data: parts });
-            before = parts;
-          }
-        },
-        // The browser comes back by itself, and is told all of it then.
-        async (error) =>
-          pages.log.warn({ error: messageOf(error) }, 'an open page is not brought up to date'),
-      );
-      return Promise.resolve(answer);
-    }),
-  );
+  app.get('/admin/live', async (c) => {
+    const session = await findSession(c, pages, 'administrator');
+    const shown = shownPage(c);
+    const stopping = (c.env as { stopping?: AbortSignal } | undefined)?.stopping;
+    return streamSSE(
+      c,
+      async (stream) => {
+        const left = new AbortController();
+        stream.onAbort(() => left.abort());
+        const stop = stopping === undefined ? left.signal : AbortSignal.any([left.signal, stopping]);
+        await stream.write(`retry: ${retryMs}\n\n`);
+        // Also where it was over before: a browser that comes back after hours is told so, and asks no more.
+        if (session === null) return sayOver(stream);
+        let before = '';
+        for await (const look of looks.follow(stop)) {
+          if (!(await isSessionOpen(pages, session))) return sayOver(stream);
+          const parts = await textOf(await changedParts(pages, shown, look));
+          if (parts === before) await stream.write(': nothing new\n\n');
+          else await stream.writeSSE({ data: parts });
+          before = parts;
+        }
+      },
+      // The browser comes back by itself, and is told all of it then.
+      async (error) => pages.log.warn({ error: messageOf(error) }, 'an open page is not brought up to date'),
+    );
+  });
+}
+
+async function sayOver(stream: SSEStreamingApi): Promise<void> {
+  await stream.writeSSE({ data: await textOf(<SessionOver />) });
+  await stream.writeSSE({ event: 'over', data: '' });
 }
 
 /** Which page is open, and where its list begins. */

@@ -66,7 +66,7 @@ export function OverviewBody(props: { site: Site; overview: OverviewData; live?:
         <h2 id="needs-title">{words('overview.needs')}</h2>
         <Needs site={site} attention={attention} />
       </section>
-      <div id="how-it-does" class="cards" {...oob}>
+      <div id="how-it-does" class="cards narrow" {...oob}>
         <CountCard
           title={words('overview.connections')}
           empty={words('overview.no_connections')}

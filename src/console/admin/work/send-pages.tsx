@@ -232,12 +232,16 @@ function AnswerFacts({ send }: { send: PublicSend }) {
             </dd>
           </>
         )}
-        <dt>{words('sends.copy')}</dt>
-        <dd>
-          {send.copy_seen
-            ? words('sends.copy_seen')
-            : words(copy === null ? 'sends.copy_by_provider' : `sends.copy_${copy.state}`)}
-        </dd>
+        {(send.state === 'sent' || send.state === 'bounced') && (
+          <>
+            <dt>{words('sends.copy')}</dt>
+            <dd>
+              {send.copy_seen
+                ? words('sends.copy_seen')
+                : words(copy === null ? 'sends.copy_by_provider' : `sends.copy_${copy.state}`)}
+            </dd>
+          </>
+        )}
       </dl>
     </section>
   );

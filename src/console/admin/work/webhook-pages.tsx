@@ -285,6 +285,9 @@ export function DeliveryList(
 function Delivery({ site, formToken, path, delivery }: Forms & { path: string; delivery: DeliveryRow }) {
   const { id, type, state, attempts, lastStatus, lastError, nextAttemptAt, deliveredAt, createdAt } =
     delivery;
+  // One that was not tried yet is due anyway, or waits for another.
+  const mayRetry = state !== 'pending' || (attempts > 0 && nextAttemptAt !== null);
+  const again = words(state === 'delivered' ? 'webhooks.deliver_again' : 'webhooks.retry');
   return (
     <tr>
       <th scope="row">
@@ -315,11 +318,13 @@ function Delivery({ site, formToken, path, delivery }: Forms & { path: string; d
       </td>
       <td class="number">{number(attempts)}</td>
       <td>
-        <Form action={hrefOf(site, `${path}/deliveries/${id}/retry`)} formToken={formToken}>
-          <button class="quiet small" aria-label={words('webhooks.retry_this', { type, id })}>
-            {words(state === 'delivered' ? 'webhooks.deliver_again' : 'webhooks.retry')}
-          </button>
-        </Form>
+        {mayRetry && (
+          <Form action={hrefOf(site, `${path}/deliveries/${id}/retry`)} formToken={formToken}>
+            <button class="quiet small" aria-label={`${again}: ${type} ${id}`}>
+              {again}
+            </button>
+          </Form>
+        )}
       </td>
     </tr>
   );
