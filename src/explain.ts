@@ -1,14 +1,12 @@
 import type { Config } from './config.ts';
 import { openExistingData, readSecretKeys } from './data.ts';
 import { explainDecision } from './filing/explain.ts';
-import { hashOfAddress, hashOfMessageId } from './filing/hashes.ts';
-import { explain } from './filing/history.ts';
+import { explain, findDecided } from './filing/history.ts';
 import type { DecisionId, MessageId } from './lib/id.ts';
 import { createSecretBox } from './lib/secret-box.ts';
 import type { SecretBox } from './lib/secret-box.ts';
-import { messageIdOf } from './message/message-id.ts';
 import type { Db } from './store/database.ts';
-import { listDecisions, readFacts } from './store/decisions.ts';
+import { readFacts } from './store/decisions.ts';
 import type { PublicDecision } from './store/decisions.ts';
 import { subAccountsOf } from './store/filing-writes.ts';
 
@@ -60,23 +58,12 @@ async function storyOf(db: Db, id: MessageId): Promise<string[] | null> {
 
 /** What was decided about mail of this Message-ID, or with this address on it; null where nothing was. */
 async function searched(db: Db, secretBox: SecretBox, what: string): Promise<string[] | null> {
-  const messageId = messageIdOf(what.includes('<') ? what : `<${what}>`);
-  const anywhere = { subAccountId: null, connectionId: null, outcome: null, since: null };
-  const page = { after: null, limit: toldMax + 1 };
-  const ofId =
-    messageId === null
-      ? []
-      : await listDecisions(
-          db,
-          { ...anywhere, idHash: hashOfMessageId(secretBox, messageId), addressHash: null },
-          page,
-        );
-  const ofAddress = await listDecisions(
+  const found = await findDecided(
     db,
-    { ...anywhere, idHash: null, addressHash: hashOfAddress(secretBox, what) },
-    page,
+    secretBox,
+    { what, subAccountId: null },
+    { after: null, limit: toldMax + 1 },
   );
-  const found = ofId.length > 0 ? ofId : ofAddress;
   if (found.length === 0) return null;
   const told = found.slice(0, toldMax).toReversed();
   const facts = await readFacts(

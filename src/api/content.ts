@@ -1,94 +1,29 @@
-import { Readable } from 'node:stream';
 import type { Context } from 'hono';
 import type { BlobStore } from '../store/blobs.ts';
+import { openDownload } from '../store/download.ts';
+import type { Content } from '../store/download.ts';
 import { ApiError, notFound } from './errors.ts';
 import type { ApiEnv } from './route.ts';
 
-/** Bytes of a blob, as a download. */
-export type Content = {
-  sha256: string;
-  /** As declared by whoever sent it. */
-  type: string;
-  name: string;
-};
-
-/**
- * Streams a blob as a download, whole or in the one range that was asked for (RFC 9110 §14). What a
- * stranger sent is never shown by a browser as a page of ours: it is an attachment, its type is not
- * guessed, and were it opened all the same, it could neither run nor load anything.
- */
+/** Sends a blob as a download, or the problem that there is with it: see store/download.ts. */
 export async function sendContent(c: Context<ApiEnv>, blobs: BlobStore, content: Content): Promise<Response> {
-  const size = await blobs.size(content.sha256);
-  if (size === null) throw notFound('content');
-  const tag = `"${content.sha256}"`;
-  const headers: Record<string, string> = {
-    'Content-Type': safeType(content.type),
-    'Content-Disposition': dispositionOf(content.name),
-    'X-Content-Type-Options': 'nosniff',
-    'Content-Security-Policy': "sandbox; default-src 'none'",
-    'Cache-Control': 'private',
-    'Accept-Ranges': 'bytes',
-    ETag: tag,
-  };
-  if (c.req.header('if-none-match')?.includes(tag) === true) return c.body(null, 304, headers);
-  // A range of something that is not what the caller has the rest of would be of no use (RFC 9110 §13.1.5).
-  const asked = (c.req.header('if-range') ?? tag) === tag ? c.req.header('range') : undefined;
-  const range = rangeOf(asked, size);
-  if (range === 'unsatisfiable') {
-    c.header('Content-Range', `bytes */${size}`);
-    throw new ApiError('range_not_satisfiable', `There are ${size} bytes.`);
+  const download = await openDownload(blobs, content, {
+    method: c.req.method,
+    header: (name) => c.req.header(name),
+  });
+  switch (download.outcome) {
+    case 'found':
+      return download.body === null
+        ? c.body(null, download.status, download.headers)
+        : c.body(download.body, download.status, download.headers);
+    case 'unchanged':
+      return c.body(null, 304, download.headers);
+    case 'not_found':
+      throw notFound('content');
+    case 'unsatisfiable':
+      c.header('Content-Range', `bytes */${download.size}`);
+      throw new ApiError('range_not_satisfiable', `There are ${download.size} bytes.`);
+    default:
+      return download satisfies never;
   }
-  // A file is opened for those alone who read it.
-  const empty = c.req.method === 'HEAD' || size === 0;
-  const stream = (part?: { start: number; end: number }) =>
-    Readable.toWeb(blobs.get(content.sha256, part)) as ReadableStream<Uint8Array>;
-  if (range === null) {
-    headers['Content-Length'] = String(size);
-    return empty ? c.body(null, 200, headers) : c.body(stream(), 200, headers);
-  }
-  headers['Content-Length'] = String(range.end - range.start + 1);
-  headers['Content-Range'] = `bytes ${range.start}-${range.end}/${size}`;
-  return empty ? c.body(null, 206, headers) : c.body(stream(range), 206, headers);
-}
-
-/**
- * The one range of bytes that a Range header asks for, both ends included. Null: all of it, also for
- * several ranges and for what is no range, which a server may ignore (RFC 9110 §14.2).
- */
-export function rangeOf(
-  header: string | undefined,
-  size: number,
-): { start: number; end: number } | 'unsatisfiable' | null {
-  const match = /^bytes=(\d*)-(\d*)$/.exec(header?.trim() ?? '');
-  const [, first = '', last = ''] = match ?? [];
-  if (first === '' && last === '') return null;
-  if (first === '') {
-    const length = Math.min(Number(last), size);
-    return length === 0 ? 'unsatisfiable' : { start: size - length, end: size - 1 };
-  }
-  const start = Number(first);
-  const end = last === '' ? size - 1 : Math.min(Number(last), size - 1);
-  if (last !== '' && Number(last) < start) return null;
-  return start >= size ? 'unsatisfiable' : { start, end };
-}
-
-/** RFC 6266: a name in ASCII for old programs, and the real one (RFC 8187) for the others. */
-export function dispositionOf(name: string): string {
-  const clean =
-    name
-      .toWellFormed()
-      .replaceAll(/[\p{Cc}\p{Cf}/\\]+/gu, '_')
-      .slice(0, 200) || 'file';
-  const ascii = clean.replaceAll(/[^\x20-\x7e]|["%]/g, '_');
-  const encoded = encodeURIComponent(clean.toWellFormed()).replaceAll(
-    /['()*]/g,
-    (mark) => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`,
-  );
-  return `attachment; filename="${ascii}"; filename*=UTF-8''${encoded}`;
-}
-
-function safeType(declared: string): string {
-  return /^[\w.+-]{1,100}\/[\w.+-]{1,100}$/.test(declared)
-    ? declared.toLowerCase()
-    : 'application/octet-stream';
 }

@@ -5,7 +5,10 @@ import type { Db } from '../store/database.ts';
 import { addErrands } from '../store/errands.ts';
 import { inLifecycle, pauseConnection, resumeConnection } from '../store/lifecycle.ts';
 
-/* What is asked of a connection by whoever runs things, by the API or on the pages. */
+/* What is asked of a connection by whoever runs things, by the API or on the pages. `also` is done in the same transaction. */
+
+type Also = (tx: Db) => Promise<void>;
+const nothing: Also = () => Promise.resolve();
 
 export type AskedDeps = {
   db: Db;
@@ -19,9 +22,15 @@ export async function pauseOrResume(
   deps: AskedDeps,
   id: ConnectionId,
   verb: 'pause' | 'resume',
+  also: Also = nothing,
 ): Promise<boolean> {
   const change = verb === 'pause' ? pauseConnection : resumeConnection;
-  if (!(await inLifecycle(deps.db, (tx) => change(tx, id)))) return false;
+  const isDone = await inLifecycle(deps.db, async (tx) => {
+    if (!(await change(tx, id))) return false;
+    await also(tx);
+    return true;
+  });
+  if (!isDone) return false;
   deps.wakePublisher();
   const mailboxId = (await findMailboxOf(deps.db, id))?.mailboxId ?? null;
   if (mailboxId !== null) deps.wakeMailbox(mailboxId);
@@ -34,12 +43,16 @@ export async function askForAudit(
   deps: Pick<AskedDeps, 'db' | 'wakeErrands'>,
   of: { connectionId: ConnectionId; subAccountId: string; mailboxId: MailboxId; startedAt: number },
   { since, heal }: { since: number; heal: boolean },
+  also: Also = nothing,
 ): Promise<ErrandId> {
   const id = newId('aud');
   // What came before the connection is no business of its own (C8).
   const request = { since: Math.max(since, of.startedAt), heal, scheduled: false };
   const { subAccountId: sub_account_id, connectionId: connection_id, mailboxId: mailbox_id } = of;
-  await addErrands(deps.db, [{ id, kind: 'audit', sub_account_id, connection_id, mailbox_id, request }]);
+  await deps.db.transaction(async (tx) => {
+    await addErrands(tx, [{ id, kind: 'audit', sub_account_id, connection_id, mailbox_id, request }]);
+    await also(tx);
+  });
   deps.wakeErrands();
   return id;
 }

@@ -63,8 +63,8 @@ export type Connecting = {
   decline(id: ProvenLoginId): Promise<void>;
   /** Microsoft wants an administrator first: the connection waits for that, in its own state (C1). */
   waitForAdministrator(request: ConnectRequest & { provider: ProviderName }): Promise<Waiting>;
-  /** C7. How many connections were ended: of a user, of a sub-account, or of a user in one. */
-  disconnect(which: Whose): Promise<number>;
+  /** C7. How many connections were ended: of a user, of a sub-account, or of a user in one. `also` is done with each. */
+  disconnect(which: Whose, also?: (tx: Db) => Promise<void>): Promise<number>;
   /**
    * Disconnects, and runs `remove` in a transaction in which nobody of them can connect: a consent
    * that comes back at that moment is ended like the others, or finds no member any more.
@@ -91,12 +91,16 @@ export function createConnecting(deps: ConnectDeps): Connecting {
     return result;
   };
 
-  const disconnect = async (which: Whose): Promise<number> => {
+  const disconnect: Connecting['disconnect'] = async (which, also) => {
     // Nobody named would mean everybody.
     if (which.subAccountId === undefined && which.userId === undefined) throw new Error('disconnect whom?');
     let ended = 0;
     for (const member of await findActiveMembers(db, which)) {
-      const done = await inLifecycle(db, (tx) => end(tx, member));
+      const done = await inLifecycle(db, async (tx) => {
+        const ended = await end(tx, member);
+        if (ended !== null) await also?.(tx);
+        return ended;
+      });
       if (done === null) continue;
       ended += 1;
       followUpEnd(done);

@@ -274,6 +274,22 @@ export async function forgetFacts(
   return after;
 }
 
+/** The decisions whose place these took, and those before them, the oldest first. */
+export async function readReplaced(db: Db, ids: readonly DecisionId[]): Promise<PublicDecision[]> {
+  if (ids.length === 0) return [];
+  const found = await rows<{ decision: PublicDecision }>(
+    db,
+    `with recursive earlier as (
+       select id from decisions where replaced_by = any(:ids)
+       union select d.id from earlier join decisions d on d.replaced_by = earlier.id
+     )
+     select ${decisionObject} as decision
+       from earlier join decisions d on d.id = earlier.id left join folders f on f.id = d.folder_id order by d.id`,
+    { ids },
+  );
+  return found.map((row) => row.decision);
+}
+
 /** All that is stored about how a message came to be where it is. */
 export type MessageHistory = {
   decisions: PublicDecision[];

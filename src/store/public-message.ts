@@ -89,12 +89,30 @@ export type PublicMessage = {
   updated_at: string;
 };
 
+/** Long bodies are left where they are: what is shown of a message is its text, and its HTML has a page of its own. */
+export type MessageHead = Omit<PublicMessage, 'html'> & {
+  /** Null: it has no HTML. */
+  html: { remote_images: boolean } | null;
+};
+
+/** Characters of a text that is shown among others. */
+const headTextMax = 100_000;
+
+const messageHeadObject = messageObjectOf({
+  text: `left(m.body_text, ${headTextMax})`,
+  html: `case when m.body_html is not null then
+           json_build_object('remote_images', position('src="http' in m.body_html) > 0) end`,
+});
+
 /** Message `m` as it is shown, in SQL. */
-export const messageObject = `json_build_object(
+export const messageObject = messageObjectOf({ text: 'm.body_text', html: 'm.body_html' });
+
+function messageObjectOf(body: { text: string; html: string }): string {
+  return `json_build_object(
   'id', m.id, 'sub_account_id', m.sub_account_id, 'direction', m.direction, 'kind', m.kind, 'via', m.via,
   'user_id', m.user_id, 'from', m.sender, 'to', m.recipients_to, 'cc', m.recipients_cc, 'subject', m.subject,
   'date', ${timestamp('m.date')}, 'received_at', ${timestamp('m.received_at')},
-  'text', m.body_text, 'html', m.body_html, 'reply_text', m.reply_text,
+  'text', ${body.text}, 'html', ${body.html}, 'reply_text', m.reply_text,
   'attachments', (select coalesce(json_agg(json_build_object(
       'n', a.n, 'name', a.name, 'type', a.type, 'size', a.size, 'inline', a.inline,
       'content_id', a.content_id, 'omitted', a.omitted) order by a.n), '[]')
@@ -117,6 +135,7 @@ export const messageObject = `json_build_object(
     from sends s where s.message_id = m.id),
   'logging_tags', m.logging_tags,
   'created_at', ${timestamp('m.created_at')}, 'updated_at', ${timestamp('m.updated_at')})`;
+}
 
 /** Messages by id, in the order of the ids; another sub-account's are left out. */
 export async function readMessages(
@@ -135,20 +154,29 @@ export async function readMessages(
   return found.map((row) => row.message);
 }
 
+type ListOf =
+  { subAccountId: string; threadId: ThreadId } | { subAccountId: string; conversationId: ConversationId };
+type ListPage = { after: { date: string; id: string } | null; limit: number; oldestFirst: boolean };
+
 /** Messages of a thread or of a conversation, by date; `after` is the last one of the page before. */
-export async function listMessages(
-  db: Db,
-  of: { subAccountId: string; threadId: ThreadId } | { subAccountId: string; conversationId: ConversationId },
-  page: { after: { date: string; id: string } | null; limit: number; oldestFirst: boolean },
-): Promise<PublicMessage[]> {
+export function listMessages(db: Db, of: ListOf, page: ListPage): Promise<PublicMessage[]> {
+  return listAs<PublicMessage>(db, messageObject, of, page);
+}
+
+/** The same without their HTML. */
+export function listMessageHeads(db: Db, of: ListOf, page: ListPage): Promise<MessageHead[]> {
+  return listAs<MessageHead>(db, messageHeadObject, of, page);
+}
+
+async function listAs<Shown>(db: Db, object: string, of: ListOf, page: ListPage): Promise<Shown[]> {
   const threads =
     'threadId' in of
       ? 'm.thread_id = :key'
       : 'm.thread_id in (select thread_id from conversation_threads where conversation_id = :key)';
   const [comparison, order] = page.oldestFirst ? ['>', 'asc'] : ['<', 'desc'];
-  const found = await rows<{ message: PublicMessage }>(
+  const found = await rows<{ message: Shown }>(
     db,
-    `select ${messageObject} as message from messages m
+    `select ${object} as message from messages m
       where m.sub_account_id = :subAccountId and ${threads}
         and (:afterDate::timestamptz is null or (m.date, m.id) ${comparison} (:afterDate::timestamptz, :afterId))
       order by m.date ${order}, m.id ${order} limit :limit`,
@@ -161,6 +189,22 @@ export async function listMessages(
     },
   );
   return found.map((row) => row.message);
+}
+
+/** What a frame shows of a message: its HTML, and the pictures in it; null where there is no such message, or no HTML. */
+export async function findHtml(
+  db: Db,
+  id: MessageId,
+): Promise<{ subject: string; html: string; pictures: { n: number; content_id: string }[] } | null> {
+  const [row] = await rows<{ subject: string; html: string; pictures: { n: number; content_id: string }[] }>(
+    db,
+    `select m.subject, m.body_html as html, (
+              select coalesce(json_agg(json_build_object('n', a.n, 'content_id', a.content_id) order by a.n), '[]')
+                from attachments a where a.message_id = m.id and a.content_id is not null and a.sha256 is not null) as pictures
+       from messages m where m.id = :id and m.body_html is not null`,
+    { id },
+  );
+  return row ?? null;
 }
 
 /** The blob of a message's own bytes, null where they are not kept; null when there is no such message. */

@@ -46,3 +46,14 @@ export async function findErasedAt(db: Db, subAccountId: string, id: MessageId):
   );
   return row?.erasedAt ?? null;
 }
+
+/** The sub-account that has a message, or had it before it was erased; null: there never was one of that id. */
+export async function subAccountOfMessage(db: Db, id: MessageId): Promise<string | null> {
+  const [row] = await rows<{ sub: string }>(
+    db,
+    `select sub_account_id as sub from messages where id = :id
+     union all (select sub_account_id from tombstones where message_id = :id limit 1) limit 1`,
+    { id },
+  );
+  return row?.sub ?? null;
+}

@@ -70,7 +70,7 @@ export type Shown = {
 export type Browser = {
   /** What it would send, by name. */
   cookies(): ReadonlyMap<string, string>;
-  get(url: string): Promise<Shown>;
+  get(url: string, headers?: Record<string, string>): Promise<Shown>;
   /** Sends a form of the page shown last, the first below its bar or the one to `action`, with further fields. */
   submit(fields?: Record<string, string>, action?: string): Promise<Shown>;
   /** Sends any form, as another site's page might. */
@@ -89,6 +89,8 @@ type PagesOptions = {
   identity?: { url: string } & Client;
   more?: readonly OfferedProvider[];
   secure?: boolean;
+  /** Where the app is served, if it is. */
+  servedAt?: () => string;
   crmOrigins?: readonly string[];
   loggingDomain?: string | null;
   lookAhead?: LookAhead;
@@ -130,7 +132,7 @@ export async function startPages(options: PagesOptions = {}): Promise<PagesUnder
         resolve: () => Promise.reject(new Error('no DNS')),
         fetchText: () => Promise.resolve(null),
       }),
-    publicUrl: () => site,
+    publicUrl: options.servedAt ?? (() => site),
     limitsOf: usualLimits,
     crmOrigins: options.crmOrigins ?? [],
     loggingDomain: options.loggingDomain === undefined ? 'log.crm.example' : options.loggingDomain,
@@ -220,7 +222,7 @@ function createBrowser(
       headers: response.headers,
     };
   };
-  const get: Browser['get'] = (url) => show(url, {});
+  const get: Browser['get'] = (url, headers = {}) => show(url, { headers });
   const post: Browser['post'] = (url, fields, headers = {}) =>
     show(url, { method: 'POST', body: new URLSearchParams(fields), headers });
   const submit: Browser['submit'] = (fields = {}, action) => {

@@ -18,6 +18,8 @@ export type AdminSession = Extract<ConsoleSession, { kind: 'administrator' }>;
 const parts = {
   overview: { path: '/admin', label: 'nav.overview' },
   connections: { path: '/admin/connections', label: 'nav.connections' },
+  conversations: { path: '/admin/conversations', label: 'nav.conversations' },
+  why: { path: '/admin/why', label: 'nav.why' },
   held: { path: '/admin/held', label: 'nav.held' },
   sends: { path: '/admin/sends', label: 'nav.sends' },
   webhooks: { path: '/admin/webhooks', label: 'nav.webhooks' },

@@ -10,6 +10,8 @@ import { addIdentity } from './identity.tsx';
 import { addKeys } from './keys.tsx';
 import { createPasswords } from './passwords.ts';
 import { addConnections } from './reading/connections.tsx';
+import { addConversations } from './reading/conversations.tsx';
+import { addWhy } from './reading/why.tsx';
 import { addSecondFactor } from './second-factor.tsx';
 import { addSettings } from './settings.tsx';
 import { addSetup } from './setup.tsx';
@@ -38,5 +40,7 @@ export function addAdmin(app: Hono, pages: AdminPages): void {
   addSetup(app, pages);
   addAudit(app, pages);
   addConnections(app, pages);
+  addConversations(app, pages);
+  addWhy(app, pages);
   addWork(app, pages);
 }

@@ -100,6 +100,11 @@ export const adminConnectionsGerman: Record<keyof typeof adminConnectionsEnglish
   'conn.remedy.login_refused':
     'Der Anbieter weist die Anmeldung ab: Die Person muss das Postfach noch einmal verbinden, gegebenenfalls mit dem neuen Passwort.',
 
+  'audit.connection.paused': 'Hat eine Verbindung angehalten',
+  'audit.connection.resumed': 'Hat eine Verbindung fortgesetzt',
+  'audit.connection.audited': 'Hat die Prüfung eines Postfachs verlangt',
+  'audit.connection.disconnected': 'Hat ein Postfach getrennt',
+
   'life.days': 'In den letzten {days} Tagen beurteilt',
   'life.no_decisions': 'In diesen Tagen wurde keine Mail beurteilt.',
   'life.day': 'Tag (UTC)',

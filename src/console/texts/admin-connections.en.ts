@@ -95,6 +95,11 @@ export const adminConnectionsEnglish = {
   'conn.remedy.login_refused':
     'The provider refuses the login: the user must connect the mailbox again, with the new password where it has one.',
 
+  'audit.connection.paused': 'Paused a connection',
+  'audit.connection.resumed': 'Resumed a connection',
+  'audit.connection.audited': 'Asked for an audit of a mailbox',
+  'audit.connection.disconnected': 'Disconnected a mailbox',
+
   'life.days': 'Judged in the last {days} days',
   'life.no_decisions': 'No mail was judged in these days.',
   'life.day': 'Day (UTC)',

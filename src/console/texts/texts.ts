@@ -12,6 +12,10 @@ import { adminSendingGerman } from './admin-sending.de.ts';
 import { adminSendingEnglish } from './admin-sending.en.ts';
 import { adminWorkGerman } from './admin-work.de.ts';
 import { adminWorkEnglish } from './admin-work.en.ts';
+import { adminConversationsGerman } from './admin-conversations.de.ts';
+import { adminConversationsEnglish } from './admin-conversations.en.ts';
+import { adminWhyGerman } from './admin-why.de.ts';
+import { adminWhyEnglish } from './admin-why.en.ts';
 import { commonGerman } from './common.de.ts';
 import { commonEnglish } from './common.en.ts';
 import { connectGerman } from './connect.de.ts';
@@ -37,6 +41,8 @@ const english = {
   ...adminGatewayEnglish,
   ...adminWorkEnglish,
   ...adminSendingEnglish,
+  ...adminConversationsEnglish,
+  ...adminWhyEnglish,
 };
 const german = {
   ...commonGerman,
@@ -49,6 +55,8 @@ const german = {
   ...adminGatewayGerman,
   ...adminWorkGerman,
   ...adminSendingGerman,
+  ...adminConversationsGerman,
+  ...adminWhyGerman,
 };
 
 export const catalogues: Readonly<Record<Language, Readonly<Record<TextKey, string>>>> = {

@@ -3,17 +3,15 @@ import { after, before, describe, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
 import { startHttpServer } from '../../../src/api/server.ts';
 import type { HttpServer } from '../../../src/api/server.ts';
-import { createConsole } from '../../../src/console/app.tsx';
 import type { Examined } from '../../../src/console/admin/operator.ts';
 import { readConfig, showSettings } from '../../../src/config.ts';
-import { systemClock } from '../../../src/lib/clock.ts';
 import { ok, problem, warning } from '../../../src/lib/finding.ts';
 import { makeAdministratorLink } from '../../../src/store/administrator-links.ts';
-import { startConnecting } from '../../mailbox/connecting.ts';
-import type { ConnectingUnderTest } from '../../mailbox/connecting.ts';
 import { assertGoodToRead, openChromium, openPage } from '../../support/chromium.ts';
 import { startOpenId } from '../../support/openid.ts';
 import type { OpenIdProvider } from '../../support/openid.ts';
+import { startPages } from '../pages.ts';
+import type { PagesUnderTest } from '../pages.ts';
 import { appCode, goodPassword } from './people.ts';
 
 const found: Examined[] = [
@@ -26,27 +24,24 @@ const found: Examined[] = [
 ];
 
 describe('administrators in a browser', () => {
-  let world: ConnectingUnderTest;
+  let world: PagesUnderTest;
   let openId: OpenIdProvider;
   let server: HttpServer;
   let browser: Browser;
   before(async () => {
-    [world, openId, browser] = await Promise.all([startConnecting(), startOpenId(), openChromium()]);
-    await world.member('acme', 'ann');
+    [openId, browser] = await Promise.all([startOpenId(), openChromium()]);
     const { issuer, clientId, clientSecret } = openId;
-    const app = createConsole({
-      ...world,
-      clock: systemClock,
-      publicUrl: () => server.url,
-      crmOrigins: [],
+    world = await startPages({
+      servedAt: () => server.url,
       operator: {
-        httpProxies: [],
         identity: { issuer, clientId, clientSecret, administrators: ['ben@operator.example'] },
         settings: showSettings(readConfig({})),
         loggingDomain: 'log.crm.example',
         examine: () => Promise.resolve(found),
       },
     });
+    await world.member('acme', 'ann');
+    const { app } = world;
     server = await startHttpServer({ app, host: '127.0.0.1', port: 0 });
   });
   after(async () => {

@@ -132,7 +132,7 @@ export const refusal = '550 5.1.1 <b>No such user</b> here';
 async function submit({ envelope, beforeEnd }: Submission): Promise<Accepted> {
   if (envelope.to.some((address) => address.startsWith('nobody')))
     throw new SmtpFailure({ phase: 'envelope', reply: refusal, cause: 'unknown' }, [], null);
-  await beforeEnd();
+  await beforeEnd([]);
   return { reply: '250 2.0.0 OK', serverMessageId: null, refused: [] };
 }
 

@@ -5,6 +5,7 @@ import { meterOf } from '../../../outbound/quota.ts';
 import type { Meter as DailyMeter } from '../../../outbound/quota.ts';
 import { remedyNameOf } from '../../../provider/connection-states.ts';
 import { countDecisionsByDay, readFoldersOf } from '../../../store/connection-list.ts';
+import { writeAudit } from '../../../store/audit.ts';
 import { readLifeLine } from '../../../store/connection-log.ts';
 import { findMailboxOf, readConnections } from '../../../store/connections.ts';
 import type { PublicConnection } from '../../../store/connections.ts';
@@ -33,6 +34,14 @@ const foldersMax = 200;
 const verbs = ['pause', 'resume', 'audit', 'disconnect'] as const;
 type Verb = (typeof verbs)[number];
 
+/** As the audit log has them. */
+const actions: Readonly<Record<Verb, string>> = {
+  pause: 'paused',
+  resume: 'resumed',
+  audit: 'audited',
+  disconnect: 'disconnected',
+};
+
 /** `/admin/connections/{id}`: one connection, its life, and what can be done about it. */
 export function addConnection(app: Hono, pages: AdminPages): void {
   app.get(`${path}/:id`, (c) =>
@@ -43,10 +52,10 @@ export function addConnection(app: Hono, pages: AdminPages): void {
   );
   for (const verb of verbs) {
     app.post(`${path}/:id/${verb}`, (c) =>
-      withAdminForm(c, pages, async () => {
+      withAdminForm(c, pages, async (session) => {
         const connection = await find(pages.db, c);
         if (connection === null) return sayingPage('not_found', 404);
-        const done = await act(pages, connection, verb);
+        const done = await act(pages, session, connection, verb);
         return c.redirect(
           hrefWith(pages.site, `${path}/${connection.id}`, { done: done ? verb : 'not_connected' }),
           303,
@@ -61,19 +70,30 @@ async function find(db: Db, c: Context): Promise<PublicConnection | null> {
   return connection ?? null;
 }
 
-/** False: the connection has ended, or has no mailbox yet. */
-async function act(pages: AdminPages, { id }: PublicConnection, verb: Verb): Promise<boolean> {
-  if (verb === 'pause' || verb === 'resume') return pauseOrResume(pages, id, verb);
-  const [connection] = await readConnections(pages.db, [id]);
-  if (connection === undefined || connection.ended_at !== null) return false;
+/** Written down with what it says; false: the connection has ended, or has no mailbox yet. */
+async function act(
+  pages: AdminPages,
+  { administratorId }: AdminSession,
+  connection: PublicConnection,
+  verb: Verb,
+): Promise<boolean> {
+  const { id, sub_account_id: subAccountId, user_id: userId } = connection;
+  const noted = (tx: Db) =>
+    writeAudit(tx, {
+      administratorId,
+      action: `connection.${actions[verb]}`,
+      subject: id,
+      details: { sub_account: subAccountId, user: userId },
+    });
+  if (verb === 'pause' || verb === 'resume') return pauseOrResume(pages, id, verb, noted);
+  if (connection.ended_at !== null) return false;
   if (verb === 'disconnect') {
-    const { sub_account_id: subAccountId, user_id: userId } = connection;
-    return (await pages.connecting.disconnect({ subAccountId, userId })) > 0;
+    return (await pages.connecting.disconnect({ subAccountId, userId }, noted)) > 0;
   }
   const of = await findMailboxOf(pages.db, id);
   if (of?.mailboxId == null) return false;
   const asked = { since: pages.clock.now() - days * dayMs, heal: true };
-  await askForAudit(pages, { ...of, mailboxId: of.mailboxId }, asked);
+  await askForAudit(pages, { ...of, mailboxId: of.mailboxId }, asked, noted);
   return true;
 }
 

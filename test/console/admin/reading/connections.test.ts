@@ -186,6 +186,17 @@ describe('the administrators’ pages about connections', () => {
       const late = await root.post(`${page}/${verb}`, { form }, { 'sec-fetch-site': 'same-origin' });
       assert.match(late.location ?? '', /done=not_connected/, verb);
     }
+    const written = await t.sql<{ action: string; subject: string; email: string }>(
+      'select action, subject, email from audit order by id',
+    );
+    assert.deepEqual(
+      written,
+      ['paused', 'resumed', 'audited', 'disconnected'].map((verb) => ({
+        action: `connection.${verb}`,
+        subject: ids.bob,
+        email: 'root@operator.example',
+      })),
+    );
     assert.match((await root.get(`${page}?done=not_connected`)).text, /Nothing was changed/);
     assert.doesNotMatch((await root.get(`${page}?done=%3Cb%3E`)).html, /<b>|role="status"/);
   });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { dispositionOf, rangeOf } from '../../src/api/content.ts';
+import { dispositionOf, rangeOf } from '../../src/store/download.ts';
 
 describe('Range (RFC 9110 §14)', () => {
   const table: [header: string | undefined, size: number, expected: string][] = [
