@@ -131,7 +131,8 @@ function factWords(name: string): string {
 
 /** What is not so, or not there, is said in one line for all. */
 function isNothing(value: unknown): boolean {
-  return value === false || value === null || value === 0 || (Array.isArray(value) && value.length === 0);
+  if (typeof value === 'object' && value !== null) return Object.values(value).every(isNothing);
+  return value === false || value === null || value === 0;
 }
 
 function FactValue({ value }: { value: unknown }) {

@@ -16,7 +16,7 @@ export function Days(props: {
   const { days, isWhole } = props.counted;
   const most = Math.max(1, ...days.map(({ judged }) => judged));
   return (
-    <section aria-labelledby="days">
+    <section>
       <h2 id="days">{words('life.days', { days: number(props.days) })}</h2>
       {days.length === 0 ? (
         <Empty>
@@ -24,7 +24,7 @@ export function Days(props: {
         </Empty>
       ) : (
         <div class="table" tabindex={0} role="region" aria-labelledby="days">
-          <table>
+          <table class="wide">
             <thead>
               <tr>
                 <th scope="col">{words('life.day')}</th>
@@ -78,10 +78,10 @@ function dayWords(day: string): string {
 export function Folders({ folders, isCut }: { folders: readonly ReadFolder[]; isCut: boolean }) {
   if (folders.length === 0) return null;
   return (
-    <section aria-labelledby="folders">
+    <section>
       <h2 id="folders">{words('life.folders')}</h2>
       <div class="table" tabindex={0} role="region" aria-labelledby="folders">
-        <table>
+        <table class="wide">
           <thead>
             <tr>
               <th scope="col">{words('life.folder')}</th>

@@ -42,5 +42,14 @@ export const nastyHtml: readonly string[] = [
   '<a href="https://customer.example/offer" ping="https://evil.example/cc">an honest link</a>',
 ];
 
+/** The same in few mails: what may swallow what follows has one of its own. */
+export function nastyMails(): string[] {
+  const swallows =
+    /<(?:math|svg|style|noscript|template|iframe|object|video|!--|\/body)|<script(?!.*<\/script>)/i;
+  const alone = nastyHtml.filter((html) => swallows.test(html));
+  const together = nastyHtml.filter((html) => !swallows.test(html));
+  return [...alone, together.join('\n')];
+}
+
 /** A name, a subject, a file name: wherever text is shown. */
 export const nastyText = `"><img src=x onerror=top.hit=1><script>top.hit=1</script>\u202e{page.next}`;
