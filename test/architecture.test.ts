@@ -68,6 +68,9 @@ const pure = [
   'mailbox/wanted-plan.ts',
   'mailbox/outage.ts',
   'mailbox/imap-errors.ts',
+  'mailbox/autoconfig.ts',
+  'mailbox/srv.ts',
+  'mailbox/login-steps.ts',
   'outbound/route.ts',
   'outbound/states.ts',
   'outbound/smtp-errors.ts',
@@ -81,6 +84,8 @@ const pure = [
   'provider/connection-states.ts',
   'console/admin/password-rules.ts',
   'console/admin/totp.ts',
+  'provider/mail-hosts.ts',
+  'lib/xml.ts',
 ];
 
 type Import = { from: string; to: string; typeOnly: boolean };
