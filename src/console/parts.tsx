@@ -180,11 +180,19 @@ export function Confirm(props: {
   );
 }
 
-/** A table that scrolls by itself where it is wider than the window. */
-export function Table({ label, children }: { label: string; children: Child }) {
+/**
+ * A table that scrolls by itself where it is wider than the window; with `stacks`, on a phone each row is a card in
+ * place of that, whose cells say by `data-label` what they are where that is not plain.
+ */
+export function Table(props: { label: string; children: Child; stacks?: boolean }) {
   return (
-    <div class="table" tabindex={0} role="region" aria-label={label}>
-      <table>{children}</table>
+    <div
+      class={props.stacks === true ? 'table stacks' : 'table'}
+      tabindex={0}
+      role="region"
+      aria-label={props.label}
+    >
+      <table>{props.children}</table>
     </div>
   );
 }

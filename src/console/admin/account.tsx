@@ -237,7 +237,7 @@ function Sessions({ sessions, own, ...shared }: Shared & { sessions: ListedSessi
     <section>
       <h2>{words('account.sessions')}</h2>
       <p class="lead">{words('account.sessions_text')}</p>
-      <Table label={words('account.sessions')}>
+      <Table label={words('account.sessions')} stacks>
         <thead>
           <tr>
             <th scope="col">{words('account.since')}</th>
@@ -251,13 +251,13 @@ function Sessions({ sessions, own, ...shared }: Shared & { sessions: ListedSessi
         <tbody>
           {sessions.map(({ id, createdAt, seenAt, client }) => (
             <tr>
-              <td>
+              <td data-label={words('account.since')}>
                 <Time at={createdAt} />
               </td>
-              <td>
+              <td data-label={words('account.seen')}>
                 <Time at={seenAt} />
               </td>
-              <td>{client ?? words('audit.no_client')}</td>
+              <td data-label={words('audit.client')}>{client ?? words('audit.no_client')}</td>
               <td>{id === own && <Badge tone="good">{words('account.this_browser')}</Badge>}</td>
             </tr>
           ))}

@@ -113,7 +113,7 @@ async function listPage(pages: AdminPages, session: AdminSession, shown: Shown):
             <p>{words('administrators.removed')}</p>
           </div>
         )}
-        <Table label={words('nav.administrators')}>
+        <Table label={words('nav.administrators')} stacks>
           <thead>
             <tr>
               <th scope="col">{words('sign_in.email')}</th>
@@ -165,10 +165,10 @@ function Row(props: { pages: AdminPages; formToken: string; each: ListedAdminist
       <td>
         <Ways of={each} />
       </td>
-      <td>
+      <td data-label={words('administrators.signed_in')}>
         <Time at={each.signedInAt} />
       </td>
-      <td>
+      <td data-label={words('administrators.since')}>
         <Time at={each.createdAt} />
       </td>
       <td class="does">

@@ -99,7 +99,7 @@ async function auditPage(pages: AdminPages, session: AdminSession, filter: Filte
 
 function Entries({ shown }: { shown: Audited[] }) {
   return (
-    <Table label={words('nav.audit')}>
+    <Table label={words('nav.audit')} stacks>
       <thead>
         <tr>
           <th scope="col">{words('audit.when')}</th>
@@ -121,7 +121,7 @@ function Entries({ shown }: { shown: Audited[] }) {
               <Details of={entry.details} />
             </td>
             <td>{entry.subject === null ? '' : <Value of={entry.subject} />}</td>
-            <td>{entry.client ?? words('audit.no_client')}</td>
+            <td data-label={words('audit.client')}>{entry.client ?? words('audit.no_client')}</td>
           </tr>
         ))}
       </tbody>

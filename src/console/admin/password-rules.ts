@@ -1,6 +1,6 @@
 /* Pure: which passwords are refused. By length, and by what is tried first; signs of several kinds make none better. */
 
-export const passwordLengthMin = 12;
+const passwordLengthMin = 12;
 /** Longer is no password, but work for the server. In code points. */
 const passwordLengthMax = 200;
 

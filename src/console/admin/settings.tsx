@@ -232,7 +232,7 @@ function configurationPage(pages: AdminPages, session: AdminSession): Promise<Pa
     body: (
       <>
         <p class="lead">{words('configuration.text')}</p>
-        <Table label={words('nav.configuration')}>
+        <Table label={words('nav.configuration')} stacks>
           <thead>
             <tr>
               <th scope="col">{words('configuration.setting')}</th>

@@ -69,7 +69,7 @@ function setupPage(
           </Form>
           <Findings found={found} />
         </section>
-        <div class="cards">
+        <div class="cards wide">
           <Mail pages={pages} name="gmail" />
           <Mail pages={pages} name="outlook" />
           <LoggingDomain pages={pages} />
@@ -165,7 +165,6 @@ function Mail({ pages, name }: { pages: AdminPages; name: 'gmail' | 'outlook' })
 
 function LoggingDomain({ pages }: { pages: AdminPages }) {
   const { loggingDomain } = pages.operator;
-  const { hostname } = new URL(pages.site.url());
   return (
     <SetupCard
       title={words('setup.logging')}
@@ -173,9 +172,19 @@ function LoggingDomain({ pages }: { pages: AdminPages }) {
       text={words(loggingDomain === null ? 'setup.no_logging_text' : 'setup.logging_text')}
     >
       {loggingDomain !== null && (
-        <Copies label={words('setup.mx')} text={`${loggingDomain}. 3600 IN MX 10 ${hostname}.`} />
+        <Copies
+          label={words('setup.mx')}
+          text={`${loggingDomain}. 3600 IN MX 10 ${mailHost(pages, loggingDomain)}.`}
+        />
       )}
       {loggingDomain !== null && <p>{words('setup.port')}</p>}
     </SetupCard>
   );
+}
+
+/** The machine that takes the mail is most often the one of the pages; an MX record names no address (RFC 2181 §10.3). */
+function mailHost({ site }: AdminPages, loggingDomain: string): string {
+  const { hostname } = new URL(site.url());
+  const isName = hostname.includes('.') && !/^[\d.]+$|^\[/.test(hostname);
+  return isName ? hostname : loggingDomain.replace(/^[^.]+/, 'mx');
 }

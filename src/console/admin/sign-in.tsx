@@ -253,7 +253,7 @@ async function takeCode(c: Context, pages: SignInPages): Promise<Page | Response
 }
 
 /** By which code of somebody's this is one, which is used up; null: it is none. */
-export async function codeIsRight(
+async function codeIsRight(
   { db, secretBox, clock }: AdminPages,
   { id, totpSecretSealed }: Credentials,
   typed: string,
