@@ -730,6 +730,7 @@ create table sends (
   mailbox_id text collate "C" references mailboxes, -- null: the sub-account's provider
   -- What shares a server and a login: the sends of a mailbox, or those through a sub-account's provider.
   lane text collate "C" not null generated always as (coalesce(mailbox_id, 'provider of ' || sub_account_id)) stored,
+  individual boolean not null default true,     -- a person's letter, which goes before bulk and workflow mail
   route jsonb not null,                         -- { through, from, because }
   state text not null check (state in ('queued', 'held', 'sending', 'uncertain', 'sent', 'bounced', 'failed', 'cancelled')),
   state_reason text,
@@ -755,8 +756,8 @@ create table sends (
   seq bigint generated always as identity,
   created_at timestamptz not null default now()
 );
-create index sends_due on sends (due_at, seq) where ready;
-create index sends_of_lane on sends (lane, due_at, seq) where ready;
+create index sends_due on sends (individual, due_at, seq) where ready;
+create index sends_of_lane on sends (individual, lane, due_at, seq) where ready;
 create index sends_order on sends using gin (order_keys) with (fastupdate = off) where ready;
 -- Whoever is tried again may bring another copy.
 create index sends_unconfirmed on sends (mailbox_id) where copy_seen_at is null or refused <> '[]';

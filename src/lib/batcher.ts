@@ -17,8 +17,10 @@ export function createBatcher<Item, Result>(options: {
   /** The next batch goes beside one that is under way for `lateMs`, as one that waits for a lock is; left out: never. */
   overtaking?: { lateMs: number; atOnce: number };
   run(items: readonly Item[]): Promise<readonly Result[]>;
+  /** After a batch: as long as this takes the next one gathers, where nobody waits for its items. */
+  rest?(): Promise<void>;
 }): (item: Item) => Promise<Result> {
-  const { most, overtaking, run } = options;
+  const { most, overtaking, run, rest } = options;
   const waiting: Waiting<Item, Result>[] = [];
   let isStarting = false;
   let running = 0;
@@ -52,7 +54,10 @@ export function createBatcher<Item, Result>(options: {
   const work = async (): Promise<void> => {
     isStarting = false;
     running += 1;
-    for (let batch = next(); batch.length > 0; batch = next()) await runInTime(batch);
+    for (let batch = next(); batch.length > 0; batch = next()) {
+      await runInTime(batch);
+      if (waiting.length < most) await rest?.();
+    }
     running -= 1;
   };
   const start = (): void => {

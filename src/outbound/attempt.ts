@@ -59,14 +59,20 @@ export type Trying = {
 /** Takes claimed sends one step on, in three parts; those that come at the same time share their transactions. */
 export type Attempts = {
   /** Null: none is made, and what was to be done instead is done. */
-  begin(id: SendId): Promise<Begun | null>;
+  begin(id: SendId, individual: boolean): Promise<Begun | null>;
   /** Answers how it ended. */
   make(begun: Begun, trying: Trying): Promise<Ending>;
   end(begun: Begun, ending: Ending): Promise<void>;
 };
 
-/** Sends of one transaction, at most: what takes a few milliseconds. */
+/** Sends of one transaction, at most: what takes some ten milliseconds. */
 const batchMax = 50;
+
+/**
+ * How long the ends of tries gather, ms: nobody waits for them but the CRM. A node that dies meanwhile leaves as many
+ * sends uncertain.
+ */
+const endRestMs = 30;
 
 /**
  * The state is written before the socket is opened and after the answer came; in between, right before the message's
@@ -75,43 +81,26 @@ const batchMax = 50;
  * (D5). `owner` names this process as the holder of leases.
  */
 export function createAttempts(deps: AttemptDeps, owner: string): Attempts {
-  const { db, limits } = deps;
-  const begin = createBatcher({
-    most: batchMax,
-    run: (ids: readonly SendId[]) => db.transaction((tx) => beginAll(deps, tx, owner, ids)),
-  });
-  const noteHandover = createBatcher({
-    most: batchMax,
-    run: async (attempts: readonly HandedOver[]) => {
-      const mine = await noteHandovers(db, { owner, leaseMs: limits.leaseMs, attempts });
-      return attempts.map(({ id }) => mine.has(id));
-    },
-  });
-  const end = createBatcher({
-    most: batchMax,
-    run: (ended: readonly Ended[]) =>
-      db.transaction(async (tx) => {
-        await endAll(deps, tx, owner, ended);
-        return ended;
-      }),
-  });
-
+  // Apart, each on connections of its own: a letter never waits for a batch of a campaign.
+  const letters = createSteps(deps, owner);
+  const others = createSteps(deps, owner);
+  const stepsOf = (individual: boolean) => (individual ? letters : others);
   return {
-    async begin(id) {
-      const begun = await begin(id);
-      deps.wakePublisher();
-      return begun;
-    },
+    begin: (id, individual) => stepsOf(individual).begin(id),
     async make({ send, way, n, to }, { signal, onHandover, submit }) {
+      const steps = stepsOf(send.kind === 'individual');
       const startedAt = deps.clock.monotonic();
       const log = deps.log.child({ send_id: send.id, attempt: n, lane: send.lane });
       const submission: Submission = {
         envelope: { from: send.envelope.from, to },
         sizeBytes: send.rawSize,
-        content: () => deps.blobs.get(send.rawSha256) as AsyncIterable<Buffer>,
+        // With its end said, nothing is read to find it.
+        content: () =>
+          deps.blobs.get(send.rawSha256, { start: 0, end: send.rawSize - 1 }) as AsyncIterable<Buffer>,
         beforeEnd: async (refused) => {
           const known = refusedAtHandover(send, to, refused);
-          const mine = await noteHandover({ id: send.id, n, refused: known.length === 0 ? null : known });
+          const handed = { id: send.id, n, refused: known.length === 0 ? null : known };
+          const mine = await steps.noteHandover(handed);
           if (mine) onHandover();
           return mine;
         },
@@ -119,7 +108,8 @@ export function createAttempts(deps: AttemptDeps, owner: string): Attempts {
       };
       const ending = await submit(send, way, submission).then(
         (accepted): Ending => ({ accepted }),
-        (error: unknown) => judgeFailure(error, { send, sentFolder: sentFolderOf(deps, way), limits }),
+        (error: unknown) =>
+          judgeFailure(error, { send, sentFolder: sentFolderOf(deps, way), limits: deps.limits }),
       );
       const ms = Math.round(deps.clock.monotonic() - startedAt);
       const reason = 'accepted' in ending ? null : ending.word;
@@ -129,9 +119,41 @@ export function createAttempts(deps: AttemptDeps, owner: string): Attempts {
       return ending;
     },
     async end(begun, ending) {
-      await finish(deps, () => end({ ...begun, ending }), begun.send.id);
-      deps.wakePublisher();
+      const { id, kind } = begun.send;
+      await finish(deps, () => stepsOf(kind === 'individual').end({ ...begun, ending }), id);
     },
+  };
+}
+
+/** What is written down of tries; of those that come at the same time in one transaction, or one statement. */
+function createSteps(deps: AttemptDeps, owner: string) {
+  const { db, clock } = deps;
+  return {
+    begin: createBatcher({
+      most: batchMax,
+      run: async (ids: readonly SendId[]) => {
+        const begun = await db.transaction((tx) => beginAll(deps, tx, owner, ids));
+        // That a message is on its way is told with what becomes of it, or when the publisher next looks.
+        if (begun.includes(null)) deps.wakePublisher();
+        return begun;
+      },
+    }),
+    noteHandover: createBatcher({
+      most: batchMax,
+      run: async (attempts: readonly HandedOver[]) => {
+        const mine = await noteHandovers(db, { owner, attempts });
+        return attempts.map(({ id }) => mine.has(id));
+      },
+    }),
+    end: createBatcher({
+      most: batchMax,
+      run: async (ended: readonly Ended[]) => {
+        await db.transaction((tx) => endAll(deps, tx, owner, ended));
+        deps.wakePublisher();
+        return ended;
+      },
+      rest: () => clock.sleep(endRestMs),
+    }),
   };
 }
 

@@ -1,24 +1,26 @@
 import type { Clock } from '../lib/clock.ts';
-import { messageOf } from '../lib/failure.ts';
 import type { SendId } from '../lib/id.ts';
-import type { Log } from '../lib/log.ts';
-import type { SendingWay } from '../store/sends.ts';
-import type { Attempts, Begun } from './attempt.ts';
+import type { Begun } from './attempt.ts';
 import { createLine } from './line.ts';
 import type { Line } from './line.ts';
 import type { Ending } from './outcome.ts';
-import type { openSession, SmtpServer } from './smtp.ts';
+import type { Precedence } from './precedence.ts';
+import { createRuns } from './runs.ts';
+import type { CutOff, Runs, RunsDeps } from './runs.ts';
+import type { openSession } from './smtp.ts';
 
 /** What this process has in hand of the sends that share a server and a login, and its sessions there. */
 export type Lane = {
-  /** Takes claimed sends, to be handed over one after the other by as many sessions as there may be. */
-  take(ids: readonly SendId[]): void;
+  /** Takes claimed sends, letters or the rest, to be handed over by as many sessions as there may be; letters first. */
+  take(ids: readonly SendId[], individual: boolean): void;
   /** Everything in hand. */
   ids(): SendId[];
+  /** How many letters are in hand, or how many of the rest. */
+  count(individual: boolean): number;
   /** How many are in hand and not begun. */
   waiting(): number;
-  /** How many more it takes now: 0 while its server lets nothing through, then one to try it. */
-  room(): number;
+  /** How many more letters, or more of the rest, it takes now: 0 while its server lets nothing through, then one to try it. */
+  room(individual: boolean): number;
   /** When it may be tried again, by the monotonic clock; null: it is not paused. */
   pausedUntil(): number | null;
   /** It is another node's now: it is not begun, and where it is on its way, and its end is not out, cut off. */
@@ -33,12 +35,10 @@ export type Lane = {
   done(): Promise<void>;
 };
 
-export type LaneDeps = {
+export type LaneDeps = RunsDeps & {
   clock: Clock;
-  log: Log;
-  attempts: Attempts;
+  precedence: Precedence;
   open: typeof openSession;
-  serverOf(subAccountId: string, way: SendingWay): Promise<SmtpServer>;
   /** Sessions at once. */
   sessionsMax: number;
   /** How long a session is kept that has nothing to do, ms. */
@@ -49,91 +49,159 @@ export type LaneDeps = {
   onTrouble(ending: Exclude<Ending, { accepted: unknown }>): void;
 };
 
-/** In hand for each session: the next ones are there when one is through, and few wait if the process dies. */
-const aheadMax = 4;
+/**
+ * In hand for each session, at most: the next ones are there when one is through, and few wait if the process dies. Of
+ * what comes by the thousand, more share each statement.
+ */
+const lettersAhead = 4;
+const othersAhead = 10;
 
 /** Makes a lane with nothing in hand. */
 export function createLane(deps: LaneDeps): Lane {
   const { clock, sessionsMax } = deps;
-  const idle = createIdle(clock, deps.idleMs);
-  const queue: SendId[] = [];
-  const runs = createRuns(deps, () => {
+  const runs: Runs = createRuns(deps, (individual) => {
     // Half of what there may be is asked for at once, and not one after the other.
-    if (inHand() <= most() / 2) deps.onEnd();
+    if (inHand(individual) <= most(individual) / 2) deps.onEnd();
   });
+  const letters = createCourse(runs, true);
+  const others = createCourse(runs, false);
+  const courseOf = (individual: boolean) => (individual ? letters : others);
   const gate = createGate(clock);
-  let workers = 0;
-  let isClosed = false;
-
   const note = (ending: Ending | null): void => {
     if (ending === null || !gate.note(ending) || 'accepted' in ending) return;
     // What has begun would find the same: it is given back without being tried.
     runs.abort('not_on_its_way');
     deps.onTrouble(ending);
   };
-  const most = () => gate.most(sessionsMax * aheadMax);
-  const inHand = () => queue.length + runs.ids().length;
-  /** Those that are begun and that nobody has on their way, the first one first. */
-  const beginning: Promise<Begun | null>[] = [];
-  /** Null: there is nothing to do. Where a session takes them, all begin at once, and share their transaction. */
-  const next = (line: Line): Promise<Begun | null> | null => {
-    if (beginning.length === 0)
-      beginning.push(...queue.splice(0, line.isOpen() ? Infinity : 1).map((id) => runs.begin(id)));
-    return beginning.shift() ?? null;
-  };
-  const work = async (): Promise<void> => {
-    const line = createLine(deps.open);
-    try {
-      for (;;) {
-        const begun = next(line);
-        if (begun !== null) {
-          const one = await begun;
-          if (one !== null) note(await runs.make(one, line));
-        } else if (isClosed || !line.isOpen() || !(await idle.isWoken())) return;
-      }
-    } finally {
-      line.end();
-      workers -= 1;
-    }
-  };
+  const sessions = createSessions(deps, { letters, others }, async (begun, line) =>
+    note(await runs.make(begun, line)),
+  );
+  const most = (individual: boolean) => gate.most(sessionsMax * (individual ? lettersAhead : othersAhead));
+  const inHand = (individual: boolean) => runs.open(individual) + courseOf(individual).waiting();
+  const waiting = () => letters.waiting() + others.waiting();
 
   return {
-    take(ids) {
-      queue.push(...ids);
-      for (let n = idle.wake(queue.length); n < queue.length && workers < sessionsMax; n += 1) {
-        workers += 1;
-        void work();
-      }
+    take(ids, individual) {
+      courseOf(individual).add(ids);
+      sessions.go(waiting());
     },
-    ids: () => [...queue, ...runs.ids()],
-    waiting: () => queue.length,
-    room: () => Math.max(0, most() - inHand()),
+    ids: () => [...letters.ids(), ...others.ids(), ...runs.ids()],
+    count: (individual) => courseOf(individual).waiting() + runs.count(individual),
+    waiting,
+    room(individual) {
+      const all = most(individual);
+      // What there is of the rest leaves letters their room, but where one is to try the server.
+      const taken = individual && all > 1 ? inHand(true) : inHand(true) + inHand(false);
+      return Math.max(0, all - taken);
+    },
     pausedUntil: () => gate.closedUntil(),
     lose(id) {
-      const position = queue.indexOf(id);
-      if (position === -1) runs.lose(id);
-      else queue.splice(position, 1);
+      if (!letters.remove(id) && !others.remove(id)) runs.lose(id);
     },
-    giveBack: () => queue.splice(0),
+    giveBack: () => [...letters.giveBack(), ...others.giveBack()],
     abort: (of) => runs.abort(of),
-    close() {
-      isClosed = true;
-      idle.wake(Infinity);
-    },
+    close: () => sessions.close(),
     done: () => runs.done(),
   };
 }
 
+type Course = ReturnType<typeof createCourse>;
+
+/** The sessions of a lane, each of them handing over one after the other: letters first, the rest as these leave room. */
+function createSessions(
+  { clock, precedence, open, sessionsMax, idleMs }: LaneDeps,
+  { letters, others }: { letters: Course; others: Course },
+  make: (begun: Begun, line: Line) => Promise<void>,
+) {
+  const idle = createIdle(clock);
+  let count = 0;
+  /** Of them, those that hand over bulk or workflow mail. */
+  let onOthers = 0;
+  let isClosed = false;
+  /** For how long a session leaves what waits of the rest to the one that goes on with it. */
+  const makesRoomMs = () => (onOthers > 0 && others.isThere() ? precedence.roomMs() : 0);
+
+  /** Hands one over; false: there is nothing that this session should do. */
+  const handOver = async (line: Line): Promise<boolean> => {
+    const letter = letters.next(line);
+    const next = letter ?? (makesRoomMs() > 0 ? null : others.next(line));
+    if (next === null) return false;
+    const isOther = letter === null;
+    if (isOther) onOthers += 1;
+    try {
+      const begun = await next;
+      if (begun !== null) await make(begun, line);
+    } finally {
+      if (isOther) onOthers -= 1;
+    }
+    return true;
+  };
+  const work = async (): Promise<void> => {
+    const line = createLine(open);
+    try {
+      for (;;) {
+        if (await handOver(line)) continue;
+        const roomMs = makesRoomMs();
+        if (roomMs > 0) await idle.isWoken(roomMs);
+        else if (isClosed || !line.isOpen() || !(await idle.isWoken(idleMs))) return;
+      }
+    } finally {
+      line.end();
+      count -= 1;
+    }
+  };
+  return {
+    /** So many wait: as many sessions see to it, or all that there may be. */
+    go(waiting: number) {
+      for (let n = idle.wake(waiting); n < waiting && count < sessionsMax; n += 1) {
+        count += 1;
+        void work();
+      }
+    },
+    close() {
+      isClosed = true;
+      idle.wake(Infinity);
+    },
+  };
+}
+
+/** The letters that wait in a lane, or what else does. */
+function createCourse(runs: Pick<Runs, 'begin'>, individual: boolean) {
+  const queue: SendId[] = [];
+  /** Those that are begun and that nobody has on their way, the first one first. */
+  const beginning: Promise<Begun | null>[] = [];
+  return {
+    add: (ids: readonly SendId[]) => void queue.push(...ids),
+    ids: () => [...queue],
+    waiting: () => queue.length,
+    isThere: () => queue.length + beginning.length > 0,
+    /** Null: there is nothing to do. Where a session takes them, all begin at once, and share their transaction. */
+    next(line: Line): Promise<Begun | null> | null {
+      if (beginning.length === 0) {
+        const first = queue.splice(0, line.isOpen() ? Infinity : 1);
+        beginning.push(...first.map((id) => runs.begin(id, individual)));
+      }
+      return beginning.shift() ?? null;
+    },
+    remove(id: SendId): boolean {
+      const position = queue.indexOf(id);
+      if (position !== -1) queue.splice(position, 1);
+      return position !== -1;
+    },
+    giveBack: () => queue.splice(0),
+  };
+}
+
 /** The workers that keep a session and have nothing to do. */
-function createIdle(clock: Clock, idleMs: number) {
+function createIdle(clock: Clock) {
   const waiting = new Set<() => void>();
   return {
-    /** True when there is something to do; false after the time for which a session is kept. */
-    async isWoken(): Promise<boolean> {
+    /** True when there is something to do; false after the time for which one waits for that. */
+    async isWoken(ms: number): Promise<boolean> {
       const waking = new AbortController();
       const wake = () => waking.abort();
       waiting.add(wake);
-      await clock.sleep(idleMs, waking.signal);
+      await clock.sleep(ms, waking.signal);
       waiting.delete(wake);
       return waking.signal.aborted;
     },
@@ -167,73 +235,5 @@ function createGate(clock: Clock) {
       if (closedUntil !== null && clock.monotonic() < closedUntil) return 0;
       return isTried ? 1 : all;
     },
-  };
-}
-
-type CutOff = 'all' | 'not_handed_over' | 'not_on_its_way';
-
-type Running = { abort: AbortController; isOnItsWay: boolean; handedOver: boolean };
-
-/** What is begun, and not written down as ended. */
-function createRuns({ attempts, serverOf, log }: LaneDeps, onEnd: () => void) {
-  const running = new Map<SendId, Running>();
-  const waiting: (() => void)[] = [];
-  const forget = (id: SendId) => {
-    running.delete(id);
-    onEnd();
-    if (running.size === 0) for (const resolve of waiting.splice(0)) resolve();
-  };
-  const cutOff = (send: Running, of: CutOff) => {
-    if (of === 'all' || (of === 'not_handed_over' ? !send.handedOver : !send.isOnItsWay)) send.abort.abort();
-  };
-  /** Its lease runs out, and it is taken up again from what is stored of it. */
-  const leave = (id: SendId) => (error: unknown) => {
-    forget(id);
-    log.error({ send_id: id, error: messageOf(error) }, 'a send was left to its lease');
-    return null;
-  };
-  return {
-    ids: () => [...running.keys()],
-    /** Null: no try is made. */
-    async begin(id: SendId): Promise<Begun | null> {
-      running.set(id, { abort: new AbortController(), isOnItsWay: false, handedOver: false });
-      const begun = await attempts.begin(id).catch(leave(id));
-      if (begun === null) forget(id);
-      return begun;
-    },
-    /**
-     * Resolves as soon as it is known how it ended: the session is free then, and writing that down takes its time.
-     * Null: nothing is known of that.
-     */
-    make(begun: Begun, line: Line): Promise<Ending | null> {
-      const { id } = begun.send;
-      const send = running.get(id);
-      if (send === undefined) throw new Error(`${id} was never begun`);
-      send.isOnItsWay = true;
-      const making = attempts.make(begun, {
-        signal: send.abort.signal,
-        onHandover: () => (send.handedOver = true),
-        submit: ({ subAccountId }, way, submission) =>
-          line.submit(submission, () => serverOf(subAccountId, way)),
-      });
-      making
-        .then((ending) => attempts.end(begun, ending))
-        .then(() => forget(id))
-        .catch(leave(id));
-      return making.catch(() => null);
-    },
-    /** One whose end is out may be lost because its copy was seen already; its answer is still worth having. */
-    lose(id: SendId) {
-      const send = running.get(id);
-      if (send !== undefined) cutOff(send, 'not_handed_over');
-    },
-    abort(of: CutOff) {
-      for (const send of running.values()) cutOff(send, of);
-    },
-    done: (): Promise<void> =>
-      new Promise((resolve) => {
-        if (running.size === 0) resolve();
-        else waiting.push(resolve);
-      }),
   };
 }

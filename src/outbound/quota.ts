@@ -1,7 +1,14 @@
 import type { MailboxId, SendId } from '../lib/id.ts';
 import type { MailboxLimits } from '../provider/providers.ts';
 import type { Db } from '../store/database.ts';
-import { lockQuotas, readPlacesTaken, writeFreePlaces, writePlaceTaken } from '../store/quota.ts';
+import {
+  countPlacesTaken,
+  lockQuotas,
+  readPlacesTaken,
+  writeFreePlaces,
+  writePlaceTaken,
+  writePlacesTaken,
+} from '../store/quota.ts';
 import type { LockedQuota, QuotaStanding } from '../store/quota.ts';
 import { countedAt, dayMs, firstFree } from './places.ts';
 
@@ -53,11 +60,25 @@ export async function takePlaces(
  */
 export async function takePlacesNow(tx: Db, going: readonly Counted[]): Promise<Map<SendId, number>> {
   const later = new Map<SendId, number>();
+  if (going.length === 0) return later;
   const quotas = await lockCountsOf(tx, going);
-  for (const counted of going) {
-    const waitMs = await placeNow(tx, counted, quotaOf(quotas, counted));
-    if (waitMs > 0) later.set(counted.sendId, waitMs);
+  const gone = await countPlacesTaken(tx, {
+    from: [...quotas].map(([mailboxId, { now }]) => ({ mailboxId, at: now - dayMs })),
+    besides: going.map(({ sendId }) => sendId),
+  });
+  const atOnce: { mailboxId: MailboxId; sendId: SendId; at: number }[] = [];
+  for (const [mailboxId, all] of Map.groupBy(going, (counted) => counted.mailboxId)) {
+    const quota = quotaOf(quotas, { mailboxId });
+    if (allFit(all, quota, gone.get(mailboxId) ?? 0)) {
+      atOnce.push(...all.map(({ sendId }) => ({ mailboxId, sendId, at: quota.now })));
+      continue;
+    }
+    for (const counted of all) {
+      const waitMs = await placeNow(tx, counted, quota);
+      if (waitMs > 0) later.set(counted.sendId, waitMs);
+    }
   }
+  await writePlacesTaken(tx, atOnce);
   return later;
 }
 
@@ -68,10 +89,19 @@ function lockCountsOf(tx: Db, counted: readonly Counted[]): Promise<Map<MailboxI
   );
 }
 
-function quotaOf(quotas: ReadonlyMap<MailboxId, LockedQuota>, { mailboxId }: Counted): LockedQuota {
+function quotaOf(
+  quotas: ReadonlyMap<MailboxId, LockedQuota>,
+  { mailboxId }: Pick<Counted, 'mailboxId'>,
+): LockedQuota {
   const quota = quotas.get(mailboxId);
   if (quota === undefined) throw new Error(`the count of ${mailboxId} is gone`);
   return quota;
+}
+
+/** Whether all of a mailbox may go now, beside what has `gone`. */
+function allFit(all: readonly Counted[], { now, closedUntil }: LockedQuota, gone: number): boolean {
+  const max = all[0]?.limits.individualMessagesPerDayMax ?? null;
+  return (closedUntil ?? 0) <= now && (max === null || gone + all.length <= max);
 }
 
 async function placeNow(tx: Db, counted: Counted, quota: LockedQuota): Promise<number> {

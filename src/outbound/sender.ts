@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { messageOf } from '../lib/failure.ts';
-import type { SendId } from '../lib/id.ts';
 import { createWaker } from '../lib/waker.ts';
 import {
   countRecentTries,
@@ -19,6 +18,8 @@ import type { AttemptDeps } from './attempt.ts';
 import { createLane } from './lane.ts';
 import type { Lane } from './lane.ts';
 import { heldForProvider, sendLimits } from './outcome.ts';
+import { createPrecedence } from './precedence.ts';
+import type { Precedence } from './precedence.ts';
 import { blockedStates } from './route.ts';
 import { relaySessionsMax, serverFor } from './server.ts';
 import { openSession } from './smtp.ts';
@@ -38,7 +39,7 @@ const loopLimits = {
   ...sendLimits,
   /** How long a send waits that nobody woke the sender for: one that another node accepted. */
   pollMs: 5_000,
-  /** Sends that this process has in hand at once, over all lanes. */
+  /** Letters that this process has in hand at once, over all lanes; and so many of bulk and workflow mail beside them. */
   inHandMax: 200,
   /** How long a session is kept for the next message. */
   idleMs: 2_000,
@@ -108,6 +109,7 @@ export function createSender(deps: SenderDeps): Sender {
 type Hand = {
   /** Names this process as holder of leases. */
   owner: string;
+  precedence: Precedence;
   lane(of: SendLane): Lane;
   lanes(): Lane[];
   /** In how many ms a lane that is paused may be tried again. */
@@ -119,6 +121,7 @@ function createHand(deps: SenderDeps, limits: Limits, wake: () => void): Hand {
   const { clock, db } = deps;
   const owner = randomUUID();
   const attempts = createAttempts({ ...deps, limits }, owner);
+  const precedence = createPrecedence(clock);
   const lanes = new Map<string, Lane>();
   const giveBack = async (lane: Lane): Promise<void> => {
     const ids = lane.giveBack();
@@ -129,6 +132,7 @@ function createHand(deps: SenderDeps, limits: Limits, wake: () => void): Hand {
       clock,
       log: deps.log,
       attempts,
+      precedence,
       open: deps.open ?? openSession,
       serverOf: (subAccountId, way) => serverFor(deps, subAccountId, way),
       sessionsMax: mailbox === null ? relaySessionsMax : deps.provider(mailbox.provider).smtpSessionsMax,
@@ -150,6 +154,7 @@ function createHand(deps: SenderDeps, limits: Limits, wake: () => void): Hand {
   };
   return {
     owner,
+    precedence,
     lane(of) {
       const lane = lanes.get(of.lane) ?? make(of);
       lanes.set(of.lane, lane);
@@ -178,27 +183,39 @@ function createHand(deps: SenderDeps, limits: Limits, wake: () => void): Hand {
 }
 
 /**
- * Claims what is due: of each lane no more than its server takes at once, so that none stands in the way of another.
+ * Claims what is due, letters before all else: of each lane no more than its server takes at once, so that none stands in
+ * the way of another.
  */
 async function claimDue(deps: SenderDeps, limits: Limits, hand: Hand, stopping: AbortSignal): Promise<void> {
-  const { owner } = hand;
+  const { owner, precedence } = hand;
   const found = await findSendLanes(deps.db, { owner, limit: limits.inHandMax });
   if (found.length === 0) return;
   const rates = await roomByRate(deps, found);
-  let room = limits.inHandMax - hand.lanes().reduce((sum, lane) => sum + lane.ids().length, 0);
-  const wanted = found.flatMap((of) => {
-    const lane = hand.lane(of);
-    const byRate = (rates.get(of.lane) ?? Infinity) - lane.waiting();
-    const limit = Math.min(lane.room() - of.elsewhere, byRate, room);
-    if (limit <= 0) return [];
-    room -= limit;
-    return [{ lane: of.lane, limit, take: (ids: SendId[]) => lane.take(ids) }];
-  });
-  if (wanted.length === 0 || stopping.aborted) return;
-  const claimed = await claimLanes(deps.db, { owner, leaseMs: limits.leaseMs, lanes: wanted });
-  for (const { lane, take } of wanted) {
-    const mine = claimed.filter((each) => each.lane === lane).map(({ id }) => id);
-    if (mine.length > 0) take(mine);
+  for (const individual of [true, false]) {
+    let room = limits.inHandMax - hand.lanes().reduce((sum, lane) => sum + lane.count(individual), 0);
+    const wanted = found.flatMap((of) => {
+      if (of.individual !== individual) return [];
+      const lane = hand.lane(of);
+      const byRate = (rates.get(of.lane) ?? Infinity) - lane.waiting();
+      const limit = Math.min(lane.room(individual) - of.elsewhere, byRate, room);
+      if (limit <= 0) return [];
+      room -= limit;
+      return [{ name: of.lane, limit, lane }];
+    });
+    if (stopping.aborted) return;
+    if (wanted.length === 0) continue;
+    const claimed = await claimLanes(deps.db, {
+      owner,
+      leaseMs: limits.leaseMs,
+      individual,
+      lanes: wanted.map(({ name, limit }) => ({ lane: name, limit })),
+    });
+    if (individual && claimed.length > 0) precedence.noteLetters();
+    const idsOf = Map.groupBy(claimed, ({ lane }) => lane);
+    for (const { name, lane } of wanted) {
+      const mine = idsOf.get(name)?.map(({ id }) => id);
+      if (mine !== undefined) lane.take(mine, individual);
+    }
   }
 }
 

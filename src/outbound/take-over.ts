@@ -180,6 +180,7 @@ function sendOf({ request, plan, written, deferredTo }: Taking, stored: FiledOut
     id: written.sendId,
     subAccountId,
     messageId: stored.messageId,
+    individual: request.kind === 'individual',
     userId,
     mailboxId,
     route: plan.route,

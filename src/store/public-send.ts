@@ -140,6 +140,7 @@ export const sendObject = `json_build_object(
 
 /** Sends by id, in no order; another sub-account's are left out. */
 export async function readSends(db: Db, subAccountId: string, ids: readonly SendId[]): Promise<PublicSend[]> {
+  if (ids.length === 0) return [];
   const found = await rows<{ send: PublicSend }>(
     db,
     `select ${sendObject} as send

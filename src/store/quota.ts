@@ -36,6 +36,27 @@ export async function lockQuotas(
   return new Map(found.map(({ id, now, closedUntil }) => [id, { now, closedUntil }]));
 }
 
+/** How many places of mailboxes there are, each after a time of its own, up to now, but those of some sends. */
+export async function countPlacesTaken(
+  db: Db,
+  of: { from: readonly { mailboxId: MailboxId; at: number }[]; besides: readonly SendId[] },
+): Promise<ReadonlyMap<MailboxId, number>> {
+  const found = await rows<{ mailboxId: MailboxId; taken: number }>(
+    db,
+    `select f.id as "mailboxId", (
+         select count(*)::int from daily_places p
+          where p.mailbox_id = f.id and p.at > to_timestamp(f.at / 1000) and p.at <= clock_timestamp()
+            and p.send_id <> all(:sendIds)) as taken
+       from unnest(:mailboxIds::text[], :froms::float8[]) as f (id, at)`,
+    {
+      sendIds: of.besides,
+      mailboxIds: of.from.map(({ mailboxId }) => mailboxId),
+      froms: of.from.map(({ at }) => at),
+    },
+  );
+  return new Map(found.map(({ mailboxId, taken }) => [mailboxId, taken]));
+}
+
 /** The places of a mailbox after `from` and up to `to`, ascending, but that of one send. */
 export async function readPlacesTaken(
   db: Db,
@@ -107,6 +128,31 @@ export async function writeFreePlaces(db: Db, wanted: readonly WantedPlace[]): P
     },
   );
   return new Set(placed.map(({ id }) => id));
+}
+
+/** The same of several sends, each once. */
+export async function writePlacesTaken(
+  db: Db,
+  places: readonly { mailboxId: MailboxId; sendId: SendId; at: number }[],
+): Promise<void> {
+  if (places.length === 0) return;
+  await run(
+    db,
+    `with taken as materialized (
+       select * from unnest(:sendIds::text[], :mailboxIds::text[], :ats::float8[]) as t (send_id, mailbox_id, at)),
+     past as (
+       delete from daily_places p where p.mailbox_id = any(:mailboxIds) and p.at < now() - :keptMs * interval '1 ms'
+          and p.send_id <> all(:sendIds))
+     insert into daily_places (send_id, mailbox_id, at)
+     select send_id, mailbox_id, to_timestamp(at / 1000) from taken
+     on conflict (send_id) do update set mailbox_id = excluded.mailbox_id, at = excluded.at`,
+    {
+      keptMs,
+      sendIds: places.map(({ sendId }) => sendId),
+      mailboxIds: places.map(({ mailboxId }) => mailboxId),
+      ats: places.map(({ at }) => at),
+    },
+  );
 }
 
 /** What never went takes no place. */

@@ -29,24 +29,27 @@ export async function startAttempts(db: Db, ids: readonly SendId[]): Promise<Rea
  */
 export async function noteHandovers(
   db: Db,
-  by: { owner: string; leaseMs: number; attempts: readonly HandedOver[] },
+  by: { owner: string; attempts: readonly HandedOver[] },
 ): Promise<ReadonlySet<SendId>> {
   const noted = await rows<{ id: SendId }>(
     db,
     `with handed as materialized (
        select * from json_to_recordset(:attempts::json) as h (id text, n integer, refused jsonb)),
-     mine as (
-       update sends s set lease_until = now() + :leaseMs * interval '1 millisecond', refused = coalesce(h.refused, s.refused)
-         from handed h
-        where s.id = h.id and s.lease_owner = :owner and s.ready and s.state in ('sending', 'sent', 'bounced')
-       returning s.id, s.state),
+     -- Locked, since whoever takes over must either find this note, or have this find that it has taken over.
+     mine as materialized (
+       select s.id, s.state from sends s
+        where s.id = any(:ids) and s.lease_owner = :owner and s.ready and s.state in ('sending', 'sent', 'bounced')
+        order by s.id for no key update),
+     put_off as (
+       update sends s set refused = h.refused from handed h
+        where s.id = any(:ids) and h.id = s.id and h.refused is not null and h.id in (select id from mine)),
      -- From now on the provider counts it (L3): once, however often recipients are put off.
      counted as (
        update daily_places set at = clock_timestamp() where send_id in (select id from mine where state = 'sending'))
      update send_attempts a set outcome = 'uncertain'
        from handed h join mine on mine.id = h.id where a.send_id = h.id and a.n = h.n
      returning a.send_id as id`,
-    { owner: by.owner, leaseMs: by.leaseMs, attempts: jsonText(by.attempts) },
+    { owner: by.owner, ids: by.attempts.map(({ id }) => id), attempts: jsonText(by.attempts) },
   );
   return new Set(noted.map(({ id }) => id));
 }
@@ -58,13 +61,15 @@ export type AttemptOutcome = 'accepted' | 'temporary' | 'permanent' | 'denied' |
 export type EndedAttempt = AttemptKey & { outcome: AttemptOutcome; reply: string | null };
 
 export async function endAttempts(db: Db, ended: readonly EndedAttempt[]): Promise<void> {
+  if (ended.length === 0) return;
   await run(
     db,
+    // By the list of ids as well: with the join alone, a plan that was made for few attempts reads all there ever were.
     `update send_attempts a
         set ended_at = coalesce(a.ended_at, now()), outcome = e.outcome, reply = coalesce(e.reply, a.reply)
        from json_to_recordset(:ended::json) as e(id text, n integer, outcome text, reply text)
-      where a.send_id = e.id and a.n = e.n`,
-    { ended: jsonText(ended) },
+      where a.send_id = any(:ids) and a.send_id = e.id and a.n = e.n`,
+    { ids: ended.map(({ id }) => id), ended: jsonText(ended) },
   );
 }
 

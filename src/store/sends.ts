@@ -12,6 +12,8 @@ export type NewSend = {
   id: SendId;
   subAccountId: string;
   messageId: MessageId;
+  /** Whether it goes before bulk and workflow mail. */
+  individual: boolean;
   userId: string;
   /** Null: it goes through the sub-account's provider. */
   mailboxId: MailboxId | null;
@@ -42,15 +44,15 @@ export async function insertSends(db: Db, sends: readonly NewSend[]): Promise<vo
   }));
   await run(
     db,
-    `insert into sends (id, sub_account_id, message_id, user_id, mailbox_id, route, state, state_reason, envelope,
+    `insert into sends (id, sub_account_id, message_id, individual, user_id, mailbox_id, route, state, state_reason, envelope,
                         internet_message_id, raw_sha256, raw_size, order_keys, send_at, due_at)
-     select id, "subAccountId", "messageId", "userId", "mailboxId", route, state, reason, envelope, "internetMessageId",
-            "rawSha256", "rawSize", "orderKeys", "sendAt",
+     select id, "subAccountId", "messageId", individual, "userId", "mailboxId", route, state, reason, envelope,
+            "internetMessageId", "rawSha256", "rawSize", "orderKeys", "sendAt",
             case when state = 'held' then 'infinity' else coalesce("dueAt", "sendAt", now()) end
        from json_to_recordset(:sends::json) as t(
-            n integer, id text, "subAccountId" text, "messageId" text, "userId" text, "mailboxId" text, route jsonb,
-            state text, reason text, envelope jsonb, "internetMessageId" text, "rawSha256" text, "rawSize" bigint,
-            "orderKeys" text[], "sendAt" timestamptz, "dueAt" timestamptz)
+            n integer, id text, "subAccountId" text, "messageId" text, individual boolean, "userId" text, "mailboxId" text,
+            route jsonb, state text, reason text, envelope jsonb, "internetMessageId" text, "rawSha256" text,
+            "rawSize" bigint, "orderKeys" text[], "sendAt" timestamptz, "dueAt" timestamptz)
       order by n`,
     { sends: jsonText(listed) },
   );
@@ -205,8 +207,9 @@ export async function writeSendChanges(db: Db, changed: readonly ChangedSend[]):
         lease_owner = case when c.next = 'in_hand' then s.lease_owner end,
         lease_until = case when c.next = 'in_hand' then s.lease_until end
        from json_to_recordset(:changed::json) as c(id text, state text, reason text, refused jsonb, next text, ms bigint)
-      where s.id = c.id`,
+      where s.id = any(:ids) and s.id = c.id`,
     {
+      ids: changed.map(({ id }) => id),
       changed: jsonText(
         changed.map(({ id, change: { state, reason, next, refused } }) => ({
           id,
@@ -243,28 +246,48 @@ export async function touchMessages(db: Db, ids: readonly MessageId[]): Promise<
   );
 }
 
-/** Sends that share a server and a login, of which some can be tried now. */
+/** Sends that share a server and a login, either letters or the rest, of which some can be tried now. */
 export type SendLane = {
   lane: string;
   /** Of a mailbox; null: a sub-account's provider. */
   mailbox: { id: MailboxId; provider: ProviderName } | null;
-  /** Sends of it that other nodes have in hand. */
+  /** Letters of persons; else bulk and workflow mail. */
+  individual: boolean;
+  /** How many of these other nodes have in hand. */
   elsewhere: number;
 };
 
-/** Lanes with due sends that nobody has in hand, the longest waiting first. */
+/**
+ * Lanes with due sends that nobody has in hand; letters first, then the longest waiting. Letters are few in each of
+ * many lanes, and those that are due are gone through. Campaigns are thousands in each of few lanes: it goes by the
+ * index from lane to lane, and no further into one than its first free send; those before it are in somebody's hand.
+ */
 export async function findSendLanes(db: Db, by: { owner: string; limit: number }): Promise<SendLane[]> {
+  const elsewhere = `count(*) filter (where lease_until >= now() and lease_owner <> :owner)::int`;
   return rows<SendLane>(
     db,
-    `select s.lane, case when b.id is not null then json_build_object('id', b.id, 'provider', b.provider) end as mailbox,
-            s.elsewhere
-       from (select lane, min(mailbox_id) as mailbox_id, min(due_at) as due_at,
-                    count(*) filter (where lease_until >= now() and lease_owner <> :owner)::int as elsewhere
-               from sends where ready and due_at <= now() group by lane
-             having bool_or(lease_until is null or lease_until < now())
-              order by min(due_at) limit :limit) s
-       left join lateral (select * from mailboxes where id = s.mailbox_id offset 0) b on true
-      order by s.due_at`,
+    `with recursive bulk as (
+       (select lane from sends where ready and not individual order by lane limit 1)
+       union all
+       select n.lane from bulk cross join lateral (
+         select lane from sends where ready and not individual and lane > bulk.lane order by lane limit 1) n),
+     found as (
+       (select true as individual, lane, min(mailbox_id) as mailbox_id, min(due_at) as due_at, ${elsewhere} as elsewhere
+          from sends where ready and individual and due_at <= now()
+         group by lane having bool_or(lease_until is null or lease_until < now()) order by min(due_at) limit :limit)
+       union all
+       select false, bulk.lane, free.mailbox_id, free.due_at, (
+           select ${elsewhere} from sends
+            where ready and not individual and lane = bulk.lane and (due_at, seq) < (free.due_at, free.seq))
+         from bulk cross join lateral (
+           select mailbox_id, due_at, seq from sends
+            where ready and not individual and lane = bulk.lane and due_at <= now()
+              and (lease_until is null or lease_until < now())
+            order by due_at, seq limit 1) free)
+     select f.lane, case when b.id is not null then json_build_object('id', b.id, 'provider', b.provider) end as mailbox,
+            f.individual, f.elsewhere
+       from found f left join lateral (select * from mailboxes where id = f.mailbox_id offset 0) b on true
+      order by f.individual desc, f.due_at`,
     by,
   );
 }
@@ -295,14 +318,15 @@ export async function releaseSends(db: Db, by: { owner: string; ids: readonly Se
   );
 }
 
-/** Queued sends of a lane that are due and that nobody has in hand. */
+/** Queued sends of a lane that are due and that nobody has in hand: so many letters at most, and so many of the rest. */
 export async function findQueuedOfLane(db: Db, by: { lane: string; limit: number }): Promise<SendId[]> {
   const found = await rows<{ id: SendId }>(
     db,
-    `select id from sends
-      where lane = :lane and ready and state = 'queued' and due_at <= now()
-        and (lease_until is null or lease_until < now())
-      order by due_at, seq limit :limit`,
+    `select s.id from (values (true), (false)) as of (individual)
+      cross join lateral (select id from sends
+        where individual = of.individual and lane = :lane and ready and state = 'queued' and due_at <= now()
+          and (lease_until is null or lease_until < now())
+        limit :limit) s`,
     by,
   );
   return found.map(({ id }) => id);
@@ -312,7 +336,10 @@ export async function findQueuedOfLane(db: Db, by: { lane: string; limit: number
 export async function nextSendDueMs(db: Db): Promise<number | null> {
   const [next] = await rows<{ ms: string | null }>(
     db,
-    `select ${ms('min(due_at) - now()')} as ms from sends where ready and due_at > now() and due_at < 'infinity'`,
+    `select ${ms('min(first.due_at) - now()')} as ms from (values (true), (false)) as of (individual)
+      cross join lateral (select due_at from sends
+        where ready and individual = of.individual and due_at > now() and due_at < 'infinity'
+        order by due_at limit 1) first`,
   );
   return next?.ms == null ? null : Number(next.ms);
 }

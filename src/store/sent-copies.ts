@@ -5,11 +5,12 @@ import type { Db } from './database.ts';
 
 /**
  * Whether a copy of send `s` was seen in its mailbox: not in the inbox, where a mail to oneself arrives, but also
- * where somebody has moved it from Sent.
+ * where somebody has moved it from Sent. Looked up for each send: as a part of a join it was planned as a reading of
+ * all folders.
  */
 export function copyWasSeen(s: string): string {
   return `exists (select from sightings i join folders f on f.id = i.folder_id
-                   where i.message_id = ${s}.message_id and i.mailbox_id = ${s}.mailbox_id and f.role <> 'inbox')`;
+                   where i.message_id = ${s}.message_id and i.mailbox_id = ${s}.mailbox_id and f.role <> 'inbox' offset 0)`;
 }
 
 /**
@@ -21,13 +22,14 @@ export async function awaitSentCopies(db: Db, sendIds: readonly SendId[]): Promi
     db,
     `insert into sent_copies (id, sub_account_id, mailbox_id, due_at)
      select s.id, s.sub_account_id, s.mailbox_id, now() + w.value::float8 * interval '1 ms'
-       from sends s join mailboxes b on b.id = s.mailbox_id
+       from ${rowsById('sends')} s
+       cross join lateral (select * from mailboxes where id = s.mailbox_id offset 0) b
        join json_each_text(:waits::json) w on w.key = b.provider
-      where s.id = any(:sendIds) and not ${copyWasSeen('s')} and b.saves_sent_copy is distinct from true
+      where not ${copyWasSeen('s')} and b.saves_sent_copy is distinct from true
         and exists (select from connections c where c.mailbox_id = s.mailbox_id
-                       and c.sub_account_id = s.sub_account_id and c.ended_at is null)
+                       and c.sub_account_id = s.sub_account_id and c.ended_at is null offset 0)
      on conflict (id) do nothing`,
-    { sendIds, waits: jsonText(Object.fromEntries(sentCopyWaitsMs)) },
+    { ids: sendIds, waits: jsonText(Object.fromEntries(sentCopyWaitsMs)) },
   );
 }
 

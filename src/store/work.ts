@@ -87,20 +87,26 @@ export async function claimWork(
   return claimed.map((row) => row.id);
 }
 
-/** The same of several lanes of sends, up to so many of each; answers which are of which lane. */
+/** The same of several lanes of sends, letters or the rest, up to so many of each; answers which are of which lane. */
 export async function claimLanes(
   db: Db,
-  options: { owner: string; leaseMs: number; lanes: readonly { lane: string; limit: number }[] },
+  options: {
+    owner: string;
+    leaseMs: number;
+    individual: boolean;
+    lanes: readonly { lane: string; limit: number }[];
+  },
 ): Promise<{ id: SendId; lane: string }[]> {
-  const { owner, leaseMs, lanes } = options;
+  const { owner, leaseMs, individual, lanes } = options;
   const each = `select f.id from unnest(:lanes::text[], :limits::integer[]) as l (lane, most)
-    cross join lateral (${free('sends', 'w.lane = l.lane', 'l.most')}) f`;
+    cross join lateral (${free('sends', 'w.individual = :individual and w.lane = l.lane', 'l.most')}) f`;
   return rows<{ id: SendId; lane: string }>(
     db,
     `with ${leasing('sends', each)} select id, lane from claimed order by due_at, seq`,
     {
       owner,
       leaseMs,
+      individual,
       lanes: lanes.map(({ lane }) => lane),
       limits: lanes.map(({ limit }) => limit),
     },

@@ -36,6 +36,34 @@ describe('createBatcher', () => {
     assert.deepEqual(batches, [[1, 2], [3, 4, 5], [6]]);
   });
 
+  test('in a rest the next batch gathers; one that is alone, or a whole batch, waits for none', async () => {
+    const batches: number[][] = [];
+    const rests: (() => void)[] = [];
+    const ask = createBatcher({
+      most: 3,
+      run: (items: readonly number[]) => {
+        batches.push([...items]);
+        return Promise.resolve(items);
+      },
+      rest: () => new Promise((resolve) => rests.push(resolve)),
+    });
+    await ask(1);
+    const two = [ask(2)];
+    await new Promise(setImmediate);
+    two.push(ask(3));
+    assert.deepEqual(batches, [[1]]);
+    rests.shift()?.();
+    await Promise.all(two);
+    const more = [4, 5, 6, 7, 8, 9, 10].map(ask);
+    await new Promise(setImmediate);
+    rests.shift()?.();
+    await Promise.all(more.slice(0, 6));
+    assert.deepEqual(batches, [[1], [2, 3], [4, 5, 6], [7, 8, 9]].concat(batches.slice(4)));
+    rests.shift()?.();
+    await Promise.all(more);
+    assert.deepEqual(batches.flat().slice(-1), [10]);
+  });
+
   test('one that fails is in nobody’s way, and the next ones are answered', async () => {
     const { ask, batches, letGo } = doubler();
     letGo();

@@ -14,6 +14,10 @@ import { listConversations, readConversations, readThreads } from '../../src/sto
 import { findPlaces, refreshMessages, writePlaces } from '../../src/store/places.ts';
 import { readMessages } from '../../src/store/public-message.ts';
 import { readSends } from '../../src/store/public-send.ts';
+import { countPlacesTaken } from '../../src/store/quota.ts';
+import { endAttempts, noteHandovers } from '../../src/store/send-attempts.ts';
+import { touchMessages, writeSendChanges } from '../../src/store/sends.ts';
+import { claimLanes } from '../../src/store/work.ts';
 import { testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 
@@ -121,6 +125,35 @@ describe('indexes', () => {
       const lines = (await plansOf(db)).flatMap((plan) => plan.lines);
       // And not each message with each key.
       assert.ok(lines.some((line) => /^Index Cond: \(id = r_\d+\.message_id\)$/.test(line)));
+    } finally {
+      await close();
+    }
+  });
+
+  test('a step of sends reads what it names, also with a plan made while nothing is stored', async () => {
+    const { url } = database;
+    assert.ok(url !== null);
+    const { db, close } = await openDatabase({ kind: 'postgres', url, connectionsMax: 1 });
+    try {
+      const lanes = [{ lane: 'mbx_1', limit: 5 }];
+      await claimLanes(db, { owner: 'me', leaseMs: 1, individual: true, lanes });
+      await noteHandovers(db, { owner: 'me', attempts: [{ id: 'snd_1', n: 1, refused: null }] });
+      await endAttempts(db, [{ id: 'snd_1', n: 1, outcome: 'accepted', reply: null }]);
+      const change = { state: 'sent', reason: null, next: 'over' } as const;
+      await writeSendChanges(db, [{ id: 'snd_1', change }]);
+      await touchMessages(db, ['msg_1']);
+      await countPlacesTaken(db, { from: [{ mailboxId: 'mbx_1', at: 0 }], besides: ['snd_1'] });
+      const plans = await plansOf(db);
+      assert.equal(plans.length, 7);
+      for (const { statement, lines } of plans) {
+        const whole = lines.filter(
+          (line, n) =>
+            / on (sends|send_attempts|messages|mailboxes|connections|daily_places)\b/.test(line) &&
+            / Scan /.test(line) &&
+            !/^(Index|Recheck) Cond: /.test(lines[n + 1] ?? ''),
+        );
+        assert.deepEqual(whole, [], statement);
+      }
     } finally {
       await close();
     }

@@ -89,7 +89,7 @@ describe('an administrator reads, in a real browser', () => {
       picture.evaluate((img) => 'naturalWidth' in img && img.naturalWidth === 1),
     );
     assert.equal(
-      await frame.getByText('our new lamps').evaluate((p) => getComputedStyle(p).color),
+      await frame.getByText('our new lamps').evaluate('(p) => getComputedStyle(p).color'),
       'rgb(170, 0, 0)',
     );
     await assertGoodToRead(page, 'conversation');
