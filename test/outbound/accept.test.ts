@@ -6,6 +6,7 @@ import { readHeader } from '../../src/message/header.ts';
 import { createAccept } from '../../src/outbound/accept.ts';
 import type { SendRequest } from '../../src/outbound/plan.ts';
 import { rows, run } from '../../src/store/database.ts';
+import type { Db } from '../../src/store/database.ts';
 import { databaseKinds } from '../support/database.ts';
 import { blankRequest, openOffice, secretBox } from './support.ts';
 import type { Office } from './support.ts';
@@ -246,16 +247,19 @@ for (const kind of databaseKinds) {
 
     test('a connection that ends at that moment leaves nothing behind', async () => {
       const before = await counts();
-      const blobs: typeof office.blobs = {
-        ...office.blobs,
-        put: async (contents) => {
-          await run(office.db, 'update connections set ended_at = now() where ended_at is null');
-          return office.blobs.put(contents);
-        },
-      };
+      // Between what the plan was made of and the transaction that stores it.
+      const db = new Proxy(office.db, {
+        get: (target, name) =>
+          name !== 'transaction'
+            ? (Reflect.get(target, name) as unknown)
+            : async (work: (tx: Db) => Promise<unknown>) => {
+                await run(target, 'update connections set ended_at = now() where ended_at is null');
+                return target.transaction(work);
+              },
+      });
       const deps = {
-        db: office.db,
-        blobs,
+        db,
+        blobs: office.blobs,
         secretBox,
         clock: systemClock,
         loggingDomain: null,
