@@ -30,6 +30,9 @@ export async function withSession(
   work: (session: UserSession) => Promise<Page | Response>,
 ): Promise<Response> {
   const session = await findSession(c, pages, 'user');
+  // A part that looks again by itself: the whole page says so, not the place of the part.
+  if (session === null && c.req.header('hx-request') !== undefined)
+    return c.body(null, 401, { 'HX-Refresh': 'true' });
   const answer = session === null ? sayingPage('session_over', 401, { framed: true }) : await work(session);
   return answer instanceof Response ? answer : sendPage(c, pages.site, answer);
 }

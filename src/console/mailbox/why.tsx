@@ -47,7 +47,10 @@ export function addWhy(app: Hono, pages: MailboxPages): void {
       const asked = c.req.query('asked') !== undefined;
       if (asked && decision.replaced_by !== null)
         return c.redirect(hrefOf(site, `/mailbox/mail/decision/${decision.replaced_by}`), 303);
+      const { message } = decision;
       const isHere = decision.outcome === 'stored';
+      if (isHere && message !== null)
+        return c.redirect(hrefOf(site, `/mailbox/mail/message/${message.id}`), 303);
       return mailboxPage(pages, session, {
         part: 'mail',
         title: words(isHere ? 'mine.why_title' : 'mine.why_not_title'),

@@ -116,6 +116,14 @@ describe('one person’s pages are that person’s alone', () => {
     });
   }
 
+  test('a part that looks again by itself when the session is over has the whole page say so', async () => {
+    const answer = await o.t.app.request(`${publicUrl}/mailbox/state`, { headers: { 'hx-request': 'true' } });
+    assert.deepEqual(
+      [answer.status, answer.headers.get('hx-refresh'), await answer.text()],
+      [401, 'true', ''],
+    );
+  });
+
   test('none of it has done anything', async () => {
     assert.equal((await o.connectionOf('ann')).ended_at, null);
     assert.deepEqual(await findNeverLog(o.t.db, { userId: 'ann' }), ['@anns-doctor.example']);

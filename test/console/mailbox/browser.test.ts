@@ -25,6 +25,7 @@ describe('a person’s own pages, in a browser, on the real servers', () => {
     browser = await openChromium();
     watched = await openPage(browser);
     ({ page } = watched);
+    page.setDefaultTimeout(30_000);
     // Of the tests' identity provider, which has none.
     await page.route('**/favicon.ico', (route) => route.fulfill({ status: 204 }));
   });
@@ -82,7 +83,7 @@ describe('a person’s own pages, in a browser, on the real servers', () => {
     await open('Mail');
     await shows(subject);
     await shows(name);
-    await shows('Received by your mailbox');
+    await shows('Received through your mailbox');
     await assertGoodToRead(page, 'mail-synced');
     await page.getByRole('link', { name: `Why? ${subject}` }).click();
     await shows('A contact wrote it.');

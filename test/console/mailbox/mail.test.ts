@@ -157,6 +157,16 @@ describe('a person’s mail, and why', () => {
     assert.doesNotMatch((await leftOut(o.ann)).html, new RegExp(id), 'it is left out no longer');
   });
 
+  test('what is stored is explained with its message, whichever decision led there', async () => {
+    await o.mailbox.see('inbox', { from: carla, subject: 'Found by address' });
+    const found = await own(o.ann, `/mailbox/mail?address=${carla}`);
+    const [path = ''] = whyOf(found.html, 'decision');
+    assert.equal(
+      (await own(o.ann, path)).location,
+      `/mailbox/mail/message/${await idOf('Found by address')}`,
+    );
+  });
+
   test('B4: what came to the logging address and waits is shown with its subject', async () => {
     await run(
       o.t.db,
