@@ -100,6 +100,13 @@ export const accessCases: Readonly<Record<string, AccessCase>> = {
     foreign: 404,
     mixed: 404,
   },
+  'POST /v1/sub-accounts/{sid}/users/{uid}/mailbox-links': {
+    json: {},
+    all: 201,
+    own: 201,
+    foreign: 404,
+    mixed: 404,
+  },
   'PUT /v1/sub-accounts/{sid}/users/{uid}/connection': {
     json: {
       provider: 'imap',
