@@ -424,10 +424,13 @@ create table audit (
   administrator_id text collate "C",            -- null: nobody who is signed in, such as the gateway itself
   email text,                                   -- of that administrator, then
   action text collate "C" not null,             -- key.made, settings.changed, …
+  noun text collate "C" not null generated always as (split_part(action, '.', 1)) stored,
   subject text,                                 -- the id, or address, of what it was done to
   details jsonb not null default '{}',
   client text                                   -- address that it was asked from; null: on the gateway's machine
 );
+create index audit_by_administrator on audit (administrator_id, id);
+create index audit_by_noun on audit (noun, id);
 
 -- Who is signed in to the pages: an administrator, or a person to their own mailbox.
 create table console_sessions (
