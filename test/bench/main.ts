@@ -1,6 +1,6 @@
 // npm run bench [-- part ...]: measures the gateway against the bare libraries, in one run on the tests' own
 // servers (PostgreSQL with fsync), and prints one table in Markdown. Parts: judged, stored, notice, memory, audit,
-// contacts, flags, intake, soak, sending.
+// contacts, flags, intake, soak, sending, pages.
 import { cpus } from 'node:os';
 import { measureAudit } from './audit.ts';
 import { startBench } from './bench.ts';
@@ -11,6 +11,7 @@ import { measureIntake } from './intake.ts';
 import { measureJudged } from './judged.ts';
 import { measureMemory } from './memory.ts';
 import { measureNotice } from './notice.ts';
+import { measurePages } from './pages.ts';
 import { measureSending } from './sending.ts';
 import { measureSoak } from './soak.ts';
 import { measureStored } from './stored.ts';
@@ -27,6 +28,7 @@ const parts: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> = {
   flags: measureFlags,
   intake: measureIntake,
   sending: measureSending,
+  pages: measurePages,
   soak: measureSoak,
 };
 

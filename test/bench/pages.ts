@@ -1,0 +1,139 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { request } from 'undici';
+import { startHttpServer } from '../../src/api/server.ts';
+import { newId } from '../../src/lib/id.ts';
+import { insertConnectLink } from '../../src/store/connect-links.ts';
+import { insertConsoleSession } from '../../src/store/console-sessions.ts';
+import type { SignedIn } from '../../src/store/console-sessions.ts';
+import { rows, run } from '../../src/store/database.ts';
+import type { Db } from '../../src/store/database.ts';
+import { startPages } from '../console/pages.ts';
+import type { Bench } from './bench.ts';
+import { share } from './figures.ts';
+import { counts, fillForPages } from './pages-data.ts';
+import type { Row } from './table.ts';
+
+/** Whose browser asks. */
+type Reader = 'administrator' | 'user' | 'nobody';
+
+/** Each page by a name; where its path needs an id, a question for it (SQL) that gives one. */
+const pages: readonly { path: string; as: Reader; id?: string }[] = [
+  { path: '/admin', as: 'administrator' },
+  { path: '/admin/held', as: 'administrator' },
+  {
+    path: '/admin/held?older={id}',
+    as: 'administrator',
+    id: `select id from intake_spool where state = 'held' order by id limit 1 offset 100`,
+  },
+  { path: '/admin/sends', as: 'administrator' },
+  {
+    path: '/admin/sends?older={id}',
+    as: 'administrator',
+    id: 'select id from sends order by id limit 1 offset 100',
+  },
+  {
+    path: '/admin/sends?newer={id}',
+    as: 'administrator',
+    id: 'select id from sends order by id limit 1 offset 100',
+  },
+  { path: '/admin/sends?state=sent', as: 'administrator' },
+  { path: '/admin/sends?state=failed&sub_account=bench', as: 'administrator' },
+  { path: '/admin/sends?sub_account=bench&user=u7', as: 'administrator' },
+  {
+    path: '/admin/sends/{id}',
+    as: 'administrator',
+    id: `select id from sends where state = 'sent' order by id limit 1`,
+  },
+  { path: '/admin/webhooks', as: 'administrator' },
+  { path: '/admin/webhooks/whk_1', as: 'administrator' },
+  { path: '/admin/webhooks/whk_1?state=parked', as: 'administrator' },
+  {
+    path: '/admin/webhooks/whk_1?older={id}',
+    as: 'administrator',
+    id: `select seq::text as id from deliveries where webhook_id = 'whk_1' order by seq limit 1 offset 100`,
+  },
+  { path: '/admin/webhooks/new', as: 'administrator' },
+  { path: '/mailbox', as: 'user' },
+  { path: '/connect/{link}', as: 'nobody' },
+];
+
+const askedTimes = 100;
+
+/** Until the first byte of each page, over HTTP, with as much in PostgreSQL as issue 6 asks for. */
+export async function measurePages(bench: Bench): Promise<Row[]> {
+  const database = await bench.newDatabase();
+  await fillForPages(database.db);
+  const t = await startPages({ db: database.db });
+  const http = await startHttpServer({ app: t.app, host: '127.0.0.1', port: 0 });
+  try {
+    const cookies = await signIn(database.db);
+    const link = await connectLink(database.db);
+    const found: Row[] = [];
+    for (const { path, as, id } of pages) {
+      const [row] = id === undefined ? [] : await rows<{ id: string }>(database.db, id);
+      const url = `${http.url}${path.replace('{id}', row?.id ?? '').replace('{link}', link)}`;
+      const ms = await measure(url, as === 'nobody' ? '' : cookies[as]);
+      found.push({
+        what: `ms to the first byte of ${path} (p50, p99)`,
+        raw: 'none',
+        ours: `${share(ms, 0.5).toFixed(1)}, ${share(ms, 0.99).toFixed(1)}`,
+        ratio: '',
+        aim: 'p99 ≤ 50',
+        sample: `${askedTimes}, ${counts.messages} messages, ${counts.users} connections`,
+        load: bench.load(),
+      });
+    }
+    return found;
+  } finally {
+    await http.stop();
+    await t.close();
+    await database.drop();
+  }
+}
+
+async function measure(url: string, cookie: string): Promise<number[]> {
+  const found: number[] = [];
+  // The first few make connections to the database and plans.
+  for (let n = -10; n < askedTimes; n += 1) {
+    const startedAt = performance.now();
+    const answer = await request(url, { headers: { cookie } });
+    const [first] = [await answer.body[Symbol.asyncIterator]().next()];
+    const ms = performance.now() - startedAt;
+    await answer.body.dump();
+    if (answer.statusCode !== 200 || first.done === true) throw new Error(`${url}: ${answer.statusCode}`);
+    if (n >= 0) found.push(ms);
+  }
+  return found;
+}
+
+async function signIn(db: Db): Promise<Record<'administrator' | 'user', string>> {
+  const id = newId('adm');
+  await run(
+    db,
+    `insert into administrators (id, email, canonical) values (:id, 'root@bench.test', 'root@bench.test')`,
+    {
+      id,
+    },
+  );
+  return {
+    administrator: `twoway-admin=${await session(db, { kind: 'administrator', administratorId: id })}`,
+    user: `twoway-mailbox=${await session(db, { kind: 'user', subAccountId: 'bench', userId: 'u7', returnUrl: null })}`,
+  };
+}
+
+async function session(db: Db, of: SignedIn): Promise<string> {
+  const token = randomBytes(32).toString('base64url');
+  await insertConsoleSession(db, { tokenHash: hashOf(token), of, lifeMs: 3_600_000 });
+  return token;
+}
+
+async function connectLink(db: Db): Promise<string> {
+  const token = randomBytes(32).toString('base64url');
+  const link = { subAccountId: 'bench', userId: 'u7', provider: null, returnUrl: null, replace: false };
+  await insertConnectLink(db, { ...link, lifeMs: 3_600_000, tokenHash: hashOf(token) });
+  return token;
+}
+
+function hashOf(token: string): Buffer {
+  return createHash('sha256').update(token).digest();
+}
