@@ -53,23 +53,21 @@ export async function readDecisionDays(db: Db): Promise<{ days: DecisionDay[]; a
     `with since as materialized (
        select coalesce(max(hour) + interval '1 hour', ${firstHour}) as at from decision_counts),
      open as materialized (
-       select d.id, d.outcome, d.replaced_by from decisions d
+       select d.decided_at, d.outcome, d.replaced_by from decisions d
         where d.id >= (select ${idAt('since.at')} from since) order by d.id desc limit ${countedMax}),
      counted as (
-       select to_char(hour at time zone 'UTC', 'YYYY-MM-DD') as day, outcome, count from decision_counts
+       select (hour at time zone 'UTC')::date as day, outcome, sum(count) as count from decision_counts group by 1, 2
        union all
-       select to_char(to_timestamp(('x' || lpad(translate(substr(id, 5, 13), '-', ''), 16, '0'))::bit(64)::bigint / 1000.0)
-                at time zone 'UTC', 'YYYY-MM-DD'), outcome, 1 from open where replaced_by is null),
+       select (decided_at at time zone 'UTC')::date, outcome, count(*) from open where replaced_by is null group by 1, 2),
      by_day as (
        select g.day, coalesce(sum(count) filter (where outcome = 'stored'), 0) as stored,
               coalesce(sum(count) filter (where outcome = 'skipped'), 0) as skipped,
               coalesce(sum(count) filter (where outcome = 'held'), 0) as held,
               coalesce(sum(count) filter (where outcome = 'failed'), 0) as failed
-         from (select to_char((now() at time zone 'UTC')::date - n, 'YYYY-MM-DD') as day
-                 from generate_series(0, ${shownDays - 1}) as n) g
+         from (select (now() at time zone 'UTC')::date - n as day from generate_series(0, ${shownDays - 1}) as n) g
          left join counted on counted.day = g.day
         group by g.day)
-     select (select json_agg(json_build_object('day', day, 'stored', stored, 'skipped', skipped, 'held', held,
+     select (select json_agg(json_build_object('day', to_char(day, 'YYYY-MM-DD'), 'stored', stored, 'skipped', skipped, 'held', held,
                'failed', failed) order by day) from by_day) as days,
             (select count(*)::int from open) as open`,
   );

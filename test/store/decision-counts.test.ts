@@ -25,10 +25,16 @@ for (const kind of databaseKinds)
       made += count;
       await run(
         database.db,
-        `insert into decisions (id, sub_account_id, outcome, reason, reasons)
-         select :start || '-7000-8000-' || lpad(to_hex(:made::int - n), 12, '0'), 'north', :outcome, 'no_match', '[]'
+        `insert into decisions (id, sub_account_id, outcome, reason, reasons, decided_at)
+         select :start || '-7000-8000-' || lpad(to_hex(:made::int - n), 12, '0'), 'north', :outcome, 'no_match', '[]', :at
            from generate_series(1, :count::int) as n`,
-        { start: idFrom('dec', startMs - hoursAgo * hourMs), made, outcome, count },
+        {
+          start: idFrom('dec', startMs - hoursAgo * hourMs),
+          at: new Date(startMs - hoursAgo * hourMs),
+          made,
+          outcome,
+          count,
+        },
       );
     };
     const total = async () => {

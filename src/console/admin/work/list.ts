@@ -4,7 +4,7 @@ import { hrefOf } from '../../page.tsx';
 import type { Site } from '../../page.tsx';
 
 /** Rows on a page. */
-export const rowsMax = 50;
+const rowsMax = 50;
 
 /** What stands in the address of a list: `older` or `newer` than a row, and what else it is narrowed to. */
 export type ListQuery = { part: ListPart; filter: Readonly<Record<string, string>> };

@@ -25,7 +25,7 @@ export function SendStateBadge({ state }: { state: SendState }) {
 export type SendReason = { said: string; server: string | null };
 
 /** A reason is a word, behind which the server's own may stand: `refused: 550 5.7.1 No`; or `gave_up: ` and such a one. */
-export function readSendReason(reason: string | null): SendReason | null {
+function readSendReason(reason: string | null): SendReason | null {
   if (reason === null) return null;
   const [, word = '', rest = null] = /^(\w+)(?:: ([\s\S]*))?$/.exec(reason) ?? [];
   const said = textOf(`send_reason.${word}`);
