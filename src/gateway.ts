@@ -21,6 +21,7 @@ import { openSpool } from './intake/spool.ts';
 import { createTake } from './intake/take.ts';
 import { systemClock } from './lib/clock.ts';
 import { Failure, messageOf } from './lib/failure.ts';
+import type { MailboxId } from './lib/id.ts';
 import { createLog } from './lib/log.ts';
 import type { Log } from './lib/log.ts';
 import { watchLoopDelay } from './lib/loop-delay.ts';
@@ -153,17 +154,12 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     netGuard,
     dns,
   });
-  const { sender, supervisor, errands, connecting, housekeeping, filer, prover, hits } = workers;
+  const { connecting, prover, hits } = workers;
   const doors = await openDoors(config, defer, {
     databaseKind: database.kind,
     ...filing,
     ...connecting,
-    wakeSender: () => sender.wake(),
-    wakeErrands: () => errands.wake(),
-    wakeMailbox: (id) => supervisor.wake(id),
-    wakeWanted: (id) => supervisor.wakeWanted(id),
-    wakeHousekeeping: () => housekeeping.wake(),
-    wakeFiler: () => filer.wake(),
+    ...wakesOf(workers),
     prover,
     hits,
     trackingUrl: config.TRACKING_URL,
@@ -186,6 +182,18 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     firstKey,
     firstLink: firstLink && `${doors.publicUrl}${firstLink}`,
     sandboxUrl: sandbox?.http.url ?? null,
+  };
+}
+
+/** What whoever leaves work behind calls after the commit. */
+function wakesOf({ sender, supervisor, errands, housekeeping, filer }: ReturnType<typeof startWorkers>) {
+  return {
+    wakeSender: () => sender.wake(),
+    wakeErrands: () => errands.wake(),
+    wakeMailbox: (id: MailboxId) => supervisor.wake(id),
+    wakeWanted: (id: MailboxId) => supervisor.wakeWanted(id),
+    wakeHousekeeping: () => housekeeping.wake(),
+    wakeFiler: () => filer.wake(),
   };
 }
 

@@ -3,7 +3,7 @@ import { accepts } from 'hono/accepts';
 import type { MiddlewareHandler } from 'hono';
 
 /** The languages that there is a catalogue in, the one for everybody else first. */
-export const languages = ['en', 'de'] as const;
+const languages = ['en', 'de'] as const;
 export type Language = (typeof languages)[number];
 
 /** Whose page is being made. Not an argument of each text: it would be handed through every function of every page. */

@@ -50,7 +50,7 @@ const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/
 type Finding = { id: string; help: string; nodes: { html: string; failureSummary?: string }[] };
 
 /** Fails when axe finds anything on the page as it is now, its frames apart. */
-export async function assertAccessible(page: Page): Promise<void> {
+async function assertAccessible(page: Page): Promise<void> {
   await page.evaluate(axeSource);
   const findings: Finding[] = await page.evaluate(
     'axe.run({ iframes: false }).then((found) => found.violations)',
@@ -62,7 +62,7 @@ export async function assertAccessible(page: Page): Promise<void> {
 }
 
 /** Fails when the page is wider than its window: what is wide scrolls by itself. */
-export async function assertFits(page: Page): Promise<void> {
+async function assertFits(page: Page): Promise<void> {
   const [content, window]: [number, number] = await page.evaluate(
     '[document.documentElement.scrollWidth, document.documentElement.clientWidth]',
   );
