@@ -163,7 +163,7 @@ function TopBar({ bar }: { bar: Bar }) {
         </ul>
       </nav>
       <form method="post" action={bar.signOut.action}>
-        <input type="hidden" name="form" value={bar.signOut.formToken} />
+        <input type="hidden" name="form_token" value={bar.signOut.formToken} />
         <span class="who">
           {bar.account === null ? (
             <Value of={bar.who} />

@@ -149,7 +149,7 @@ export function Field(props: {
 export function Form(props: { action: string; formToken: string; children: Child; class?: string }) {
   return (
     <form method="post" action={props.action} class={props.class}>
-      <input type="hidden" name="form" value={props.formToken} />
+      <input type="hidden" name="form_token" value={props.formToken} />
       {props.children}
     </form>
   );

@@ -81,7 +81,7 @@ export async function readOwnForm(
   const from = c.req.header('sec-fetch-site');
   if (from !== undefined && from !== 'same-origin') return null;
   const form = new URLSearchParams(await c.req.text());
-  const given = Buffer.from(form.get('form') ?? '');
+  const given = Buffer.from(form.get('form_token') ?? '');
   const right = Buffer.from(formTokenOf(deps, session));
   return given.length === right.length && timingSafeEqual(given, right) ? form : null;
 }

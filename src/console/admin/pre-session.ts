@@ -34,7 +34,7 @@ export async function readSignInForm(c: Context, deps: SessionDeps): Promise<URL
   const form = new URLSearchParams(await c.req.text());
   const browser = knownBrowser(c, deps);
   if (browser === null) return null;
-  const given = Buffer.from(form.get('form') ?? '');
+  const given = Buffer.from(form.get('form_token') ?? '');
   const right = Buffer.from(tokenOf(deps, browser));
   return given.length === right.length && timingSafeEqual(given, right) ? form : null;
 }

@@ -62,7 +62,6 @@ function setupPage(
           <h2>{words('setup.examine')}</h2>
           <p class="lead">{words('setup.examine_text')}</p>
           <Form action={action} formToken={formTokenOf(pages, session)}>
-            {/* Not at the form: its field of that name hides what htmx takes for the form (htmx 4.0.1). */}
             <button hx-post={action} hx-target="#findings" hx-swap="outerHTML" hx-disable="this">
               {words('setup.examine_button')}
             </button>

@@ -79,7 +79,7 @@ function signInPage(
       <>
         {wrong !== undefined && <Refusal wrong={wrong} />}
         <form method="post" action={hrefOf(site, '/admin/sign-in')}>
-          <input type="hidden" name="form" value={signInToken(c, pages)} />
+          <input type="hidden" name="form_token" value={signInToken(c, pages)} />
           <input type="hidden" name="to" value={to} />
           <Field
             name="email"
@@ -210,7 +210,7 @@ function codePage(
         {wrong !== undefined && <Refusal wrong={wrong} />}
         <p class="lead">{words('code.text')}</p>
         <form method="post" action={hrefOf(pages.site, '/admin/sign-in/code')}>
-          <input type="hidden" name="form" value={signInToken(c, pages)} />
+          <input type="hidden" name="form_token" value={signInToken(c, pages)} />
           <Field
             name="code"
             label={words('code.code')}

@@ -128,7 +128,7 @@ export function addressPage({ link, url, formToken, typed, wrong = {} }: FormPro
         <Whom link={link} />
         <Trouble wrong={wrong} />
         <form method="post" action={`${url}/imap`}>
-          <input type="hidden" name="form" value={formToken} />
+          <input type="hidden" name="form_token" value={formToken} />
           <Field {...field('address')} label="imap.address" type="email" autocomplete="email" />
           <Password wrong={wrong.password} />
           <p class="actions">
@@ -164,7 +164,7 @@ export function imapPage(props: FormProps): Page {
         {problem !== undefined && <Failed problem={problem} typed={typed} />}
         {found !== null && <FoundBox found={found} address={typed.address} />}
         <form method="post" action={`${url}/imap`} class="mail-host">
-          <input type="hidden" name="form" value={formToken} />
+          <input type="hidden" name="form_token" value={formToken} />
           <Field {...field('address')} label="imap.address" type="email" autocomplete="email" />
           <Password wrong={wrong.password} kept={kept} />
           <details open={!isSure || isBad}>

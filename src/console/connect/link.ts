@@ -71,7 +71,7 @@ export function withOwnForm(
 ): Promise<Response> {
   const ownForm = async (link: ConnectLink): Promise<URLSearchParams | null> => {
     const form = new URLSearchParams(await c.req.text());
-    const given = { linkId: link.id, token: form.get('form') ?? '', isSecure: isSecureSite(page.site) };
+    const given = { linkId: link.id, token: form.get('form_token') ?? '', isSecure: isSecureSite(page.site) };
     return isOwnForm(c, page.secretBox, given) ? form : null;
   };
   const open = async (link: ConnectLink): Promise<Answer> => {

@@ -39,7 +39,7 @@ export function startPage({ link, offered, url, formToken, leaving, isFramed }: 
         <Whom link={link} />
         <Leaves leaving={leaving} />
         <form method="post" action={url} {...(isFramed ? { target: '_blank', rel: 'opener' } : {})}>
-          <input type="hidden" name="form" value={formToken} />
+          <input type="hidden" name="form_token" value={formToken} />
           {only === undefined ? (
             <fieldset class="choices">
               <legend>{words('start.choices')}</legend>
@@ -145,7 +145,7 @@ export function leadsPage(props: {
         </p>
         <Whom link={link} />
         <form method="post" action={url}>
-          <input type="hidden" name="form" value={formToken} />
+          <input type="hidden" name="form_token" value={formToken} />
           <p class="actions">
             <button name="provider" value={name}>
               <Say text="leads.go" with={{ host }} />

@@ -160,7 +160,7 @@ async function erase(
       title: words('mine.erase_title', { address: ended.email }),
       body: isLeft ? (
         <form method="post" action={hrefOf(site, '/mailbox/erase')} class="card" data-submit>
-          <input type="hidden" name="form" value={formTokenOf(pages, session)} />
+          <input type="hidden" name="form_token" value={formTokenOf(pages, session)} />
           <input type="hidden" name="erased" value={String(all)} />
           <p role="status">{counted('mine.erasing', all)}</p>
           <p class="actions">

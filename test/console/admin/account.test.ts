@@ -196,10 +196,10 @@ describe('an administrator’s own account', () => {
   test('CSRF: no form of it is taken from elsewhere, nor with another session’s token', async () => {
     const [here, there] = [await signedIn(), await signedIn()];
     const page = await there.get(account);
-    const form = /name="form" value="([^"]+)"/.exec(page.html)?.[1] ?? '';
+    const form = /name="form_token" value="([^"]+)"/.exec(page.html)?.[1] ?? '';
     const paths = ['password', 'second-factor', 'second-factor/off', 'recovery-codes', 'sessions/end'];
     for (const path of paths) {
-      const fields = { form, current: goodPassword, password: newPassword };
+      const fields = { form_token: form, current: goodPassword, password: newPassword };
       assert.equal((await here.post(`${account}/${path}`, fields)).status, 403, path);
       const cross = await there.post(`${account}/${path}`, fields, { 'sec-fetch-site': 'cross-site' });
       assert.equal(cross.status, 403, path);

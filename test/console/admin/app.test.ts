@@ -16,8 +16,12 @@ describe('the pages of the administrators', () => {
     const page = await browser.get(`${publicUrl}/admin`);
     assert.deepEqual([page.status, page.title], [200, 'Overview · Administration']);
     assert.match(page.text, /root@operator\.example/);
-    const form = /name="form" value="([^"]+)"/.exec(page.html)?.[1] ?? '';
-    await browser.post(`${publicUrl}/admin/sign-out`, { form }, { 'sec-fetch-site': 'same-origin' });
+    const form = /name="form_token" value="([^"]+)"/.exec(page.html)?.[1] ?? '';
+    await browser.post(
+      `${publicUrl}/admin/sign-out`,
+      { form_token: form },
+      { 'sec-fetch-site': 'same-origin' },
+    );
     assert.notEqual((await browser.get(`${publicUrl}/admin`)).title, 'Overview · Administration');
   });
 

@@ -40,7 +40,7 @@ describe('the gateway’s own pages', () => {
 
   const noScript = (html: string) => assert.ok(!html.includes('<script>alert'), 'nothing of it runs');
   const formToken = async () =>
-    /name="form" value="([^"]+)"/.exec((await root.get(`${publicUrl}/admin/keys`)).html)?.[1] ?? '';
+    /name="form_token" value="([^"]+)"/.exec((await root.get(`${publicUrl}/admin/keys`)).html)?.[1] ?? '';
 
   for (const path of [
     'keys',
@@ -73,8 +73,11 @@ describe('the gateway’s own pages', () => {
     test(`CSRF: /admin/${path} takes no form from elsewhere`, async () => {
       const url = `${publicUrl}/admin/${path}`;
       const form = await formToken();
-      assert.equal((await root.post(url, { form }, { 'sec-fetch-site': 'cross-site' })).status, 403);
-      assert.equal((await root.post(url, { form: 'x' })).status, 403);
+      assert.equal(
+        (await root.post(url, { form_token: form }, { 'sec-fetch-site': 'cross-site' })).status,
+        403,
+      );
+      assert.equal((await root.post(url, { form_token: 'x' })).status, 403);
       assert.equal((await root.post(url, {})).status, 403);
     });
   }
@@ -158,7 +161,7 @@ describe('the gateway’s own pages', () => {
     );
     await root.get(`${publicUrl}/admin/settings/acme`);
     assert.equal((await root.submit({ ...fields, assigned_contacts_only: 'sometimes' })).status, 422);
-    assert.equal((await root.submit({ form: await formToken() }, '/admin/keys')).status, 422);
+    assert.equal((await root.submit({ form_token: await formToken() }, '/admin/keys')).status, 422);
     assert.equal((await root.get(`${publicUrl}/admin/settings/nobody`)).status, 404);
   });
 
@@ -202,7 +205,7 @@ describe('the gateway’s own pages', () => {
     noScript(shown.html);
     const part = await root.post(
       `${publicUrl}/admin/setup/examine`,
-      { form: await formToken() },
+      { form_token: await formToken() },
       { 'hx-request': 'true', 'sec-fetch-site': 'same-origin' },
     );
     assert.match(part.html, /^<div id="findings"/);

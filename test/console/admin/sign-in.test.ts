@@ -73,7 +73,7 @@ describe('signing in to the administration, by password', () => {
       assert.ok(shown.html.includes(`value="${email}"`));
       assert.ok(!shown.html.includes('wrong horse ladder'), 'a password is not sent back');
       assert.equal(shown.headers.getSetCookie().length, 0);
-      pages.push(shown.html.replaceAll(email, '').replaceAll(/name="form" value="[^"]+"/g, ''));
+      pages.push(shown.html.replaceAll(email, '').replaceAll(/name="form_token" value="[^"]+"/g, ''));
     }
     assert.equal(pages[0], pages[1]);
   });
@@ -139,11 +139,11 @@ describe('signing in to the administration, by password', () => {
     const post = async (forwardedFor: string) => {
       const browser = t.browser({ client: '10.0.0.1' });
       const shown = await browser.get(`${publicUrl}/admin/sign-in`);
-      const form = /name="form" value="([^"]+)"/.exec(shown.html)?.[1] ?? '';
+      const form = /name="form_token" value="([^"]+)"/.exec(shown.html)?.[1] ?? '';
       const email = `n${Math.random()}@operator.example`;
       return browser.post(
         `${publicUrl}/admin/sign-in`,
-        { form, email, password: 'x' },
+        { form_token: form, email, password: 'x' },
         { 'x-forwarded-for': forwardedFor, 'sec-fetch-site': 'same-origin' },
       );
     };
@@ -183,12 +183,12 @@ describe('signing in to the administration, by password', () => {
     const shown = await t.app.request(`${publicUrl}/admin/sign-in`, {
       headers: { cookie: `twoway-admin=${laid}` },
     });
-    const form = /name="form" value="([^"]+)"/.exec(await shown.text())?.[1] ?? '';
+    const form = /name="form_token" value="([^"]+)"/.exec(await shown.text())?.[1] ?? '';
     const own = (shown.headers.getSetCookie()[0] ?? '').split(';')[0];
     const done = await t.app.request(`${publicUrl}/admin/sign-in`, {
       method: 'POST',
       headers: { cookie: `twoway-admin=${laid}; ${own}` },
-      body: new URLSearchParams({ form, email: 'ann@operator.example', password: goodPassword }),
+      body: new URLSearchParams({ form_token: form, email: 'ann@operator.example', password: goodPassword }),
     });
     assert.equal(done.status, 303);
     const given = done.headers.getSetCookie().find((line) => line.startsWith('twoway-admin=')) ?? '';
@@ -211,18 +211,18 @@ describe('signing in to the administration, by password', () => {
     const good = { email: 'ann@operator.example', password: goodPassword };
     const browser = t.browser();
     const page = await browser.get(`${publicUrl}/admin/sign-in`);
-    const form = /name="form" value="([^"]+)"/.exec(page.html)?.[1] ?? '';
+    const form = /name="form_token" value="([^"]+)"/.exec(page.html)?.[1] ?? '';
     for (const [name, fields, headers] of [
-      ['from another site', { ...good, form }, { 'sec-fetch-site': 'cross-site' }],
-      ['from a sister site', { ...good, form }, { 'sec-fetch-site': 'same-site' }],
+      ['from another site', { ...good, form_token: form }, { 'sec-fetch-site': 'cross-site' }],
+      ['from a sister site', { ...good, form_token: form }, { 'sec-fetch-site': 'same-site' }],
       ['without a token', good, {}],
-      ['with another browser’s token', { ...good, form: 'A'.repeat(43) }, {}],
+      ['with another browser’s token', { ...good, form_token: 'A'.repeat(43) }, {}],
     ] as const) {
       const shown = await browser.post(`${publicUrl}/admin/sign-in`, fields, headers);
       assert.equal(shown.status, 403, name);
       assert.equal((await browser.get(`${publicUrl}/admin`)).status, 303, name);
     }
-    const other = await t.browser().post(`${publicUrl}/admin/sign-in`, { ...good, form });
+    const other = await t.browser().post(`${publicUrl}/admin/sign-in`, { ...good, form_token: form });
     assert.equal(other.status, 403, 'a token without its browser');
   });
 

@@ -90,8 +90,8 @@ describe('C3: another mail host, by page', () => {
     const back = `https://crm.example/mail?connection=${connection?.id}&amp;state=connected`;
     assert(page.html.includes(`<meta http-equiv="refresh" content="2; url=${back}"`), page.html);
     assert(page.html.includes(`href="${back}"`));
-    const token = /name="form" value="([^"]*)"/.exec(form.html)?.[1] ?? '';
-    const again = { ...(await host()), form: token };
+    const token = /name="form_token" value="([^"]*)"/.exec(form.html)?.[1] ?? '';
+    const again = { ...(await host()), form_token: token };
     const reloaded = await browser.post(`${link}/imap`, again, { 'sec-fetch-site': 'same-origin' });
     assert.deepEqual([reloaded.status, reloaded.title], [200, 'Your mailbox is connected']);
     assert(reloaded.html.includes(`href="${back}"`));

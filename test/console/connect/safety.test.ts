@@ -164,15 +164,23 @@ describe('C1: nobody’s consent can be taken over', () => {
     const link = await t.link();
     const attacker = t.browser();
     await attacker.get(link);
-    const form = /name="form" value="([^"]+)"/.exec((await attacker.get(link)).html)?.[1] ?? '';
+    const form = /name="form_token" value="([^"]+)"/.exec((await attacker.get(link)).html)?.[1] ?? '';
     const victim = t.browser();
     for (const headers of [{ 'sec-fetch-site': 'cross-site' }, { 'sec-fetch-site': 'same-site' }, {}]) {
-      shows(await victim.post(link, { provider: 'gmail', form }, headers), 403, 'Please open the link again');
+      shows(
+        await victim.post(link, { provider: 'gmail', form_token: form }, headers),
+        403,
+        'Please open the link again',
+      );
     }
     // A browser that says nothing of where a form came from, and has a cookie of ours, needs its own form token.
     await victim.get(await t.link());
-    shows(await victim.post(link, { provider: 'gmail', form }), 403, 'Please open the link again');
-    shows(await victim.post(`${link}/imap`, { form }), 403, 'Please open the link again');
+    shows(
+      await victim.post(link, { provider: 'gmail', form_token: form }),
+      403,
+      'Please open the link again',
+    );
+    shows(await victim.post(`${link}/imap`, { form_token: form }), 403, 'Please open the link again');
     assert.deepEqual(
       await t.sql(`select 1 from connect_links where tries > 0 and used_at is null and expires_at > now()
       and id = (select max(id) from connect_links)`),
@@ -266,7 +274,7 @@ describe('C1: nobody’s consent can be taken over', () => {
   test('a form that is too large', async () => {
     const page = await t
       .browser()
-      .post(await t.link(), { form: 'x'.repeat(70_000) }, { 'content-length': '70010' });
+      .post(await t.link(), { form_token: 'x'.repeat(70_000) }, { 'content-length': '70010' });
     shows(page, 413, 'That is too much');
   });
 

@@ -93,23 +93,23 @@ describe('one person’s pages are that person’s alone', () => {
     test(`POST ${path}: not without a session, not with another’s token, not from elsewhere`, async () => {
       const url = `${publicUrl}${filled(path)}`;
       const tokenOf = async (browser: typeof o.ann) =>
-        /name="form" value="([^"]+)"/.exec((await own(browser, '/mailbox')).html)?.[1] ?? '';
+        /name="form_token" value="([^"]+)"/.exec((await own(browser, '/mailbox')).html)?.[1] ?? '';
       const form = await tokenOf(o.ann);
       assert.equal(
-        (await o.t.browser().post(url, { form }, { 'sec-fetch-site': 'same-origin' })).status,
+        (await o.t.browser().post(url, { form_token: form }, { 'sec-fetch-site': 'same-origin' })).status,
         401,
       );
       for (const [fields, site] of [
         [{}, 'same-origin'],
-        [{ form: await tokenOf(o.ben) }, 'same-origin'],
-        [{ form }, 'cross-site'],
-        [{ form }, 'same-site'],
+        [{ form_token: await tokenOf(o.ben) }, 'same-origin'],
+        [{ form_token: form }, 'cross-site'],
+        [{ form_token: form }, 'same-site'],
       ] as const)
         assert.equal((await o.ann.post(url, fields, { 'sec-fetch-site': site })).status, 403);
       if (!path.includes('{')) return;
       const forced = await o.ben.post(
         url,
-        { form: await tokenOf(o.ben) },
+        { form_token: await tokenOf(o.ben) },
         { 'sec-fetch-site': 'same-origin' },
       );
       assert.equal(forced.status, 404);

@@ -59,10 +59,10 @@ describe('S15: a person’s never-log list', () => {
   test('nothing is erased of somebody who is not on the list', async () => {
     await own(o.ben, path);
     assert.equal((await own(o.ben, `${path}/erase?entry=${encodeURIComponent(carla)}`)).status, 404);
-    const form = /name="form" value="([^"]+)"/.exec((await own(o.ben, path)).html)?.[1] ?? '';
+    const form = /name="form_token" value="([^"]+)"/.exec((await own(o.ben, path)).html)?.[1] ?? '';
     const forced = await o.ben.post(
       `http://gateway.test${path}/erase`,
-      { form, entry: carla },
+      { form_token: form, entry: carla },
       { 'sec-fetch-site': 'same-origin' },
     );
     assert.equal(forced.status, 404);
@@ -85,9 +85,13 @@ describe('S15: a person’s never-log list', () => {
     assert.match(page.text, /@clinic\.example/);
     assert.match(page.text, /You work in several companies/);
     assert.doesNotMatch(page.html, new RegExp(`action="${path}`));
-    const form = /name="form" value="([^"]+)"/.exec(page.html)?.[1] ?? '';
+    const form = /name="form_token" value="([^"]+)"/.exec(page.html)?.[1] ?? '';
     const force = (to: string, entry: string) =>
-      o.zoe.post(`http://gateway.test${path}${to}`, { form, entry }, { 'sec-fetch-site': 'same-origin' });
+      o.zoe.post(
+        `http://gateway.test${path}${to}`,
+        { form_token: form, entry },
+        { 'sec-fetch-site': 'same-origin' },
+      );
     assert.equal((await force('', carla)).status, 422);
     assert.equal((await force('/remove', '@clinic.example')).status, 404);
     assert.equal((await force('/erase', '@clinic.example')).status, 404);

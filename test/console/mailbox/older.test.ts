@@ -65,10 +65,10 @@ describe('C8: a person asks for older mail', () => {
     assert.match(going.html, new RegExp(`hx-get="${path}/${count.id}/progress"[^>]*hx-trigger="every 2s"`));
     assert.match(going.html, /<noscript>.*Look again/s, 'without scripts there is a link');
 
-    const form = /name="form" value="([^"]+)"/.exec(going.html)?.[1] ?? '';
+    const form = /name="form_token" value="([^"]+)"/.exec(going.html)?.[1] ?? '';
     const second = await o.ann.post(
       `${publicUrl}${path}`,
-      { form, span: '7', dry_run: '0' },
+      { form_token: form, span: '7', dry_run: '0' },
       { 'sec-fetch-site': 'same-origin' },
     );
     assert.equal(second.location, asked.location, 'one after the other');
@@ -122,12 +122,12 @@ describe('C8: a person asks for older mail', () => {
     const asked = await ask({ span: '7', dry_run: '0' });
     const id = idOf(asked.location);
     await own(o.ben, path);
-    const form = /name="form" value="([^"]+)"/.exec((await own(o.ben, path)).html)?.[1] ?? '';
+    const form = /name="form_token" value="([^"]+)"/.exec((await own(o.ben, path)).html)?.[1] ?? '';
     for (const which of [`${path}/${id}`, `${path}/${id}/progress`])
       assert.equal((await own(o.ben, which)).status, 404);
     const forced = await o.ben.post(
       `${publicUrl}${path}/${id}/cancel`,
-      { form },
+      { form_token: form },
       { 'sec-fetch-site': 'same-origin' },
     );
     assert.equal(forced.status, 404);

@@ -71,12 +71,15 @@ describe('a person’s own pages are opened by a one-use link', () => {
     const person = await t.person();
     const out = `${publicUrl}/mailbox/sign-out`;
     const form =
-      /name="form" value="([^"]+)"/.exec((await person.get(`${publicUrl}/mailbox`)).html)?.[1] ?? '';
-    assert.equal((await person.post(out, { form }, { 'sec-fetch-site': 'cross-site' })).status, 403);
+      /name="form_token" value="([^"]+)"/.exec((await person.get(`${publicUrl}/mailbox`)).html)?.[1] ?? '';
+    assert.equal(
+      (await person.post(out, { form_token: form }, { 'sec-fetch-site': 'cross-site' })).status,
+      403,
+    );
     assert.equal((await person.post(out, {}, { 'sec-fetch-site': 'same-origin' })).status, 403);
     const ben = await t.person({ subAccountId: 's1', userId: 'ben' });
     assert.equal(
-      (await ben.post(out, { form }, { 'sec-fetch-site': 'same-origin' })).status,
+      (await ben.post(out, { form_token: form }, { 'sec-fetch-site': 'same-origin' })).status,
       403,
       'Ann’s token',
     );
@@ -93,10 +96,10 @@ describe('a person’s own pages are opened by a one-use link', () => {
       page.headers.get('content-security-policy') ?? '',
       /form-action 'self' https:\/\/crm\.example;/,
     );
-    const form = /name="form" value="([^"]+)"/.exec(page.html)?.[1] ?? '';
+    const form = /name="form_token" value="([^"]+)"/.exec(page.html)?.[1] ?? '';
     const out = await browser.post(
       `${publicUrl}/mailbox/sign-out`,
-      { form },
+      { form_token: form },
       { 'sec-fetch-site': 'same-origin' },
     );
     assert.deepEqual([out.status, out.location], [303, 'https://crm.example/people']);

@@ -112,10 +112,10 @@ describe('a person’s overview', () => {
     const { id } = await o.connectionOf('ann');
     await setState(o, id, { state: 'live' });
     const page = await own(o.ann, '/mailbox');
-    const form = /name="form" value="([^"]+)"/.exec(page.html)?.[1] ?? '';
+    const form = /name="form_token" value="([^"]+)"/.exec(page.html)?.[1] ?? '';
     const sent = await o.ann.post(
       `${publicUrl}/mailbox/reconnect`,
-      { form, replace: '1' },
+      { form_token: form, replace: '1' },
       { 'sec-fetch-site': 'same-origin' },
     );
     const token = (sent.location ?? '').slice('/connect/'.length);
@@ -125,10 +125,10 @@ describe('a person’s overview', () => {
 
   test('in a frame of the CRM connecting goes on in a tab of its own: providers refuse to be framed', async () => {
     const page = await own(o.ann, '/mailbox');
-    const form = /name="form" value="([^"]+)"/.exec(page.html)?.[1] ?? '';
+    const form = /name="form_token" value="([^"]+)"/.exec(page.html)?.[1] ?? '';
     const shown = await o.ann.post(
       `${publicUrl}/mailbox/reconnect`,
-      { form },
+      { form_token: form },
       { 'sec-fetch-site': 'same-origin', 'sec-fetch-dest': 'iframe' },
     );
     assert.equal(shown.status, 200);

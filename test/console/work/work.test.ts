@@ -52,7 +52,7 @@ describe('the administrators’ work', () => {
     assert.match(stream.text, /Your session is over/);
     assert.doesNotMatch(stream.html, /needs-title|count-held/);
     for (const path of [`webhooks/${id}/delete`, 'held/review', 'sends/snd_1/cancel', 'webhooks/new']) {
-      const forged = await root.post(`${publicUrl}/admin/${path}`, { form: 'made up' });
+      const forged = await root.post(`${publicUrl}/admin/${path}`, { form_token: 'made up' });
       assert.equal(forged.status, 403, path);
     }
     assert.deepEqual(await ids('webhooks'), [id]);
@@ -112,12 +112,12 @@ describe('the administrators’ work', () => {
     await get('/admin/held');
     const waiting = await ids('intake_spool', `state = 'held'`);
     const fields = new URLSearchParams(waiting.map((id): [string, string] => ['id', id]));
-    const form = /name="form" value="([^"]+)"/.exec((await get('/admin/held')).html)?.[1] ?? '';
+    const form = /name="form_token" value="([^"]+)"/.exec((await get('/admin/held')).html)?.[1] ?? '';
     const post = (more: Record<string, string>) =>
       t.app.request(`${publicUrl}/admin/held/review`, {
         method: 'POST',
         headers: { cookie: [...root.cookies()].map(([name, value]) => `${name}=${value}`).join('; ') },
-        body: `${fields.toString()}&${new URLSearchParams({ form, ...more }).toString()}`,
+        body: `${fields.toString()}&${new URLSearchParams({ form_token: form, ...more }).toString()}`,
       });
     const asked = await (await post({ verdict: 'discard' })).text();
     assert.match(asked, /Discard 2 mails for good/);

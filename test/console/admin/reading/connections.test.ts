@@ -178,12 +178,16 @@ describe('the administrators’ pages about connections', () => {
     assert.match(await act('audit'), /The audit is on its way.*Last audit Waits for its turn/);
     assert.deepEqual((await t.sql(`select kind, connection_id from errands where kind = 'audit'`)).length, 1);
     const before = await root.get(page);
-    const form = /name="form" value="([^"]+)"/.exec(before.html)?.[1] ?? '';
+    const form = /name="form_token" value="([^"]+)"/.exec(before.html)?.[1] ?? '';
     assert.match(await act('disconnect'), /It is disconnected\. .*Disconnected since/);
     assert.match((await root.get(page)).text, /Life line .*Disconnected .*Connecting .*Paused .*Connecting/);
     assert.doesNotMatch((await root.get(page)).text, /What you can do/);
     for (const verb of ['pause', 'resume', 'audit', 'disconnect']) {
-      const late = await root.post(`${page}/${verb}`, { form }, { 'sec-fetch-site': 'same-origin' });
+      const late = await root.post(
+        `${page}/${verb}`,
+        { form_token: form },
+        { 'sec-fetch-site': 'same-origin' },
+      );
       assert.match(late.location ?? '', /done=not_connected/, verb);
     }
     const written = await t.sql<{ action: string; subject: string; email: string }>(
@@ -207,7 +211,7 @@ describe('the administrators’ pages about connections', () => {
     assert.equal((await t.browser().post(url, {})).status, 401);
     assert.equal((await (await t.person()).post(url, {})).status, 401);
     assert.equal((await (await t.person()).get(list)).status, 401);
-    assert.equal((await root.post(url, { form: 'x' })).status, 403);
+    assert.equal((await root.post(url, { form_token: 'x' })).status, 403);
     assert.equal((await root.post(url, {}, { 'sec-fetch-site': 'cross-site' })).status, 403);
     const [row] = await t.sql<{ ended_at: Date | null }>(
       `select ended_at from connections where id = '${ids.eve}'`,
