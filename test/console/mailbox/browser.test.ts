@@ -60,6 +60,7 @@ describe('a person’s own pages, in a browser, on the real servers', () => {
     await page.getByRole('button', { name: /Gmail/ }).click();
     await page.getByRole('textbox').fill(story.ann);
     await page.getByRole('button').first().click();
+    await press('Connect');
     await page.waitForURL('**/mailbox?*');
     // By itself: the state is asked for until it has settled.
     await page.locator('.badge', { hasText: 'Live' }).waitFor();
