@@ -4,14 +4,22 @@ import { Value } from './page.tsx';
 import { findText, pieces, words } from './texts/texts.ts';
 import type { PlainKey, TextKey, Values } from './texts/texts.ts';
 
+/** By language, made once: to make one takes as long as to write a whole row of a list. */
+const timeFormats = new Map<string, Intl.DateTimeFormat>();
+
+function timeFormat(): Intl.DateTimeFormat {
+  const language = currentLanguage();
+  const format =
+    timeFormats.get(language) ??
+    new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short', timeZone: 'UTC' });
+  timeFormats.set(language, format);
+  return format;
+}
+
 /** A time; UTC until the browser has put it into the reader's zone. `short`: only the hour where it is today. */
 export function Time({ at, short = false }: { at: string | null; short?: boolean }) {
   if (at === null) return <>{words('page.never')}</>;
-  const time = new Intl.DateTimeFormat(currentLanguage(), {
-    dateStyle: 'medium',
-    timeStyle: 'short',
-    timeZone: 'UTC',
-  }).format(new Date(at));
+  const time = timeFormat().format(new Date(at));
   return (
     <time datetime={at} data-show={short ? 'short' : 'long'}>
       {words('page.utc', { time })}

@@ -25,9 +25,6 @@ export type ConnectionPlace = { urgency: number; id: ConnectionId };
 /** A connection in the list: with its user's name, and its place. */
 export type ListedConnection = PublicConnection & { urgency: number; user_name: string };
 
-/** How many mailboxes and users a search looks at; who finds more types more. */
-const foundMax = 500;
-
 /** Connections, those first that need a person, then the newest; `after` is the last one of the page before. */
 export async function listConnectionsByUrgency(
   db: Db,
@@ -39,15 +36,13 @@ export async function listConnectionsByUrgency(
     ...(filter.state === null ? [] : ['c.state = :state']),
     ...(filter.subAccountId === null ? [] : ['c.sub_account_id = :subAccountId']),
     ...(filter.provider === null ? [] : ['c.provider = :provider']),
-    ...(filter.search === null
-      ? []
-      : ['(c.mailbox_id = any(found.mailboxes) or c.user_id = any(found.users))']),
+    ...(filter.search === null ? [] : [isFound]),
     ...(after === null ? [] : ['(c.urgency, c.id) < (:urgency, :id)']),
   ];
   const places = await rows<{ id: ConnectionId; urgency: number; user_name: string }>(
     db,
     `select c.id, c.urgency, u.name as user_name from (
-       select c.id, c.urgency, c.user_id from connections c ${filter.search === null ? '' : `, ${found}`}
+       select c.id, c.urgency, c.user_id from connections c
         where ${['true', ...conditions].join(' and ')}
         order by c.urgency desc, c.id desc limit :limit) c
        join users u on u.id = c.user_id
@@ -55,7 +50,6 @@ export async function listConnectionsByUrgency(
     {
       ...filter,
       pattern: filter.search === null ? null : `%${escapeLike(filter.search.toLowerCase())}%`,
-      foundMax,
       urgency: after?.urgency ?? null,
       id: after?.id ?? null,
       limit,
@@ -72,10 +66,10 @@ export async function listConnectionsByUrgency(
   });
 }
 
-const found = `(select
-    array(select id from mailboxes where lower(address) like :pattern limit :foundMax) as mailboxes,
-    array(select id from users where lower(id) like :pattern or lower(email) like :pattern
-             or lower(name) like :pattern limit :foundMax) as users) as found`;
+/** Each of the two is read once and kept as a hash table. */
+const isFound = `(c.mailbox_id in (select id from mailboxes where lower(address) like :pattern)
+  or c.user_id in (select id from users where lower(id) like :pattern or lower(email) like :pattern
+                      or lower(name) like :pattern))`;
 
 /** How many connections are in each state, those first that need a person. */
 export async function countConnectionsByState(
@@ -140,16 +134,16 @@ export async function countDecisionsByDay(
   const days = await rows<DayOfDecisions>(
     db,
     // By the time in the id, so that the index has all of it.
-    `select day, count(*)::int as judged, count(*) filter (where outcome = 'stored')::int as stored,
+    `select to_char(to_timestamp(day * 86400) at time zone 'UTC', 'YYYY-MM-DD') as day, count(*)::int as judged,
+            count(*) filter (where outcome = 'stored')::int as stored,
             count(*) filter (where outcome = 'skipped')::int as left_out,
             count(*) filter (where outcome = 'held')::int as held,
             count(*) filter (where outcome = 'failed')::int as failed
-       from (select to_char(to_timestamp(('x' || substr(id, 5, 8) || substr(id, 14, 4))::bit(48)::bigint / 1000.0)
-                            at time zone 'UTC', 'YYYY-MM-DD') as day, outcome
+       from (select ('x' || substr(id, 5, 8) || substr(id, 14, 4))::bit(48)::bigint / 86400000 as day, outcome
                from (select id, outcome from decisions
                       where connection_id = :connectionId and id >= :since and replaced_by is null
                       order by id desc limit :most) newest) told
-      group by day order by day desc`,
+      group by day order by told.day desc`,
     { connectionId: of.connectionId, since: idFrom('dec', of.since), most: decisionsCountedMax },
   );
   return { days, isWhole: days.reduce((sum, { judged }) => sum + judged, 0) < decisionsCountedMax };

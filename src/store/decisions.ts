@@ -70,8 +70,6 @@ export async function listDecisions(
   const conditions = [
     'd.replaced_by is null',
     ...(filter.subAccountId === null ? [] : ['d.sub_account_id = :subAccountId']),
-    ...(filter.idHash === null ? [] : [`d.id_hash = decode(:idHash, 'hex')`]),
-    ...(filter.addressHash === null ? [] : [`d.address_hashes @> array[decode(:addressHash, 'hex')]`]),
     ...(filter.connectionId === null ? [] : ['d.connection_id = :connectionId']),
     ...(filter.outcome === null ? [] : ['d.outcome = :outcome']),
     ...(filter.since === null ? [] : ['d.decided_at >= :since::timestamptz']),
@@ -79,12 +77,23 @@ export async function listDecisions(
   ];
   const found = await rows<{ decision: PublicDecision }>(
     db,
-    `select ${decisionObject} as decision from decisions d left join folders f on f.id = d.folder_id
+    `select ${decisionObject} as decision from ${asked(filter)} d left join folders f on f.id = d.folder_id
       where ${['true', ...conditions].join(' and ')}
       order by d.id desc limit :limit`,
     { ...filter, ...page },
   );
   return found.map((row) => row.decision);
+}
+
+/** Those of a Message-ID or address by themselves: for their order alone, all decisions would be gone through. */
+function asked({ idHash, addressHash }: DecisionFilter): string {
+  const conditions = [
+    ...(idHash === null ? [] : [`id_hash = decode(:idHash, 'hex')`]),
+    ...(addressHash === null ? [] : [`address_hashes @> array[decode(:addressHash, 'hex')]`]),
+  ];
+  return conditions.length === 0
+    ? 'decisions'
+    : `(select * from decisions where ${conditions.join(' and ')} offset 0)`;
 }
 
 /** Mail that was left out for want of a contact, in a mailbox that is connected. */

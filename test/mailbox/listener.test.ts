@@ -44,6 +44,37 @@ async function connectionsOf(mailboxId: string) {
   );
 }
 
+/** The sessions of a mailbox, as its life line has them. */
+async function sessionsOf(mailboxId: string) {
+  const found = await rows<{ line: string }>(
+    database.db,
+    `select concat_ws(' ', case when logged_in_at is null then 'refused' else 'in' end, times, reason,
+              case when ended_at is null then 'on' end) as line
+       from connection_log where mailbox_id = :mailboxId and kind = 'session' order by n`,
+    { mailboxId },
+  );
+  return found.map(({ line }) => line);
+}
+
+describe('C5: the life of a mailbox', () => {
+  test('each session is kept with what it ended by; tries in a row that came to nothing are one line', async () => {
+    const { told, passUntil, mailboxId, end } = await play(
+      `${folders}on AUTHENTICATE *, 3 times:\n  S: (close)\n`,
+    );
+    await passUntil('it is live', async () => (await sessionsOf(mailboxId)).length === 2, 3_000);
+    await told('degraded connection_closed', 'live');
+    assert.deepEqual(await sessionsOf(mailboxId), ['refused 3 connection_closed', 'in 1 on']);
+    await end();
+    assert.deepEqual(await sessionsOf(mailboxId), ['refused 3 connection_closed', 'in 1 stopped']);
+  });
+
+  test('a listener that is stopped before it has logged in leaves no line', async () => {
+    const { mailboxId, end } = await play(folders, { loginOf: () => new Promise(() => undefined) });
+    await end();
+    assert.deepEqual(await sessionsOf(mailboxId), []);
+  });
+});
+
 describe('C5: what the CRM is told', () => {
   test('a pause that Exchange asks for: rate_limited until then, then live, with what was held back', async () => {
     const { peer, told, pass, clock, mailboxId, decided } = await play(

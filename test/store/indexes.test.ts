@@ -3,6 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import { factKeysOf } from '../../src/filing/gather.ts';
 import { readContactAddresses } from '../../src/store/claims.ts';
 import { listContacts, readPublicContacts } from '../../src/store/contacts.ts';
+import { listDecisions } from '../../src/store/decisions.ts';
 import { openDatabase, rows, run } from '../../src/store/database.ts';
 import type { Db } from '../../src/store/database.ts';
 import { readFactRows } from '../../src/store/filing-facts.ts';
@@ -109,6 +110,25 @@ describe('indexes', () => {
           .filter((line) => line.includes('= ANY') || !line.includes('$'));
         assert.deepEqual(comparing, [], statement);
       }
+    } finally {
+      await close();
+    }
+  });
+
+  test('T1: decisions are found by their Message-ID, address or connection, not by going through all in their order', async () => {
+    const { url } = database;
+    assert.ok(url !== null);
+    const { db, close } = await openDatabase({ kind: 'postgres', url, connectionsMax: 1 });
+    try {
+      const all = { subAccountId: null, idHash: null, addressHash: null, connectionId: null };
+      const page = { after: null, limit: 9 };
+      for (const by of [{ idHash: '00' }, { addressHash: '00' }, { connectionId: 'con_1' }])
+        await listDecisions(db, { ...all, ...by, outcome: null, since: null }, page);
+      const plans = await plansOf(db);
+      const used = plans.map(({ lines }) => lines.join(' '));
+      assert.equal(used.length, 3);
+      for (const index of ['decisions_by_id_hash', 'decisions_by_address', 'decisions_by_connection'])
+        assert.equal(used.filter((plan) => plan.includes(index)).length, 1, `${index}: ${used.join('\n')}`);
     } finally {
       await close();
     }
