@@ -209,8 +209,8 @@ describe('the administrators’ pages about conversations', () => {
       `${at}/attachments/3`,
     ]) {
       for (const who of [person, w.t.browser()]) {
-        const { status, text } = await who.get(url);
-        assert.equal(status, 401, url);
+        const { location, text } = await who.get(url);
+        assert.match(location ?? '', /^\/admin\/sign-in\?to=/, url);
         assert.doesNotMatch(text, /PDF|Rita|See/, url);
       }
     }
