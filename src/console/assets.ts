@@ -10,6 +10,8 @@ const own = (name: string) => new URL(`./assets/${name}`, import.meta.url).pathn
 const files = {
   'console.css': own('console.css'),
   'signed-in.css': own('signed-in.css'),
+  'mailbox.css': own('mailbox.css'),
+  'admin.css': ['gateway', 'reading', 'work'].map((part) => own(`admin-${part}.css`)),
   'console.js': own('console.js'),
   // One file: htmx (4.0.1) begins as soon as its own script has run, and does not wait for one that comes later.
   'htmx.js': [resolve('htmx.org/dist/htmx.min.js'), resolve('htmx.org/dist/ext/hx-sse.min.js')],

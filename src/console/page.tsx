@@ -35,6 +35,8 @@ export type Page = {
 export type Bar = {
   /** What these pages are. */
   name: string;
+  /** What they alone look like. */
+  style: 'mailbox.css' | 'admin.css';
   /** Who is signed in, and where they see their account; null: nowhere. */
   who: string;
   account: { href: string; current: boolean } | null;
@@ -114,7 +116,8 @@ function Document({ site, page }: { site: Site; page: Page }) {
         <link rel="stylesheet" href={asset('console.css')} />
         <link rel="icon" href="data:," />
         <script src={asset('console.js')} defer />
-        {bar !== undefined && <link rel="stylesheet" href={asset('signed-in.css')} />}
+        {bar !== undefined &&
+          (['signed-in.css', bar.style] as const).map((name) => <link rel="stylesheet" href={asset(name)} />)}
         {(bar !== undefined || page.live === true) && (
           <>
             <meta name="htmx-config" content={htmxConfig} />

@@ -94,6 +94,7 @@ export async function adminPage(
     ),
     bar: {
       name: words('admin.title'),
+      style: 'admin.css',
       who: administrator?.email ?? session.administratorId,
       account: { href: hrefOf(pages.site, '/admin/account'), current: part === 'account' },
       parts: Object.entries(parts).map(([name, { path, label }]) => ({

@@ -66,6 +66,7 @@ export async function mailboxPage(
     formTargets: session.returnUrl === null ? [] : [new URL(session.returnUrl).origin],
     bar: {
       name: words('mailbox.title'),
+      style: 'mailbox.css',
       who: user?.email ?? session.userId,
       account: null,
       parts: Object.entries(parts).map(([name, { path, label }]) => ({

@@ -241,7 +241,7 @@ export function DeliveryList(
   return (
     <section>
       <h2>{words('webhooks.deliveries')}</h2>
-      <nav class="tabs" aria-label={words('webhooks.by_state')}>
+      <nav class="pills" aria-label={words('webhooks.by_state')}>
         {[null, ...deliveryStates].map((one) => (
           <a
             href={listHref(site, path, one === null ? {} : { state: one })}
