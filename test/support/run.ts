@@ -3,7 +3,7 @@
 //
 // Files that need no server run first, all in one process, while the servers start. Then the other files
 // that test a module, in one process for each folder of them, and beside that the stories of test/flows/,
-// each in a process of its own; two at a time. (All of them in one process opened and closed so many embedded databases
+// each in a process of its own; three at a time. (All of them in one process opened and closed so many embedded databases
 // that V8 sometimes ended it while freeing their WebAssembly; Node 24.21, 2026-11.)
 import { once } from 'node:events';
 import { run } from 'node:test';
@@ -47,8 +47,9 @@ async function runAll({ plain, served, flows }: TestFiles): Promise<void> {
     ...served.map((folder) => () => runTogether(folder)),
     ...flows.map((story) => () => runFiles([story], { env: process.env, forceExit: true })),
   ];
-  // One from the folders on and one from the stories on, until they meet: two cores are busy to the end.
-  await Promise.all([runJobs(() => jobs.shift()), runJobs(() => jobs.pop())]);
+  // One from the folders on and two from the stories on, until they meet: much of their time is waiting, so that it
+  // takes three to keep two cores busy, and not more than 1.5 GB each.
+  await Promise.all([runJobs(() => jobs.shift()), runJobs(() => jobs.pop()), runJobs(() => jobs.pop())]);
 }
 
 async function runJobs(next: () => (() => Promise<void>) | undefined): Promise<void> {
