@@ -55,6 +55,12 @@ const overtaking = { atOnce: 4, lateMs: 30 };
  */
 export type Accept = (request: SendRequest, idempotencyKey: string | null) => Promise<Accepted>;
 
+/**
+ * The database was lost while it committed: the message may be stored, and will be sent then. So the call fails; only its
+ * Idempotency-Key tells what became of it.
+ */
+type InDoubt = { inDoubt: unknown };
+
 /** Messages that come at the same time share their queries and their transaction; none has to do with another's fate. */
 export function createAccept(deps: AcceptDeps): Accept {
   const look = createBatcher({
@@ -62,16 +68,28 @@ export function createAccept(deps: AcceptDeps): Accept {
     overtaking,
     run: (calls: readonly Called[]) => lookAll(deps.db, calls),
   });
-  const storeAll = async (drafts: readonly Draft[]): Promise<TakenOver[]> => {
-    const results = await deps.db.transaction((tx) => takeOver(deps, tx, drafts));
-    deps.wakePublisher();
-    deps.wakeSender();
-    return results;
+  const storeAll = async (drafts: readonly Draft[]): Promise<(TakenOver | InDoubt)[]> => {
+    let isCommitting = false;
+    try {
+      const results = await deps.db.transaction(async (tx) => {
+        const taken = await takeOver(deps, tx, drafts);
+        isCommitting = true;
+        return taken;
+      });
+      deps.wakePublisher();
+      deps.wakeSender();
+      return results;
+    } catch (error) {
+      // Thrown, it would have each of them stored once more by itself.
+      if (isCommitting) return drafts.map(() => ({ inDoubt: error }));
+      throw error;
+    }
   };
   const storeShared = createBatcher({ most: batchMax, overtaking, run: storeAll });
   const store = async (draft: Draft): Promise<TakenOver> => {
-    const [result] = isShort(draft.written) ? [await storeShared(draft)] : await storeAll([draft]);
-    return result ?? 'moved';
+    const [result = 'moved'] = isShort(draft.written) ? [await storeShared(draft)] : await storeAll([draft]);
+    if (typeof result === 'object' && 'inDoubt' in result) throw result.inDoubt;
+    return result;
   };
   return async (request, idempotencyKey) => {
     const { subAccountId } = request;

@@ -15,6 +15,7 @@ import type { Draft, SendAnswer, TakenOver } from '../../src/outbound/take-over.
 import { writeDown } from '../../src/outbound/write-down.ts';
 import type { BlobStore } from '../../src/store/blobs.ts';
 import { rows, run } from '../../src/store/database.ts';
+import type { Db } from '../../src/store/database.ts';
 import { readOutgoingFacts } from '../../src/store/outgoing.ts';
 import { databaseKinds } from '../support/database.ts';
 import { blankRequest, openOffice, secretBox } from './support.ts';
@@ -315,5 +316,32 @@ for (const kind of databaseKinds)
       await assert.rejects(crashed, /the process is gone/);
       assert.deepEqual(await more(start), [0, 0, 0, 0]);
       assert.deepEqual(shown(await together(drafts)), ['queued', 'queued']);
+    });
+
+    test('a commit whose answer is lost: each call fails, and none is stored a second time', async () => {
+      const start = await counts();
+      let isLost = false;
+      const db: Db = new Proxy(office.db, {
+        get: (target, name: keyof typeof office.db) =>
+          name !== 'transaction' || isLost
+            ? (target[name] as unknown)
+            : async (work: (tx: Db) => Promise<unknown>) => {
+                isLost = true;
+                await target.transaction(work);
+                throw new Error('Connection terminated unexpectedly');
+              },
+      });
+      const accept = createAccept({ ...deps, db });
+      const call = (n: number, key: string | null) =>
+        accept({ ...blankRequest, kind: 'bulk', userId: 'anna', contactId: 'carla', text: `lost ${n}` }, key);
+      const results = await Promise.allSettled([call(1, null), call(2, null), call(3, 'lost')]);
+      assert.deepEqual(
+        results.map((result) => (result.status === 'rejected' ? String(result.reason) : result.value)),
+        Array.from({ length: 3 }, () => 'Error: Connection terminated unexpectedly'),
+      );
+      assert.deepEqual(await more(start), [3, 3, 0, 1]);
+      // Asked again, it is answered by its key.
+      assert.ok('answer' in (await call(3, 'lost')));
+      assert.deepEqual(await more(start), [3, 3, 0, 1]);
     });
   });
