@@ -24,14 +24,20 @@ type Limits = typeof sendLimits;
 
 /** What becomes of a send that was taken, instead of a try of those who were put off; null: they are tried. */
 export function changeBeforeRest(limits: Limits, send: LockedSend): SendChange | null {
-  const { way, connectionState, refused, triedForMs } = send;
-  const isBlocked = blockedStates.some((blocked) => blocked === connectionState);
+  const { way, connectionState, refused } = send;
   const isGone = way === null || (way.through === 'mailbox' && connectionState === null);
-  if (isGone || (isBlocked && triedForMs >= limits.giveUpMs))
-    return changeOfTaken(send, endDeferred(refused, 'given_up'), 0);
-  if (isBlocked) return changeOfTaken(send, refused, limits.heldRetryMs);
+  if (isGone) return changeOfTaken(send, endDeferred(refused, 'given_up'), 0);
+  if (blockedStates.some((blocked) => blocked === connectionState)) return holdRest(limits, send);
   // A node that is gone had the last of them on their way.
   return refused.some(isDeferred) ? null : changeOfTaken(send, refused, 0);
+}
+
+/** The same while nothing gets through until a person acts: they wait, but not for ever. */
+export function holdRest(limits: Limits, send: LockedSend): SendChange {
+  const { refused, triedForMs } = send;
+  return triedForMs >= limits.giveUpMs
+    ? changeOfTaken(send, endDeferred(refused, 'given_up'), 0)
+    : changeOfTaken(send, refused, limits.heldRetryMs);
 }
 
 /** The end of a try, with its send as it is now. */

@@ -3,8 +3,8 @@ import { messageOf } from '../lib/failure.ts';
 import { createWaker } from '../lib/waker.ts';
 import {
   countRecentTries,
+  findDueOfLane,
   findHeldToSettle,
-  findQueuedOfLane,
   findSendLanes,
   lockSends,
   nextSendDueMs,
@@ -20,10 +20,13 @@ import type { Lane } from './lane.ts';
 import { heldForProvider, sendLimits } from './outcome.ts';
 import { createPrecedence } from './precedence.ts';
 import type { Precedence } from './precedence.ts';
+import { isTaken } from './refused.ts';
+import { holdRest } from './rest.ts';
 import { blockedStates } from './route.ts';
 import { relaySessionsMax, serverFor } from './server.ts';
 import { openSession } from './smtp.ts';
 import { changeSends } from './transition.ts';
+import type { Transition } from './transition.ts';
 
 /** Sends what is due, on every node; one for each process. */
 export type Sender = {
@@ -253,17 +256,21 @@ async function keepLeases(deps: SenderDeps, limits: Limits, hand: Hand, signal: 
   }
 }
 
-/** The login is refused, or there is no token: whatever else is queued in the lane is held for the same reason. */
+/**
+ * The login is refused, or there is no token: whatever else is due in the lane waits for the same reason. Also what was
+ * held before and is to be tried again: a server that refused the password would hear it once for each.
+ */
 async function holdLane(deps: SenderDeps, limits: Limits, lane: string, word: string): Promise<void> {
   for (;;) {
-    const ids = await findQueuedOfLane(deps.db, { lane, limit: limits.heldBatchMax });
+    const ids = await findDueOfLane(deps.db, { lane, limit: limits.heldBatchMax });
     if (ids.length === 0) break;
     await deps.db.transaction(async (tx) => {
-      const queued = (await lockSends(tx, ids)).filter(({ state }) => state === 'queued');
-      await changeSends(
-        tx,
-        queued.map((send) => ({ send, change: heldForProvider(limits, word) })),
-      );
+      const transitions = (await lockSends(tx, ids)).flatMap((send): Transition[] => {
+        const { state, leaseOwner } = send;
+        if (state === 'queued' || state === 'held') return [{ send, change: heldForProvider(limits, word) }];
+        return isTaken(send) && leaseOwner === null ? [{ send, change: holdRest(limits, send) }] : [];
+      });
+      await changeSends(tx, transitions);
     });
   }
   deps.wakePublisher();

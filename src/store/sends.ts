@@ -318,14 +318,18 @@ export async function releaseSends(db: Db, by: { owner: string; ids: readonly Se
   );
 }
 
-/** Queued sends of a lane that are due and that nobody has in hand: so many letters at most, and so many of the rest. */
-export async function findQueuedOfLane(db: Db, by: { lane: string; limit: number }): Promise<SendId[]> {
+/**
+ * Sends of a lane that are due to be tried and that nobody has in hand: so many letters at most, and so many of the rest.
+ * Of what was taken, and is to go to recipients who were put off, only the lease tells whether it is on its way.
+ */
+export async function findDueOfLane(db: Db, by: { lane: string; limit: number }): Promise<SendId[]> {
   const found = await rows<{ id: SendId }>(
     db,
     `select s.id from (values (true), (false)) as of (individual)
       cross join lateral (select id from sends
-        where individual = of.individual and lane = :lane and ready and state = 'queued' and due_at <= now()
-          and (lease_until is null or lease_until < now())
+        where individual = of.individual and lane = :lane and ready and due_at <= now()
+          and case when state in ('queued', 'held') then lease_until is null or lease_until < now()
+                   else state in ('sent', 'bounced') and lease_owner is null end
         limit :limit) s`,
     by,
   );

@@ -172,6 +172,48 @@ S: (close)
     await sender.stop();
   });
 
+  test('a login that is still refused when all of it is due again is tried once, and no message goes on', async () => {
+    await provideBy('on RCPT TO:<late*:\n  S: 450 4.2.0 Greylisted\n');
+    sender = office.sender();
+    const partly = await Promise.all(
+      [1, 2, 3, 4, 5, 6].map((n) =>
+        office.accept({
+          kind: 'bulk',
+          userId: 'bert',
+          contactId: `reader-${n}@customer.example`,
+          cc: [{ name: '', address: `late-${n}@customer.example` }],
+          text: 'Dear reader',
+        }),
+      ),
+    );
+    const taken = partly.map(({ send }) => send.id);
+    await all(taken, 'sent', 1);
+    await sender.stop();
+    await provideBy('on AUTH *:\n  S: 535 5.7.8 Wrong password\n');
+    const ids = await campaign(10);
+    sender = office.sender();
+    await all(ids, 'held');
+    const before = current().sent('AUTH *').length;
+    await run(office.db, `update sends set due_at = now() where state in ('held', 'sent')`);
+    sender.wake();
+    await waitFor('all of it to be put off', async () => {
+      const due = await rows(office.db, 'select from sends where ready and due_at <= now()');
+      return due.length === 0;
+    });
+    const tries = current().sent('AUTH *').length - before;
+    assert.ok(tries > 0 && tries <= 4, `${tries} tries for 16 messages`);
+    for (const id of ids) assert.equal((await office.send(id)).state, 'held');
+    for (const id of taken) {
+      const { state, refused } = await office.send(id);
+      assert.deepEqual([state, refused.map((each) => each.state)], ['sent', ['deferred']]);
+    }
+    await provideBy('');
+    await all(ids, 'sent');
+    await Promise.all(taken.map((id) => office.hurry(id)));
+    await waitFor('everybody to have it', () => Promise.resolve(current().taken().length === 16));
+    await sender.stop();
+  });
+
   test('a server that lets nobody in is asked again after a pause, once, however much waits', async () => {
     await provideBy('on EHLO *:\n  S: 421 4.3.2 Not now\n');
     const ids = await campaign(30);

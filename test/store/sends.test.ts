@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { run } from '../../src/store/database.ts';
 import type { Db } from '../../src/store/database.ts';
-import { findQueuedOfLane, findSendLanes, nextSendDueMs } from '../../src/store/sends.ts';
+import { findDueOfLane, findSendLanes, nextSendDueMs } from '../../src/store/sends.ts';
 import { claimLanes } from '../../src/store/work.ts';
 import { databaseKinds, testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
@@ -108,14 +108,14 @@ for (const kind of databaseKinds) {
       }
     });
 
-    test('all that is queued in a lane is found to be held, letters and the rest', async () => {
+    test('all that is due in a lane is found to be held, letters and the rest', async () => {
       await insertSends(db, [
         { id: 'a', lane: 'mbx_1', individual: false },
         { id: 'b', lane: 'mbx_1', individual: true },
         { id: 'c', lane: 'mbx_2', individual: true },
         { id: 'd', lane: 'mbx_1', individual: true, leased: 'other' },
       ]);
-      assert.deepEqual((await findQueuedOfLane(db, { lane: 'mbx_1', limit: 5 })).sort(), ['a', 'b']);
+      assert.deepEqual((await findDueOfLane(db, { lane: 'mbx_1', limit: 5 })).sort(), ['a', 'b']);
     });
   });
 }
