@@ -46,7 +46,10 @@ export async function startSession(c: Context, deps: SessionDeps, of: SignedIn):
   });
 }
 
-/** Who is signed in in this browser; null: nobody, or not any more. */
+/**
+ * Who is signed in in this browser; null: nobody, or not any more. What a page asks for by itself (htmx, a stream) is no
+ * sign of anybody, and does not keep a session alive.
+ */
 export async function findSession<Kind extends SignedIn['kind']>(
   c: Context,
   deps: SessionDeps,
@@ -54,7 +57,16 @@ export async function findSession<Kind extends SignedIn['kind']>(
 ): Promise<Extract<ConsoleSession, { kind: Kind }> | null> {
   const token = getCookie(c, cookieName(deps.site, kind));
   if (token === undefined || !/^[\w-]{43}$/.test(token)) return null;
-  return findConsoleSession(deps.db, { tokenHash: hashOf(token), kind, idleMs: lives[kind].idleMs });
+  const { idleMs } = lives[kind];
+  return findConsoleSession(deps.db, { tokenHash: hashOf(token), kind, idleMs, keepsAlive: !isByItself(c) });
+}
+
+/** Nothing that a person does on our pages is a GET of htmx's: links load whole pages, and buttons send forms. */
+function isByItself(c: Context): boolean {
+  return (
+    c.req.method === 'GET' &&
+    (c.req.header('hx-request') !== undefined || /text\/event-stream/.test(c.req.header('accept') ?? ''))
+  );
 }
 
 export async function endSession(c: Context, deps: SessionDeps, session: ConsoleSession): Promise<void> {

@@ -38,10 +38,10 @@ const blank = { administratorId: null, subAccountId: null, userId: null, returnU
 /** How often it is written down that a session is used: each page would else write a row. */
 const seenEveryMs = 30_000;
 
-/** The session behind a cookie, as one of its kind that has not run out; null when there is none. Keeps it alive. */
+/** The session behind a cookie, as one of its kind that has not run out; null when there is none. */
 export async function findConsoleSession<Kind extends SignedIn['kind']>(
   db: Db,
-  by: { tokenHash: Buffer; kind: Kind; idleMs: number },
+  by: { tokenHash: Buffer; kind: Kind; idleMs: number; keepsAlive: boolean },
 ): Promise<Extract<ConsoleSession, { kind: Kind }> | null> {
   const [found] = await rows<Record<keyof typeof blank | 'id', string | null> & { stale: boolean }>(
     db,
@@ -53,7 +53,8 @@ export async function findConsoleSession<Kind extends SignedIn['kind']>(
     { ...by, isAdministrator: by.kind === 'administrator', seenEveryMs },
   );
   if (found === undefined) return null;
-  if (found.stale) await run(db, 'update console_sessions set seen_at = now() where id = :id', found);
+  if (by.keepsAlive && found.stale)
+    await run(db, 'update console_sessions set seen_at = now() where id = :id', found);
   return { ...found, kind: by.kind } as unknown as Extract<ConsoleSession, { kind: Kind }>;
 }
 

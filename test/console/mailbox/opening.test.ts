@@ -123,6 +123,21 @@ describe('a person’s own pages are opened by a one-use link', () => {
     }
   });
 
+  test('what a page asks for by itself does not keep a session alive; what a person does, does', async () => {
+    const person = await t.person({ subAccountId: 's1', userId: 'ann' });
+    const idleMinutes = async () => {
+      const [row] = await t.sql<{ n: number }>(
+        `select round(min(extract(epoch from now() - seen_at)) / 60)::int as n from console_sessions`,
+      );
+      return row?.n;
+    };
+    await t.sql(`update console_sessions set seen_at = now() - interval '20 minutes'`);
+    assert.equal((await person.get(`${publicUrl}/mailbox/state`, { 'hx-request': 'true' })).status, 200);
+    assert.equal(await idleMinutes(), 20);
+    assert.equal((await person.get(`${publicUrl}/mailbox`)).status, 200);
+    assert.equal(await idleMinutes(), 0);
+  });
+
   test('the cookie: one for each sign-in, not for scripts, in a frame only where the CRM may frame', async () => {
     const link = await makeLink();
     const browser = t.browser();

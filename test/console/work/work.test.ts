@@ -287,6 +287,21 @@ describe('the administrators’ work', () => {
     assert.doesNotMatch(said, /2 new entries/);
   });
 
+  test('a stream that comes back, as each browser’s does, does not keep a session alive', async () => {
+    const left = await t.administrator('left@operator.example');
+    const cookie = [...left.cookies()].map(([name, value]) => `${name}=${value}`).join('; ');
+    const idle = `console_sessions s join administrators a on a.id = s.administrator_id
+      where a.email = 'left@operator.example' and s.seen_at < now() - interval '49 minutes'`;
+    await t.sql(`update console_sessions set seen_at = now() - interval '50 minutes'
+      where administrator_id = (select id from administrators where email = 'left@operator.example')`);
+    const response = await t.app.request(`${publicUrl}/admin/live?part=overview`, {
+      headers: { cookie, accept: 'text/html, text/event-stream', 'hx-request': 'true' },
+    });
+    await response.body?.cancel();
+    assert.equal(response.status, 200);
+    assert.equal((await t.sql(`select 1 from ${idle}`)).length, 1);
+  });
+
   test('in German, complete', async () => {
     const german = await t.administrator('root@operator.example', { language: 'de' });
     for (const [path, title] of [
