@@ -42,18 +42,33 @@ export async function findAdministrator(db: Db, id: AdministratorId): Promise<Ad
   return found ?? null;
 }
 
+const credentials = `id, email, password_hash as "passwordHash", totp_secret_sealed as "totpSecretSealed"`;
+
 /** What whoever has this address, or this id, signs in with. */
 export async function findCredentials(
   db: Db,
   by: { email: string } | { id: AdministratorId },
 ): Promise<Credentials | null> {
-  const columns = `id, email, password_hash as "passwordHash", totp_secret_sealed as "totpSecretSealed"`;
   const [found] =
     'id' in by
-      ? await rows<Credentials>(db, `select ${columns} from administrators where id = :id`, by)
-      : await rows<Credentials>(db, `select ${columns} from administrators where canonical = :canonical`, {
-          canonical: canonicalOf(by.email),
-        });
+      ? await rows<Credentials>(db, `select ${credentials} from administrators where id = :id`, by)
+      : await rows<Credentials>(
+          db,
+          `select ${credentials} from administrators where canonical = :canonical`,
+          {
+            canonical: canonicalOf(by.email),
+          },
+        );
+  return found ?? null;
+}
+
+/** The same, which nobody changes until the end of the transaction; null: they are gone. */
+export async function lockCredentials(db: Db, id: AdministratorId): Promise<Credentials | null> {
+  const [found] = await rows<Credentials>(
+    db,
+    `select ${credentials} from administrators where id = :id for no key update`,
+    { id },
+  );
   return found ?? null;
 }
 
@@ -116,6 +131,18 @@ export async function setPassword(db: Db, id: AdministratorId, passwordHash: str
   await run(db, 'update administrators set password_hash = :passwordHash where id = :id', {
     id,
     passwordHash,
+  });
+}
+
+/** Puts another hash of the same password in the place of `from`, unless the password was changed meanwhile. */
+export async function renewPasswordHash(
+  db: Db,
+  id: AdministratorId,
+  hash: { from: string; to: string },
+): Promise<void> {
+  await run(db, 'update administrators set password_hash = :to where id = :id and password_hash = :from', {
+    id,
+    ...hash,
   });
 }
 

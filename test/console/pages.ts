@@ -3,6 +3,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { Hono } from 'hono';
 import type { Operator } from '../../src/console/admin/operator.ts';
 import { createConsole } from '../../src/console/app.tsx';
+import type { ConsoleDeps } from '../../src/console/app.tsx';
+import type { Site } from '../../src/console/page.tsx';
 import { systemClock } from '../../src/lib/clock.ts';
 import { Failure } from '../../src/lib/failure.ts';
 import type { OfferedProvider } from '../../src/mailbox/connect.ts';
@@ -30,6 +32,8 @@ export const publicUrl = 'http://gateway.test';
 /** The pages over everything real but the mail provider. */
 export type PagesUnderTest = ConnectingUnderTest & {
   app: Hono;
+  /** What the app is made of. */
+  pages: ConsoleDeps & { site: Site };
   blobs: ReturnType<typeof memoryBlobs>;
   eventSignal: EventSignal;
   /** Workers that were woken. */
@@ -114,7 +118,7 @@ export async function startPages(options: PagesOptions = {}): Promise<PagesUnder
   const eventSignal = createEventSignal();
   const wakes: string[] = [];
   const dispatcher = createWebhookAgent(world.netGuard);
-  const app = createConsole({
+  const deps: ConsoleDeps = {
     ...world,
     blobs,
     eventSignal,
@@ -137,11 +141,13 @@ export async function startPages(options: PagesOptions = {}): Promise<PagesUnder
     crmOrigins: options.crmOrigins ?? [],
     loggingDomain: options.loggingDomain === undefined ? 'log.crm.example' : options.loggingDomain,
     operator: { ...operator, ...options.operator },
-  });
+  };
+  const app = createConsole(deps);
   return {
     ...world,
     blobs,
     app,
+    pages: { ...deps, site: { url: deps.publicUrl, crmOrigins: deps.crmOrigins } },
     eventSignal,
     wakes,
     async close() {

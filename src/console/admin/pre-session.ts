@@ -54,8 +54,8 @@ type Steps = {
   code: {
     id: AdministratorId;
     to: string;
-    /** A digest of the stored password, so that one that was changed meanwhile ends it. */
-    password: string;
+    /** A digest of the stored password and second factor, so that one that was changed meanwhile ends it. */
+    shown: string;
   };
   /** What an identity provider was asked. */
   identity: Asked & { to: string };

@@ -5,8 +5,9 @@ import type { AdministratorId } from '../../lib/id.ts';
 import {
   canonicalOf,
   findCredentials,
+  lockCredentials,
   noteSignIn,
-  setPassword,
+  renewPasswordHash,
   takeTotpStep,
   totpContext,
   useRecoveryCode,
@@ -63,7 +64,7 @@ type Wrong = { key: PlainKey } | { until: string };
 
 function signInPage(
   c: Context,
-  pages: SignInPages,
+  pages: AdminPages,
   {
     to,
     email = '',
@@ -151,14 +152,14 @@ async function signIn(c: Context, pages: SignInPages): Promise<Page | Response> 
     if (found !== null) await auditFailure(pages, found, { how: 'password', tries: attempt.tries });
     return again({ key: 'sign_in.wrong' }, 401);
   }
-  await renew(pages, found, password);
+  const shown = digestOf(await renewed(pages, found, password));
   if (found.totpSecretSealed === null) {
     await succeeded(pages, tried);
-    return enter(c, pages, { id: found.id, how: 'password', to });
+    return enter(c, pages, { id: found.id, how: 'password', to, shown });
   }
   // The client's tries go on until the code is right, too.
   await succeeded(pages, tried.slice(1));
-  keepStep(c, pages, 'code', { id: found.id, to, password: digestOf(found) });
+  keepStep(c, pages, 'code', { id: found.id, to, shown });
   return c.redirect(hrefOf(pages.site, '/admin/sign-in/code'), 303);
 }
 
@@ -176,10 +177,17 @@ async function verify(
   }
 }
 
-/** What was stored with parameters of earlier days is stored with those of today. */
-async function renew({ db, passwords }: SignInPages, { id, passwordHash }: Credentials, password: string) {
-  if (passwordHash !== null && passwords.isOutdated(passwordHash))
-    await setPassword(db, id, await passwords.hash(password));
+/** What was stored with parameters of earlier days is stored with those of today, where it is still the password. */
+async function renewed(
+  { db, passwords }: SignInPages,
+  found: Credentials,
+  password: string,
+): Promise<Credentials> {
+  const { id, passwordHash: from } = found;
+  if (from === null || !passwords.isOutdated(from)) return found;
+  const to = await passwords.hash(password);
+  await renewPasswordHash(db, id, { from, to });
+  return { ...found, passwordHash: to };
 }
 
 async function auditFailure(
@@ -190,10 +198,10 @@ async function auditFailure(
   await writeAudit(db, { administratorId: null, action: 'sign_in.failed', subject: email, details });
 }
 
-/** What tells that a password is still the same. */
-function digestOf({ passwordHash }: Credentials): string {
+/** What tells that the password, and the second factor, are still the same. */
+function digestOf({ passwordHash, totpSecretSealed }: Credentials): string {
   return createHash('sha256')
-    .update(passwordHash ?? '')
+    .update(JSON.stringify([passwordHash, totpSecretSealed]))
     .digest('base64url');
 }
 
@@ -235,7 +243,7 @@ async function takeCode(c: Context, pages: SignInPages): Promise<Page | Response
   if (form === null) return codePage(c, pages, { wrong: { key: 'sign_in.again' }, status: 403 });
   const half = keptStep(c, pages, 'code');
   const found = half === null ? null : await findCredentials(pages.db, { id: half.id });
-  if (half === null || found === null || digestOf(found) !== half.password) {
+  if (half === null || found === null || digestOf(found) !== half.shown) {
     forgetStep(c, pages, 'code');
     return signInPage(c, pages, { to: '/admin', wrong: { key: 'sign_in.again' }, status: 401 });
   }
@@ -249,7 +257,7 @@ async function takeCode(c: Context, pages: SignInPages): Promise<Page | Response
   }
   await succeeded(pages, tried);
   forgetStep(c, pages, 'code');
-  return enter(c, pages, { id: found.id, how, to: half.to });
+  return enter(c, pages, { id: found.id, how, to: half.to, shown: half.shown });
 }
 
 /** By which code of somebody's this is one, which is used up; null: it is none. */
@@ -266,14 +274,20 @@ async function codeIsRight(
   return (await useRecoveryCode(db, id, recoveryHash(secretBox, id, code))) ? 'recovery_code' : null;
 }
 
-/** Lets somebody in who has shown who they are: in a new session, whatever this browser had before. */
+/**
+ * Lets somebody in who has shown who they are: in a new session, whatever this browser had before. `shown`: digest of
+ * what they have shown. Whoever changes a password to shut somebody out must not be overtaken by a sign-in that began
+ * with the old one: what was changed meanwhile is asked for again, as it is of an account that is gone.
+ */
 export async function enter(
   c: Context,
   pages: AdminPages,
-  { id, how, to }: { id: AdministratorId; how: string; to: string },
-): Promise<Response> {
+  { id, how, to, shown }: { id: AdministratorId; how: string; to: string; shown?: string },
+): Promise<Page | Response> {
   const before = await findSession(c, pages, 'administrator');
-  await pages.db.transaction(async (tx) => {
+  const isIn = await pages.db.transaction(async (tx) => {
+    const now = await lockCredentials(tx, id);
+    if (now === null || (shown !== undefined && digestOf(now) !== shown)) return false;
     if (before !== null) await endConsoleSession(tx, before.id);
     await noteSignIn(tx, id);
     await writeAudit(tx, {
@@ -283,6 +297,8 @@ export async function enter(
       details: { how },
     });
     await startSession(c, { ...pages, db: tx }, { kind: 'administrator', administratorId: id });
+    return true;
   });
+  if (!isIn) return signInPage(c, pages, { to, wrong: { key: 'sign_in.again' }, status: 401 });
   return c.redirect(hrefOf(pages.site, to), 303);
 }

@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict';
+import { argon2Sync } from 'node:crypto';
 import { after, before, beforeEach, describe, test } from 'node:test';
+import { Hono } from 'hono';
 import { createPasswords } from '../../../src/console/admin/passwords.ts';
-import { ownPath } from '../../../src/console/admin/sign-in.tsx';
-import { setPassword } from '../../../src/store/administrators.ts';
+import { addSignIn, ownPath } from '../../../src/console/admin/sign-in.tsx';
+import { run } from '../../../src/store/database.ts';
+import { setPassword, setSecondFactor, totpContext } from '../../../src/store/administrators.ts';
+import { base32 } from '../../../src/console/admin/totp.ts';
 import { publicUrl, startPages } from '../pages.ts';
 import type { PagesUnderTest } from '../pages.ts';
-import { addAnn, goodPassword, signIn } from './people.ts';
+import { addAnn, appCode, goodPassword, signIn } from './people.ts';
 
 const wrongWords = /address or the password is not right/;
 
@@ -226,22 +230,24 @@ describe('signing in to the administration, by password', () => {
     assert.equal(other.status, 403, 'a token without its browser');
   });
 
+  /** argon2id of goodPassword with m=64, t=1, as a later version would find today’s. */
+  const outdated = (): string => {
+    const nonce = Buffer.alloc(16, 7);
+    const tag = argon2Sync('argon2id', {
+      message: goodPassword,
+      nonce,
+      parallelism: 1,
+      tagLength: 32,
+      memory: 64,
+      passes: 1,
+    });
+    const text = (bytes: Buffer) => bytes.toString('base64').replaceAll('=', '');
+    return `$argon2id$v=19$m=64,t=1,p=1$${text(nonce)}$${text(tag)}`;
+  };
+
   test('a hash with other parameters is still good, and is renewed', async () => {
     const { id } = await addAnn(t.db, 'old@operator.example');
-    // argon2id of goodPassword with m=64, t=1, as a later version would find today’s.
-    const old = await import('node:crypto').then(({ argon2Sync }) => {
-      const nonce = Buffer.alloc(16, 7);
-      const tag = argon2Sync('argon2id', {
-        message: goodPassword,
-        nonce,
-        parallelism: 1,
-        tagLength: 32,
-        memory: 64,
-        passes: 1,
-      });
-      const text = (bytes: Buffer) => bytes.toString('base64').replaceAll('=', '');
-      return `$argon2id$v=19$m=64,t=1,p=1$${text(nonce)}$${text(tag)}`;
-    });
+    const old = outdated();
     await setPassword(t.db, id, old);
     assert.equal((await signIn(t.browser(), { email: 'old@operator.example' })).status, 303);
     const [row] = await t.sql<{ hash: string }>(
@@ -251,6 +257,64 @@ describe('signing in to the administration, by password', () => {
     assert.equal(createPasswords().isOutdated(row?.hash ?? ''), false);
     assert.equal((await signIn(t.browser(), { email: 'old@operator.example' })).status, 303);
   });
+
+  test('a hash that is renewed does not end the sign-in of whoever has a second factor, too', async () => {
+    const { id, email } = await addAnn(t.db, 'both@operator.example');
+    await setPassword(t.db, id, outdated());
+    const secret = Buffer.alloc(20, 9);
+    const secretSealed = t.secretBox.seal(secret.toString('base64'), totpContext(id));
+    await setSecondFactor(t.db, id, { secretSealed, step: 0 });
+    const browser = t.browser();
+    assert.equal((await signIn(browser, { email })).location, '/admin/sign-in/code');
+    await browser.get(`${publicUrl}/admin/sign-in/code`);
+    const done = await browser.submit({ code: appCode(base32(secret)) });
+    assert.deepEqual([done.status, done.location], [303, '/admin'], done.text);
+  });
+
+  for (const [name, old, change] of [
+    ['another password', null, 'update administrators set password_hash = :hash where id = :id'],
+    [
+      'another password, of an old hash',
+      outdated(),
+      'update administrators set password_hash = :hash where id = :id',
+    ],
+    ['a second factor', null, `update administrators set totp_secret_sealed = 'x' where id = :id`],
+    ['that it is gone', null, 'delete from administrators where id = :id'],
+  ] as const) {
+    test(`what shuts somebody out is not overtaken by a sign-in that began before: ${name}`, async () => {
+      const { id, email } = await addAnn(t.db, 'shut@operator.example');
+      await t.sql(`update administrators set totp_secret_sealed = null where id = '${id}'`);
+      if (old !== null) await setPassword(t.db, id, old);
+      const hash = await createPasswords().hash('quiet copper lantern');
+      const slow = new Hono();
+      const passwords = createPasswords();
+      addSignIn(slow, {
+        ...t.pages,
+        passwords: {
+          ...passwords,
+          async verify(password, stored) {
+            const isRight = await passwords.verify(password, stored);
+            await run(t.db, change, { id, hash });
+            return isRight;
+          },
+        },
+      });
+      const page = await slow.request(`${publicUrl}/admin/sign-in`);
+      const form = /name="form_token" value="([^"]+)"/.exec(await page.text())?.[1] ?? '';
+      const shown = await slow.request(`${publicUrl}/admin/sign-in`, {
+        method: 'POST',
+        headers: { cookie: (page.headers.getSetCookie()[0] ?? '').split(';')[0] ?? '' },
+        body: new URLSearchParams({ form_token: form, email, password: goodPassword }),
+      });
+      assert.equal(shown.status, 401);
+      assert.equal(shown.headers.getSetCookie().length, 0);
+      assert.deepEqual(await t.sql(`select 1 from console_sessions where administrator_id = '${id}'`), []);
+      const [row] = await t.sql<{ hash: string }>(
+        `select password_hash as hash from administrators where id = '${id}'`,
+      );
+      if (name.startsWith('another password')) assert.equal(row?.hash, hash, 'the new one stays');
+    });
+  }
 
   test('in German', async () => {
     const browser = t.browser({ language: 'de' });
