@@ -5,7 +5,7 @@ import { countTry, findConnectLink } from '../../store/connect-links.ts';
 import type { ConnectLink } from '../../store/connect-links.ts';
 import { browserOf, formToken, hashOf, isOwnForm } from './browser.ts';
 import { connectedPage, whereOf } from './done-page.tsx';
-import { connectedAgainPage, outcomePage } from './outcome-pages.tsx';
+import { outcomePage } from './outcome-pages.tsx';
 import type { Around, OutcomeName } from './outcome-pages.tsx';
 import { hrefOf, sendPage } from '../page.tsx';
 import type { ConsoleDeps } from '../app.tsx';
@@ -51,11 +51,15 @@ export async function withOpenLink(
   return answer instanceof Response ? answer : sendPage(c, page.site, { ...answer, framed: true });
 }
 
-/** A frame learns that it is done in the window that it has opened; not whose mailbox that is, since it has no cookie. */
+/** A frame learns that it is done in the window that it has opened. */
 function framedEnd(c: Context, page: ConnectPage, link: ConnectLink | null): Page | null {
-  const where = whereOf(c, page.site);
-  if (!where.isFramed || link?.status !== 'used' || link.current === null) return null;
-  return connectedPage(where, { ...link.current, address: null }, link);
+  return whereOf(c, page.site).isFramed && link !== null ? plainEnd(c, page, link) : null;
+}
+
+/** That it is done; not whose mailbox that is, since nothing shows that it is theirs who ask: they have the link. */
+function plainEnd(c: Context, page: ConnectPage, link: ConnectLink): Page | null {
+  if (link.status !== 'used' || link.current === null) return null;
+  return connectedPage(whereOf(c, page.site), { ...link.current, address: null }, link);
 }
 
 function closedName(link: ConnectLink | null): OutcomeName {
@@ -83,7 +87,7 @@ export function withOwnForm(
   };
   // Loading the page of a success again sends its form again.
   const closed = async (link: ConnectLink) =>
-    (await ownForm(link)) === null ? null : connectedAgainPage(whereOf(c, page.site), link);
+    (await ownForm(link)) === null ? null : plainEnd(c, page, link);
   return withOpenLink(c, page, open, closed);
 }
 

@@ -41,6 +41,11 @@ describe('C1: nobody’s consent can be taken over', () => {
     shows(await browser.get(`${link}/imap`), 410, 'This link has been used');
     shows(await browser.finish(redirect.href), 200, 'Your mailbox is connected', email);
     shows(await t.browser().finish(redirect.href), 410, 'This link has been used');
+    // A program says of its form what it likes: a link that is used must not tell whose mailbox it has led to.
+    for (const path of ['', '/imap']) {
+      const said = await t.browser().post(`${link}${path}`, {}, { 'sec-fetch-site': 'same-origin' });
+      assert.ok(!said.html.includes(email.split('@')[0] ?? ''), said.text);
+    }
     assert.equal(await connected(), 1);
   });
 
