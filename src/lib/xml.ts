@@ -55,14 +55,14 @@ function attributesOf(source: string): Map<string, string> {
   );
 }
 
-const entities: Readonly<Record<string, string>> = { lt: '<', gt: '>', amp: '&', quot: '"', apos: "'" };
+const entities = new Map(Object.entries({ lt: '<', gt: '>', amp: '&', quot: '"', apos: "'" }));
 
 /** What is no entity of these stays as it is written: none is ever looked up. */
 function decoded(text: string): string {
   return text.replaceAll(
     /&(?:(\w+)|#(\d{1,7})|#x([\da-f]{1,6}));/gi,
     (whole, name?: string, ten?: string, hex?: string) => {
-      if (name !== undefined) return entities[name] ?? whole;
+      if (name !== undefined) return entities.get(name) ?? whole;
       const code = Number.parseInt(ten ?? hex ?? '', ten === undefined ? 16 : 10);
       return code > 0 && code <= 0x10ffff && (code < 0xd800 || code > 0xdfff)
         ? String.fromCodePoint(code)

@@ -35,7 +35,10 @@ export function parseAutoconfig(source: string, address: string): Settings | nul
   };
 }
 
-const securities: Readonly<Record<string, ServerAddress['security']>> = { SSL: 'tls', STARTTLS: 'starttls' };
+const securities = new Map<string, ServerAddress['security']>([
+  ['SSL', 'tls'],
+  ['STARTTLS', 'starttls'],
+]);
 
 /** A password never goes out in clear for what a file says (`plain`): whoever wants that types it. */
 function serverOf(
@@ -46,7 +49,7 @@ function serverOf(
   for (const element of servers.filter(({ attributes }) => attributes.get('type') === type)) {
     const host = filledIn(textOf(element, 'hostname'), address).toLowerCase();
     const port = Number(textOf(element, 'port'));
-    const security = securities[textOf(element, 'socketType')];
+    const security = securities.get(textOf(element, 'socketType'));
     const ways = childrenOf(element, 'authentication').map(({ text }) => text);
     const takesPassword = ways.length === 0 || ways.some((way) => /^(?:password-|plain$|secure$)/.test(way));
     if (security === undefined || !takesPassword || !isHostName(host) || !isPort(port)) continue;
@@ -57,12 +60,12 @@ function serverOf(
 
 function filledIn(text: string, address: string): string {
   const at = address.lastIndexOf('@');
-  const values: Readonly<Record<string, string>> = {
-    EMAILADDRESS: address,
-    EMAILLOCALPART: address.slice(0, at),
-    EMAILDOMAIN: address.slice(at + 1),
-  };
-  return text.replaceAll(/%(\w+)%/g, (whole, name: string) => values[name] ?? whole);
+  const values = new Map([
+    ['EMAILADDRESS', address],
+    ['EMAILLOCALPART', address.slice(0, at)],
+    ['EMAILDOMAIN', address.slice(at + 1)],
+  ]);
+  return text.replaceAll(/%(\w+)%/g, (whole, name: string) => values.get(name) ?? whole);
 }
 
 /** A name with a dot, as the DNS has it; no address, which no certificate is for. */

@@ -52,6 +52,8 @@ describe('autoconfig', () => {
     });
     const found = parseAutoconfig(file(own, smtp), ann);
     assert.deepEqual([found?.imap.host, found?.user], ['mail.company.example', 'ann']);
+    const odd = server('incoming', 'imap', { ...tls, hostname: 'i.company.example', username: '%toString%' });
+    assert.equal(parseAutoconfig(file(odd, smtp), ann)?.user, '%toString%', 'what is none stays');
   });
 
   for (const [name, source] of [
@@ -61,6 +63,13 @@ describe('autoconfig', () => {
       'only without encryption',
       file(server('incoming', 'imap', { hostname: 'i.company.example', ...tls, socketType: 'plain' }), smtp),
     ],
+    ...['constructor', 'toString', '__proto__'].map(
+      (socketType) =>
+        [
+          `an encryption that is called ${socketType}`,
+          file(server('incoming', 'imap', { hostname: 'i.company.example', ...tls, socketType }), smtp),
+        ] as const,
+    ),
     ['an address for a host', file(server('incoming', 'imap', { hostname: '127.0.0.1', ...tls }), smtp)],
     ['a host that is none', file(server('incoming', 'imap', { hostname: 'a b/c', ...tls }), smtp)],
     [
