@@ -18,8 +18,10 @@ const shownMs = 7 * 24 * 3_600_000;
 
 /** What needs a person. */
 export type Attention = {
-  /** Connections whose user must sign in, or allow more. */
+  /** Connections whose user must sign in again. */
   reconnect: number;
+  /** Connections whose user must allow more than they did. */
+  permission: number;
   /** Connections that wait for an administrator's consent at the provider. */
   consent: number;
   /** Mail to logging addresses that waits for review. */
@@ -40,11 +42,12 @@ export type Attention = {
   unfiledSince: Date | null;
 };
 
-/** Small enough for every page: eight looks into indexes. */
+/** Small enough for every page: eleven looks into indexes. */
 export async function readAttention(db: Db, nowMs: number): Promise<Attention> {
   const [found] = await rows<Attention>(
     db,
-    `select ${counted("from connections where state in ('reauth_required', 'permission_missing')")} as reconnect,
+    `select ${counted("from connections where state = 'reauth_required'")} as reconnect,
+            ${counted("from connections where state = 'permission_missing'")} as permission,
             ${counted("from connections where state = 'admin_consent_required'")} as consent,
             ${counted("from intake_spool where state = 'held'")} as held,
             ${counted("from sends where state = 'failed' and state <> 'sent' and id >= :since")} as failed,

@@ -66,15 +66,19 @@ export const adminWorkGerman: Record<keyof typeof adminWorkEnglish, string> = {
   'needs.unpublished.one': 'Ereignisse erreichen das CRM nicht',
   'needs.unpublished.other': 'Ereignisse erreichen das CRM nicht',
   'needs.unpublished.next':
-    'Was geschieht, wird festgehalten, und nichts geht verloren. Sehen Sie in das Protokoll des Gateways und nach seiner Datenbank.',
-  'needs.unfiled.one': 'Mail an Protokolladressen wartet auf die Aufnahme',
-  'needs.unfiled.other': 'Mail an Protokolladressen wartet auf die Aufnahme',
+    'Was geschieht, wird festgehalten, und nichts geht verloren. Sehen Sie in das Log des Gateways und nach seiner Datenbank.',
+  'needs.unfiled.one': 'Mail an Ablageadressen wartet auf die Aufnahme',
+  'needs.unfiled.other': 'Mail an Ablageadressen wartet auf die Aufnahme',
   'needs.unfiled.next':
-    'Sie ist sicher. Sehen Sie in das Protokoll des Gateways, nach seiner Datenbank und nach dem Platz auf seiner Platte.',
+    'Sie ist sicher. Sehen Sie in das Log des Gateways, nach seiner Datenbank und nach dem Platz auf seiner Platte.',
   'needs.reconnect.one': 'Ein Postfach braucht eine neue Anmeldung',
   'needs.reconnect.other': '{n} Postfächer brauchen eine neue Anmeldung',
   'needs.reconnect.next':
     'Bis dahin wartet die Mail beim Anbieter. Schicken Sie den Personen aus dem CRM einen neuen Link.',
+  'needs.permission.one': 'Eine Person hat nicht alles erlaubt, was der Abgleich braucht',
+  'needs.permission.other': '{n} Personen haben nicht alles erlaubt, was der Abgleich braucht',
+  'needs.permission.next':
+    'Bis dahin werden ihre Postfächer nicht gelesen. Schicken Sie den Personen aus dem CRM einen neuen Link.',
   'needs.consent.one': 'Eine Verbindung wartet auf die Zustimmung der Administration',
   'needs.consent.other': '{n} Verbindungen warten auf die Zustimmung der Administration',
   'needs.consent.next':
@@ -89,9 +93,10 @@ export const adminWorkGerman: Record<keyof typeof adminWorkEnglish, string> = {
   'needs.waiting.one': 'Eine Nachricht wartet, bis jemand etwas behebt',
   'needs.waiting.other': '{n} Nachrichten warten, bis jemand etwas behebt',
   'needs.waiting.next': 'Sie gehen von selbst hinaus, wenn das geschehen ist.',
-  'needs.held.one': 'Eine Mail an eine Protokolladresse wartet auf Ihre Prüfung',
-  'needs.held.other': '{n} Mails an Protokolladressen warten auf Ihre Prüfung',
-  'needs.held.next': 'Es ist nicht sicher, wer sie sandte oder was weitergeleitet wurde.',
+  'needs.held.one': 'Eine Mail an eine Ablageadresse wartet auf Ihre Prüfung',
+  'needs.held.other': '{n} Mails an Ablageadressen warten auf Ihre Prüfung',
+  'needs.held.next':
+    'Bei jeder steht, warum: Es ist etwa nicht sicher, wer sie sandte oder was weitergeleitet wurde.',
   'needs.webhooks.one': 'Ein Webhook stellt nichts zu',
   'needs.webhooks.other': '{n} Webhooks stellen nichts zu',
   'needs.webhooks.next':
@@ -111,15 +116,15 @@ export const adminWorkGerman: Record<keyof typeof adminWorkEnglish, string> = {
   'days.utc': 'Beurteilte Nachrichten, einmal für jedes Unterkonto. Die Tage gelten in UTC.',
 
   'held.lead':
-    'Diese Mails kamen an eine Protokolladresse, und es ist nicht sicher, dass sie in das CRM gehören. Noch ist nichts von ihnen dort.',
+    'Diese Mails kamen an eine Ablageadresse, und es ist nicht sicher, dass sie in das CRM gehören. Noch ist nichts von ihnen dort.',
   'held.none': 'Keine Mail wartet auf Prüfung.',
   'held.none_next':
-    'Hier wartet Mail an eine Protokolladresse, wenn ihr Absender nicht bewiesen oder nicht klar ist, was weitergeleitet wurde.',
+    'Hier wartet Mail an eine Ablageadresse, wenn ihr Absender nicht bewiesen ist, wenn nicht klar ist, was weitergeleitet wurde, oder wenn sie an zu viele geht oder zu groß ist.',
   'held.choose_all': 'Alle auswählen',
   'held.choose': '{subject} auswählen',
   'held.mail': 'Mail',
   'held.why': 'Warum sie wartet',
-  'held.whose': 'Protokolladresse von',
+  'held.whose': 'Ablageadresse von',
   'held.came': 'Eingegangen',
   'held.release_chosen': 'Ausgewählte freigeben',
   'held.discard_chosen': 'Ausgewählte verwerfen',
@@ -169,11 +174,11 @@ export const adminWorkGerman: Record<keyof typeof adminWorkEnglish, string> = {
   'held.header': 'Kopf, wie er kam',
   'held.size': '{size} im Ganzen',
   'held.kilobytes': '{n} KB',
-  'held.unreadable': 'Ihr Inhalt ist gerade nicht zu lesen. Das Protokoll des Gateways sagt, warum.',
+  'held.unreadable': 'Ihr Inhalt ist gerade nicht zu lesen. Das Log des Gateways sagt, warum.',
 
   'held_reason.unproven': 'Absender nicht bewiesen',
   'held_reason.unproven.more':
-    'Sie gibt sich als Mail der Person aus, der die Protokolladresse gehört, und nichts beweist das. Geben Sie sie frei, wenn Sie wissen, dass die Person sie sandte.',
+    'Sie gibt sich als Mail der Person aus, der die Ablageadresse gehört, und nichts beweist das. Geben Sie sie frei, wenn Sie wissen, dass die Person sie sandte.',
   'held_reason.too_many_recipients': 'Zu viele Empfänger',
   'held_reason.too_many_recipients.more':
     'Jede Person von außen, an die sie ging, würde ein Kontakt. Geben Sie sie frei, wenn das gewollt ist.',

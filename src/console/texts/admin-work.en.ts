@@ -72,6 +72,10 @@ export const adminWorkEnglish = {
   'needs.reconnect.one': 'One mailbox needs its user to sign in again',
   'needs.reconnect.other': '{n} mailboxes need their users to sign in again',
   'needs.reconnect.next': 'Mail waits at the provider until then. Send each of them a new link from the CRM.',
+  'needs.permission.one': 'One user did not allow all that the sync needs',
+  'needs.permission.other': '{n} users did not allow all that the sync needs',
+  'needs.permission.next':
+    'Their mailboxes are not read until they do. Send each of them a new link from the CRM.',
   'needs.consent.one': 'One connection waits for an administrator’s consent',
   'needs.consent.other': '{n} connections wait for an administrator’s consent',
   'needs.consent.next':
@@ -88,7 +92,7 @@ export const adminWorkEnglish = {
   'needs.waiting.next': 'They go out by themselves when that is done.',
   'needs.held.one': 'One mail to a logging address waits for your review',
   'needs.held.other': '{n} mails to logging addresses wait for your review',
-  'needs.held.next': 'It is not certain who sent them, or what was forwarded.',
+  'needs.held.next': 'Each says why: it is not certain who sent it, say, or what was forwarded.',
   'needs.webhooks.one': 'One webhook delivers nothing',
   'needs.webhooks.other': '{n} webhooks deliver nothing',
   'needs.webhooks.next': 'The endpoint fails, asked for nothing more, or the webhook is paused.',
@@ -109,7 +113,7 @@ export const adminWorkEnglish = {
     'These came to a logging address, and it is not certain that they belong into the CRM. Nothing of them is there yet.',
   'held.none': 'No mail waits for review.',
   'held.none_next':
-    'Mail to a logging address waits here when its sender is not proven, or when it is not clear what was forwarded.',
+    'Mail to a logging address waits here when its sender is not proven, when it is not clear what was forwarded, or when it is for too many people or too large.',
   'held.choose_all': 'Choose all',
   'held.choose': 'Choose {subject}',
   'held.mail': 'Mail',

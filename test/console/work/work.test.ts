@@ -75,6 +75,29 @@ describe('the administrators’ work', () => {
     assert.match((await get('/admin/webhooks')).text, /There is no webhook yet\. Make one/);
   });
 
+  test('C5: each state that needs a person is named, and its link shows those connections', async () => {
+    const [connection] = await rows<{ id: string; state: string }>(
+      t.office.db,
+      'select id, state from connections',
+    );
+    const put = (state: string) =>
+      run(t.office.db, 'update connections set state = :state where id = :id', { state, id: connection?.id });
+    for (const [state, says] of [
+      ['reauth_required', /One mailbox needs its user to sign in again/],
+      ['permission_missing', /One user did not allow all that the sync needs/],
+      ['admin_consent_required', /One connection waits for an administrator’s consent/],
+    ] as const) {
+      await put(state);
+      const { text, html } = await get('/admin');
+      assert.match(text, says);
+      assert.match(html, /id="count-connections" class="count">1</, state);
+      const look = /<li class="bad">.*?href="([^"]+)"/s.exec(html)?.[1] ?? '';
+      assert.match((await get(look)).text, /bob@acme\.example/, look);
+    }
+    await put(connection?.state ?? '');
+    assert.match((await get('/admin')).text, /Nothing needs you/);
+  });
+
   test('B4: held mail is shown as text, with why it waits, and decided on', async () => {
     const html = `<p>${evil}</p><a href="https://evil.example/">here</a>`;
     const raw = Buffer.from(

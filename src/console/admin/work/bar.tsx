@@ -5,7 +5,7 @@ import type { Site } from '../../page.tsx';
 /** How much of each part of the pages needs a person, for the bar. */
 export function barCounts(attention: Attention): Readonly<Record<string, number>> {
   return {
-    connections: attention.reconnect + attention.consent,
+    connections: attention.reconnect + attention.permission + attention.consent,
     held: attention.held,
     sends: attention.failed + attention.uncertain + attention.waiting,
     webhooks: attention.webhooks + attention.parked,

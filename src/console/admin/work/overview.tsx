@@ -109,6 +109,12 @@ const needs = [
     tone: 'bad',
   },
   {
+    name: 'permission',
+    of: (a: Attention) => a.permission,
+    path: '/admin/connections?state=permission_missing',
+    tone: 'bad',
+  },
+  {
     name: 'consent',
     of: (a: Attention) => a.consent,
     path: '/admin/connections?state=admin_consent_required',
