@@ -1,6 +1,6 @@
 import type { Child } from 'hono/jsx';
 import { currentLanguage } from './language.ts';
-import { Value } from './page.tsx';
+import { Pieces, Value } from './page.tsx';
 import { findText, pieces, words } from './texts/texts.ts';
 import type { PlainKey, TextKey, Values } from './texts/texts.ts';
 
@@ -63,6 +63,13 @@ const stateTones: Readonly<Record<string, Tone>> = {
 export function StateBadge({ state }: { state: string }) {
   const said = findText(`state.${state}`)?.map(({ text }) => text) ?? [state];
   return <Badge tone={stateTones[state] ?? 'bad'}>{said.join('')}</Badge>;
+}
+
+/** A scope as the provider's own page calls it. */
+export function Permission({ scope }: { scope: string }) {
+  // Microsoft's begin with the address of the cloud.
+  const named = findText(`permission.${scope}`) ?? findText(`permission.${scope.split('/').at(-1)}`);
+  return named === null ? <Value of={scope} /> : <Pieces of={named} />;
 }
 
 /** How much of something is used or done, of `most`. */

@@ -2,8 +2,9 @@ import type { Child } from 'hono/jsx';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import type { ConnectResult } from '../../mailbox/settle.ts';
 import type { ConnectLink } from '../../store/connect-links.ts';
-import { Pieces, Say, Value } from '../page.tsx';
+import { Pieces, Say } from '../page.tsx';
 import type { Page } from '../page.tsx';
+import { Permission } from '../parts.tsx';
 import { findText, words } from '../texts/texts.ts';
 import { connectedPage, withState } from './done-page.tsx';
 import type { Where } from './done-page.tsx';
@@ -130,15 +131,15 @@ export function connectedAgainPage(where: Where, link: ConnectLink): Page | null
   return link.status === 'used' && link.current !== null ? connectedPage(where, link.current, link) : null;
 }
 
-/** The scopes that are missing, as the provider's own page calls them. */
+/** The scopes that are missing. */
 function Permissions({ scopes }: { scopes: readonly string[] }) {
   return (
     <ul>
-      {scopes.map((scope) => {
-        // Microsoft's scopes begin with the address of the cloud.
-        const named = findText(`permission.${scope}`) ?? findText(`permission.${scope.split('/').at(-1)}`);
-        return <li>{named === null ? <Value of={scope} /> : <Pieces of={named} />}</li>;
-      })}
+      {scopes.map((scope) => (
+        <li>
+          <Permission scope={scope} />
+        </li>
+      ))}
     </ul>
   );
 }

@@ -10,7 +10,7 @@ import { readQuotas } from '../../store/quota.ts';
 import { findSubAccount } from '../../store/sub-accounts.ts';
 import { Pieces, Value, hrefOf, sendPart } from '../page.tsx';
 import type { Site } from '../page.tsx';
-import { Empty, Form, Meter, SayAt, StateBadge, Time } from '../parts.tsx';
+import { Empty, Form, Meter, Permission, SayAt, StateBadge, Time } from '../parts.tsx';
 import { formTokenOf } from '../session.ts';
 import { counted, findText, number, words } from '../texts/texts.ts';
 import { mailboxPage, withSession } from './page.tsx';
@@ -139,7 +139,7 @@ function Missing({ connection: { state, reason } }: { connection: PublicConnecti
       <ul>
         {reason.split(' ').map((scope) => (
           <li>
-            <Pieces of={findText(`permission.${scope}`) ?? [{ text: scope, isValue: true }]} />
+            <Permission scope={scope} />
           </li>
         ))}
       </ul>

@@ -25,7 +25,12 @@ describe('a person’s overview', () => {
     ['reauth_required', 'login_refused', /new password/, true],
     ['reauth_required', 'token_revoked', /no longer lets us in/, true],
     ['admin_consent_required', null, /administrator of your organisation/, true],
-    ['permission_missing', 'IMAP.AccessAsUser.All', /Read and write access to mailboxes via IMAP/, true],
+    [
+      'permission_missing',
+      'https://outlook.office.com/IMAP.AccessAsUser.All https://outlook.office.com/SMTP.Send',
+      /Read and write access to mailboxes via IMAP.*Send emails from mailboxes using SMTP AUTH/,
+      true,
+    ],
     ['paused', null, /administrator paused/, false],
   ];
   for (const [state, reason, says, connectsAgain] of cases) {
