@@ -83,15 +83,15 @@ export function createConsole(deps: ConsoleDeps): Hono {
   app.use(
     bodyLimit({
       maxSize: formBytesMax,
-      onError: (c) => sendPage(c, site, sayingPage('too_large', 413)),
+      onError: (c) => sendPage(c, site, sayingPage('too_large', 413, { framed: true })),
     }),
   );
   app.onError((error, c) => {
     // Only the kind of it: a database's message can quote the values of a row.
     deps.log.error({ error: error.name, at: firstFrame(error) }, 'a page failed');
-    return sendPage(c, site, sayingPage('internal', 500));
+    return sendPage(c, site, sayingPage('internal', 500, { framed: true }));
   });
-  app.notFound((c) => sendPage(c, site, sayingPage('not_found', 404)));
+  app.notFound((c) => sendPage(c, site, sayingPage('not_found', 404, { framed: true })));
   addAssets(app);
   // Before the start page, whose token it could be taken for.
   addCallback(app, { ...deps, site });

@@ -22,7 +22,7 @@ export function addMailbox(app: Hono, pages: MailboxPages): void {
     withSessionForm(c, pages, async (session) => {
       await endSession(c, pages, session);
       return session.returnUrl === null
-        ? sayingPage('session_over', 200)
+        ? sayingPage('signed_out', 200, { framed: true })
         : c.redirect(session.returnUrl, 303);
     }),
   );

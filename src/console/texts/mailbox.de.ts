@@ -3,6 +3,9 @@ import type { mailboxEnglish } from './mailbox.en.ts';
 export const mailboxGerman: Record<keyof typeof mailboxEnglish, string> = {
   'mailbox.title': 'Mein Postfach',
   'mailbox.open': 'Mein Postfach öffnen',
+  'signed_out.title': 'Sie sind abgemeldet',
+  'signed_out.text': 'In diesem Browser sieht niemand mehr Ihr Postfach.',
+  'signed_out.next': 'Um zurückzukehren, öffnen Sie diese Seiten aus Ihrem CRM.',
   'mailbox_link_used.title': 'Dieser Link wurde schon benutzt',
   'mailbox_link_used.text': 'Ein Link öffnet diese Seiten einmal.',
   'mailbox_link_used.next': 'Öffnen Sie sie noch einmal aus Ihrem CRM.',

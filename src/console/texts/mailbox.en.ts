@@ -2,6 +2,9 @@
 export const mailboxEnglish = {
   'mailbox.title': 'My mailbox',
   'mailbox.open': 'Open my mailbox',
+  'signed_out.title': 'You are signed out',
+  'signed_out.text': 'Nobody can see your mailbox in this browser any more.',
+  'signed_out.next': 'To come back, open these pages from your CRM.',
   'mailbox_link_used.title': 'This link has been used',
   'mailbox_link_used.text': 'A link opens these pages once.',
   'mailbox_link_used.next': 'Open them again from your CRM.',

@@ -168,6 +168,16 @@ describe('a person’s own pages are opened by a one-use link', () => {
       assert.equal(shown.headers.get('x-frame-options'), null);
       const cookie = (await framed.submit()).headers.getSetCookie().join();
       assert.match(cookie, /^__Host-twoway-mailbox=.*; HttpOnly; Secure; SameSite=None; Partitioned$/);
+      // What ends, or is not there, shows in the frame, too.
+      const mine = `${publicUrl.replace('http:', 'https:')}/mailbox`;
+      const form = /name="form_token" value="([^"]+)"/.exec((await framed.get(mine)).html)?.[1] ?? '';
+      for (const [ends, title] of [
+        [await framed.get(`${mine}/nothing/of/the/kind`), 'There is no such page'],
+        [await framed.post(`${mine}/sign-out`, { form_token: form }), 'You are signed out'],
+      ] as const) {
+        assert.equal(ends.title, title);
+        assert.match(ends.headers.get('content-security-policy') ?? '', /https:\/\/crm\.example$/, title);
+      }
     } finally {
       await secure.close();
     }
