@@ -16,12 +16,18 @@ const pageMax = 50;
 /** What can be asked for by itself, in the order of the list. */
 const nouns = {
   sign_in: 'audit.of_sign_in',
+  password: 'audit.of_password',
+  second_factor: 'audit.of_second_factor',
+  recovery_codes: 'audit.of_recovery_codes',
+  sessions: 'audit.of_sessions',
   administrator: 'audit.of_administrator',
   key: 'audit.of_key',
   settings: 'audit.of_settings',
   connection: 'audit.of_connection',
   held: 'audit.of_held',
+  send: 'audit.of_send',
   webhook: 'audit.of_webhook',
+  delivery: 'audit.of_delivery',
 } as const satisfies Record<string, PlainKey>;
 
 type Filter = { noun: string; administrator: string; before: string };

@@ -235,6 +235,11 @@ describe('the gateway’s own pages', () => {
     assert.equal([...second.html.matchAll(/<tr>/g)].length, 11);
     for (const query of ['before=x', 'noun=nothing', `noun=${hostile}`, 'before=99999999999999999999'])
       assert.equal((await root.get(`${publicUrl}/admin/audit?${query}`)).status, 200, query);
+    // Whatever is written down can be asked for by itself.
+    for (const action of Object.keys(catalogues.en)) {
+      const noun = /^audit\.(?!of_)(\w+)\.\w+$/.exec(action)?.[1];
+      if (noun !== undefined) assert.ok(all.html.includes(`<option value="${noun}">`), action);
+    }
     const nobody = await root.get(`${publicUrl}/admin/audit?administrator=adm_nobody`);
     assert.match(nobody.text, /Nothing of this kind was done/);
   });
