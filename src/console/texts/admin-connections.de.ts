@@ -148,6 +148,6 @@ export const adminConnectionsGerman: Record<keyof typeof adminConnectionsEnglish
   'life.end.bandwidth_limit': 'Die Download-Menge des Tages war verbraucht.',
   'life.end.too_many_connections': 'Der Anbieter erlaubte keine weitere Verbindung.',
   'life.end.server_unavailable': 'Der Server des Anbieters war nicht verfügbar.',
-  'life.end.gateway_error': 'Das Gateway selbst scheiterte; sein Protokoll sagt mehr.',
+  'life.end.gateway_error': 'Das Gateway selbst scheiterte; sein Log sagt mehr.',
   'life.end.cursor_moved': 'Ein anderer Knoten las das Postfach.',
 };

@@ -21,7 +21,7 @@ export const adminConversationsGerman: Record<keyof typeof adminConversationsEng
   'conv.raw': 'Quelltext herunterladen',
   'conv.via.crm': 'Aus dem CRM',
   'conv.via.mailbox': 'Über das Postfach',
-  'conv.via.logging_address': 'Über die Protokolladresse',
+  'conv.via.logging_address': 'Über die Ablageadresse',
   'conv.kind.bulk': 'Massenmail',
   'conv.kind.workflow': 'Automatik',
   'conv.automatic.auto_reply': 'Automatische Antwort',

@@ -248,7 +248,7 @@ export const connectGerman: Record<keyof typeof connectEnglish, string> = {
   'operator.title': 'Das ist nicht richtig eingerichtet',
   'operator.text':
     'Die Verbindung zu {provider} ist hier nicht richtig eingerichtet. Sie haben nichts falsch gemacht, und ein neuer Versuch hilft nicht.',
-  'operator.next': 'Bitte sagen Sie es Ihrer Administration. Das Protokoll des Gateways sagt mehr.',
+  'operator.next': 'Bitte sagen Sie es Ihrer Administration. Das Log des Gateways sagt mehr.',
   'link_unknown.title': 'Dieser Link führt nirgendwohin',
   'link_unknown.text': 'Er ist unvollständig, oder er war für jemanden, der kein Mitglied mehr ist.',
   'link_unknown.next': 'Gehen Sie dorthin zurück, wo Sie ihn gefunden haben, und beginnen Sie dort neu.',

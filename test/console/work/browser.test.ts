@@ -139,7 +139,7 @@ describe('the administrators’ work in Chromium', () => {
     const { page, complaints } = await open({ scripts: false, language: 'de-DE' });
     await t.logMail({ ...offer, subject: 'Ein Angebot' });
     await go(page, '/admin');
-    await page.getByText('Eine Mail an eine Protokolladresse wartet auf Ihre Prüfung').waitFor();
+    await page.getByText('Eine Mail an eine Ablageadresse wartet auf Ihre Prüfung').waitFor();
     await page.getByRole('link', { name: /^Ansehen: Eine Mail/ }).click();
     await page.getByRole('checkbox', { name: 'Ein Angebot auswählen' }).check();
     await page.getByRole('button', { name: 'Ausgewählte freigeben' }).click();
