@@ -3,7 +3,7 @@ import { firstAnswerOf } from './answers.ts';
 import { rows, rowsById } from './database.ts';
 import type { Db } from './database.ts';
 import { reportsOf } from './public-send.ts';
-import type { SendAnswered, SendRefused, SendReported } from './public-send.ts';
+import type { SendAnswered, SendRefused, SendReported, SendState } from './public-send.ts';
 import { timestamp } from './timestamp.ts';
 
 /** A person as a message names them. */
@@ -75,7 +75,7 @@ export type PublicMessage = {
   /** What became of a message that the CRM sent; null for the others. */
   send: {
     id: SendId;
-    state: string;
+    state: SendState;
     reason: string | null;
     refused: SendRefused[];
     reports: SendReported[];

@@ -62,7 +62,6 @@ export const adminWhyGerman: Record<keyof typeof adminWhyEnglish, string> = {
   'why.way.provider': 'Über den Anbieter des Unterkontos',
   'why.copy': 'Kopie in Gesendet gesehen',
   'why.attempt': 'Versuch {n}:',
-  'why.no_answer': 'noch keine Antwort',
   'why.reported': 'Gemeldet:',
   'why.told': 'Was dem CRM gesagt wurde',
   'why.not_told': 'Dem CRM wurde nichts gesagt.',

@@ -58,7 +58,6 @@ export const adminWhyEnglish = {
   'why.way.provider': 'Through the sub-account’s provider',
   'why.copy': 'Copy in Sent seen',
   'why.attempt': 'Attempt {n}:',
-  'why.no_answer': 'no answer yet',
   'why.reported': 'Reported:',
   'why.told': 'What the CRM was told',
   'why.not_told': 'The CRM was told nothing.',

@@ -186,6 +186,18 @@ describe('the administrators’ work', () => {
     assert.ok(one.text.includes('The provider knows no such recipient.'), one.text);
     assert.ok(one.html.includes(refusal.replaceAll('<', '&lt;').replaceAll('>', '&gt;')));
     assert.doesNotMatch(one.text, /Cancel this message/, 'it is over');
+    // The same words wherever it is met.
+    const [message] = await rows<{ id: string; conversation: string }>(
+      t.office.db,
+      `select m.id, ct.conversation_id as conversation from sends s join messages m on m.id = s.message_id
+         join conversation_threads ct on ct.thread_id = m.thread_id where s.id = :failed`,
+      { failed },
+    );
+    for (const path of [`why/${message?.id}`, `conversations/${message?.conversation}`]) {
+      const { text } = await get(`/admin/${path}`);
+      assert.match(text, /Failed .*The provider knows no such recipient\./, path);
+      assert.doesNotMatch(text, /unknown_recipient|: permanent/, path);
+    }
     await get(`/admin/sends/${queued}`);
     const done = await root.submit({}, `/admin/sends/${queued}/cancel`);
     assert.equal(done.location, `/admin/sends/${queued}?done=send_cancelled&n=1`);

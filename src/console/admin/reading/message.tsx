@@ -2,8 +2,8 @@ import type { MessageHead, PublicAddress, PublicAttachment } from '../../../stor
 import { hrefOf, Value } from '../../page.tsx';
 import type { Site } from '../../page.tsx';
 import { Badge, Time } from '../../parts.tsx';
-import type { Tone } from '../../parts.tsx';
 import { findText, number, words } from '../../texts/texts.ts';
+import { ReasonInShort, SendStateBadge } from '../work/send-words.tsx';
 
 /** One message, as a mail program shows it: who, when, what, and what became of it. */
 export function Message(props: {
@@ -85,16 +85,6 @@ function People({ of }: { of: readonly PublicAddress[] }) {
   );
 }
 
-const sendTones: Readonly<Record<string, Tone>> = {
-  sent: 'good',
-  queued: 'still',
-  sending: 'still',
-  held: 'bad',
-  uncertain: 'bad',
-  bounced: 'bad',
-  failed: 'bad',
-};
-
 /** Where it came from and where it is, and what became of it. */
 function Marks({ message }: { message: MessageHead }) {
   const said = (key: string) => (findText(key) ?? []).map(({ text }) => text).join('');
@@ -112,10 +102,8 @@ function Marks({ message }: { message: MessageHead }) {
         <Badge tone="plain">{said(`conv.mailbox.${message.mailbox_state}`)}</Badge>
       )}
       {message.partial !== null && <Badge tone="still">{words('conv.partial')}</Badge>}
-      {send !== null && (
-        <Badge tone={sendTones[send.state] ?? 'plain'}>{said(`conv.send.${send.state}`)}</Badge>
-      )}
-      {send?.reason != null && <span class="soft">{send.reason}</span>}
+      {send !== null && <SendStateBadge state={send.state} />}
+      <ReasonInShort reason={send?.reason ?? null} />
     </p>
   );
 }

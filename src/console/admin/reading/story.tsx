@@ -6,6 +6,7 @@ import { hrefOf, Value } from '../../page.tsx';
 import type { Site } from '../../page.tsx';
 import { Badge, Empty, Time } from '../../parts.tsx';
 import { counted, findText, words } from '../../texts/texts.ts';
+import { ReasonInFull, SendStateBadge, textOf } from '../work/send-words.tsx';
 import { Decision, reasonWords } from './decision.tsx';
 import type { FactsOf } from './decision.tsx';
 import { Fact } from './list.tsx';
@@ -120,14 +121,13 @@ function Thread({ site, thread }: { site: Site; thread: PublicThread }) {
 }
 
 function Send({ send }: { send: PublicSend }) {
-  const state = findText(`conv.send.${send.state}`) ?? [];
   return (
     <section aria-labelledby="send">
       <h2 id="send">{words('why.send')}</h2>
       <dl class="facts card">
         <Fact name={words('conn.state')}>
-          {state.map(({ text }) => text).join('')} · <Time at={send.state_since} />
-          {send.reason !== null && <small>{send.reason}</small>}
+          <SendStateBadge state={send.state} /> · <Time at={send.state_since} />
+          <ReasonInFull reason={send.reason} />
         </Fact>
         <Fact name={words('why.way')}>
           {words(`why.way.${send.route.through}`)}, <Value of={send.route.from} />{' '}
@@ -140,7 +140,7 @@ function Send({ send }: { send: PublicSend }) {
           <li>
             <Time at={started_at} />
             <span>
-              {words('why.attempt', { n: String(n) })} <code>{outcome ?? words('why.no_answer')}</code>
+              {words('why.attempt', { n: String(n) })} {textOf(`attempt.${outcome ?? 'none'}`) ?? outcome}
               {reply !== null && <q>{reply}</q>}
             </span>
           </li>
@@ -149,7 +149,7 @@ function Send({ send }: { send: PublicSend }) {
           <li>
             <Time at={at} />
             <span>
-              {words('why.reported')} <code>{action}</code> · <Value of={address} />
+              {words('why.reported')} {textOf(`report.${action}`) ?? action} · <Value of={address} />
               {said !== null && <q>{said}</q>}
             </span>
           </li>
