@@ -22,6 +22,9 @@ const spans = [7, 30, 90, 365] as const;
 
 const dayMs = 24 * 3_600_000;
 
+/** A day begins first in UTC+14; where the reader is, is not known here, and all of the day is wanted. */
+const dayBeginsMs = -14 * 3_600_000;
+
 /** So many earlier ones are shown. */
 const shownMax = 10;
 
@@ -124,7 +127,7 @@ function sinceOf(form: URLSearchParams, now: number): number | PlainKey {
   }
   if (chosen === 'date') {
     const day = form.get('day') ?? '';
-    const since = /^\d{4}-\d{2}-\d{2}$/.test(day) ? Date.parse(`${day}T00:00:00Z`) : Number.NaN;
+    const since = /^\d{4}-\d{2}-\d{2}$/.test(day) ? Date.parse(`${day}T00:00:00Z`) + dayBeginsMs : Number.NaN;
     return Number.isNaN(since) || since < 0 || since >= now ? 'mine.older_wrong_day' : since;
   }
   const days = spans.find((span) => String(span) === chosen);
