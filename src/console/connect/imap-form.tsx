@@ -261,7 +261,7 @@ function labelOf(name: string): string {
   const [, server, part] = /^(imap|smtp)_(host|port|security)$/.exec(name) ?? [];
   if (server === undefined || part === undefined) return words(`imap.${name}` as PlainKey);
   const group = words(server === 'imap' ? 'imap.incoming' : 'imap.outgoing');
-  return `${group}, ${words(`imap.${part}` as PlainKey).toLowerCase()}`;
+  return `${group} – ${words(`imap.${part}` as PlainKey)}`;
 }
 
 type FieldProps = {

@@ -306,12 +306,12 @@ describe('C3: another mail host, by page', () => {
     assert.deepEqual(summary, [
       'E-mail address: This is no e-mail address.',
       'Password: The password is missing.',
-      'Incoming mail (IMAP), server: The name of the server is missing or is none.',
-      'Incoming mail (IMAP), port: A port is a number from 1 to 65535.',
-      'Incoming mail (IMAP), encryption: Choose one of the three.',
-      'Outgoing mail (SMTP), server: The name of the server is missing or is none.',
-      'Outgoing mail (SMTP), port: A port is a number from 1 to 65535.',
-      'Outgoing mail (SMTP), encryption: Choose one of the three.',
+      'Incoming mail (IMAP) – Server: The name of the server is missing or is none.',
+      'Incoming mail (IMAP) – Port: A port is a number from 1 to 65535.',
+      'Incoming mail (IMAP) – Encryption: Choose one of the three.',
+      'Outgoing mail (SMTP) – Server: The name of the server is missing or is none.',
+      'Outgoing mail (SMTP) – Port: A port is a number from 1 to 65535.',
+      'Outgoing mail (SMTP) – Encryption: Choose one of the three.',
     ]);
   });
 
