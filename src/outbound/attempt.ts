@@ -344,8 +344,10 @@ async function closeForTheDay(tx: Db, ended: readonly KnownEnd[]): Promise<void>
       ? []
       : [{ sendId, mailboxId: way.id }],
   );
-  for (const each of refused.sort((a, b) => (a.mailboxId < b.mailboxId ? -1 : 1))) {
-    const postponed = await closeQuota(tx, { ...each, ms: dayMs });
+  const byMailbox = Map.groupBy(refused, ({ mailboxId }) => mailboxId);
+  for (const [mailboxId, sends] of [...byMailbox].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const sendIds = sends.map(({ sendId }) => sendId);
+    const postponed = await closeQuota(tx, { mailboxId, sendIds, ms: dayMs });
     await tellSends(
       tx,
       postponed.map((send) => ({ send, state: 'queued', isNew: true })),

@@ -161,41 +161,46 @@ export async function giveBackPlaces(db: Db, sendIds: readonly SendId[]): Promis
 }
 
 /**
- * The provider takes no individual mail from a mailbox for so many ms. What waits for its turn is due then, all at once:
- * answers it. What somebody is about to try finds out for itself.
+ * The provider, which refused the sends of `sendIds`, takes no individual mail from a mailbox for so many ms. What else
+ * waits for its turn is due then, all at once: answers it. What somebody is about to try finds out for itself.
  */
 export async function closeQuota(
   db: Db,
-  closed: { mailboxId: MailboxId; sendId: SendId; ms: number },
+  closed: { mailboxId: MailboxId; sendIds: readonly SendId[]; ms: number },
 ): Promise<{ id: SendId; messageId: MessageId; subAccountId: string }[]> {
-  await run(
+  const isNews = await run(
     db,
-    `insert into daily_quotas (mailbox_id, closed_until) values (:mailboxId, now() + :ms * interval '1 ms')
-     on conflict (mailbox_id) do update set closed_until = greatest(daily_quotas.closed_until, excluded.closed_until)`,
+    // What else was on its way at that moment is refused as well: for that all that waits would be put off by an instant,
+    // and told once more.
+    `insert into daily_quotas (mailbox_id, closed_until)
+     values (:mailboxId, now() + :ms * interval '1 ms')
+     on conflict (mailbox_id) do update set closed_until = excluded.closed_until
+      where daily_quotas.closed_until is null or daily_quotas.closed_until < excluded.closed_until - interval '10 minutes'`,
     closed,
   );
   return rows(
     db,
     `with until as (select closed_until from daily_quotas where mailbox_id = :mailboxId),
      waiting as (
-       select s.id from sends s join messages m on m.id = s.message_id
+       select s.id from sends s
         -- Also what was taken, and waits for recipients who were put off.
-        where s.mailbox_id = :mailboxId and s.id <> :sendId and s.state in ('queued', 'sent', 'bounced') and s.ready and m.kind = 'individual'
+        where :isNews and s.individual and s.lane = :mailboxId and s.id <> all(:sendIds) and s.state in ('queued', 'sent', 'bounced') and s.ready
           and s.due_at < (select closed_until from until) and (s.lease_until is null or s.lease_until < now())
         order by s.id for no key update of s skip locked),
      postponed as (
        update sends s set due_at = (select closed_until from until),
               state_reason = case when s.state = 'queued' then 'daily_limit' else s.state_reason end
-         from waiting where s.id = waiting.id
+         from waiting where s.id = any(array(select id from waiting)) and s.id = waiting.id
        returning s.state, s.id, s.message_id as "messageId", s.sub_account_id as "subAccountId"),
      placed as (
        update daily_places set at = (select closed_until from until)
-        where send_id in (select id from sends where id = :sendId and state not in ('sent', 'bounced')
-                          union all select id from postponed where state = 'queued')),
+        where send_id = any(array(select id from sends where id = any(:sendIds) and state not in ('sent', 'bounced')
+                                  union all select id from postponed where state = 'queued'))),
      touched as (
-       update messages set updated_at = now() where id in (select "messageId" from postponed where state = 'queued'))
+       update messages set updated_at = now()
+        where id = any(array(select "messageId" from postponed where state = 'queued')))
      select id, "messageId", "subAccountId" from postponed where state = 'queued'`,
-    closed,
+    { ...closed, isNews: isNews > 0 },
   );
 }
 

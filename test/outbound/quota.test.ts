@@ -248,6 +248,38 @@ for (const kind of databaseKinds)
       assert.equal(told.length, 3);
     });
 
+    test('several that are refused in the same moment: each is told once, with the words', async () => {
+      const refused: SendId[] = [];
+      for (let n = 0; n < 8; n += 1) refused.push(await idOf());
+      const waiting = await idOf({ sendAt: Date.now() + hourMs });
+      const before = (await office.events()).length;
+      let ms = 0;
+      const sender = office.sender({
+        open: sessionsOf(async () => {
+          ms += 60;
+          await systemClock.sleep(ms);
+          throw refusal('550 5.4.5 Daily limit');
+        }),
+      });
+      for (const id of refused) await office.waitForState(id, 'queued');
+      await waitFor('all of it to be put off', async () => {
+        const due = await rows(
+          office.db,
+          `select from sends where ready and (lease_owner is not null or due_at < now() + interval '23 hours')`,
+        );
+        return due.length === 0;
+      });
+      await sender.stop();
+      const tried = (await Promise.all(refused.map((id) => office.send(id)))).filter(
+        ({ attempts }) => attempts.length > 0,
+      );
+      assert.ok(tried.length > 1, 'several at once');
+      for (const { reason } of tried) assert.equal(reason, 'daily_limit: 550 5.4.5 Daily limit');
+      assert.equal((await office.send(waiting)).reason, 'daily_limit');
+      const told = (await office.events()).slice(before).filter((event) => event === 'send.queued queued');
+      assert.equal(told.length, 9);
+    });
+
     test('a meter shows what is used and left, and when it works again', async () => {
       const meter = async () => {
         const [standing] = await readQuotas(office.db, [connectionId]);

@@ -370,7 +370,7 @@ describe('D5: who was put off, and what becomes of the mailbox', () => {
       const places = () => rows<{ at: Date }>(office.db, 'select at from daily_places');
       const before = await places();
       assert.equal(before.length, 1);
-      const closed = { mailboxId, sendId: 'snd_another' as const, ms: 3_600_000 };
+      const closed = { mailboxId, sendIds: ['snd_another' as const], ms: 3_600_000 };
       assert.deepEqual(await closeQuota(office.db, closed), []);
       const later = await putOff(office, answer);
       assert.ok(Date.parse(later.next_try_at ?? '') > Date.now() + 3_500_000);
