@@ -791,12 +791,14 @@ create index daily_places_by_mailbox on daily_places (mailbox_id, at);
 create table send_attempts (
   send_id text collate "C" not null references sends on delete cascade,
   n integer not null,
+  mailbox_id text collate "C",                  -- the send's: some providers count tries by the minute
   started_at timestamptz not null,
   ended_at timestamptz,                         -- null: the process ended before the answer
   outcome text,                                 -- accepted, temporary, permanent, denied, uncertain
   reply text,                                   -- the provider's own words
   primary key (send_id, n)
 );
+create index send_attempts_by_mailbox on send_attempts (mailbox_id, started_at) where mailbox_id is not null;
 
 -- What is tracked of a send whose call asked for it (D7): 0 is its opening, the others are the links of its HTML.
 create table tracked (

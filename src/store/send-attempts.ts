@@ -13,8 +13,9 @@ export type HandedOver = AttemptKey & { refused: readonly SendRefused[] | null }
 export async function startAttempts(db: Db, ids: readonly SendId[]): Promise<ReadonlyMap<SendId, number>> {
   const started = await rows<AttemptKey>(
     db,
-    `insert into send_attempts (send_id, n, started_at)
-     select w.id, coalesce((select max(n) from send_attempts where send_id = w.id), 0) + 1, now()
+    `insert into send_attempts (send_id, n, mailbox_id, started_at)
+     select w.id, coalesce((select max(n) from send_attempts where send_id = w.id), 0) + 1,
+            (select mailbox_id from sends where id = w.id), now()
        from unnest(:ids::text[]) as w (id)
      returning send_id as id, n`,
     { ids },
@@ -94,24 +95,31 @@ export async function addServerMessageIds(db: Db, named: readonly ServerMessageI
   if (named.length === 0) return;
   await run(
     db,
+    // Each is looked up by what it is named by: see rowsById.
     `with said as materialized (
        select * from json_to_recordset(:named::json)
          as t(id text, "messageId" text, "threadId" text, "serverId" text, key text, "sentKey" text)),
      named as (
        update sends s set server_message_id = coalesce(s.server_message_id, said."serverId")
-         from said where s.id = said.id
+         from said where s.id = any(:ids) and s.id = said.id
        returning s.id, s.sub_account_id),
      shown as (
        update messages m set internet_message_id = said."serverId", updated_at = now()
-         from said join sends s on s.id = said.id and s.server_message_id is null where m.id = said."messageId"),
+         from said cross join lateral (select server_message_id from sends where id = said.id offset 0) s
+        where m.id = any(:messageIds) and m.id = said."messageId" and s.server_message_id is null),
      known as (
        insert into message_keys (sub_account_id, key, fingerprint, message_id)
        select k.sub_account_id, said.key, k.fingerprint, k.message_id
-         from said join message_keys k on k.message_id = said."messageId" and k.key = said."sentKey"
+         from said cross join lateral (
+           select * from message_keys where message_id = said."messageId" and key = said."sentKey" offset 0) k
        on conflict do nothing)
      insert into thread_keys (sub_account_id, key, thread_id, kind)
      select distinct n.sub_account_id, said.key, said."threadId", 'message' from said join named n on n.id = said.id
      on conflict (sub_account_id, key, thread_id) do update set kind = 'message'`,
-    { named: jsonText(named) },
+    {
+      named: jsonText(named),
+      ids: named.map(({ id }) => id),
+      messageIds: named.map(({ messageId }) => messageId),
+    },
   );
 }

@@ -299,9 +299,8 @@ export async function countRecentTries(
 ): Promise<ReadonlyMap<MailboxId, number>> {
   const found = await rows<{ id: MailboxId; tries: number }>(
     db,
-    `select s.mailbox_id as id, count(*)::int as tries
-       from send_attempts a join sends s on s.id = a.send_id
-      where a.started_at > now() - interval '1 minute' and s.mailbox_id = any(:mailboxIds)
+    `select mailbox_id as id, count(*)::int as tries from send_attempts
+      where mailbox_id = any(:mailboxIds) and started_at > now() - interval '1 minute'
       group by 1`,
     { mailboxIds },
   );
@@ -387,9 +386,11 @@ export async function findHeldToSettle(
               end as how
          from sends s
          join sub_accounts a on a.id = s.sub_account_id
-         left join mailboxes b on b.id = s.mailbox_id
-         left join connections c on c.mailbox_id = s.mailbox_id and c.sub_account_id = s.sub_account_id
-              and c.user_id = s.user_id and c.ended_at is null
+         left join lateral (select * from mailboxes where id = s.mailbox_id offset 0) b on true
+         left join lateral (
+           select * from connections
+            where mailbox_id = s.mailbox_id and sub_account_id = s.sub_account_id and user_id = s.user_id
+              and ended_at is null offset 0) c on true
         where s.state = 'held') h
       where how is not null limit :limit`,
     by,
