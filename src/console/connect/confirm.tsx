@@ -26,8 +26,7 @@ const looksMax = { ofLogin: 10, atOnce: 8 };
 export function addConfirm(app: Hono, page: ConnectPage): void {
   let looking = 0;
   const look = async (open: Open, onProgress: (progress: DryRunProgress) => void, stop: AbortSignal) => {
-    if (looking >= looksMax.atOnce || !(await countLook(page.db, open.login.id, looksMax.ofLogin)))
-      return { state: 'failed' as const };
+    if (looking >= looksMax.atOnce) return { state: 'failed' as const };
     looking += 1;
     try {
       return await lookAt(page, open, onProgress, stop);
@@ -134,6 +133,7 @@ async function lookAt(
 ): Promise<Looked> {
   const { subAccountId, userId } = link;
   try {
+    if (!(await countLook(page.db, login.id, looksMax.ofLogin))) return { state: 'failed' };
     return { state: 'done', dryRun: await page.lookAhead({ subAccountId, userId, login }, onProgress, stop) };
   } catch (error) {
     if (stop.aborted) return { state: 'failed' };

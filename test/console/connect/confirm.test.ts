@@ -278,6 +278,44 @@ describe('C1, C8: the last word before a mailbox is connected', () => {
     assert.equal(looked.length, 10);
   });
 
+  test('C8 of looks at the same moment no more are made than this process makes at once', async () => {
+    let [now, answered] = [0, 0];
+    const ends: (() => void)[] = [];
+    lookAhead = async () => {
+      now += 1;
+      await new Promise<void>((end) => ends.push(end));
+      return found;
+    };
+    const browser = t.browser();
+    const url = await askedIn(browser);
+    const asked = Array.from({ length: 10 }, async () => {
+      const response = await t.app.request(`${url}/look`);
+      answered += 1;
+      return response.text();
+    });
+    // Those that are too many have their answer while the others still look.
+    await waitFor('each to look or to be answered', () => now + answered === 10);
+    const atOnce = now;
+    for (const end of ends) end();
+    assert.equal(atOnce, 8);
+    const failed = (await Promise.all(asked)).filter((said) => /could not be looked at just now/.test(said));
+    assert.equal(failed.length, 2);
+  });
+
+  test('C8 a database that fails at a look fails the look, and says nothing of itself', async () => {
+    lookAhead = () => Promise.resolve(found);
+    const url = await askedIn(t.browser());
+    await run(t.db, 'alter table proven_logins add constraint no_look check (looks = 0)');
+    try {
+      const response = await t.app.request(`${url}/look`, { headers: { 'hx-request': 'true' } });
+      const said = await response.text();
+      assert.match(said, /could not be looked at just now/);
+      assert.doesNotMatch(said, /no_look|event: error/);
+    } finally {
+      await run(t.db, 'alter table proven_logins drop constraint no_look');
+    }
+  });
+
   test('in German', async () => {
     lookAhead = () => Promise.resolve(found);
     const browser = t.browser({ language: 'de' });
