@@ -57,9 +57,13 @@ export function sendPage(c: Context, site: Site, page: Page): Response | Promise
   });
 }
 
-/** Sends a part of a page, for htmx to put in its place. */
+/** Sends a part of a page, for htmx to put in its place; it is nothing to be shown by itself, in a frame least of all. */
 export function sendPart(c: Context, part: Child): Response | Promise<Response> {
-  return c.html(html`${part}`);
+  return c.html(html`${part}`, 200, {
+    'Content-Security-Policy':
+      "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    'X-Frame-Options': 'DENY',
+  });
 }
 
 /** What every answer carries, redirects included. */

@@ -124,6 +124,14 @@ describe('one person’s pages are that person’s alone', () => {
     );
   });
 
+  for (const path of ['/mailbox/state', '/mailbox/older/{backfill}/progress'])
+    test(`a part of a page is shown in no frame, where a click on it could be lured: ${path}`, async () => {
+      const { status, headers } = await own(o.ann, filled(path));
+      assert.equal(status, 200);
+      assert.equal(headers.get('x-frame-options'), 'DENY');
+      assert.match(headers.get('content-security-policy') ?? '', /frame-ancestors 'none'/);
+    });
+
   test('none of it has done anything', async () => {
     assert.equal((await o.connectionOf('ann')).ended_at, null);
     assert.deepEqual(await findNeverLog(o.t.db, { userId: 'ann' }), ['@anns-doctor.example']);
