@@ -210,23 +210,24 @@ export async function countRecoveryCodes(db: Db, id: AdministratorId): Promise<n
 
 /**
  * The administrator of an identity (issuer and sub), by an address that its provider has verified: the one who signed in
- * by it before, else the one of that address, else a new one. Null: that address signed in by another identity before.
+ * by it before, else the one of that address, else a new one; `isNew`: until now nobody signed in by it. Null: that
+ * address signed in by another identity before.
  */
 export async function administratorOfIdentity(
   db: Db,
   identity: { subject: string; email: string },
-): Promise<Administrator | null> {
+): Promise<{ administrator: Administrator; isNew: boolean } | null> {
   const [known] = await rows<Administrator>(
     db,
     'select id, email from administrators where subject = :subject',
     { subject: identity.subject },
   );
-  if (known !== undefined) return known;
+  if (known !== undefined) return { administrator: known, isNew: false };
   const { administrator } = await addAdministrator(db, identity.email);
   const bound = await run(
     db,
     'update administrators set subject = :subject where id = :id and subject is null',
     { id: administrator.id, subject: identity.subject },
   );
-  return bound > 0 ? administrator : null;
+  return bound > 0 ? { administrator, isNew: true } : null;
 }

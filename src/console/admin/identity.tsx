@@ -1,6 +1,8 @@
 import type { Context, Hono } from 'hono';
+import type { AdministratorId } from '../../lib/id.ts';
 import { administratorOfIdentity, canonicalOf } from '../../store/administrators.ts';
 import { writeAudit } from '../../store/audit.ts';
+import type { Db } from '../../store/database.ts';
 import { hrefOf, sayingPage, sendPage } from '../page.tsx';
 import type { Page } from '../page.tsx';
 import { words } from '../texts/texts.ts';
@@ -107,8 +109,20 @@ async function comeBack(
   if (email === null || !verified) return refuse('unverified');
   if (!identity.administrators.some((allowed) => canonicalOf(allowed) === canonicalOf(email)))
     return refuse('not_allowed');
-  const administrator = await pages.db.transaction((tx) => administratorOfIdentity(tx, { subject, email }));
-  if (administrator === null) return refuse('other_identity');
+  const id = await pages.db.transaction((tx) => administratorBy(tx, { subject, email }));
+  if (id === null) return refuse('other_identity');
   await succeeded(pages, [{ kind: 'client' }]);
-  return enter(c, pages, { id: administrator.id, how: 'identity', to: kept.to });
+  return enter(c, pages, { id, how: 'identity', to: kept.to });
+}
+
+/** Whose identity it is. That an account has another way in from now on, or is there at all, is in the audit log. */
+async function administratorBy(
+  tx: Db,
+  identity: { subject: string; email: string },
+): Promise<AdministratorId | null> {
+  const found = await administratorOfIdentity(tx, identity);
+  if (found === null) return null;
+  const { id: administratorId, email: subject } = found.administrator;
+  if (found.isNew) await writeAudit(tx, { administratorId, action: 'administrator.identity_added', subject });
+  return administratorId;
 }

@@ -148,6 +148,7 @@ export const adminGatewayGerman: Record<keyof typeof adminGatewayEnglish, string
   'audit.administrator.added': 'Hat jemanden eingeladen',
   'audit.administrator.link_made': 'Hat jemandem einen Link gemacht',
   'audit.administrator.set_up': 'Hat mit einem Link ein Passwort festgelegt',
+  'audit.administrator.identity_added': 'Hat sich zum ersten Mal über den Anmeldedienst angemeldet',
   'audit.administrator.removed': 'Hat jemanden entfernt',
   'audit.password.changed': 'Hat das Passwort geändert',
   'audit.second_factor.turned_on': 'Hat den zweiten Faktor eingeschaltet',

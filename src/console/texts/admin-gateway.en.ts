@@ -140,6 +140,7 @@ export const adminGatewayEnglish = {
   'audit.administrator.added': 'Invited an administrator',
   'audit.administrator.link_made': 'Made a link for an administrator',
   'audit.administrator.set_up': 'Set a password by a link',
+  'audit.administrator.identity_added': 'Signed in by way of the sign-in provider for the first time',
   'audit.administrator.removed': 'Removed an administrator',
   'audit.password.changed': 'Changed the password',
   'audit.second_factor.turned_on': 'Turned the second factor on',

@@ -70,6 +70,20 @@ describe('signing in to the administration, by an OpenID Connect provider', () =
     assert.equal((await signIn(t.browser())).status, 303);
     const [row] = await t.sql<{ id: string }>(`select id from administrators where subject like '% ben-1'`);
     assert.equal(row?.id, ben.id);
+    assert.equal((await signIn(t.browser())).status, 303);
+    const written = await t.sql<{ line: string }>(
+      `select action || ' ' || coalesce(subject, '') || ' ' || coalesce(details ->> 'how', '') as line from audit
+        where administrator_id = '${ben.id}' order by id`,
+    );
+    assert.deepEqual(
+      written.map(({ line }) => line),
+      [
+        'administrator.identity_added ben@operator.example ',
+        'sign_in.succeeded  identity',
+        'sign_in.succeeded  identity',
+      ],
+      'that the account has another way in is written down, once',
+    );
   });
 
   for (const [name, change, status, words] of [
