@@ -26,8 +26,8 @@ const knownMs = 60 * 60_000;
 export function createIdentityProvider(settings: IdentitySettings, now: () => number): IdentityProvider {
   const { issuer, clientId, clientSecret } = settings;
   let known: { config: oidc.Configuration; at: number } | null = null;
-  const discover = async (): Promise<oidc.Configuration> => {
-    if (known !== null && now() - known.at < knownMs) return known.config;
+  let finding: Promise<oidc.Configuration> | null = null;
+  const find = async (): Promise<oidc.Configuration> => {
     const config = await oidc.discovery(new URL(issuer), clientId, clientSecret, undefined, {
       timeout: deadlineSeconds,
       execute: [
@@ -39,6 +39,12 @@ export function createIdentityProvider(settings: IdentitySettings, now: () => nu
     });
     known = { config, at: now() };
     return config;
+  };
+  const discover = async (): Promise<oidc.Configuration> => {
+    if (known !== null && now() - known.at < knownMs) return known.config;
+    // Anybody may ask, as often as they like: of all who wait, one asks the provider.
+    finding ??= find().finally(() => (finding = null));
+    return finding;
   };
   return {
     async ask(redirectUri) {

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { after, before, beforeEach, describe, test } from 'node:test';
+import { createIdentityProvider } from '../../../src/console/admin/identity-provider.ts';
 import { startOpenId } from '../../support/openid.ts';
 import type { OpenIdPerson, OpenIdProvider } from '../../support/openid.ts';
 import { publicUrl, startPages } from '../pages.ts';
@@ -165,6 +169,35 @@ describe('signing in to the administration, by an OpenID Connect provider', () =
     });
     assert.equal(shown.status, 400);
   });
+});
+
+test('a provider that is away is asked once by all who ask at the same moment, and again later', async () => {
+  let asked = 0;
+  const server = createServer((_request, response) => {
+    asked += 1;
+    response.writeHead(503).end();
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  try {
+    const { port } = server.address() as AddressInfo;
+    const identity = {
+      issuer: `http://127.0.0.1:${port}`,
+      clientId: 'x',
+      clientSecret: 'x',
+      administrators: [],
+    };
+    const provider = createIdentityProvider(identity, () => 0);
+    const ask = () => provider.ask(`${publicUrl}/admin/sign-in/callback`);
+    const answers = await Promise.all(Array.from({ length: 20 }, ask));
+    assert.ok(answers.every((answer) => 'problem' in answer && answer.problem === 'unreachable'));
+    assert.equal(asked, 1);
+    await ask();
+    assert.equal(asked, 2);
+  } finally {
+    server.close();
+    server.closeAllConnections();
+  }
 });
 
 test('where no provider is configured, there is no way by one, and one that is away says so', async () => {
