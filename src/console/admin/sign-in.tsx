@@ -50,6 +50,9 @@ export function addSignIn(app: Hono, pages: SignInPages): void {
   });
 }
 
+/** What is kept in a cookie between two steps must be, sealed, within the 4096 bytes that browsers take (RFC 6265 §6.1). */
+const pathCharsMax = 2_000;
+
 /** Where somebody wanted to go who had to sign in first: a path of these pages, and nothing else. */
 export function ownPath(to: string | null | undefined): string {
   // A browser reads backslashes, blanks and the like in its own way; none of ours has any.
@@ -57,7 +60,8 @@ export function ownPath(to: string | null | undefined): string {
   const url = URL.parse(to, 'http://own.invalid');
   if (url === null || !/^\/admin(?:\/|$)/.test(url.pathname) || url.pathname.startsWith('/admin/sign-'))
     return '/admin';
-  return `${url.pathname}${url.search}`;
+  const path = `${url.pathname}${url.search}`;
+  return path.length > pathCharsMax ? '/admin' : path;
 }
 
 type Wrong = { key: PlainKey } | { until: string };

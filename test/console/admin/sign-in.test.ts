@@ -258,6 +258,19 @@ describe('signing in to the administration, by password', () => {
     assert.equal((await signIn(t.browser(), { email: 'old@operator.example' })).status, 303);
   });
 
+  test('a place to come back to that no cookie can hold does not keep anybody with a second factor out', async () => {
+    const { id, email } = await addAnn(t.db, 'far@operator.example');
+    const secret = Buffer.alloc(20, 8);
+    const secretSealed = t.secretBox.seal(secret.toString('base64'), totpContext(id));
+    await setSecondFactor(t.db, id, { secretSealed, step: 0 });
+    for (const length of [1_900, 3_500]) {
+      const half = await signIn(t.browser(), { email, to: `/admin/why?q=${'x'.repeat(length)}` });
+      assert.equal(half.location, '/admin/sign-in/code');
+      const cookie = half.headers.getSetCookie().join();
+      assert.ok(cookie.includes('twoway-sign-in-code=') && cookie.length < 4_096, `${cookie.length}`);
+    }
+  });
+
   test('a hash that is renewed does not end the sign-in of whoever has a second factor, too', async () => {
     const { id, email } = await addAnn(t.db, 'both@operator.example');
     await setPassword(t.db, id, outdated());
