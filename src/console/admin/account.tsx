@@ -13,6 +13,7 @@ import type { PlainKey } from '../texts/texts.ts';
 import { adminPage, withAdmin, withAdminForm } from './app.tsx';
 import type { AdminSession } from './app.tsx';
 import { passwordFault } from './password-rules.ts';
+import { verify } from './sign-in.tsx';
 import type { SignInPages } from './sign-in.tsx';
 import { mayTry, succeeded } from './tries.ts';
 import { NewPassword } from './welcome.tsx';
@@ -66,7 +67,9 @@ export async function currentFault(
   const tried = [{ kind: 'client' }, { kind: 'account', of: canonicalOf(own.email) }] as const;
   const attempt = await mayTry(pages, tried);
   if (attempt.until !== null) return 'account.too_often';
-  if (!(await pages.passwords.verify(typed, own.passwordHash))) return 'account.wrong_password';
+  const isRight = await verify(pages, typed, own);
+  if (isRight === null) return 'sign_in.busy';
+  if (!isRight) return 'account.wrong_password';
   await succeeded(pages, tried);
   return null;
 }

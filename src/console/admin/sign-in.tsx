@@ -168,7 +168,7 @@ async function signIn(c: Context, pages: SignInPages): Promise<Page | Response> 
 }
 
 /** Null: too many ask at once. An address that is nobody's takes as long as any other. */
-async function verify(
+export async function verify(
   { passwords }: SignInPages,
   password: string,
   found: Credentials | null,

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
+import { Hono } from 'hono';
+import { addAccount } from '../../../src/console/admin/account.tsx';
+import { createPasswords } from '../../../src/console/admin/passwords.ts';
+import { Failure } from '../../../src/lib/failure.ts';
 import { publicUrl, startPages } from '../pages.ts';
 import type { Browser, PagesUnderTest } from '../pages.ts';
 import { addAnn, appCode, goodPassword, signIn } from './people.ts';
@@ -66,6 +70,23 @@ describe('an administrator’s own account', () => {
     const shown = await here.submit({ current: goodPassword, password: newPassword });
     assert.match(shown.text, /too many tries/);
     await t.sql('delete from sign_in_tries');
+    assert.equal((await signIn(t.browser())).status, 303, 'nothing was changed');
+  });
+
+  test('while too many ask at once, the page says so, and nothing is changed', async () => {
+    const here = await signedIn();
+    const { html } = await here.get(account);
+    const form = /name="form_token" value="([^"]+)"/.exec(html)?.[1] ?? '';
+    const busy = new Hono();
+    const verify = () => Promise.reject(new Failure('temporary', 'busy', 'too many sign in at once'));
+    addAccount(busy, { ...t.pages, passwords: { ...createPasswords(), verify } });
+    const shown = await busy.request(`${account}/password`, {
+      method: 'POST',
+      headers: { cookie: [...here.cookies()].map(([name, value]) => `${name}=${value}`).join('; ') },
+      body: new URLSearchParams({ form_token: form, current: goodPassword, password: newPassword }),
+    });
+    assert.equal(shown.status, 422);
+    assert.match(await shown.text(), /Too many people sign in at this moment/);
     assert.equal((await signIn(t.browser())).status, 303, 'nothing was changed');
   });
 
