@@ -17,8 +17,8 @@ export type Lane = {
   ids(): SendId[];
   /** How many letters are in hand, or how many of the rest. */
   count(individual: boolean): number;
-  /** How many are in hand and not begun. */
-  waiting(): number;
+  /** How many are in hand of which no try is written down yet. */
+  notBegun(): number;
   /** How many more letters, or more of the rest, it takes now: 0 while its server lets nothing through, then one to try it. */
   room(individual: boolean): number;
   /** When it may be tried again, by the monotonic clock; null: it is not paused. */
@@ -87,7 +87,7 @@ export function createLane(deps: LaneDeps): Lane {
     },
     ids: () => [...letters.ids(), ...others.ids(), ...runs.ids()],
     count: (individual) => courseOf(individual).waiting() + runs.count(individual),
-    waiting,
+    notBegun: () => waiting() + runs.beginning(),
     room(individual) {
       const all = most(individual);
       // What there is of the rest leaves letters their room, but where one is to try the server.

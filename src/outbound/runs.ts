@@ -12,12 +12,19 @@ export type CutOff = 'all' | 'not_handed_over' | 'not_on_its_way';
 
 type Running = {
   individual: boolean;
+  /** It is written down that it is tried, or that it is not. */
+  isBegun: boolean;
   abort: AbortController;
   isOnItsWay: boolean;
   handedOver: boolean;
   /** It is known how it ended, and being written down. */
   isOver: boolean;
 };
+
+function newRun(individual: boolean): Running {
+  const state = { isBegun: false, isOnItsWay: false, handedOver: false, isOver: false };
+  return { individual, abort: new AbortController(), ...state };
+}
 
 /** The sends of a lane that are begun, and not written down as ended. */
 export type Runs = {
@@ -26,6 +33,8 @@ export type Runs = {
   count(individual: boolean): number;
   /** How many of them are not over: to be made, or on their way. */
   open(individual: boolean): number;
+  /** Of how many it is not written down yet that they begin. */
+  beginning(): number;
   /** Null: no try is made. */
   begin(id: SendId, individual: boolean): Promise<Begun | null>;
   /**
@@ -73,10 +82,12 @@ export function createRuns(
     ids: () => [...running.keys()],
     count: (individual: boolean) => count((send) => send.individual === individual),
     open: (individual: boolean) => count((send) => send.individual === individual && !send.isOver),
+    beginning: () => count((send) => !send.isBegun),
     async begin(id: SendId, individual: boolean): Promise<Begun | null> {
-      const state = { isOnItsWay: false, handedOver: false, isOver: false };
-      running.set(id, { individual, abort: new AbortController(), ...state });
+      const send = newRun(individual);
+      running.set(id, send);
       const begun = await attempts.begin(id, individual).catch(leave(id));
+      send.isBegun = true;
       if (begun === null) forget(id);
       return begun;
     },

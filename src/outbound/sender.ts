@@ -193,14 +193,13 @@ async function claimDue(deps: SenderDeps, limits: Limits, hand: Hand, stopping: 
   const { owner, precedence } = hand;
   const found = await findSendLanes(deps.db, { owner, limit: limits.inHandMax });
   if (found.length === 0) return;
-  const rates = await roomByRate(deps, found);
+  const rates = await roomByRate(deps, hand, found);
   for (const individual of [true, false]) {
     let room = limits.inHandMax - hand.lanes().reduce((sum, lane) => sum + lane.count(individual), 0);
     const wanted = found.flatMap((of) => {
       if (of.individual !== individual) return [];
       const lane = hand.lane(of);
-      const byRate = (rates.get(of.lane) ?? Infinity) - lane.waiting();
-      const limit = Math.min(lane.room(individual) - of.elsewhere, byRate, room);
+      const limit = Math.min(lane.room(individual) - of.elsewhere, rates.get(of.lane) ?? Infinity, room);
       if (limit <= 0) return [];
       room -= limit;
       return [{ name: of.lane, limit, lane }];
@@ -216,20 +215,27 @@ async function claimDue(deps: SenderDeps, limits: Limits, hand: Hand, stopping: 
     if (individual && claimed.length > 0) precedence.noteLetters();
     const idsOf = Map.groupBy(claimed, ({ lane }) => lane);
     for (const { name, lane } of wanted) {
-      const mine = idsOf.get(name)?.map(({ id }) => id);
-      if (mine !== undefined) lane.take(mine, individual);
+      const mine = (idsOf.get(name) ?? []).map(({ id }) => id);
+      const rate = rates.get(name);
+      if (rate !== undefined) rates.set(name, rate - mine.length);
+      if (mine.length > 0) lane.take(mine, individual);
     }
   }
 }
 
-/** How many more tries may begin now in each lane whose provider counts messages by the minute. */
+/** How many more sends may be claimed now of each lane whose provider counts messages by the minute. */
 async function roomByRate(
   deps: SenderDeps,
+  hand: Hand,
   found: readonly SendLane[],
-): Promise<ReadonlyMap<string, number>> {
-  const counted = found.flatMap(({ lane, mailbox }) => {
+): Promise<Map<string, number>> {
+  const counted = found.flatMap((of) => {
+    const { lane, mailbox } = of;
     const most = mailbox === null ? null : deps.provider(mailbox.provider).smtpMessagesPerMinuteMax;
-    return mailbox === null || most === null ? [] : [{ lane, id: mailbox.id, most }];
+    // Before the tries are counted: one that begins meanwhile counts twice rather than not at all.
+    return mailbox === null || most === null
+      ? []
+      : [{ lane, id: mailbox.id, most: most - hand.lane(of).notBegun() }];
   });
   if (counted.length === 0) return new Map();
   const recent = await countRecentTries(

@@ -4,6 +4,7 @@ import type { ConnectionId, SendId } from '../../src/lib/id.ts';
 import { cancelSend } from '../../src/outbound/cancel.ts';
 import { SmtpFailure } from '../../src/outbound/smtp.ts';
 import type { Accepted, Submission } from '../../src/outbound/smtp.ts';
+import { resolveProvider } from '../../src/provider/providers.ts';
 import { run } from '../../src/store/database.ts';
 import { endConnection } from '../../src/store/lifecycle.ts';
 import { waitFor } from '../support/wait.ts';
@@ -311,6 +312,45 @@ describe('D5: order and room', () => {
       for (const id of anna) await office.waitForState(id, 'sent');
       assert.equal(post.most, 3);
     });
+  });
+
+  test('no more tries in a minute than the provider takes, of letters and campaigns together', async () => {
+    const office = await openOffice();
+    try {
+      const most = 5;
+      const [post, other] = [createPost(), createPost()];
+      const outlook = { userId: 'anna', address: 'anna@mail.example', provider: 'outlook', smtp } as const;
+      await office.connect(outlook);
+      await office.connect({ userId: 'bert', address: 'bert@mail.example', provider: 'gmail', smtp });
+      for (let n = 0; n < 24; n += 1) {
+        await office.addContact(`c${n}`, `c${n}@customer.example`);
+        const kind = n < 3 ? 'individual' : 'bulk';
+        await office.accept({ kind, userId: 'anna', from: outlook.address, contactId: `c${n}`, text: 'x' });
+      }
+      office.sender({
+        provider: (name) => ({
+          ...resolveProvider(name),
+          smtp,
+          smtpMessagesPerMinuteMax: name === 'outlook' ? most : null,
+        }),
+        open: sessionsOf((submission) =>
+          (submission.envelope.from === outlook.address ? post : other).submit(submission),
+        ),
+      });
+      await waitFor('as many to go as may', () => Promise.resolve(post.taken.length >= most));
+      // Others make rounds of the loop go by.
+      for (let n = 0; n < 3; n += 1) {
+        const { send } = await office.accept({ userId: 'bert', contactId: `c${n}`, text: 'x' });
+        await office.waitForState(send.id, 'sent');
+      }
+      assert.equal(post.taken.length, most);
+      assert.deepEqual(
+        post.taken.slice(0, 3).sort(),
+        [0, 1, 2].map((n) => `c${n}@customer.example`),
+      );
+    } finally {
+      await office.close();
+    }
   });
 
   test('temporary refusals: growing pauses, and after two days it is given up with the provider’s words', async () => {
