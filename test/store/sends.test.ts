@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import { run } from '../../src/store/database.ts';
+import { rows, run } from '../../src/store/database.ts';
 import type { Db } from '../../src/store/database.ts';
 import { findDueOfLane, findSendLanes, nextSendDueMs } from '../../src/store/sends.ts';
+import { noteHandovers, startAttempts } from '../../src/store/send-attempts.ts';
 import { claimLanes } from '../../src/store/work.ts';
 import { databaseKinds, testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
+import { waitFor } from '../support/wait.ts';
 
 /** Due `dueMs` from now; `leased`: by whom. */
 type Row = { id: string; lane: string; individual: boolean; dueMs?: number; leased?: string; key?: string };
@@ -119,6 +121,63 @@ for (const kind of databaseKinds) {
     });
   });
 }
+
+describe('D5: the note before the end of a message, while somebody else has its row', () => {
+  for (const [name, meanwhile, isMine] of [
+    ['its lease is prolonged: all of it is noted', `lease_until = now() + interval '9 minutes'`, true],
+    [
+      'another node takes over: the end must not go out, and nothing is noted',
+      `lease_owner = 'other'`,
+      false,
+    ],
+    ['it is cancelled: the same', `lease_owner = null, ready = false, state = 'cancelled'`, false],
+  ] as const) {
+    test(name, async () => {
+      const database = await testDatabase('postgres', {
+        breaks: ['send_has_decision', 'send_is_ready_or_over', 'send_is_known', 'send_is_told'],
+      });
+      const { db } = database;
+      try {
+        await insertSends(db, [{ id: 'snd_1', lane: 'mbx_1', individual: true, leased: 'me' }]);
+        await run(db, `update sends set state = 'sending'`);
+        await startAttempts(db, ['snd_1']);
+        await db.transaction(async (tx) => {
+          await run(tx, 'set local session_replication_role = replica');
+          await run(
+            tx,
+            `insert into daily_places (send_id, mailbox_id, at) values ('snd_1', 'mbx_1', now() - interval '1 hour')`,
+          );
+        });
+        const refused = [
+          { address: 'cyril@customer.example', state: 'deferred', reply: '450 later' },
+        ] as const;
+        const { promise: noting, resolve } = Promise.withResolvers<ReadonlySet<string>>();
+        await db.transaction(async (tx) => {
+          await run(tx, `update sends set ${meanwhile}`);
+          void noteHandovers(db, { owner: 'me', attempts: [{ id: 'snd_1', n: 1, refused }] }).then(resolve);
+          await waitFor('the note to wait for the row', async () => {
+            const waiting = await rows(
+              db,
+              `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+            );
+            return waiting.length > 0;
+          });
+        });
+        assert.deepEqual([...(await noting)], isMine ? ['snd_1'] : []);
+        const found = await rows(
+          db,
+          `select s.refused, a.outcome, p.at > now() - interval '30 minutes' as counted
+             from sends s join send_attempts a on a.send_id = s.id join daily_places p on p.send_id = s.id`,
+        );
+        const noted = { refused: [...refused], outcome: 'uncertain', counted: true };
+        assert.deepEqual(found, [isMine ? noted : { refused: [], outcome: null, counted: false }]);
+        await run(db, 'truncate sends cascade');
+      } finally {
+        await database.drop();
+      }
+    });
+  }
+});
 
 /** Rows of work without what they belong to. */
 async function insertSends(db: Db, sends: readonly Row[]): Promise<void> {
