@@ -142,9 +142,9 @@ function createHand(deps: SenderDeps, limits: Limits, wake: () => void): Hand {
       idleMs: limits.idleMs,
       onEnd: wake,
       onTrouble: (ending) => {
-        const settled = ending.lane?.what === 'hold' ? holdLane(deps, limits, name, ending.word) : null;
+        // What is given back is to be held as well.
         giveBack(lane)
-          .then(() => settled)
+          .then(() => (ending.lane?.what === 'hold' ? holdLane(deps, limits, name, ending.word) : undefined))
           .catch((error: unknown) => {
             deps.log.warn(
               { lane: name, error: messageOf(error) },

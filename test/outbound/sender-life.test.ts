@@ -314,6 +314,33 @@ describe('D5: order and room', () => {
     });
   });
 
+  test('a refused login while the database is away: what was claimed is left to its lease, and the process lives', async () => {
+    await withAnna(async ({ office, write }) => {
+      for (let n = 0; n < 12; n += 1) await write('carla');
+      let isAway = false;
+      const db = new Proxy(office.db, {
+        get: (target, name: keyof typeof office.db) =>
+          name !== 'raw'
+            ? (target[name] as unknown)
+            : (sql: string, values: Record<string, never>) =>
+                isAway ? { options: () => Promise.reject(new Error('away')) } : target.raw(sql, values),
+      });
+      office.sender({
+        db,
+        open: sessionsOf(() => {
+          isAway = true;
+          const reply = '535 5.7.8 Wrong password';
+          throw new SmtpFailure({ phase: 'login', reply, cause: 'unknown' }, [], null);
+        }),
+      });
+      await waitFor('what was claimed to be left', () =>
+        Promise.resolve(office.logged.some(({ message }) => message.includes('left to their leases'))),
+      );
+      await new Promise(setImmediate);
+      isAway = false;
+    });
+  });
+
   test('no more tries in a minute than the provider takes, of letters and campaigns together', async () => {
     const office = await openOffice();
     try {
