@@ -4,6 +4,7 @@ import type { Db } from './database.ts';
 import { decisionObject } from './decisions.ts';
 import type { PublicDecision } from './decisions.ts';
 import type { PublicAddress } from './public-message.ts';
+import type { SendState } from './public-send.ts';
 import type { HeldReading } from './spool.ts';
 import { timestamp } from './timestamp.ts';
 
@@ -28,11 +29,14 @@ export type OwnMessage = {
   contacts: string[];
   /** Why only its header is stored; null: all of it is. */
   omitted: string | null;
+  /** What became of what the CRM sent; null of the others. */
+  send: SendState | null;
 };
 
 const messageObject = `json_build_object(
   'id', m.id, 'direction', m.direction, 'via', m.via, 'from', m.sender, 'to', m.recipients_to, 'subject', m.subject,
   'date', ${timestamp('m.date')}, 'omitted', m.omitted,
+  'send', (select s.state from sends s where s.message_id = m.id),
   'contacts', (select coalesce(json_agg(c.name order by c.name, c.id), '[]')
      from conversation_threads t join conversations v on v.id = t.conversation_id
      join contacts c on c.sub_account_id = v.sub_account_id and c.id = v.contact_id

@@ -22,6 +22,7 @@ export function MessageList({ messages, site }: { messages: readonly OwnMessage[
           <p>
             <Subject of={message.subject} />
             {message.omitted !== null && <Badge tone="still">{words('mine.header_only')}</Badge>}
+            <SendBadge state={message.send} />
           </p>
           <p class="mail-how">
             <small>{wayOf(message)}</small>
@@ -31,6 +32,13 @@ export function MessageList({ messages, site }: { messages: readonly OwnMessage[
       ))}
     </ul>
   );
+}
+
+/** Of what the CRM sent, where that is not simply gone. */
+function SendBadge({ state }: { state: OwnMessage['send'] }) {
+  if (state === null || state === 'sent') return null;
+  const tone = state === 'failed' || state === 'bounced' ? 'bad' : state === 'cancelled' ? 'plain' : 'still';
+  return <Badge tone={tone}>{words(`mine.send_${state}`)}</Badge>;
 }
 
 /** Decisions about mail, each with its reason; the subject only where it is stored. */
@@ -122,7 +130,9 @@ export function Who({
 }
 
 /** In which direction, and on which ways. */
-export function wayOf({ direction, via }: Pick<OwnMessage, 'direction' | 'via'>): string {
+export function wayOf({ direction, via, send }: Pick<OwnMessage, 'direction' | 'via' | 'send'>): string {
   const ways = via.map((way) => words(`mine.via_${way}`)).join(', ');
+  // What waits, or came to nothing, was not sent.
+  if (send !== null && send !== 'sent' && send !== 'bounced') return ways;
   return `${words(direction === 'inbound' ? 'mine.received' : 'mine.sent')} ${ways}`;
 }

@@ -55,7 +55,7 @@ export const adminWorkGerman: Record<keyof typeof adminWorkEnglish, string> = {
   'overview.oldest': 'Die älteste wartet seit',
   'overview.median': 'Die Hälfte kommt an in',
   'overview.most': 'Am längsten zuletzt',
-  'overview.not_yet': 'Noch wurde nichts zugestellt',
+  'overview.not_yet': 'Noch wurde nichts zugestellt.',
   'overview.nodes': 'Knoten',
   'overview.no_nodes': 'Kein Knoten hört auf Postfächer.',
   'overview.mailboxes.one': 'Ein Postfach',

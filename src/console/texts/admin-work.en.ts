@@ -53,7 +53,7 @@ export const adminWorkEnglish = {
   'overview.oldest': 'Oldest waits since',
   'overview.median': 'Half arrive within',
   'overview.most': 'Longest lately',
-  'overview.not_yet': 'Nothing was delivered yet',
+  'overview.not_yet': 'Nothing was delivered yet.',
   'overview.nodes': 'Nodes',
   'overview.no_nodes': 'No node listens to mailboxes.',
   'overview.mailboxes.one': 'One mailbox',

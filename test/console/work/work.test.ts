@@ -198,6 +198,10 @@ describe('the administrators’ work', () => {
       assert.match(text, /Failed .*The provider knows no such recipient\./, path);
       assert.doesNotMatch(text, /unknown_recipient|: permanent/, path);
     }
+    const bob = await t.person({ subAccountId: 'acme', userId: 'bob' });
+    const theirs = await bob.get(`${publicUrl}/mailbox/mail`);
+    assert.match(theirs.text, /Later Waits for its turn from the CRM .*Refused from the CRM/);
+    assert.doesNotMatch(theirs.text, /Sent from the CRM/, 'what was not sent');
     await get(`/admin/sends/${queued}`);
     const done = await root.submit({}, `/admin/sends/${queued}/cancel`);
     assert.equal(done.location, `/admin/sends/${queued}?done=send_cancelled&n=1`);

@@ -114,7 +114,7 @@ function Found(props: {
   const before = (id: DecisionId): PublicDecision[] =>
     (replacing.get(id) ?? []).flatMap((decision) => [...before(decision.id), decision]);
   return (
-    <ol class="chain">
+    <ol class="decisions">
       {shown.map((decision) => (
         <li>
           {before(decision.id).map((replaced) => (

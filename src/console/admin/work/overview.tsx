@@ -211,8 +211,12 @@ function PaceCard({ pace }: { pace: DeliveryPace }) {
             </dd>
           </>
         )}
-        <dt>{words('overview.median')}</dt>
-        <dd>{pace.medianMs === null ? words('overview.not_yet') : duration(pace.medianMs)}</dd>
+        {pace.medianMs !== null && (
+          <>
+            <dt>{words('overview.median')}</dt>
+            <dd>{duration(pace.medianMs)}</dd>
+          </>
+        )}
         {pace.mostMs !== null && (
           <>
             <dt>{words('overview.most')}</dt>
@@ -220,6 +224,7 @@ function PaceCard({ pace }: { pace: DeliveryPace }) {
           </>
         )}
       </dl>
+      {pace.medianMs === null && <p class="soft">{words('overview.not_yet')}</p>}
     </section>
   );
 }
