@@ -126,9 +126,13 @@ function createHand(deps: SenderDeps, limits: Limits, wake: () => void): Hand {
   const attempts = createAttempts({ ...deps, limits }, owner);
   const precedence = createPrecedence(clock);
   const lanes = new Map<string, Lane>();
-  const giveBack = async (lane: Lane): Promise<void> => {
+  /** Where the database is away, a lease that runs out does the same. */
+  const left = (lane: string) => (error: unknown) => {
+    deps.log.warn({ lane, error: messageOf(error) }, 'sends of a lane were left to their leases');
+  };
+  const giveBack = async (name: string, lane: Lane): Promise<void> => {
     const ids = lane.giveBack();
-    if (ids.length > 0) await releaseSends(db, { owner, ids });
+    if (ids.length > 0) await releaseSends(db, { owner, ids }).catch(left(name));
   };
   const make = ({ lane: name, mailbox }: SendLane): Lane => {
     const lane = createLane({
@@ -143,14 +147,9 @@ function createHand(deps: SenderDeps, limits: Limits, wake: () => void): Hand {
       onEnd: wake,
       onTrouble: (ending) => {
         // What is given back is to be held as well.
-        giveBack(lane)
-          .then(() => (ending.lane?.what === 'hold' ? holdLane(deps, limits, name, ending.word) : undefined))
-          .catch((error: unknown) => {
-            deps.log.warn(
-              { lane: name, error: messageOf(error) },
-              'sends of a lane were left to their leases',
-            );
-          });
+        const given = giveBack(name, lane);
+        if (ending.lane?.what === 'hold')
+          given.then(() => holdLane(deps, limits, name, ending.word)).catch(left(name));
       },
     });
     return lane;
@@ -171,7 +170,7 @@ function createHand(deps: SenderDeps, limits: Limits, wake: () => void): Hand {
     },
     async drain() {
       const all = [...lanes.values()];
-      const given = Promise.all(all.map(giveBack));
+      const given = Promise.all([...lanes].map(([name, lane]) => giveBack(name, lane)));
       for (const lane of all) lane.abort('not_handed_over');
       const done = Promise.all(all.map((lane) => lane.done()));
       const early = new AbortController();

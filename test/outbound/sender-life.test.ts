@@ -341,6 +341,30 @@ describe('D5: order and room', () => {
     });
   });
 
+  test('a stop while the database is away: what was not begun is left to its lease', async () => {
+    await withAnna(async ({ office, post, write }) => {
+      for (let n = 0; n < 12; n += 1) await write('carla');
+      let isAway = false;
+      const db = new Proxy(office.db, {
+        get: (target, name: keyof typeof office.db) =>
+          name !== 'raw'
+            ? (target[name] as unknown)
+            : (sql: string, values: Record<string, never>) =>
+                isAway && sql.includes('set lease_owner = null')
+                  ? { options: () => Promise.reject(new Error('away')) }
+                  : target.raw(sql, values),
+      });
+      const release = post.hold('anna@mail.example');
+      const sender = office.sender({ db, open: sessionsOf(post.submit) });
+      await waitFor('sessions to be open', () => Promise.resolve(post.open > 0));
+      isAway = true;
+      await sender.stop();
+      release();
+      assert.deepEqual(post.taken, []);
+      assert.ok(office.logged.some(({ message }) => message.includes('left to their leases')));
+    });
+  });
+
   test('no more tries in a minute than the provider takes, of letters and campaigns together', async () => {
     const office = await openOffice();
     try {
