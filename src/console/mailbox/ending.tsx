@@ -2,6 +2,7 @@ import type { Hono } from 'hono';
 import { BeingSent, StillConnected, eraseBrought } from '../../outbound/erasing.ts';
 import { findConnection } from '../../store/connections.ts';
 import type { PublicConnection } from '../../store/connections.ts';
+import { readLeaving } from '../../store/leaving.ts';
 import { hrefOf } from '../page.tsx';
 import type { Page } from '../page.tsx';
 import { Form } from '../parts.tsx';
@@ -58,12 +59,13 @@ async function endedConnection(
   return { ...connection, email: connection.email };
 }
 
-function disconnectPage(
+async function disconnectPage(
   pages: MailboxPages,
   session: UserSession,
   connection: PublicConnection,
 ): Promise<Page> {
   const { site } = pages;
+  const waiting = (await readLeaving(pages.db, session))?.sends ?? 0;
   return mailboxPage(pages, session, {
     part: 'overview',
     title: words('mine.end_title', {
@@ -75,6 +77,7 @@ function disconnectPage(
         <ul>
           <li>{words('mine.end_stops_read')}</li>
           <li>{words('mine.end_stops_send')}</li>
+          {waiting > 0 && <li>{counted('leaves.sends', waiting)}</li>}
           <li>{words('mine.end_stops_access')}</li>
         </ul>
         <h2>{words('mine.end_stays')}</h2>

@@ -202,6 +202,8 @@ describe('the administrators’ work', () => {
     const theirs = await bob.get(`${publicUrl}/mailbox/mail`);
     assert.match(theirs.text, /Later Waits for its turn from the CRM .*Refused from the CRM/);
     assert.doesNotMatch(theirs.text, /Sent from the CRM/, 'what was not sent');
+    const leaving = await bob.get(`${publicUrl}/mailbox/disconnect`);
+    assert.match(leaving.text, /1 message that waits to be sent from there will fail\./);
     await get(`/admin/sends/${queued}`);
     const done = await root.submit({}, `/admin/sends/${queued}/cancel`);
     assert.equal(done.location, `/admin/sends/${queued}?done=send_cancelled&n=1`);
