@@ -78,12 +78,12 @@ const endRestMs = 30;
  * The state is written before the socket is opened and after the answer came; in between, right before the message's
  * end goes out, it is noted that only the answer or the Sent folder can tell now. So a crash is, wherever it comes,
  * either certain to have sent nothing, and the send is tried again, or uncertain, and the Sent folder is asked first
- * (D5). `owner` names this process as the holder of leases.
+ * (D5). `owner` names this process as the holder of leases; once it is `stopping`, ends are written without a pause.
  */
-export function createAttempts(deps: AttemptDeps, owner: string): Attempts {
+export function createAttempts(deps: AttemptDeps, owner: string, stopping: AbortSignal): Attempts {
   // Apart, each on connections of its own: a letter never waits for a batch of a campaign.
-  const letters = createSteps(deps, owner);
-  const others = createSteps(deps, owner);
+  const letters = createSteps(deps, owner, stopping);
+  const others = createSteps(deps, owner, stopping);
   const stepsOf = (individual: boolean) => (individual ? letters : others);
   return {
     begin: (id, individual) => stepsOf(individual).begin(id),
@@ -126,7 +126,7 @@ export function createAttempts(deps: AttemptDeps, owner: string): Attempts {
 }
 
 /** What is written down of tries; of those that come at the same time in one transaction, or one statement. */
-function createSteps(deps: AttemptDeps, owner: string) {
+function createSteps(deps: AttemptDeps, owner: string, stopping: AbortSignal) {
   const { db, clock } = deps;
   return {
     begin: createBatcher({
@@ -152,7 +152,7 @@ function createSteps(deps: AttemptDeps, owner: string) {
         deps.wakePublisher();
         return ended;
       },
-      rest: () => clock.sleep(endRestMs),
+      rest: () => clock.sleep(endRestMs, stopping),
     }),
   };
 }

@@ -69,7 +69,7 @@ export function createSender(deps: SenderDeps): Sender {
   const stopping = new AbortController();
   /** Ends when nothing is on its way any more: until then leases are kept. */
   const ended = new AbortController();
-  const hand = createHand(deps, limits, () => waker.wake());
+  const hand = createHand(deps, limits, () => waker.wake(), stopping.signal);
 
   const loop = async (): Promise<void> => {
     let settledAt = -Infinity;
@@ -120,10 +120,10 @@ type Hand = {
   drain(): Promise<void>;
 };
 
-function createHand(deps: SenderDeps, limits: Limits, wake: () => void): Hand {
+function createHand(deps: SenderDeps, limits: Limits, wake: () => void, stopping: AbortSignal): Hand {
   const { clock, db } = deps;
   const owner = randomUUID();
-  const attempts = createAttempts({ ...deps, limits }, owner);
+  const attempts = createAttempts({ ...deps, limits }, owner, stopping);
   const precedence = createPrecedence(clock);
   const lanes = new Map<string, Lane>();
   /** Where the database is away, a lease that runs out does the same. */
