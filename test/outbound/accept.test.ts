@@ -8,7 +8,7 @@ import type { SendRequest } from '../../src/outbound/plan.ts';
 import { rows, run } from '../../src/store/database.ts';
 import type { Db } from '../../src/store/database.ts';
 import { databaseKinds } from '../support/database.ts';
-import { blankRequest, openOffice, secretBox } from './support.ts';
+import { acceptDepsOf, blankRequest, openOffice, secretBox } from './support.ts';
 import type { Office } from './support.ts';
 import { usualLimits } from '../support/limits.ts';
 
@@ -16,18 +16,10 @@ const smtp = { host: '127.0.0.1', port: 9, security: 'none' } as const;
 
 /** What an office of Anna's answers to a request: the code of the refusal, or the recipients. */
 async function outcome(office: Office, request: Partial<SendRequest>): Promise<string> {
-  const deps = {
-    db: office.db,
-    blobs: office.blobs,
-    secretBox,
-    clock: systemClock,
-    loggingDomain: null,
-    limitsOf: usualLimits,
-    trackingUrl: null,
-    wakePublisher() {},
-    wakeSender() {},
-  };
-  const result = await createAccept(deps)({ ...blankRequest, userId: 'anna', text: 'x', ...request }, null);
+  const result = await createAccept(acceptDepsOf(office))(
+    { ...blankRequest, userId: 'anna', text: 'x', ...request },
+    null,
+  );
   if ('refused' in result) return result.refused.code;
   const { to, cc } = result.answer.message;
   return [...to, ...cc].map(({ address }) => address).join(' ');

@@ -11,7 +11,7 @@ import { rows, run } from '../../src/store/database.ts';
 import { readQuotas } from '../../src/store/quota.ts';
 import { databaseKinds } from '../support/database.ts';
 import { waitFor } from '../support/wait.ts';
-import { blankRequest, openOffice, secretBox, sessionsOf } from './support.ts';
+import { acceptDepsOf, blankRequest, openOffice, sessionsOf } from './support.ts';
 import type { Office } from './support.ts';
 import { usualLimits } from '../support/limits.ts';
 
@@ -61,17 +61,10 @@ for (const kind of databaseKinds)
         limits: JSON.stringify({ individualMessagesPerDayMax: max }),
       });
     const accept = (more: Partial<SendRequest> = {}) =>
-      createAccept({
-        db: office.db,
-        blobs: office.blobs,
-        secretBox,
-        clock: systemClock,
-        loggingDomain: null,
-        limitsOf: usualLimits,
-        trackingUrl: null,
-        wakePublisher() {},
-        wakeSender() {},
-      })({ ...blankRequest, userId: 'anna', contactId: 'carla', text: 'x', ...more }, null);
+      createAccept(acceptDepsOf(office))(
+        { ...blankRequest, userId: 'anna', contactId: 'carla', text: 'x', ...more },
+        null,
+      );
     /** `queued`, with the reason; or the code of the refusal. */
     const outcome = async (more: Partial<SendRequest> = {}) => {
       const result = await accept(more);

@@ -8,6 +8,7 @@ import type { Log } from '../../src/lib/log.ts';
 import { createSecretBox } from '../../src/lib/secret-box.ts';
 import { canonicalAddress, canonicalOwnAddress } from '../../src/message/addresses.ts';
 import { createAccept } from '../../src/outbound/accept.ts';
+import type { AcceptDeps } from '../../src/outbound/accept.ts';
 import type { SendAnswer } from '../../src/outbound/take-over.ts';
 import type { SendRequest } from '../../src/outbound/plan.ts';
 import { createSender } from '../../src/outbound/sender.ts';
@@ -286,5 +287,20 @@ function collectingLog(lines: Logged[]): Log {
     warn: add('warn'),
     error: add('error'),
     child: () => collectingLog(lines),
+  };
+}
+
+/** What accepting a message needs, where nothing is logged by address, tracked or woken. */
+export function acceptDepsOf({ db, blobs }: Pick<Office, 'db' | 'blobs'>): AcceptDeps {
+  return {
+    db,
+    blobs,
+    secretBox,
+    clock: systemClock,
+    loggingDomain: null,
+    limitsOf: usualLimits,
+    trackingUrl: null,
+    wakePublisher() {},
+    wakeSender() {},
   };
 }

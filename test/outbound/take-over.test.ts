@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import { systemClock } from '../../src/lib/clock.ts';
 import { usualLimits } from '../support/limits.ts';
 import type { MailboxId } from '../../src/lib/id.ts';
 import { eraseMessages } from '../../src/filing/erase.ts';
@@ -18,7 +17,7 @@ import { rows, run } from '../../src/store/database.ts';
 import type { Db } from '../../src/store/database.ts';
 import { readOutgoingFacts } from '../../src/store/outgoing.ts';
 import { databaseKinds } from '../support/database.ts';
-import { blankRequest, openOffice, secretBox } from './support.ts';
+import { acceptDepsOf, blankRequest, openOffice } from './support.ts';
 import type { Office } from './support.ts';
 
 const smtp = { host: '127.0.0.1', port: 9, security: 'none' } as const;
@@ -43,17 +42,7 @@ for (const kind of databaseKinds)
       }));
       await office.connect({ userId: 'bert', address: 'bert@mail.example', provider: 'gmail', smtp });
       await office.setProvider(smtp);
-      deps = {
-        db: office.db,
-        blobs: office.blobs,
-        secretBox,
-        clock: systemClock,
-        loggingDomain: null,
-        limitsOf: usualLimits,
-        trackingUrl: null,
-        wakePublisher() {},
-        wakeSender() {},
-      };
+      deps = acceptDepsOf(office);
     });
     after(() => office.close());
 
