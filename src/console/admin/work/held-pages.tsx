@@ -2,7 +2,7 @@ import type { PublicHeld } from '../../../store/held.ts';
 import type { Envelope } from '../../../store/spool.ts';
 import { hrefOf, Value } from '../../page.tsx';
 import type { Site } from '../../page.tsx';
-import { Badge, Empty, Field, Form, Pager, Time } from '../../parts.tsx';
+import { Badge, Empty, Field, Form, Pager, Time, Table } from '../../parts.tsx';
 import { counted, number, words } from '../../texts/texts.ts';
 import type { PlainKey } from '../../texts/texts.ts';
 import type { ListPage } from './list.ts';
@@ -38,26 +38,24 @@ export function HeldList(props: Forms & { page: ListPage<PublicHeld>; filter: Re
     <>
       <p class="lead">{words('held.lead')}</p>
       <Form action={hrefOf(site, '/admin/held/review')} formToken={formToken}>
-        <div class="table" tabindex={0} role="region" aria-label={words('nav.held')}>
-          <table>
-            <thead>
-              <tr>
-                <td class="choose">
-                  <input type="checkbox" aria-label={words('held.choose_all')} data-choose-all="id" hidden />
-                </td>
-                <th scope="col">{words('held.mail')}</th>
-                <th scope="col">{words('held.why')}</th>
-                <th scope="col">{words('held.whose')}</th>
-                <th scope="col">{words('held.came')}</th>
-              </tr>
-            </thead>
-            <tbody>
-              {page.rows.map((held) => (
-                <HeldRow site={site} held={held} />
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table label={words('nav.held')}>
+          <thead>
+            <tr>
+              <td class="choose">
+                <input type="checkbox" aria-label={words('held.choose_all')} data-choose-all="id" hidden />
+              </td>
+              <th scope="col">{words('held.mail')}</th>
+              <th scope="col">{words('held.why')}</th>
+              <th scope="col">{words('held.whose')}</th>
+              <th scope="col">{words('held.came')}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {page.rows.map((held) => (
+              <HeldRow site={site} held={held} />
+            ))}
+          </tbody>
+        </Table>
         <p class="actions">
           <button name="verdict" value="release">
             {words('held.release_chosen')}

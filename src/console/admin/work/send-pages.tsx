@@ -3,7 +3,7 @@ import type { PublicSend, SendReported } from '../../../store/public-send.ts';
 import type { ListedSend } from '../../../store/send-list.ts';
 import { hrefOf, Value } from '../../page.tsx';
 import type { Site } from '../../page.tsx';
-import { Badge, Empty, Field, Form, Pager, Time } from '../../parts.tsx';
+import { Badge, Empty, Field, Form, Pager, Time, Table } from '../../parts.tsx';
 import { counted, number, words } from '../../texts/texts.ts';
 import type { ListPage } from './list.ts';
 import { OfMember } from './member.tsx';
@@ -32,23 +32,21 @@ export function SendList(props: {
           </p>
         </Empty>
       ) : (
-        <div class="table" tabindex={0} role="region" aria-label={words('nav.sends')}>
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">{words('sends.message')}</th>
-                <th scope="col">{words('sends.state')}</th>
-                <th scope="col">{words('sends.whose')}</th>
-                <th scope="col">{words('sends.accepted')}</th>
-              </tr>
-            </thead>
-            <tbody>
-              {page.rows.map((send) => (
-                <SendRow site={site} send={send} />
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table label={words('nav.sends')}>
+          <thead>
+            <tr>
+              <th scope="col">{words('sends.message')}</th>
+              <th scope="col">{words('sends.state')}</th>
+              <th scope="col">{words('sends.whose')}</th>
+              <th scope="col">{words('sends.accepted')}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {page.rows.map((send) => (
+              <SendRow site={site} send={send} />
+            ))}
+          </tbody>
+        </Table>
       )}
       <Pager first={page.first} newer={page.newer} next={page.older} />
     </>
@@ -254,34 +252,32 @@ function Attempts({ send }: { send: PublicSend }) {
       {send.attempts.length === 0 ? (
         <Empty>{words('sends.no_attempts')}</Empty>
       ) : (
-        <div class="table" tabindex={0} role="region" aria-label={words('sends.attempts')}>
-          <table>
-            <thead>
+        <Table label={words('sends.attempts')}>
+          <thead>
+            <tr>
+              <th scope="col">{words('sends.attempt')}</th>
+              <th scope="col">{words('sends.outcome')}</th>
+              <th scope="col">{words('sends.server_said')}</th>
+              <th scope="col">{words('sends.took')}</th>
+            </tr>
+          </thead>
+          <tbody>
+            {send.attempts.map(({ n, started_at: start, ended_at: end, outcome, reply }) => (
               <tr>
-                <th scope="col">{words('sends.attempt')}</th>
-                <th scope="col">{words('sends.outcome')}</th>
-                <th scope="col">{words('sends.server_said')}</th>
-                <th scope="col">{words('sends.took')}</th>
+                <th scope="row">
+                  {number(n)}. <Time at={start} />
+                </th>
+                <td>
+                  <Badge tone={outcome === 'accepted' ? 'good' : outcome === 'permanent' ? 'bad' : 'still'}>
+                    {textOf(`attempt.${outcome ?? 'none'}`) ?? outcome}
+                  </Badge>
+                </td>
+                <td>{reply === null ? words('sends.said_nothing') : <pre>{reply}</pre>}</td>
+                <td>{end === null ? '' : duration(Date.parse(end) - Date.parse(start))}</td>
               </tr>
-            </thead>
-            <tbody>
-              {send.attempts.map(({ n, started_at: start, ended_at: end, outcome, reply }) => (
-                <tr>
-                  <th scope="row">
-                    {number(n)}. <Time at={start} />
-                  </th>
-                  <td>
-                    <Badge tone={outcome === 'accepted' ? 'good' : outcome === 'permanent' ? 'bad' : 'still'}>
-                      {textOf(`attempt.${outcome ?? 'none'}`) ?? outcome}
-                    </Badge>
-                  </td>
-                  <td>{reply === null ? words('sends.said_nothing') : <pre>{reply}</pre>}</td>
-                  <td>{end === null ? '' : duration(Date.parse(end) - Date.parse(start))}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+            ))}
+          </tbody>
+        </Table>
       )}
     </section>
   );
@@ -292,39 +288,37 @@ function Reports({ reports }: { reports: readonly SendReported[] }) {
   return (
     <section>
       <h2>{words('sends.reports')}</h2>
-      <div class="table" tabindex={0} role="region" aria-label={words('sends.reports')}>
-        <table>
-          <thead>
+      <Table label={words('sends.reports')}>
+        <thead>
+          <tr>
+            <th scope="col">{words('sends.recipient')}</th>
+            <th scope="col">{words('sends.outcome')}</th>
+            <th scope="col">{words('sends.other_side_said')}</th>
+            <th scope="col">{words('sends.when')}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {reports.map((report) => (
             <tr>
-              <th scope="col">{words('sends.recipient')}</th>
-              <th scope="col">{words('sends.outcome')}</th>
-              <th scope="col">{words('sends.other_side_said')}</th>
-              <th scope="col">{words('sends.when')}</th>
+              <th scope="row">
+                <Value of={report.address} />
+              </th>
+              <td>
+                <Badge tone={report.action === 'failed' ? 'bad' : 'plain'}>
+                  {words(`report.${report.action}`)}
+                </Badge>
+                {report.class !== null && <small>{words(`bounce.${report.class}`)}</small>}
+              </td>
+              <td>
+                <pre>{[report.status, report.words].filter((said) => said !== null).join('\n')}</pre>
+              </td>
+              <td>
+                <Time at={report.at} short />
+              </td>
             </tr>
-          </thead>
-          <tbody>
-            {reports.map((report) => (
-              <tr>
-                <th scope="row">
-                  <Value of={report.address} />
-                </th>
-                <td>
-                  <Badge tone={report.action === 'failed' ? 'bad' : 'plain'}>
-                    {words(`report.${report.action}`)}
-                  </Badge>
-                  {report.class !== null && <small>{words(`bounce.${report.class}`)}</small>}
-                </td>
-                <td>
-                  <pre>{[report.status, report.words].filter((said) => said !== null).join('\n')}</pre>
-                </td>
-                <td>
-                  <Time at={report.at} short />
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+          ))}
+        </tbody>
+      </Table>
     </section>
   );
 }

@@ -4,7 +4,7 @@ import type { WebhookRow } from '../../../store/webhooks.ts';
 import type { ProbeResult } from '../../../webhook/probe.ts';
 import { hrefOf } from '../../page.tsx';
 import type { Site } from '../../page.tsx';
-import { Badge, Copyable, Empty, Field, Form, Pager, Time } from '../../parts.tsx';
+import { Badge, Copyable, Empty, Field, Form, Pager, Time, Table } from '../../parts.tsx';
 import { counted, number, words } from '../../texts/texts.ts';
 import { deliveryStates } from './delivery-states.ts';
 import { duration } from './duration.ts';
@@ -62,49 +62,43 @@ export function WebhookList(props: {
 
 function WebhookTable({ site, webhooks }: { site: Site; webhooks: readonly ListedWebhook[] }) {
   return (
-    <div class="table" tabindex={0} role="region" aria-label={words('nav.webhooks')}>
-      <table>
-        <thead>
+    <Table label={words('nav.webhooks')}>
+      <thead>
+        <tr>
+          <th scope="col">{words('webhooks.url')}</th>
+          <th scope="col">{words('webhooks.state')}</th>
+          <th scope="col" class="number">
+            {words('delivery_state.pending')}
+          </th>
+          <th scope="col" class="number">
+            {words('delivery_state.parked')}
+          </th>
+          <th scope="col">{words('webhooks.last_delivered')}</th>
+        </tr>
+      </thead>
+      <tbody>
+        {webhooks.map((webhook) => (
           <tr>
-            <th scope="col">{words('webhooks.url')}</th>
-            <th scope="col">{words('webhooks.state')}</th>
-            <th scope="col" class="number">
-              {words('delivery_state.pending')}
+            <th scope="row">
+              <a href={hrefOf(site, `/admin/webhooks/${webhook.id}`)}>
+                <bdi>{webhook.url}</bdi>
+              </a>
+              <small>
+                {webhook.subAccountId === null ? words('webhooks.of_all') : <bdi>{webhook.subAccountId}</bdi>}
+              </small>
             </th>
-            <th scope="col" class="number">
-              {words('delivery_state.parked')}
-            </th>
-            <th scope="col">{words('webhooks.last_delivered')}</th>
+            <td>
+              <WebhookBadge webhook={webhook} />
+            </td>
+            <td class="number">{shownCount(webhook.pending)}</td>
+            <td class="number">{shownCount(webhook.parked)}</td>
+            <td>
+              <Time at={webhook.deliveredAt?.toISOString() ?? null} short />
+            </td>
           </tr>
-        </thead>
-        <tbody>
-          {webhooks.map((webhook) => (
-            <tr>
-              <th scope="row">
-                <a href={hrefOf(site, `/admin/webhooks/${webhook.id}`)}>
-                  <bdi>{webhook.url}</bdi>
-                </a>
-                <small>
-                  {webhook.subAccountId === null ? (
-                    words('webhooks.of_all')
-                  ) : (
-                    <bdi>{webhook.subAccountId}</bdi>
-                  )}
-                </small>
-              </th>
-              <td>
-                <WebhookBadge webhook={webhook} />
-              </td>
-              <td class="number">{shownCount(webhook.pending)}</td>
-              <td class="number">{shownCount(webhook.parked)}</td>
-              <td>
-                <Time at={webhook.deliveredAt?.toISOString() ?? null} short />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+        ))}
+      </tbody>
+    </Table>
   );
 }
 
@@ -256,26 +250,24 @@ export function DeliveryList(
           <p>{words('webhooks.no_deliveries')}</p>
         </Empty>
       ) : (
-        <div class="table" tabindex={0} role="region" aria-label={words('webhooks.deliveries')}>
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">{words('webhooks.event')}</th>
-                <th scope="col">{words('webhooks.state')}</th>
-                <th scope="col">{words('webhooks.answer')}</th>
-                <th scope="col" class="number">
-                  {words('webhooks.tries')}
-                </th>
-                <td />
-              </tr>
-            </thead>
-            <tbody>
-              {page.rows.map((delivery) => (
-                <Delivery site={site} formToken={formToken} path={path} delivery={delivery} />
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table label={words('webhooks.deliveries')}>
+          <thead>
+            <tr>
+              <th scope="col">{words('webhooks.event')}</th>
+              <th scope="col">{words('webhooks.state')}</th>
+              <th scope="col">{words('webhooks.answer')}</th>
+              <th scope="col" class="number">
+                {words('webhooks.tries')}
+              </th>
+              <td />
+            </tr>
+          </thead>
+          <tbody>
+            {page.rows.map((delivery) => (
+              <Delivery site={site} formToken={formToken} path={path} delivery={delivery} />
+            ))}
+          </tbody>
+        </Table>
       )}
       <Pager first={page.first} newer={page.newer} next={page.older} />
     </section>
