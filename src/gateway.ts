@@ -51,7 +51,8 @@ import { createTokenService } from './provider/tokens.ts';
 import type { TokenService } from './provider/tokens.ts';
 import { claimBlobs } from './store/blob-owner.ts';
 import { createDiskBlobs } from './store/blobs.ts';
-import type { SweptBlobStore } from './store/blobs.ts';
+import type { BlobStore, SweptBlobStore } from './store/blobs.ts';
+import { keepRecent } from './store/recent-blobs.ts';
 import type { Database, Db } from './store/database.ts';
 import { createFirstKey } from './store/keys.ts';
 import { readPassword } from './store/mailboxes.ts';
@@ -111,6 +112,9 @@ export async function endAll(started: readonly End[], log: Log): Promise<void> {
   if (failures.length > 0) throw failures[0];
 }
 
+/** What was accepted for sending and is still in memory when it is sent, bytes. */
+const outgoingBytesMax = 32 * 1024 * 1024;
+
 /** Longer than this nothing may keep everything else waiting. */
 const loopBlockedMs = 200;
 
@@ -128,8 +132,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
   const telling = createTelling({ db, clock, log, secretBox, netGuard });
   const { publisher, dispatcher, eventSignal } = telling;
   defer(() => dispatcher.close());
-  await claimBlobs(db, blobsDirectory(config));
-  const blobs = createDiskBlobs(blobsDirectory(config));
+  const { blobs, outgoing } = await openBlobs(config, db);
   const sandbox = await listening({ port: 'TWOWAY_SANDBOX_PORT' }, () => startSandboxIfWanted(config, log));
   if (sandbox !== null) defer(() => sandbox.stop());
   const loggingDomain = loggingDomainOf(config);
@@ -148,6 +151,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
   const workers = startWorkers(config, defer, {
     database,
     blobs,
+    outgoing,
     filing,
     telling,
     providers,
@@ -158,6 +162,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
   const doors = await openDoors(config, defer, {
     databaseKind: database.kind,
     ...filing,
+    blobs: outgoing,
     ...connecting,
     ...wakesOf(workers),
     prover,
@@ -185,6 +190,13 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
   };
 }
 
+/** Where bytes are kept; `outgoing`: the same store, for what is accepted here and sent soon. */
+async function openBlobs(config: Config, db: Db): Promise<{ blobs: SweptBlobStore; outgoing: BlobStore }> {
+  await claimBlobs(db, blobsDirectory(config));
+  const blobs = createDiskBlobs(blobsDirectory(config));
+  return { blobs, outgoing: keepRecent(blobs, outgoingBytesMax) };
+}
+
 /** What whoever leaves work behind calls after the commit. */
 function wakesOf({ sender, supervisor, errands, housekeeping, filer }: ReturnType<typeof startWorkers>) {
   return {
@@ -204,6 +216,7 @@ function startWorkers(
   parts: {
     database: Database;
     blobs: SweptBlobStore;
+    outgoing: BlobStore;
     filing: FilingDeps;
     telling: ReturnType<typeof createTelling>;
     providers: Providers;
@@ -211,7 +224,7 @@ function startWorkers(
     dns: ResolveDns;
   },
 ) {
-  const { database, blobs, filing, providers, netGuard } = parts;
+  const { database, blobs, outgoing, filing, providers, netGuard } = parts;
   const { publisher, deliverer } = parts.telling;
   const { db, secretBox, clock, log } = filing;
   const tokens = createTokenService({
@@ -235,7 +248,7 @@ function startWorkers(
     supervisorLimits,
     `${hostname()}:${resolve(config.DATA_DIR)}`,
   );
-  const sender = createSender({ ...filing, tokens, provider: (name) => providers.of(name), resolveHost });
+  const sender = createSender({ ...filing, blobs: outgoing, tokens, provider: providers.of, resolveHost });
   const oauthOf = (name: ProviderName) => providers.offered.get(name)?.oauth ?? null;
   const revoker = createRevoker({ db, secretBox, clock, log, oauthOf });
   const connecting = createConnecting({

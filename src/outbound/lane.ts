@@ -56,6 +56,9 @@ export type LaneDeps = RunsDeps & {
 const lettersAhead = 4;
 const othersAhead = 10;
 
+/** While letters have precedence, the rest goes out no faster than one in so many ms: 70,000 an hour still do. */
+const paceMs = 50;
+
 /** Makes a lane with nothing in hand. */
 export function createLane(deps: LaneDeps): Lane {
   const { clock, sessionsMax } = deps;
@@ -114,26 +117,22 @@ function createSessions(
   make: (begun: Begun, line: Line) => Promise<void>,
 ) {
   const idle = createIdle(clock);
+  const walk = createWalk(clock, precedence);
   let count = 0;
-  /** Of them, those that hand over bulk or workflow mail. */
-  let onOthers = 0;
   let isClosed = false;
-  /** For how long a session leaves what waits of the rest to the one that goes on with it. */
-  const makesRoomMs = () => (onOthers > 0 && others.isThere() ? precedence.roomMs() : 0);
+  /** For how long a session leaves what waits of the rest. */
+  const makesRoomMs = () => (others.isThere() ? walk.roomMs() : 0);
 
   /** Hands one over; false: there is nothing that this session should do. */
   const handOver = async (line: Line): Promise<boolean> => {
     const letter = letters.next(line);
     const next = letter ?? (makesRoomMs() > 0 ? null : others.next(line));
     if (next === null) return false;
-    const isOther = letter === null;
-    if (isOther) onOthers += 1;
-    try {
+    const step = async () => {
       const begun = await next;
       if (begun !== null) await make(begun, line);
-    } finally {
-      if (isOther) onOthers -= 1;
-    }
+    };
+    await (letter === null ? walk.take(step) : step());
     return true;
   };
   const work = async (): Promise<void> => {
@@ -189,6 +188,26 @@ function createCourse(runs: Pick<Runs, 'begin'>, individual: boolean) {
       return position !== -1;
     },
     giveBack: () => queue.splice(0),
+  };
+}
+
+/** How bulk and workflow mail of a lane goes while letters have precedence: one after the other, no faster than at a pace. */
+function createWalk(clock: Clock, precedence: Precedence) {
+  /** How many of them are on their way. */
+  let count = 0;
+  /** When the last one began, by the monotonic clock. */
+  let lastAt = -Infinity;
+  return {
+    /** For how long the next one must not begin yet: there is one, or letters are to be let by. */
+    roomMs() {
+      const roomMs = precedence.roomMs();
+      return count > 0 ? roomMs : Math.max(0, Math.min(roomMs, lastAt + paceMs - clock.monotonic()));
+    },
+    async take(step: () => Promise<void>): Promise<void> {
+      count += 1;
+      lastAt = clock.monotonic();
+      await step().finally(() => (count -= 1));
+    },
   };
 }
 

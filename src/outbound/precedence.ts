@@ -3,8 +3,8 @@ import type { Clock } from '../lib/clock.ts';
 /**
  * Letters before campaigns, over all lanes of a process. A campaign with all of its sessions takes all that the machine,
  * the database and a server of mail give, and each step of a letter waits its turn among it. So where a letter was
- * claimed a moment ago, and the next may come, a campaign goes on with one session. It never stops: an office where
- * somebody writes at any time still has its campaign out.
+ * claimed a moment ago, and the next may come, a campaign goes on with one session, and that at a walk (see lane.ts). It
+ * never stops: an office where somebody writes at any time still has its campaign out.
  */
 export type Precedence = {
   /** To be called when letters are claimed. */

@@ -11,6 +11,7 @@ import { openSession } from '../../src/outbound/smtp.ts';
 import { resolveProvider } from '../../src/provider/providers.ts';
 import type { ServerAddress } from '../../src/provider/providers.ts';
 import { createDiskBlobs } from '../../src/store/blobs.ts';
+import { keepRecent } from '../../src/store/recent-blobs.ts';
 import { openDatabase, rows, run } from '../../src/store/database.ts';
 import { createFirstKey } from '../../src/store/keys.ts';
 import { credentialContext } from '../../src/store/mailboxes.ts';
@@ -41,8 +42,8 @@ export type SendingQuestion =
   | { ask: 'start' }
   /** The raw peer of what `start` starts. */
   | { ask: 'start_bare' }
-  /** Everything of a kind is queued as if it had just been accepted. */
-  | { ask: 'queue_again'; kind: 'individual' | 'bulk' }
+  /** What was accepted so far is not sent any more. */
+  | { ask: 'forget' }
   /** Sends until nothing is left; answers ms. */
   | { ask: 'drain' }
   /** Sends so many individual messages, one after the other; answers the ms of each from the call to the server's answer. */
@@ -52,7 +53,7 @@ const options = JSON.parse(process.argv[2] ?? '') as SendingOptions;
 const { db } = await openDatabase({ kind: 'postgres', url: options.databaseUrl, connectionsMax: 20 });
 const parts = {
   db,
-  blobs: createDiskBlobs(options.blobsDirectory),
+  blobs: keepRecent(createDiskBlobs(options.blobsDirectory), 32 * 1024 * 1024),
   secretBox,
   clock: systemClock,
   log: createLog('error'),
@@ -80,8 +81,8 @@ serveParent(async (question) => {
       return start();
     case 'start_bare':
       return startBareDoor(db, options.blobsDirectory);
-    case 'queue_again':
-      return queueAgain(asked.kind);
+    case 'forget':
+      return run(db, `update sends set state = 'failed', ready = false where ready`);
     case 'drain':
       return drained();
     case 'one_by_one':
@@ -141,21 +142,6 @@ async function start(): Promise<Door> {
     port: 0,
   });
   return { url, key: (await createFirstKey(db)) ?? '' };
-}
-
-async function queueAgain(kind: 'individual' | 'bulk'): Promise<number> {
-  await run(db, 'delete from send_attempts');
-  await run(db, 'delete from sent_copies');
-  await run(
-    db,
-    `update sends s set state = case when m.kind = :kind then 'queued' else 'failed' end, state_reason = null,
-            ready = m.kind = :kind, due_at = now(), lease_owner = null, lease_until = null, attempts = 0
-       from messages m where m.id = s.message_id`,
-    { kind },
-  );
-  await run(db, 'vacuum analyze sends');
-  const [left] = await rows<{ count: number }>(db, 'select count(*)::int as count from sends where ready');
-  return left?.count ?? 0;
 }
 
 async function drained(): Promise<number> {

@@ -6,7 +6,6 @@ import type { Door } from './accepting.ts';
 import type { Bench } from './bench.ts';
 import { runsMax } from './bench.ts';
 import { startChild } from './child.ts';
-import type { Child } from './child.ts';
 import { figureOf, ratios, share, shown, shownLatency } from './figures.ts';
 import { userOf } from './tenant.ts';
 import type { SendingOptions, SendingQuestion } from './sending-node.ts';
@@ -40,32 +39,44 @@ export async function measureSending(bench: Bench): Promise<Row[]> {
     ours: await ask<Door>({ ask: 'start' }),
   };
   const rows = await measureAccepting(bench, doors, people.map(userOf));
-  await postMessages(doors.ours, people.map(userOf), {
-    kind: 'bulk',
-    count: counts.bulk,
-    clients: 20,
-    everyMs: null,
-  });
-  for (const kind of ['individual', 'bulk'] as const) rows.push(await measureDrain(bench, child, kind, smtp));
-  rows.push(await measureOneByOne(bench, ask));
+  const post = async (kind: Kind): Promise<void> => {
+    await ask({ ask: 'forget' });
+    await postMessages(doors.ours, people.map(userOf), {
+      kind,
+      count: counts[kind],
+      clients: 20,
+      everyMs: null,
+    });
+  };
+  for (const kind of ['individual', 'bulk'] as const)
+    rows.push(await measureDrain(bench, { ask, post }, kind, smtp));
+  rows.push(await measureOneByOne(bench, { ask, post }));
   await child.stop();
   await database.drop();
   return rows;
 }
 
+type Kind = 'individual' | 'bulk';
+
+/** The process that accepts and sends. */
+type Gateway = {
+  ask<Answer>(question: SendingQuestion): Promise<Answer>;
+  /** Has it accept new messages, to be sent when it is asked to. */
+  post(kind: Kind): Promise<void>;
+};
+
 async function measureDrain(
   bench: Bench,
-  child: Child,
-  kind: 'individual' | 'bulk',
+  { ask, post }: Gateway,
+  kind: Kind,
   smtp: ServerAddress,
 ): Promise<Row> {
   const raw: number[] = [];
   const ours: number[] = [];
   for (let run = 0; run < runsMax; run += 1) {
     raw.push(await rawDrain(kind, smtp));
-    const count = await child.ask<number>({ ask: 'queue_again', kind } satisfies SendingQuestion);
-    const ms = await child.ask<number>({ ask: 'drain' } satisfies SendingQuestion);
-    ours.push((count * 1_000) / ms);
+    await post(kind);
+    ours.push((counts[kind] * 1_000) / (await ask<number>({ ask: 'drain' })));
   }
   const way =
     kind === 'individual'
@@ -83,7 +94,7 @@ async function measureDrain(
 }
 
 /** The same with nodemailer alone; its messages are there, in memory. */
-async function rawDrain(kind: 'individual' | 'bulk', { host, port }: ServerAddress): Promise<number> {
+async function rawDrain(kind: Kind, { host, port }: ServerAddress): Promise<number> {
   const senders = kind === 'individual' ? people : [relayUser];
   const transports = senders.map((user) =>
     createTransport({
@@ -112,13 +123,11 @@ async function rawDrain(kind: 'individual' | 'bulk', { host, port }: ServerAddre
   return (counts[kind] * 1_000) / ms;
 }
 
-async function measureOneByOne(
-  bench: Bench,
-  ask: <Answer>(question: SendingQuestion) => Promise<Answer>,
-): Promise<Row> {
+async function measureOneByOne(bench: Bench, { ask, post }: Gateway): Promise<Row> {
   const count = 60;
+  await ask({ ask: 'forget' });
   const alone = await ask<number[]>({ ask: 'one_by_one', count, untilDrained: false });
-  await ask<number>({ ask: 'queue_again', kind: 'bulk' });
+  await post('bulk');
   const beside = await ask<number[]>({ ask: 'one_by_one', count, untilDrained: true });
   return {
     what: 'ms from the call to the provider’s answer for one individual message while a campaign goes out (p50, p99); raw: without it',

@@ -30,6 +30,8 @@ const server = { host: '127.0.0.1', port: 9, security: 'none' } as const;
 function createServers() {
   const gates: (() => void)[] = [];
   const servers = {
+    /** Nothing is held back any more. */
+    isFree: false,
     /** Recipients of what was taken, in order. */
     taken: [] as string[],
     /** Mail to readers that is on its way. */
@@ -37,7 +39,8 @@ function createServers() {
     letGo: (count: number) => gates.splice(0, count).forEach((open) => open()),
     async submit({ envelope, beforeEnd }: Submission): Promise<Accepted> {
       const [to = ''] = envelope.to;
-      if (to.startsWith('reader')) await new Promise<void>((resolve) => gates.push(resolve));
+      if (to.startsWith('reader') && !servers.isFree)
+        await new Promise<void>((resolve) => gates.push(resolve));
       assert.ok(await beforeEnd([]));
       servers.taken.push(to);
       return { reply: '250 2.0.0 OK', serverMessageId: null, refused: [] };
@@ -104,6 +107,17 @@ describe('a letter beside a campaign', () => {
       await waitFor('it never stops', () => servers.open() > 0);
     }
     await waitFor('all sessions again', () => servers.open() === 5);
+  });
+
+  test('meanwhile the campaign goes at a walk, with twenty a second', async () => {
+    await campaign(60);
+    await office.waitForState((await write('anna')).send.id, 'sent');
+    servers.isFree = true;
+    servers.letGo(5);
+    const [startedAt, before] = [performance.now(), servers.taken.length];
+    for (let n = 0; n < 4; n += 1) await office.waitForState((await write('anna')).send.id, 'sent');
+    const sent = servers.taken.slice(before).filter((to) => to.startsWith('reader')).length;
+    assert.ok(sent <= 6 + (performance.now() - startedAt) / 50, `${sent} of the campaign were sent`);
   });
 
   test('in the same lane it is the next one, however much of the campaign is in hand', async () => {
