@@ -29,7 +29,12 @@ const levels: Readonly<Record<string, number>> = {
 
 /** Each protocol library has one place. */
 const soleUsers: Readonly<Record<string, readonly string[]>> = {
-  imapflow: ['mailbox/session.ts', 'mailbox/imap-fetch.ts', 'mailbox/imap-write.ts'],
+  imapflow: [
+    'mailbox/session.ts',
+    'mailbox/imap-fetch.ts',
+    'mailbox/imap-notify.ts',
+    'mailbox/imap-write.ts',
+  ],
   // The sandbox hands mail over to the gateway's own door.
   nodemailer: ['outbound/', 'sandbox/relay.ts'],
   mailparser: ['message/mime.ts'],

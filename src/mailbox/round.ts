@@ -33,6 +33,8 @@ export type Round = {
   watch: Watch;
   /** Every folder that is listed, by path. */
   folders: Map<string, Watched>;
+  /** Folders that no line has open and of whose new mail the first line's server tells at once (RFC 5465). */
+  noticed: Set<string>;
   /** The first one also looks into the swept folders. */
   lines: [Line, ...Line[]];
   /** Folders to look into once more: they announced messages that they did not show. `at` is of the monotonic clock. */
@@ -201,13 +203,27 @@ export async function sweep(round: Round, listed: readonly Listed[] | null): Pro
     }
     if (!away) until = clock.monotonic() + turnMs;
     away = true;
-    while (await visit(round, folder, { look: round.look, until })) {
-      await comeHome(round);
-      until = clock.monotonic() + turnMs;
-    }
+    until = await visitInTurns(round, folder, until);
     if (round.followed.delete(path)) folder.signature = observed?.signature ?? null;
   }
   if (away) await goHome(round, first);
+}
+
+/**
+ * Reads a folder that is not a line's own to its end, and comes home in between whenever its time, by the monotonic
+ * clock, is over. Answers until when the first line may be away now; it is, when this ends.
+ */
+export async function visitInTurns(
+  round: Round,
+  folder: Watched,
+  until: number = round.deps.clock.monotonic() + turnMs,
+): Promise<number> {
+  let awayUntil = until;
+  while (await visit(round, folder, { look: round.look, until: awayUntil })) {
+    await comeHome(round);
+    awayUntil = round.deps.clock.monotonic() + turnMs;
+  }
+  return awayUntil;
 }
 
 /** The first line waits for its turn at home, reads a part of a long folder, comes home, and so on to its end. */

@@ -17,6 +17,7 @@ import {
   searchOf,
 } from './imap-fetch.ts';
 import type { Query } from './imap-fetch.ts';
+import { askForNotices } from './imap-notify.ts';
 import { appendSeen, canMove, moveMessages, removeMessages, storeSeen } from './imap-write.ts';
 import { commandRefused, imapFailure } from './imap-errors.ts';
 import type { Ability } from './change-plan.ts';
@@ -40,6 +41,8 @@ export type SessionOptions = {
    * itself, so that only a look can tell.
    */
   onArrival(announced: number): void;
+  /** There is something new in a folder that is not open: see `notify`. */
+  onNotice?(path: string): void;
   /** Something about messages of the open folder is another than it was: flags, or messages are gone. */
   onChange?(what: Change): void;
   /** The connection is gone, and what the server said about that. Called once, after a login that succeeded. */
@@ -106,6 +109,8 @@ export type Session = {
   appendSeen(path: string, raw: Buffer, date: number): Promise<void>;
   /** Whether a move is one step, or a copy that may be left without its end. */
   readonly moves: 'at_once' | 'by_copy' | 'no';
+  /** Has the server tell of new mail in folders that are not open, where it can; answers of which ones it will. */
+  notify(paths: readonly string[]): Promise<string[]>;
   /** Listens, unless it does already; any other call ends it by itself. */
   idle(): void;
   close(): void;
@@ -168,6 +173,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   return sessionOf(client, {
     failure: (error) => told.throttle ?? imapFailure(error),
     onQuiet: () => options.onArrival(0),
+    onNotice: (path) => options.onNotice?.(path),
     onFlags: () => options.onChange?.('flags'),
   });
 }
@@ -222,10 +228,14 @@ function throttleListener(onThrottle: (hintMs: number) => void): NonNullable<Ima
   return logger;
 }
 
-function sessionOf(
-  client: ImapFlow,
-  on: { failure(error: unknown): Failure; onQuiet(): void; onFlags: () => void },
-): Session {
+type Told = {
+  failure(error: unknown): Failure;
+  onQuiet(): void;
+  onNotice: (path: string) => void;
+  onFlags: () => void;
+};
+
+function sessionOf(client: ImapFlow, on: Told): Session {
   let calls = 0;
   /** How folders stood when they were left: nobody tells of what happens in one that is not open. */
   const left = new Map<string, string>();
@@ -275,6 +285,7 @@ function sessionOf(
     find: (query) => search(searchOf(query)),
     ...writingOf(client, { call, search }),
     ...readingOf(client, { call, search, gmail, onFlags: on.onFlags }),
+    notify: (paths) => call(() => askForNotices(client, paths, on.onNotice)),
     idle: () => {
       if (listening) return;
       listening = true;

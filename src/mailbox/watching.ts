@@ -2,20 +2,21 @@ import { Failure } from '../lib/failure.ts';
 import { setMailboxState } from '../store/connections.ts';
 import { saveFolders } from '../store/folders.ts';
 import { saveProgress } from '../store/mailboxes.ts';
-import type { ServerAddress } from '../provider/providers.ts';
 import type { Mailbox } from '../store/mailboxes.ts';
 import type { ListenerDeps, Listening } from './listener.ts';
 import type { Look } from './looking.ts';
+import { lookWhereNoticed, noticedBy } from './notices.ts';
 import { roleOf, watchOf } from './plan.ts';
 import type { Listed, Watch } from './plan.ts';
 import { catchUp, changesDueAt, lookAtHome, lookWhereWoken, seenBy, sweep } from './round.ts';
 import type { Line, Round } from './round.ts';
+import { placeOf, serverOf } from './server.ts';
 import { openSession } from './session.ts';
 import { settleVanished } from './vanished.ts';
 import { createWantedWorker } from './wanted.ts';
 import { newlyWatched } from './watched.ts';
 import type { Watched } from './watched.ts';
-import type { Login, Session, SessionOptions } from './session.ts';
+import type { Login, Session } from './session.ts';
 
 /** Why a session with the provider ended: a connection that closed says what the server said. */
 export type Ending = 'stopped' | 'folders_changed' | Failure;
@@ -95,9 +96,7 @@ export async function openApart(
   stop: AbortSignal,
 ): Promise<Session> {
   return (deps.openSession ?? openSession)({
-    server: serverOf(deps, mailbox),
-    ...(await addressOf(deps, mailbox)),
-    ...(deps.secureContext === undefined ? {} : { secureContext: deps.secureContext }),
+    ...(await placeOf(deps, mailbox)),
     login,
     stop,
     // What is announced is the listener's.
@@ -115,12 +114,9 @@ async function connectLine(
   const { bell, stop } = of.listening;
   const line = { path: of.path, rests: false, dropped: false };
   let quietAt = Number.NEGATIVE_INFINITY;
-  const server = serverOf(deps, mailbox);
   const connect = async () =>
     (deps.openSession ?? openSession)({
-      server,
-      ...(await addressOf(deps, mailbox)),
-      ...(deps.secureContext === undefined ? {} : { secureContext: deps.secureContext }),
+      ...(await placeOf(deps, mailbox)),
       login,
       stop,
       onArrival: (announced) => {
@@ -131,6 +127,7 @@ async function connectLine(
         }
         bell.ring(line.path, announced);
       },
+      onNotice: (path) => bell.ring(path, 0),
       onChange: (what) => bell.ringChanged(line.path, what),
       onClose: (why) => {
         if (line.dropped) return;
@@ -138,7 +135,7 @@ async function connectLine(
         bell.wake();
       },
     });
-  const session = await deps.gates.logins(server.host, connect, stop);
+  const session = await deps.gates.logins(serverOf(deps, mailbox).host, connect, stop);
   return Object.assign(line, { session });
 }
 
@@ -165,6 +162,7 @@ async function begin(
     }),
     watch,
     folders,
+    noticed: await noticedBy(first, watch),
     lines: [first],
     again: new Map(),
     read: new Set(),
@@ -172,7 +170,8 @@ async function begin(
     told: 'nothing',
     liveAt: null,
   };
-  for (const path of watch.idle.slice(1)) await addLine(round, () => connect(path));
+  for (const path of watch.idle.slice(1))
+    if (!round.noticed.has(path)) await addLine(round, () => connect(path));
   await catchUp(round, listed);
   await settleVanished(round, lookedAt);
   await noteProgress(round, { lookedAt, backlog: 0 });
@@ -180,22 +179,6 @@ async function begin(
   else await goLive(round, endsOutage(round, beganAt));
   listening.onLive();
   return { round, lookedAt };
-}
-
-/** The IMAP server of a mailbox. Throws a Failure where none is configured. */
-function serverOf(deps: Pick<ListenerDeps, 'providerOf'>, mailbox: Mailbox): ServerAddress {
-  const server = mailbox.servers?.imap ?? deps.providerOf(mailbox).imap;
-  if (server === null) throw new Failure('operator', 'no_imap_server', 'no IMAP server is configured');
-  return server;
-}
-
-/** Of a host that a person named. Looked up each time: a name that was public then may lead elsewhere by now. */
-async function addressOf(
-  deps: Pick<ListenerDeps, 'resolveHost'>,
-  mailbox: Mailbox,
-): Promise<Pick<SessionOptions, 'address'>> {
-  const named = mailbox.servers?.imap;
-  return named === undefined ? {} : { address: (await deps.resolveHost(named.host)).address };
 }
 
 function lookOf(
@@ -294,6 +277,7 @@ async function listen(
     const wanted = listening.bell.takeAll();
     if (!wanted && now < lookedAt + limits.lookEveryMs) {
       await lookWhereWoken(round);
+      await lookWhereNoticed(round);
       if (isThrough(round)) {
         await noteProgress(round, { lookedAt: null, backlog: 0 });
         await goLive(round, false);
@@ -344,6 +328,7 @@ async function follow(round: Round, listed: readonly Listed[]): Promise<boolean>
   if (found.watch.idle.join('\n') !== round.watch.idle.join('\n')) return false;
   round.watch = found.watch;
   round.folders = found.folders;
+  if (round.noticed.size > 0) round.noticed = await noticedBy(round.lines[0], found.watch);
   return true;
 }
 

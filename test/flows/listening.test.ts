@@ -188,6 +188,30 @@ describe('S14: the safety net', () => {
     await told(who, 'live');
   });
 
+  test('where the server can tell of every folder (NOTIFY), one connection is enough for all of them', async () => {
+    const address = 'noticed@flow.test';
+    const mailbox = await openMailbox(servers, address);
+    await mailbox.createFolder('Projects');
+    const who = await listen(address, { limits: noSafetyNet });
+    await told(who, 'live');
+    const said = await servers.doveadm('who', '-1', address);
+    const mine = said.split('\n').filter((line) => line.includes(address) && line.includes('imap'));
+    assert.equal(mine.length, 2, 'of the test and of the listener');
+    const raw = (id: string) =>
+      `From: ${ann}\r\nTo: ${address}\r\nSubject: ${id}\r\nMessage-ID: <${id}@x.example>\r\n\r\nText.\r\n`;
+    for (const [id, path] of [
+      ['first', 'Projects'],
+      ['second', 'INBOX'],
+      ['third', 'Projects'],
+    ] as const) {
+      await mailbox.append(raw(id), path);
+      const ms = await arrivalMs(who, id);
+      assert.ok(ms < 3_000, `${ms} ms`);
+    }
+    await told(who, 'live');
+    await mailbox.close();
+  });
+
   for (const [name, msMax] of [
     ['full', 2_000],
     ['outlook', 4_000],

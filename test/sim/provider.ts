@@ -62,6 +62,10 @@ type Line = {
   path: string | null;
   /** Messages that came into the open folder since it was last read. */
   announced: number;
+  /** Of which folders besides it this line is to be told. */
+  noticed: ReadonlySet<string>;
+  /** Those of them into which something came since. */
+  news: Set<string>;
   options: SessionOptions;
   closed: boolean;
 };
@@ -136,7 +140,10 @@ export function put(
   folder.uidNext += 1;
   folder.copies.push(copy);
   box.ever.set(`${folder.path} ${folder.uidValidity} ${copy.uid}`, copy);
-  for (const line of box.lines) if (line.path === folder.path) line.announced += 1;
+  for (const line of box.lines) {
+    if (line.path === folder.path) line.announced += 1;
+    else if (line.noticed.has(folder.path)) line.news.add(folder.path);
+  }
 }
 
 const labelOf = (path: string) => (path === 'INBOX' ? ['\\inbox'] : path === 'Sent' ? ['\\sent'] : []);
@@ -231,8 +238,10 @@ function closeLine(box: Box, line: Line): void {
 /** Tells whoever listens of what came since. */
 export function announce(box: Box, isMine: (options: SessionOptions) => boolean): void {
   for (const line of box.lines) {
-    if (!isMine(line.options) || line.announced === 0) continue;
-    line.options.onArrival(line.announced);
+    if (!isMine(line.options)) continue;
+    if (line.announced > 0) line.options.onArrival(line.announced);
+    for (const path of line.news) line.options.onNotice?.(path);
+    line.news.clear();
   }
 }
 
@@ -242,7 +251,14 @@ export async function connectTo(box: Box, options: SessionOptions, onCall: OnCal
   if (!takes(box, options.login)) {
     throw new Failure('denied', 'login_refused', 'the provider refused the login');
   }
-  const line: Line = { path: null, announced: 0, options, closed: false };
+  const line: Line = {
+    path: null,
+    announced: 0,
+    noticed: new Set(),
+    news: new Set(),
+    options,
+    closed: false,
+  };
   box.lines.add(line);
   options.stop?.addEventListener('abort', () => closeLine(box, line), { once: true });
   return sessionOf(box, line, onCall);
@@ -251,6 +267,11 @@ export async function connectTo(box: Box, options: SessionOptions, onCall: OnCal
 function takes(box: Box, login: Login): boolean {
   const { issued, expired, revoked } = box.token;
   return !revoked && !expired && 'accessToken' in login && login.accessToken === `token-${issued}`;
+}
+
+/** Servers with NOTIFY and without: of half of the people, by their name. */
+function hasNotify({ name, allMail }: Box): boolean {
+  return !allMail && name.charCodeAt(0) % 2 === 0;
 }
 
 function sessionOf(box: Box, line: Line, onCall: OnCall): Session {
@@ -278,6 +299,11 @@ function sessionOf(box: Box, line: Line, onCall: OnCall): Session {
     gmail: box.allMail,
     listsStatus: true,
     structures: () => call(() => new Map()),
+    notify: (paths) =>
+      call(() => {
+        line.noticed = new Set(hasNotify(box) ? paths : []);
+        return [...line.noticed];
+      }),
     list: () => call(() => [...box.folders.values()].filter(({ hidden }) => !hidden).map(listed)),
     open: (path) =>
       call(() => {
