@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { catalogues, findText, pieces, words } from '../../src/console/texts/texts.ts';
+import { exampleEnvironment } from '../../src/config.ts';
+import { catalogues, findText, pieces, settingMeanings, words } from '../../src/console/texts/texts.ts';
 
 const source = (path: string) => readFileSync(new URL(`../../src/${path}`, import.meta.url), 'utf8');
 
@@ -17,6 +18,15 @@ describe('the words of the pages', () => {
           assert.deepEqual(values(text), values(catalogues.en[key as 'page.back']), key);
         if (key.endsWith('.one')) assert.ok(key.replace(/one$/, 'other') in catalogue, key);
       }
+    });
+  }
+
+  for (const [language, meanings] of Object.entries(settingMeanings)) {
+    test(`each setting of the gateway is explained, and nothing that is none: ${language}`, () => {
+      const names = [...exampleEnvironment().matchAll(/^#(TWOWAY_\w+)=/gm)].map(([, name]) => name ?? '');
+      assert.ok(names.length > 30);
+      assert.deepEqual(Object.keys(meanings), names, 'in the order of config/example.env');
+      for (const [name, meaning] of Object.entries(meanings)) assert.notEqual(meaning.trim(), '', name);
     });
   }
 

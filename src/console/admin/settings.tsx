@@ -6,7 +6,7 @@ import { hrefOf, Pieces, sayingPage, Value } from '../page.tsx';
 import type { Page } from '../page.tsx';
 import { Empty, Field, Form, Pager, Table } from '../parts.tsx';
 import { formTokenOf } from '../session.ts';
-import { counted, findText, words } from '../texts/texts.ts';
+import { counted, findText, meaningOf, words } from '../texts/texts.ts';
 import { withAdmin, withAdminForm } from './app.tsx';
 import type { AdminPages, AdminSession } from './app.tsx';
 import { gatewayPage } from './gateway-nav.tsx';
@@ -244,7 +244,7 @@ function configurationPage(pages: AdminPages, session: AdminSession): Promise<Pa
               <tr>
                 <th scope="row">
                   <code>{name}</code>
-                  <small lang="en">{explain}</small>
+                  <small>{meaningOf({ name, explain })}</small>
                 </th>
                 <td>
                   {value === null ? (

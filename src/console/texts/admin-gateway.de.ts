@@ -76,7 +76,7 @@ export const adminGatewayGerman: Record<keyof typeof adminGatewayEnglish, string
   'setting.inbound_attachments.omit_attachment': 'Sie wird ohne die Anhänge gespeichert',
 
   'configuration.text':
-    'Womit dieses Gateway gestartet wurde. Geändert wird es in seiner Umgebung, und gilt ab dem nächsten Start. Geheimes wird nicht gezeigt. Die Erklärungen sind englisch.',
+    'Womit dieses Gateway gestartet wurde. Geändert wird es in seiner Umgebung, und gilt ab dem nächsten Start. Geheimes wird nicht gezeigt.',
   'configuration.setting': 'Einstellung',
   'configuration.value': 'Wert',
   'configuration.secret': 'Gesetzt, wird nicht gezeigt',

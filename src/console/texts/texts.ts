@@ -18,6 +18,7 @@ import { adminWhyGerman } from './admin-why.de.ts';
 import { adminWhyEnglish } from './admin-why.en.ts';
 import { commonGerman } from './common.de.ts';
 import { commonEnglish } from './common.en.ts';
+import { configurationGerman } from './configuration.de.ts';
 import { connectGerman } from './connect.de.ts';
 import { connectEnglish } from './connect.en.ts';
 import { mailboxReasonsGerman } from './mailbox-reasons.de.ts';
@@ -120,4 +121,15 @@ function piecesOf(key: TextKey, values: Readonly<Record<string, string>>): Piece
       index % 2 === 0 ? { text: part, isValue: false } : { text: values[part] ?? '', isValue: true },
     )
     .filter((piece) => piece.text !== '');
+}
+
+/** What settings of the gateway mean, by name, in the languages that their own table is not in. */
+export const settingMeanings: Readonly<Record<Exclude<Language, 'en'>, Readonly<Record<string, string>>>> = {
+  de: configurationGerman,
+};
+
+/** What a setting means; `explain` says it in English. */
+export function meaningOf({ name, explain }: { name: string; explain: string }): string {
+  const language = currentLanguage();
+  return (language === 'en' ? undefined : settingMeanings[language][name]) ?? explain;
 }

@@ -253,6 +253,10 @@ describe('the gateway’s own pages', () => {
       const browser = await t.administrator('anna@operator.example', { language: 'de' });
       assert.equal((await browser.get(`${publicUrl}/admin/${path}`)).title, `${title} · Administration`);
     }
+    const browser = await t.administrator('anna@operator.example', { language: 'de' });
+    const { text } = await browser.get(`${publicUrl}/admin/configuration`);
+    assert.match(text, /TWOWAY_HTTP_PORT Deren Port; 0 nimmt einen freien\. 8080 Vorgabe/);
+    assert.doesNotMatch(text, /Where the API|Its secret/);
   });
 });
 
