@@ -690,7 +690,7 @@ create table decisions (
   uid bigint,
   outcome text not null check (outcome in ('stored', 'skipped', 'held', 'failed')),
   reason text not null,                         -- identifier of RULES.md
-  reasons jsonb not null,                       -- every step: [{ rule, because }], without content
+  reasons jsonb not null,                       -- every step: [{ rule, because: { say, … } or null }], without content
   facts jsonb,                                  -- what the rules looked at, hashed; kept for a set time (T4)
   id_hash bytea,                                -- keyed hash of the Message-ID
   address_hashes bytea[] not null default '{}', -- keyed hashes of the outside addresses

@@ -7,7 +7,7 @@ import { createSecretBox } from './lib/secret-box.ts';
 import type { SecretBox } from './lib/secret-box.ts';
 import type { Db } from './store/database.ts';
 import { readFacts } from './store/decisions.ts';
-import type { PublicDecision } from './store/decisions.ts';
+import type { Decision } from './store/decisions.ts';
 import { subAccountsOf } from './store/filing-writes.ts';
 
 /** Decisions that are told of, the newest; an address may have thousands. */
@@ -86,7 +86,7 @@ async function searched(db: Db, secretBox: SecretBox, what: string): Promise<str
 }
 
 /** What the rules looked at. For what the CRM sent there are no facts: nothing was asked. */
-function wordsOfFacts(decision: PublicDecision, facts: ReadonlyMap<DecisionId, object | null>): string[] {
+function wordsOfFacts(decision: Decision, facts: ReadonlyMap<DecisionId, object | null>): string[] {
   const kept = facts.get(decision.id) ?? null;
   if (kept !== null) return [` The facts of then: ${JSON.stringify(kept)}`];
   return decision.place === null ? [] : [' Its facts are no longer kept.'];

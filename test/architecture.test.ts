@@ -63,6 +63,7 @@ const pure = [
   'message/plain-delivery-report.ts',
   'filing/decide.ts',
   'filing/rules.ts',
+  'filing/because.ts',
   'filing/logged-rules.ts',
   'filing/facts.ts',
   'filing/reports.ts',
@@ -91,6 +92,7 @@ const pure = [
   'console/admin/totp.ts',
   'provider/mail-hosts.ts',
   'lib/xml.ts',
+  'lib/said.ts',
 ];
 
 type Import = { from: string; to: string; typeOnly: boolean };

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { askAgain } from '../filing/ask-again.ts';
 import type { NotAsked } from '../filing/ask-again.ts';
+import { publicDecision } from '../filing/because.ts';
 import { explain } from '../filing/history.ts';
 import { hashOfAddress, hashOfMessageId } from '../filing/hashes.ts';
 import { reasonCodes } from '../filing/rules.ts';
@@ -33,12 +34,7 @@ export function addDecisions(api: Api, deps: ApiDeps): void {
       { after: cursor?.[0] ?? null, limit: limit + 1 },
     );
     return c.json(
-      pageOf(
-        found,
-        limit,
-        (decision) => [decision.id],
-        (decision) => decision,
-      ),
+      pageOf(found, limit, (decision) => [decision.id], publicDecision),
       200,
     );
   });
@@ -58,7 +54,8 @@ export function addDecisions(api: Api, deps: ApiDeps): void {
     const { sid, id } = c.req.valid('param');
     const explained = await explain(deps.db, sid, id as MessageId);
     if (explained === null) throw notFound('message');
-    return c.json(explained, 200);
+    const decisions = explained.history.decisions.map(publicDecision);
+    return c.json({ ...explained, history: { ...explained.history, decisions } }, 200);
   });
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { publicHeld } from '../filing/because.ts';
 import { discardMail, releaseMail } from '../intake/review.ts';
 import type { Reviewed } from '../intake/review.ts';
 import { listHeld } from '../store/held.ts';
@@ -19,12 +20,7 @@ export function addHeld(api: Api, deps: ApiDeps): void {
       { from: cursor?.[0] ?? null, way: 'older', limit: limit + 1 },
     );
     return c.json(
-      pageOf(
-        found,
-        limit,
-        (held) => [held.id],
-        (held) => held,
-      ),
+      pageOf(found, limit, (held) => [held.id], publicHeld),
       200,
     );
   });
@@ -54,7 +50,7 @@ export function addHeld(api: Api, deps: ApiDeps): void {
 }
 
 function heldOf(reviewed: Reviewed): PublicHeld {
-  if (!('refused' in reviewed)) return reviewed.held;
+  if (!('refused' in reviewed)) return publicHeld(reviewed.held);
   switch (reviewed.refused) {
     case 'not_found':
       throw notFound('held mail');

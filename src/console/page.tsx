@@ -2,9 +2,10 @@ import type { Context, MiddlewareHandler } from 'hono';
 import { html } from 'hono/html';
 import type { Child } from 'hono/jsx';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import type { Piece } from '../lib/said.ts';
 import { assetPath } from './assets.ts';
 import { findText, number, pieces, words } from './texts/texts.ts';
-import type { Piece, TextKey, Values } from './texts/texts.ts';
+import type { TextKey, Values } from './texts/texts.ts';
 
 /** Where the pages are. */
 export type Site = {

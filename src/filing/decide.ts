@@ -1,10 +1,11 @@
+import type { Because } from './because.ts';
 import type { Facts } from './facts.ts';
 import { loggedRules } from './logged-rules.ts';
 import { rules, tooLarge } from './rules.ts';
 import type { Answer } from './rules.ts';
 
-/** A rule that was asked, and what it said. Stored with the decision and shown by explain. */
-export type Step = { rule: string; because: string };
+/** A rule that was asked, and what it said; null: nothing. Stored with the decision and shown by explain. */
+export type Step = { rule: string; because: Because | null };
 
 /** The answer of the rules, with the way to it. */
 export type Verdict = Answer & {
@@ -24,9 +25,6 @@ export const outcomes: Readonly<Record<Verdict['verdict'], 'stored' | 'skipped' 
   store: 'stored',
 };
 
-/** What a step says whose rule had nothing to say. */
-export const nothingToSay = 'does not apply';
-
 /** What the rules say of one sighting in one sub-account. Pure: the same facts, the same verdict. */
 export function decide(facts: Facts): Verdict {
   const asked: Step[] = [];
@@ -38,7 +36,7 @@ export function decide(facts: Facts): Verdict {
       if (limited === null) return { ...answer, rule: rule.id, steps };
       return { ...limited, rule: 'L1', steps: [...steps, { rule: 'L1', because: limited.because }] };
     }
-    asked.push({ rule: rule.id, because: nothingToSay });
+    asked.push({ rule: rule.id, because: null });
   }
   throw new Error('the last rule answers always');
 }

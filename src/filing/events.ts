@@ -5,6 +5,7 @@ import { recordEvents } from '../store/events.ts';
 import type { NewEvent } from '../store/events.ts';
 import { subAccountsOf, touchConversations } from '../store/filing-writes.ts';
 import { readHeld } from '../store/held.ts';
+import { publicHeld } from './because.ts';
 import type { MadeContact } from '../store/made-contacts.ts';
 import { readShown } from '../store/shown.ts';
 import type { Shown } from '../store/shown.ts';
@@ -72,7 +73,7 @@ export async function tellHeld(tx: Db, ids: readonly SpoolId[]): Promise<number>
       sub_account_id: data.sub_account_id,
       order_keys: [data.id],
       // Events are kept when a mail is discarded, or erased.
-      data: { ...data, mail: null },
+      data: { ...publicHeld(data), mail: null },
     })),
   );
   return held.length;

@@ -1,8 +1,9 @@
 import type { MessageId } from '../lib/id.ts';
-import type { MessageHistory, PublicDecision } from '../store/decisions.ts';
+import type { Decision, MessageHistory } from '../store/decisions.ts';
 import type { PublicThread } from '../store/public-conversation.ts';
 import type { PublicMessage } from '../store/public-message.ts';
 import type { PublicSend } from '../store/public-send.ts';
+import { becauseOf } from './because.ts';
 import { reasonCodes } from './rules.ts';
 
 /** Everything that explain tells from; all of it stored. */
@@ -51,7 +52,7 @@ export function explainErased(told: { id: MessageId; erasedAt: string; history: 
 }
 
 /** One decision, with the rules that were asked for it. Pure. */
-export function explainDecision(decision: PublicDecision): string[] {
+export function explainDecision(decision: Decision): string[] {
   const { place } = decision;
   const where =
     place === null
@@ -71,7 +72,7 @@ export function explainDecision(decision: PublicDecision): string[] {
     ...(decision.replaced_by === null
       ? []
       : [`  It holds no longer: ${decision.replaced_by} took its place.`]),
-    ...(answered === undefined ? [] : [`  Rule ${answered.rule}: ${answered.because}.`]),
+    ...(answered === undefined ? [] : [`  Rule ${answered.rule}: ${becauseOf(answered.because)}.`]),
     ...(asked.length === 0 ? [] : [`  Asked before, without an answer: ${asked.join(', ')}.`]),
   ];
 }

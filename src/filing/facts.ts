@@ -3,7 +3,7 @@ import { forwardCount, isForwardSubject } from '../message/subject.ts';
 import type { DeliveryReport } from '../message/delivery-report.ts';
 import type { MailKind } from '../message/kind.ts';
 import type { ConnectionId, MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
-import type { SentMail } from '../store/filing-facts.ts';
+import type { SentMail, UnlinkedReason } from '../store/filing-facts.ts';
 import type { Proof } from '../store/spool.ts';
 import type { Settings } from '../store/sub-accounts.ts';
 import { reportedOn } from './reports.ts';
@@ -134,7 +134,7 @@ export type ThreadFact = {
   by: ThreadKey['kind'] | 'cited';
   /** Its link to this mailbox; null where it lives in other mailboxes only. */
   link: 'live' | 'unlinked' | null;
-  unlinkedReason: string | null;
+  unlinkedReason: UnlinkedReason | null;
   /** Who is on the message and on the thread: somebody outside, the mailbox's owner or colleagues alone, nobody. */
   shares: 'outside' | 'own' | 'nobody';
   /** As of the message, by the subject that opened the thread. */
@@ -207,7 +207,7 @@ export type ErasedMessage = { messageId: MessageId; ofSent: boolean };
 export type StoredThread = {
   threadId: ThreadId;
   link: 'live' | 'unlinked' | null;
-  unlinkedReason: string | null;
+  unlinkedReason: UnlinkedReason | null;
   forwards: number;
   crmSent: boolean;
   /** Contact's form. */

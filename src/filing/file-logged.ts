@@ -22,7 +22,7 @@ import { endSpooled, findForwarded } from '../store/spool.ts';
 import type { LoggedMail, SpoolOutcome } from '../store/spool.ts';
 import { linkStored } from './answers.ts';
 import { decide, outcomes } from './decide.ts';
-import type { Verdict } from './decide.ts';
+import type { Step, Verdict } from './decide.ts';
 import { tellEffects, tellHeld } from './events.ts';
 import type { Facts } from './facts.ts';
 import type { FilingDeps } from './file.ts';
@@ -87,7 +87,7 @@ export async function failLogged(
     sub_account_id: subAccountId,
     outcome: 'failed',
     reason: 'unreadable',
-    reasons: [{ rule: 'T3', because: 'the gateway failed at it again and again' }],
+    reasons: [{ rule: 'T3', because: { say: 'failed_again' } } satisfies Step],
     facts: null,
     id_hash: null,
     address_hashes: [],

@@ -3,7 +3,7 @@ import type { SecretBox } from '../lib/secret-box.ts';
 import { messageIdOf } from '../message/message-id.ts';
 import type { Db } from '../store/database.ts';
 import { listDecisions, readHistory } from '../store/decisions.ts';
-import type { PublicDecision } from '../store/decisions.ts';
+import type { Decision } from '../store/decisions.ts';
 import type { PublicThread } from '../store/public-conversation.ts';
 import { readThreads } from '../store/public-conversation.ts';
 import { readMessages } from '../store/public-message.ts';
@@ -52,7 +52,7 @@ export async function findDecided(
   secretBox: SecretBox,
   of: { what: string; subAccountId: string | null },
   page: { after: DecisionId | null; limit: number },
-): Promise<PublicDecision[]> {
+): Promise<Decision[]> {
   const { what, subAccountId } = of;
   const anywhere = { subAccountId, connectionId: null, outcome: null, since: null };
   const messageId = messageIdOf(what.includes('<') ? what : `<${what}>`);

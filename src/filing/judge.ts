@@ -7,7 +7,7 @@ import type { ConnectionId, ErrandId, MailboxId, MessageId } from '../lib/id.ts'
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { DecisionRow } from '../store/decision-writes.ts';
 import { decide, outcomes } from './decide.ts';
-import type { Verdict } from './decide.ts';
+import type { Step, Verdict } from './decide.ts';
 import { addEffects, nothing } from './effects.ts';
 import type { Body, Effects } from './effects.ts';
 import { factsOf } from './facts.ts';
@@ -154,6 +154,8 @@ export type Judged = {
   messageId: MessageId | null;
 };
 
+const unread: Step = { rule: 'T3', because: { say: 'no_copy' } };
+
 function decisionRow(secretBox: SecretBox, judged: Judged, errandId: ErrandId | null): DecisionRow {
   const { sighting, connection, facts, verdict, failed, messageId } = judged;
   const { place, mailboxId } = sighting;
@@ -167,9 +169,7 @@ function decisionRow(secretBox: SecretBox, judged: Judged, errandId: ErrandId | 
     uid: place.uid,
     outcome: failed ? 'failed' : outcomes[verdict.verdict],
     reason: failed ? 'unreadable' : verdict.reason,
-    reasons: failed
-      ? [...verdict.steps, { rule: 'T3', because: 'the provider gave no readable copy of it' }]
-      : verdict.steps,
+    reasons: failed ? [...verdict.steps, unread] : verdict.steps,
     facts,
     id_hash: hashOfMessageKey(secretBox, sighting.messageKeys[0] ?? ''),
     address_hashes: counterparts(sighting, facts).map((address) => hashOfAddress(secretBox, address)),

@@ -14,6 +14,7 @@ import type { PublicMessage } from '../store/public-message.ts';
 import type { PublicSend } from '../store/public-send.ts';
 import { linkStored } from './answers.ts';
 import { claim } from './claim.ts';
+import type { Step } from './decide.ts';
 import { noEffects, storeMessage } from './effects.ts';
 import type { Body, Effects, MessageDraft } from './effects.ts';
 import { tellEffects } from './events.ts';
@@ -192,14 +193,10 @@ function isSynced({ kind, through }: Outgoing): boolean {
   return kind === 'individual' && through !== null;
 }
 
-function reasonOf(outgoing: Outgoing): { rule: string; because: string } {
-  const way = outgoing.through?.mailboxId ?? "the sub-account's provider";
-  return isSynced(outgoing)
-    ? { rule: 'S1', because: `the CRM sent it through ${way}` }
-    : {
-        rule: 'D2',
-        because: `the CRM sent it as ${outgoing.kind} mail through ${way}: it syncs with no mailbox`,
-      };
+function reasonOf(outgoing: Outgoing): Step {
+  const way = outgoing.through?.mailboxId ?? ({ say: 'way_provider' } as const);
+  if (isSynced(outgoing)) return { rule: 'S1', because: { say: 'sent_through', way } };
+  return { rule: 'D2', because: { say: 'sent_unsynced', kind: { say: `mail_${outgoing.kind}` }, way } };
 }
 
 function draftOf(outgoing: Outgoing): MessageDraft {

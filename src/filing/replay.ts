@@ -1,11 +1,12 @@
 import type { DecisionWithFacts } from '../store/decisions.ts';
+import { becauseOf } from './because.ts';
 import { decide, outcomes } from './decide.ts';
 import type { Facts } from './facts.ts';
 
 /** What today's rules make of an earlier decision. */
 export type Replayed =
   | { what: 'same' }
-  /** `because` is what the rule that answers today says. */
+  /** `because` is what the rule that answers today says, in English. */
   | { what: 'different'; was: string; now: string; because: string }
   /** Nothing to compare: the mail could not be read then (T3), or the facts are gone or of another version. */
   | { what: 'left_out'; why: 'failed' | 'no_facts' | 'other_facts' };
@@ -47,7 +48,7 @@ export function replay(decision: DecisionWithFacts): Replayed {
   const was = `${outcome} ${reason}`;
   const now = `${outcomes[verdict.verdict]} ${verdict.reason}`;
   if (was === now) return { what: 'same' };
-  return { what: 'different', was, now, because: verdict.steps.at(-1)?.because ?? '' };
+  return { what: 'different', was, now, because: becauseOf(verdict.steps.at(-1)?.because ?? null) };
 }
 
 function isOfToday(facts: object): facts is Facts {

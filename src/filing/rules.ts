@@ -1,4 +1,5 @@
 import type { ThreadId } from '../lib/id.ts';
+import type { Because } from './because.ts';
 import type { ContactFact, Facts, KnownFact, ReportFact, ThreadFact } from './facts.ts';
 
 /**
@@ -44,18 +45,18 @@ export type ReasonCode = keyof typeof reasonCodes;
 /** What a rule that has something to say answers. */
 export type Answer =
   /** Not stored. */
-  | { verdict: 'skip'; reason: ReasonCode; because: string }
+  | { verdict: 'skip'; reason: ReasonCode; because: Because }
   /** The same as a message that is stored: one more sighting of it. */
-  | { verdict: 'join'; reason: ReasonCode; because: string; known: KnownFact }
+  | { verdict: 'join'; reason: ReasonCode; because: Because; known: KnownFact }
   /** Not stored: it says what became of a message that the CRM sent. */
-  | { verdict: 'report'; reason: ReasonCode; because: string; on: ReportFact }
+  | { verdict: 'report'; reason: ReasonCode; because: Because; on: ReportFact }
   /** Kept for a person's review. */
-  | { verdict: 'hold'; reason: ReasonCode; because: string }
+  | { verdict: 'hold'; reason: ReasonCode; because: Because }
   /** Stored, in this thread or (null) in a new one; `fills`: a message of which only the header is stored. */
   | {
       verdict: 'store';
       reason: ReasonCode;
-      because: string;
+      because: Because;
       threadId: ThreadId | null;
       fills: KnownFact | null;
     }
@@ -63,7 +64,7 @@ export type Answer =
   | {
       verdict: 'omit';
       reason: ReasonCode;
-      because: string;
+      because: Because;
       opensBy: ReasonCode;
       threadId: ThreadId | null;
       known: KnownFact | null;
@@ -95,22 +96,27 @@ export const rules: readonly Rule[] = [
 ];
 
 function discarded(facts: Facts): Answer | null {
-  if (facts.draft) return skip('draft', 'it is a draft');
-  if (facts.discarded) return skip('spam_or_trash', `it is in the folder for ${facts.role}`);
+  if (facts.draft) return skip('draft', { say: 'draft' });
+  if (facts.discarded)
+    return skip('spam_or_trash', { say: 'in_folder', role: { say: `role_${facts.role}` } });
   return null;
 }
 
 function knownHere(facts: Facts): Answer | null {
   const { known } = facts;
   if (known === null || !known.here) return null;
-  const because = `the mailbox's ${known.messageId} is the same message by its ${known.by}`;
+  const because: Because = {
+    say: 'same_by',
+    message: known.messageId,
+    key: { say: `key_${known.by}` },
+  };
   if (known.omitted) {
     if (facts.byHand) return null;
     const shown = { opensBy: 'duplicate', threadId: known.threadId, known } as const;
     return {
       verdict: 'omit',
       reason: 'attachment_too_large',
-      because: `${because}, and too large`,
+      because: { say: 'known_too_large', first: because },
       ...shown,
     };
   }
@@ -120,42 +126,36 @@ function knownHere(facts: Facts): Answer | null {
 function deliveryReport(facts: Facts): Answer | null {
   const on = facts.reportsOn;
   if (facts.direction === 'outbound' || on === null) return null;
+  const { messageId: message, doubt } = on;
+  const kind: Because = { say: `kind_${facts.kind}` };
+  if (doubt !== null)
+    return skip('automatic', { say: 'not_believed', kind, message, doubt: { say: `doubt_${doubt}` } });
   const isReceipt = facts.kind === 'read_receipt';
-  if (on.doubt !== null)
-    return skip('automatic', `a ${facts.kind} on ${on.messageId} that is not believed: ${doubts[on.doubt]}`);
-  const late = isReceipt ? 'was read, or deleted' : 'is late or was delivered';
-  const because = `it says that ${on.messageId} ${on.failed ? 'could not be delivered to everybody' : late}`;
-  return { verdict: 'report', reason: isReceipt ? 'read_receipt' : 'delivery_report', because, on };
+  const says = on.failed ? 'report_failed' : isReceipt ? 'report_read' : 'report_late';
+  const reason = isReceipt ? 'read_receipt' : 'delivery_report';
+  return { verdict: 'report', reason, because: { say: says, message }, on };
 }
 
-const doubts: Readonly<Record<NonNullable<ReportFact['doubt']>, string>> = {
-  dmarc: 'the domain of its author asks for such mail to be refused',
-  return_path: 'it has a return path',
-  recipient: 'it names nobody to whom the mail went',
-};
-
 function erased(facts: Facts): Answer | null {
-  return facts.erased === null ? null : skip('erased', `it is ${facts.erased}, which was erased here`);
+  return facts.erased === null ? null : skip('erased', { say: 'erased', message: facts.erased });
 }
 
 /** What a thread's first message answers belongs to it however old it is (S13); nothing else of then does. */
 function beforeConnection(facts: Facts): Answer | null {
   const isHead = facts.answered && ownThread(facts)?.link === 'live';
-  return facts.beforeConnection && !isHead
-    ? skip('before_connection', 'the provider received it before the connection began')
-    : null;
+  return facts.beforeConnection && !isHead ? skip('before_connection', { say: 'before_connection' }) : null;
 }
 
 function neverLog(facts: Facts): Answer | null {
-  return facts.neverLog ? skip('never_log', 'somebody on it is on a never-log list') : null;
+  return facts.neverLog ? skip('never_log', { say: 'never_log' }) : null;
 }
 
 function counterpartIsUser(facts: Facts): Answer | null {
   if (facts.direction === 'inbound' && (facts.author.user || facts.author.own)) {
-    return skip('counterpart_is_user', 'its author is a user of the sub-account');
+    return skip('counterpart_is_user', { say: 'author_is_user' });
   }
   if (facts.direction === 'outbound' && facts.outsideRecipients === 0) {
-    return skip('counterpart_is_user', 'all its recipients are users of the sub-account');
+    return skip('counterpart_is_user', { say: 'recipients_are_users' });
   }
   return null;
 }
@@ -169,18 +169,18 @@ function byHand(facts: Facts): Answer | null {
   const thread = ownThread(facts);
   if (thread === undefined && facts.author.contacts.length + facts.recipientContacts.length === 0)
     return null;
-  return storeOrJoin(facts, 'by_hand', 'the CRM asked for it', thread?.threadId ?? null);
+  return storeOrJoin(facts, 'by_hand', { say: 'asked_for' }, thread?.threadId ?? null);
 }
 
 function featureOff(facts: Facts): Answer | null {
   if (!facts.twoWaySyncOff) return null;
   const thread = ownThread(facts);
   if (thread?.link === 'live' && !thread.crmSent) {
-    return skip('feature_off', `outlook_two_way_sync is off, and the CRM never sent in ${thread.threadId}`);
+    return skip('feature_off', { say: 'off_not_from_crm', thread: thread.threadId });
   }
   const contact = facts.kind === 'person' && thread === undefined ? counterparts(facts)[0] : undefined;
   if (contact === undefined) return null;
-  return skip('feature_off', `outlook_two_way_sync is off, so that contact ${contact.id} opens no thread`);
+  return skip('feature_off', { say: 'off_contact', contact: contact.id });
 }
 
 /** The nearest thread of this mailbox that it belongs to. */
@@ -191,8 +191,8 @@ function ownThread(facts: Facts): ThreadFact | undefined {
 function threadUnlinked(facts: Facts): Answer | null {
   const thread = ownThread(facts);
   if (thread?.link !== 'unlinked') return null;
-  const because = `${thread.threadId} was unlinked: ${thread.unlinkedReason ?? 'no reason kept'}`;
-  return skip('thread_unlinked', because);
+  const reason: Because = { say: `unlinked_${thread.unlinkedReason ?? 'unknown'}` };
+  return skip('thread_unlinked', { say: 'unlinked', thread: thread.threadId, reason });
 }
 
 function threadMember(facts: Facts): Answer | null {
@@ -200,23 +200,12 @@ function threadMember(facts: Facts): Answer | null {
   if (thread?.link !== 'live') return null;
   // A delivery report tells about a message, it is none (S11, D6).
   if (facts.kind === 'delivery_report' || facts.kind === 'read_receipt') {
-    return skip('automatic', `a ${facts.kind} in ${thread.threadId}`);
+    const kind: Because = { say: `kind_${facts.kind}` };
+    return skip('automatic', { say: 'report_in_thread', kind, thread: thread.threadId });
   }
-  return storeOrJoin(
-    facts,
-    'thread_member',
-    `${named[thread.by]} ${thread.threadId}, which is live`,
-    thread.threadId,
-  );
+  const because: Because = { say: `member_by_${thread.by}`, thread: thread.threadId };
+  return storeOrJoin(facts, 'thread_member', because, thread.threadId);
 }
-
-const named: Readonly<Record<ThreadFact['by'], string>> = {
-  message: 'it answers, or is, a message of',
-  cited: 'it is cited by a message of',
-  referenced: 'it cites the same older message as',
-  gmail: 'Gmail counts it to',
-  thread_index: 'its Thread-Index has the root of',
-};
 
 /**
  * Whether a key that names the thread is enough. An id of a stored message was given to those on it alone; a
@@ -243,7 +232,8 @@ export function belongs(facts: Facts, thread: ThreadFact): boolean {
 }
 
 function automatic(facts: Facts): Answer | null {
-  return facts.kind === 'person' ? null : skip('automatic', `it is no person's letter but ${facts.kind}`);
+  if (facts.kind === 'person') return null;
+  return skip('automatic', { say: 'no_letter', kind: { say: `kind_${facts.kind}` } });
 }
 
 /** The contacts for whose sake a message opens a thread: who wrote it (S2), or to whom the user did (S6). */
@@ -256,15 +246,15 @@ function claimedElsewhere(facts: Facts): Answer | null {
   const contacts = counterparts(facts);
   const [first] = contacts;
   if (first === undefined || contacts.some(({ claimed }) => claimed !== 'elsewhere')) return null;
-  return skip('claimed_elsewhere', `another sub-account has claimed contact ${first.id} for this mailbox`);
+  return skip('claimed_elsewhere', { say: 'claimed_elsewhere', contact: first.id });
 }
 
 function notAssigned(facts: Facts): Answer | null {
   const contacts = counterparts(facts);
   const [first] = contacts;
   if (first === undefined || contacts.some((contact) => opensThread(facts, contact))) return null;
-  const whose = first.assigned === 'other' ? 'to somebody else' : 'in another sub-account only';
-  return skip('not_assigned', `contact ${first.id} is assigned ${whose}`);
+  const whose = first.assigned === 'other' ? 'assigned_to_other' : 'assigned_elsewhere';
+  return skip('not_assigned', { say: whose, contact: first.id });
 }
 
 /** S8 and S9: whether a contact's mail opens a thread here. Whoever has claimed it gets it. Pure. */
@@ -282,7 +272,7 @@ function fromContact(facts: Facts): Answer | null {
   const contact = counterparts(facts).find((each) => opensThread(facts, each));
   return contact === undefined
     ? null
-    : storeOrJoin(facts, 'from_contact', `its author is contact ${contact.id}`, null);
+    : storeOrJoin(facts, 'from_contact', { say: 'author_is_contact', contact: contact.id }, null);
 }
 
 function toContact(facts: Facts): Answer | null {
@@ -290,11 +280,11 @@ function toContact(facts: Facts): Answer | null {
   const contact = counterparts(facts).find((each) => opensThread(facts, each));
   return contact === undefined
     ? null
-    : storeOrJoin(facts, 'to_contact', `the user wrote it to contact ${contact.id}`, null);
+    : storeOrJoin(facts, 'to_contact', { say: 'written_to_contact', contact: contact.id }, null);
 }
 
 function noMatch(): Answer {
-  return skip('no_match', 'its author and recipients are no contacts, and it belongs to no thread');
+  return skip('no_match', { say: 'no_match' });
 }
 
 /**
@@ -302,14 +292,15 @@ function noMatch(): Answer {
  * brought the same message already (S12), in the thread of another mailbox that it belongs to, or
  * in a thread of its own.
  */
-function storeOrJoin(facts: Facts, reason: ReasonCode, because: string, threadId: ThreadId | null): Answer {
+function storeOrJoin(facts: Facts, reason: ReasonCode, because: Because, threadId: ThreadId | null): Answer {
   const { known } = facts;
   if (known?.omitted === true) {
-    const filled = `${because}; of ${known.messageId}, which is the same message, only the header was stored`;
+    const filled: Because = { say: 'fills', first: because, message: known.messageId };
     return { verdict: 'store', reason, because: filled, threadId: known.threadId, fills: known };
   }
   if (known !== null) {
-    return { verdict: 'join', reason, because: `${because}; ${known.messageId} is the same message`, known };
+    const joined: Because = { say: 'same_message', first: because, message: known.messageId };
+    return { verdict: 'join', reason, because: joined, known };
   }
   const elsewhere = facts.threads.find((thread) => thread.link === null && belongs(facts, thread));
   return {
@@ -327,13 +318,13 @@ export function tooLarge(facts: Facts, answer: Answer): Answer | null {
   return {
     verdict: 'omit',
     reason: 'attachment_too_large',
-    because: 'its attachments are past the limit of the mailbox',
+    because: { say: 'too_large' },
     opensBy: answer.reason,
     threadId: answer.threadId,
     known: answer.fills,
   };
 }
 
-export function skip(reason: ReasonCode, because: string): Answer {
+export function skip(reason: ReasonCode, because: Because): Answer {
   return { verdict: 'skip', reason, because };
 }

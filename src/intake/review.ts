@@ -1,7 +1,8 @@
+import type { Step } from '../filing/decide.ts';
 import { newId } from '../lib/id.ts';
 import type { Db } from '../store/database.ts';
 import { discardHeld, lockHeld, readHeld, releaseHeld } from '../store/held.ts';
-import type { PublicHeld } from '../store/held.ts';
+import type { Held } from '../store/held.ts';
 
 /** Mail to a logging address, of whichever sub-account where that is null. */
 type Which = { subAccountId: string | null; id: string };
@@ -16,9 +17,9 @@ export type NamedAuthor = { name: string; address: string };
  * - `not_a_forward`: an author was named of what forwards nothing.
  */
 export type Reviewed =
-  | { held: PublicHeld }
+  | { held: Held }
   | { refused: 'not_found' }
-  | { refused: 'already_decided' | 'author_unknown' | 'not_a_forward'; held: PublicHeld };
+  | { refused: 'already_decided' | 'author_unknown' | 'not_a_forward'; held: Held };
 
 /** Has a held mail logged as if nothing had been doubtful; again, it changes nothing. Wake the filer afterwards. */
 export function releaseMail(db: Db, which: Which, author: NamedAuthor | null): Promise<Reviewed> {
@@ -34,6 +35,8 @@ export function releaseMail(db: Db, which: Which, author: NamedAuthor | null): P
   });
 }
 
+const discarded: readonly Step[] = [{ rule: 'B4', because: { say: 'discarded' } }];
+
 /** Drops a held mail, of whose content nothing is kept; again, it changes nothing. Wake the housekeeping afterwards. */
 export function discardMail(db: Db, which: Which): Promise<Reviewed> {
   return db.transaction(async (tx) => {
@@ -41,7 +44,7 @@ export function discardMail(db: Db, which: Which): Promise<Reviewed> {
     if (held === null) return { refused: 'not_found' };
     if (held.state === 'released') return { refused: 'already_decided', held };
     if (held.state === 'discarded') return { held };
-    await discardHeld(tx, [{ id: held.id, decisionId: newId('dec') }]);
+    await discardHeld(tx, [{ id: held.id, decisionId: newId('dec') }], discarded);
     return { held: await readAgain(tx, held) };
   });
 }
@@ -65,23 +68,24 @@ export function reviewMails(
       await discardHeld(
         tx,
         mine.map(({ id }) => ({ id, decisionId: newId('dec') })),
+        discarded,
       );
     return { done: mine.length, left: waiting.length - mine.length };
   });
 }
 
-async function lockOne(tx: Db, { subAccountId, id }: Which): Promise<PublicHeld | null> {
+async function lockOne(tx: Db, { subAccountId, id }: Which): Promise<Held | null> {
   const [held] = await lockHeld(tx, { subAccountId, ids: [id] });
   return held ?? null;
 }
 
-async function readAgain(tx: Db, held: PublicHeld): Promise<PublicHeld> {
+async function readAgain(tx: Db, held: Held): Promise<Held> {
   return (await readHeld(tx, [held.id]))[0] ?? held;
 }
 
 /** What was forwarded is somebody's: named by whoever reviews it, or read out of it. */
 function authorProblem(
-  { mail }: PublicHeld,
+  { mail }: Held,
   author: NamedAuthor | null,
 ): 'not_a_forward' | 'author_unknown' | null {
   const forwarded = mail?.forwarded ?? null;

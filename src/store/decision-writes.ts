@@ -9,6 +9,7 @@ import type {
 } from '../lib/id.ts';
 import { jsonText } from './database.ts';
 import type { Bindings } from './database.ts';
+import type { DecisionStep } from './decisions.ts';
 
 /** A row of decisions as it is first written. */
 export type DecisionRow = {
@@ -21,7 +22,7 @@ export type DecisionRow = {
   uid: number | null;
   outcome: 'stored' | 'skipped' | 'held' | 'failed';
   reason: string;
-  reasons: { rule: string; because: string }[];
+  reasons: DecisionStep[];
   /** What the rules looked at; null: no rule was asked. */
   facts: object | null;
   /** Keyed hashes in hexadecimal. */

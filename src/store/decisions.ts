@@ -10,12 +10,16 @@ import type {
   SpoolId,
   WebhookId,
 } from '../lib/id.ts';
+import type { Saying } from '../lib/said.ts';
 import { jsonText, rows, run } from './database.ts';
 import type { Db } from './database.ts';
 import { timestamp } from './timestamp.ts';
 
-/** What the rules said of one sighting for one sub-account, as the API shows it (T1). */
-export type PublicDecision = {
+/** A rule that was asked, and what it said (filing/because.ts); null: it had nothing to say. */
+export type DecisionStep = { rule: string; because: Saying | null };
+
+/** What the rules said of one sighting for one sub-account (T1). */
+export type Decision = {
   id: DecisionId;
   sub_account_id: string;
   connection_id: ConnectionId | null;
@@ -26,7 +30,7 @@ export type PublicDecision = {
   /** Identifier of RULES.md, from the closed list of the OpenAPI document. */
   reason: string;
   /** The rules that were asked, in order; the last one answered. None holds content of the mail. */
-  steps: { rule: string; because: string }[];
+  steps: DecisionStep[];
   /** The message that it is part of; null for one that was left out. */
   message_id: MessageId | null;
   /** What came to a logging address; null: it was seen in a mailbox, or sent from the CRM. */
@@ -40,7 +44,7 @@ export type PublicDecision = {
   decided_at: string;
 };
 
-/** SQL: a decision `d`, with its folder `f` where it has one, as PublicDecision. */
+/** SQL: a decision `d`, with its folder `f` where it has one, as Decision. */
 export const decisionObject = `json_build_object(
   'id', d.id, 'sub_account_id', d.sub_account_id, 'connection_id', d.connection_id, 'mailbox_id', d.mailbox_id,
   'place', case when d.folder_id is not null then json_build_object(
@@ -66,7 +70,7 @@ export async function listDecisions(
   db: Db,
   filter: DecisionFilter,
   page: { after: string | null; limit: number },
-): Promise<PublicDecision[]> {
+): Promise<Decision[]> {
   const conditions = [
     'd.replaced_by is null',
     ...(filter.subAccountId === null ? [] : ['d.sub_account_id = :subAccountId']),
@@ -75,7 +79,7 @@ export async function listDecisions(
     ...(filter.since === null ? [] : ['d.decided_at >= :since::timestamptz']),
     ...(page.after === null ? [] : ['d.id < :after']),
   ];
-  const found = await rows<{ decision: PublicDecision }>(
+  const found = await rows<{ decision: Decision }>(
     db,
     `select ${decisionObject} as decision from ${asked(filter)} d left join folders f on f.id = d.folder_id
       where ${['true', ...conditions].join(' and ')}
@@ -125,7 +129,7 @@ export async function countEarlierMail(
 }
 
 /** The decision that holds for a place and a connection. */
-export type Decided = { id: DecisionId; outcome: PublicDecision['outcome']; reason: string };
+export type Decided = { id: DecisionId; outcome: Decision['outcome']; reason: string };
 
 /** What holds for places of a folder, for one connection, by UID. */
 export async function readDecided(
@@ -145,7 +149,7 @@ export async function readDecided(
 }
 
 /** How many messages came to what. */
-export type Outcomes = { outcome: PublicDecision['outcome']; reason: string; messages: number }[];
+export type Outcomes = { outcome: Decision['outcome']; reason: string; messages: number }[];
 
 /** What holds of places, for one connection. */
 export async function countDecided(
@@ -218,7 +222,7 @@ export async function replaceDecisions(
 
 /** A decision with what the rules looked at, for replay (T4). */
 export type DecisionWithFacts = Pick<
-  PublicDecision,
+  Decision,
   'id' | 'sub_account_id' | 'outcome' | 'reason' | 'message_id' | 'decided_at'
 > & {
   /** Null: of what the CRM sent, or no longer kept. As the version of then wrote them. */
@@ -284,9 +288,9 @@ export async function forgetFacts(
 }
 
 /** The decisions whose place these took, and those before them, the oldest first. */
-export async function readReplaced(db: Db, ids: readonly DecisionId[]): Promise<PublicDecision[]> {
+export async function readReplaced(db: Db, ids: readonly DecisionId[]): Promise<Decision[]> {
   if (ids.length === 0) return [];
-  const found = await rows<{ decision: PublicDecision }>(
+  const found = await rows<{ decision: Decision }>(
     db,
     `with recursive earlier as (
        select id from decisions where replaced_by = any(:ids)
@@ -301,7 +305,7 @@ export async function readReplaced(db: Db, ids: readonly DecisionId[]): Promise<
 
 /** All that is stored about how a message came to be where it is. */
 export type MessageHistory = {
-  decisions: PublicDecision[];
+  decisions: Decision[];
   sightings: {
     mailbox: string;
     folder: string;

@@ -207,6 +207,9 @@ export type ThreadKeyKind = 'message' | 'referenced' | 'gmail' | 'thread_index';
 /** A message that the CRM sent, whichever way it took, with its envelope as written. */
 export type SentMail = { sendId: SendId; from: string; to: string[] };
 
+/** Why a thread does not sync any more in a mailbox. */
+export type UnlinkedReason = 'superseded' | 'disconnected' | 'claimed_elsewhere';
+
 /** What the database holds about the keys, for all sub-accounts at once. Lists, not maps: see filing/gather.ts. */
 export type FactRows = {
   users: { sub: string; canonical: string }[];
@@ -247,7 +250,7 @@ export type FactRows = {
     thread: ThreadId;
     subject: string;
     link: 'live' | 'unlinked' | null;
-    reason: string | null;
+    reason: UnlinkedReason | null;
     crm_sent: boolean;
     participants: string[] | null;
     conversations: { id: ConversationId; contact: string }[] | null;

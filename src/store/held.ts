@@ -1,12 +1,20 @@
 import type { DecisionId, SpoolId } from '../lib/id.ts';
+import type { Saying } from '../lib/said.ts';
 import { jsonText, rows, run } from './database.ts';
 import type { Db } from './database.ts';
+import type { DecisionStep } from './decisions.ts';
 import { newestFirst, partSql } from './list-part.ts';
 import type { ListPart } from './list-part.ts';
 import type { Envelope, HeldReading, Proof } from './spool.ts';
 import { timestamp } from './timestamp.ts';
 
-/** A mail to a logging address that waits for a person's review, as the API and the events show it. */
+/** A mail to a logging address that waits for a person's review. */
+export type Held = Omit<PublicHeld, 'because'> & {
+  /** What the rule said that has it wait (filing/because.ts). */
+  because: Saying;
+};
+
+/** The same, as the API and the events show it. */
 export type PublicHeld = {
   id: SpoolId;
   sub_account_id: string;
@@ -36,7 +44,7 @@ export type PublicHeld = {
 const heldObject = `json_build_object(
   'id', i.id, 'sub_account_id', i.sub_account_id, 'user_id', i.user_id,
   'state', case i.state when 'held' then 'held' when 'discarded' then 'discarded' else 'released' end,
-  'reason', d.reason, 'because', d.reasons -> -1 ->> 'because',
+  'reason', d.reason, 'because', d.reasons -> -1 -> 'because',
   'received_at', ${timestamp('i.received_at')}, 'decision_id', d.id, 'mail', i.read,
   'proof', json_build_object('verdict', i.proof ->> 'verdict', 'domain', i.proof ->> 'domain', 'spf', i.proof ->> 'spf',
      'dkim', i.proof ->> 'dkim', 'dmarc_policy', i.proof ->> 'dmarcPolicy', 'arc', i.proof ->> 'arc'))`;
@@ -46,8 +54,8 @@ export async function listHeld(
   db: Db,
   of: { subAccountId: string | null; userId: string | null },
   part: ListPart,
-): Promise<PublicHeld[]> {
-  const found = await rows<{ held: PublicHeld }>(
+): Promise<Held[]> {
+  const found = await rows<{ held: Held }>(
     db,
     `select ${heldObject} as held from intake_spool i join decisions d on d.id = i.decision_id
       where i.state = 'held' ${of.subAccountId === null ? '' : 'and i.sub_account_id = :subAccountId'}
@@ -91,8 +99,8 @@ export async function findHeldMail(
 }
 
 /** Mail that is or was held, by id. */
-export async function readHeld(db: Db, ids: readonly SpoolId[]): Promise<PublicHeld[]> {
-  const found = await rows<{ held: PublicHeld }>(
+export async function readHeld(db: Db, ids: readonly SpoolId[]): Promise<Held[]> {
+  const found = await rows<{ held: Held }>(
     db,
     `select ${heldObject} as held from intake_spool i join decisions d on d.id = i.decision_id
       where i.id = any(:ids) order by i.id`,
@@ -105,7 +113,7 @@ export async function readHeld(db: Db, ids: readonly SpoolId[]): Promise<PublicH
 export async function lockHeld(
   db: Db,
   of: { subAccountId: string | null; ids: readonly string[] },
-): Promise<PublicHeld[]> {
+): Promise<Held[]> {
   const locked = await rows<{ id: SpoolId }>(
     db,
     `select id from intake_spool
@@ -136,15 +144,13 @@ export async function releaseHeld(
   );
 }
 
-/** Ends held mail for good; what was read of it is forgotten, its bytes are removed by and by. */
+/** Ends held mail for good, for `reasons`; what was read of it is forgotten, its bytes are removed by and by. */
 export async function discardHeld(
   db: Db,
   discarded: readonly { id: SpoolId; decisionId: DecisionId }[],
+  reasons: readonly DecisionStep[],
 ): Promise<void> {
-  const of = {
-    discarded: jsonText(discarded),
-    reasons: jsonText([{ rule: 'B4', because: 'a person reviewed it, and discarded it' }]),
-  };
+  const of = { discarded: jsonText(discarded), reasons: jsonText(reasons) };
   const asked = 'json_to_recordset(:discarded::json) as asked(id text, "decisionId" text)';
   await run(
     db,

@@ -2,7 +2,7 @@ import type { ConnectionId, DecisionId, MessageId } from '../lib/id.ts';
 import { rows } from './database.ts';
 import type { Db } from './database.ts';
 import { decisionObject } from './decisions.ts';
-import type { PublicDecision } from './decisions.ts';
+import type { Decision } from './decisions.ts';
 import type { PublicAddress } from './public-message.ts';
 import type { SendState } from './public-send.ts';
 import type { HeldReading } from './spool.ts';
@@ -68,7 +68,7 @@ export async function listOwnMessages(
 }
 
 /** A decision with what else is stored of its mail; of most that were left out, nothing is. */
-export type OwnDecision = PublicDecision & {
+export type OwnDecision = Decision & {
   /** The message that it is part of, or tells of. */
   message: Pick<OwnMessage, 'id' | 'direction' | 'from' | 'to' | 'subject'> | null;
   /** What waits for review at the logging address. */
@@ -84,7 +84,7 @@ select ${decisionObject} as decision,
        (select i.read from intake_spool i where i.id = d.intake_id and i.state = 'held') as held,
        exists (select from connections c where c.id = d.connection_id and c.ended_at is null) as is_connected`;
 
-type Row = { decision: PublicDecision } & Pick<OwnDecision, 'message' | 'held' | 'is_connected'>;
+type Row = { decision: Decision } & Pick<OwnDecision, 'message' | 'held' | 'is_connected'>;
 
 /** SQL: a decision `d` is of the mail of the member, of whichever connection. */
 const isOwn = `d.sub_account_id = :subAccountId and (

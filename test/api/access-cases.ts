@@ -318,7 +318,7 @@ async function seedConnection(t: ApiUnderTest, values: Values): Promise<void> {
      on conflict do nothing`,
     ...['held', 'doubtful'].flatMap((name) => [
       `insert into decisions (id, sub_account_id, outcome, reason, reasons, intake_id)
-       values ('dec_of_' || :${name}, :sid, 'held', 'unproven', '[{"rule": "B4", "because": "x"}]', :${name}) on conflict do nothing`,
+       values ('dec_of_' || :${name}, :sid, 'held', 'unproven', '[{"rule": "B4", "because": null}]', :${name}) on conflict do nothing`,
       `insert into intake_spool (id, accepted_id, logging_address_id, sub_account_id, user_id, tags, envelope, proof,
                                  received_at, raw_sha256, raw_size, state, decision_id, read, ready)
        values (:${name}, :${name}, 'lad_1', :sid, :uid, '{}', '{}', '{"verdict": "unproven", "domain": ""}', now(), '', 0,

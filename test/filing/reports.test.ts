@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { becauseOf } from '../../src/filing/because.ts';
 import { explain } from '../../src/filing/history.ts';
 import type { SendId } from '../../src/lib/id.ts';
+import type { Saying } from '../../src/lib/said.ts';
 import { readHeader } from '../../src/message/header.ts';
 import { rows, run } from '../../src/store/database.ts';
 import { readMessages } from '../../src/store/public-message.ts';
@@ -334,11 +336,11 @@ for (const kind of databaseKinds)
           assert.deepEqual(await shown(id), { state: 'sent', reason: null, reports: [] });
           assert.deepEqual(await events(messageId), []);
           if (because === null) return;
-          const [decision] = await rows<{ why: string }>(
+          const [decision] = await rows<{ why: Saying }>(
             database.db,
-            `select reasons -> -1 ->> 'because' as why from decisions order by id desc limit 1`,
+            `select reasons -> -1 -> 'because' as why from decisions order by id desc limit 1`,
           );
-          assert.match(decision?.why ?? '', because);
+          assert.match(becauseOf(decision?.why ?? null), because);
         });
       }
 

@@ -1,7 +1,6 @@
 import type { Hono } from 'hono';
 import { askAgain, notAskedFor } from '../../filing/ask-again.ts';
 import type { NotAsked } from '../../filing/ask-again.ts';
-import { nothingToSay } from '../../filing/decide.ts';
 import { explain } from '../../filing/history.ts';
 import type { Explained } from '../../filing/history.ts';
 import type { DecisionId, MessageId } from '../../lib/id.ts';
@@ -221,7 +220,7 @@ function DecisionCard({ decision, site }: { decision: OwnDecision; site: Site })
 function Chain({ decision: { steps, reason } }: { decision: OwnDecision }) {
   const asked = steps.slice(0, -1).flatMap(({ rule, because }) => {
     const question = findText(`mine.step.${rule}`);
-    return question === null ? [] : [{ question, isSo: because !== nothingToSay }];
+    return question === null ? [] : [{ question, isSo: because !== null }];
   });
   if (asked.length === 0) return null;
   return (

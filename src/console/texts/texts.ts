@@ -1,3 +1,6 @@
+import { becauseEnglish } from '../../filing/because.ts';
+import { fill, piecesSaid } from '../../lib/said.ts';
+import type { Names, Piece, Saying } from '../../lib/said.ts';
 import { currentLanguage } from '../language.ts';
 import type { Language } from '../language.ts';
 import { adminConnectionsGerman } from './admin-connections.de.ts';
@@ -16,6 +19,7 @@ import { adminConversationsGerman } from './admin-conversations.de.ts';
 import { adminConversationsEnglish } from './admin-conversations.en.ts';
 import { adminWhyGerman } from './admin-why.de.ts';
 import { adminWhyEnglish } from './admin-why.en.ts';
+import { becauseGerman } from './because.de.ts';
 import { commonGerman } from './common.de.ts';
 import { commonEnglish } from './common.en.ts';
 import { configurationGerman } from './configuration.de.ts';
@@ -44,6 +48,7 @@ const english = {
   ...adminSendingEnglish,
   ...adminConversationsEnglish,
   ...adminWhyEnglish,
+  ...under('because', becauseEnglish),
 };
 const german = {
   ...commonGerman,
@@ -58,6 +63,7 @@ const german = {
   ...adminSendingGerman,
   ...adminConversationsGerman,
   ...adminWhyGerman,
+  ...under('because', becauseGerman),
 };
 
 export const catalogues: Readonly<Record<Language, Readonly<Record<TextKey, string>>>> = {
@@ -67,10 +73,6 @@ export const catalogues: Readonly<Record<Language, Readonly<Record<TextKey, stri
 
 export type TextKey = keyof typeof english;
 
-type Names<Text extends string> = Text extends `${string}{${infer Name}}${infer Rest}`
-  ? Name | Names<Rest>
-  : never;
-
 /** Texts without values. */
 export type PlainKey = {
   [Key in TextKey]: Names<(typeof english)[Key]> extends never ? Key : never;
@@ -79,9 +81,6 @@ export type PlainKey = {
 /** The values that a text needs: none, or all of its names. */
 export type Values<Key extends TextKey> =
   Names<(typeof english)[Key]> extends never ? [] : [values: Record<Names<(typeof english)[Key]>, string>];
-
-/** A text in pieces, in order: words of ours and values of somebody's. */
-export type Piece = { text: string; isValue: boolean };
 
 /** A text with its values, for where they are set apart. */
 export function pieces<Key extends TextKey>(key: Key, ...[values]: Values<Key>): Piece[] {
@@ -114,13 +113,32 @@ export function findText(key: string, values: Readonly<Record<string, string>> =
   return Object.hasOwn(english, key) ? piecesOf(key as TextKey, values) : null;
 }
 
+/** Why a rule answered as it did (filing/because.ts). */
+export function reasonSaid(because: Saying): Piece[] {
+  return piecesSaid(wordsFor('because'), because);
+}
+
+/** The texts whose keys are this and a word. */
+function wordsFor(of: string): (word: string) => string | undefined {
+  const catalogue: Readonly<Record<string, string>> = catalogues[currentLanguage()];
+  return (word) => (Object.hasOwn(catalogue, `${of}.${word}`) ? catalogue[`${of}.${word}`] : undefined);
+}
+
 function piecesOf(key: TextKey, values: Readonly<Record<string, string>>): Piece[] {
-  return catalogues[currentLanguage()][key]
-    .split(/\{(\w+)\}/)
-    .map((part, index) =>
-      index % 2 === 0 ? { text: part, isValue: false } : { text: values[part] ?? '', isValue: true },
-    )
-    .filter((piece) => piece.text !== '');
+  return fill(catalogues[currentLanguage()][key], (name) => [{ text: values[name] ?? '', isValue: true }]);
+}
+
+type Under<Part extends string, Table extends Readonly<Record<string, string>>> = {
+  [Key in keyof Table & string as `${Part}.${Key}`]: Table[Key];
+};
+
+/** A table of sentences as one part of the catalogue. */
+function under<Part extends string, Table extends Readonly<Record<string, string>>>(
+  part: Part,
+  table: Table,
+): Under<Part, Table> {
+  const keyed = Object.entries(table).map(([word, text]) => [`${part}.${word}`, text]);
+  return Object.fromEntries(keyed) as Under<Part, Table>;
 }
 
 /** What settings of the gateway mean, by name, in the languages that their own table is not in. */

@@ -12,6 +12,11 @@ const factNames = `
   .trim()
   .split(/\s+/);
 
+/** The same of what the rules said (filing/because.ts). */
+const valueNames = 'say message thread contact first kind doubt reason key role count most way'.split(' ');
+
+const listed = (names: readonly string[]) => names.map((name) => `'${name}'`).join(', ');
+
 /** Of what was seen, and what the rules said of it. */
 export const decisionInvariants: readonly Invariant[] = [
   {
@@ -108,10 +113,15 @@ export const decisionInvariants: readonly Invariant[] = [
       select d.id as decision from decisions d
        where octet_length(d.id_hash) <> 16
           or exists (select from unnest(d.address_hashes) h where octet_length(h) <> 16)
-          or exists (select from jsonb_array_elements(d.reasons) r where r - 'rule' - 'because' <> '{}')
+          or exists (select from jsonb_array_elements(d.reasons) r where r - 'rule' - 'because' <> '{}'
+                        or jsonb_typeof(r -> 'because') not in ('object', 'null'))
+          or exists (
+            select from jsonb_path_query(d.reasons, '$[*].because.** \\? (@.type() == "object")') o, jsonb_each(o) f
+             where f.key not in (${listed(valueNames)})
+                or (f.key <> 'contact' and jsonb_typeof(f.value) <> 'object' and f.value #>> '{}' !~ '^[a-z0-9_-]{1,64}$'))
           or exists (
             select from jsonb_path_query(d.facts, '$.** \\? (@.type() == "object")') o, jsonb_each(o) f
-             where f.key not in (${factNames.map((name) => `'${name}'`).join(', ')})
+             where f.key not in (${listed(factNames)})
                 or (f.key <> 'id' and exists (
                      select from jsonb_path_query(f.value, '$[*] \\? (@.type() == "string")') word
                       where word #>> '{}' !~ '^[a-z0-9_-]{1,64}$')))`,

@@ -171,7 +171,7 @@ describe('a person’s mail, and why', () => {
     await run(
       o.t.db,
       `insert into decisions (id, sub_account_id, outcome, reason, reasons, intake_id)
-       values ('dec_held', 'north', 'held', 'unproven', '[{"rule": "B4", "because": "x"}]', 'spl_1')`,
+       values ('dec_held', 'north', 'held', 'unproven', '[{"rule": "B4", "because": {"say": "proof_unproven"}}]', 'spl_1')`,
     );
     await run(
       o.t.db,

@@ -1,15 +1,15 @@
-import type { PublicDecision } from '../../../store/decisions.ts';
-import { hrefOf, Value } from '../../page.tsx';
+import type { Decision as DecisionMade } from '../../../store/decisions.ts';
+import { hrefOf, Pieces, Value } from '../../page.tsx';
 import type { Site } from '../../page.tsx';
 import { Badge, Time } from '../../parts.tsx';
 import type { Tone } from '../../parts.tsx';
-import { findText, words } from '../../texts/texts.ts';
+import { findText, reasonSaid, words } from '../../texts/texts.ts';
 import { Fact } from './list.tsx';
 
 /** What the rules looked at, by decision; null: it is not kept. */
-export type FactsOf = ReadonlyMap<PublicDecision['id'], object | null>;
+export type FactsOf = ReadonlyMap<DecisionMade['id'], object | null>;
 
-const tones: Readonly<Record<PublicDecision['outcome'], Tone>> = {
+const tones: Readonly<Record<DecisionMade['outcome'], Tone>> = {
   stored: 'good',
   skipped: 'plain',
   held: 'still',
@@ -20,7 +20,7 @@ const tones: Readonly<Record<PublicDecision['outcome'], Tone>> = {
  * One decision (T1): what became of what was seen where, the rules that were asked, and what they looked at. `isWhole`:
  * it stands by itself, and names where it belongs.
  */
-export function Decision(props: { site: Site; decision: PublicDecision; facts: FactsOf; isWhole?: boolean }) {
+export function Decision(props: { site: Site; decision: DecisionMade; facts: FactsOf; isWhole?: boolean }) {
   const { site, decision, facts, isWhole = false } = props;
   const holds = decision.replaced_by === null;
   return (
@@ -53,7 +53,7 @@ export function reasonWords(reason: string): string {
   return (findText(`why.reason.${reason}`) ?? []).map(({ text }) => text).join('') || reason;
 }
 
-function Where({ decision }: { decision: PublicDecision }) {
+function Where({ decision }: { decision: DecisionMade }) {
   const { place } = decision;
   if (place === null)
     return <>{words(decision.intake_id === null ? 'why.in_crm' : 'why.at_logging_address')}</>;
@@ -68,14 +68,19 @@ function Where({ decision }: { decision: PublicDecision }) {
 }
 
 /** The rules in the order in which they were asked; the last one answered. */
-function Steps({ steps }: { steps: PublicDecision['steps'] }) {
+function Steps({ steps }: { steps: DecisionMade['steps'] }) {
   const answered = steps.at(-1);
   if (answered === undefined) return null;
   const before = steps.slice(0, -1);
   return (
     <>
       <p class="answer">
-        <code>{answered.rule}</code> {ruleWords(answered.rule)} <q lang="en">{answered.because}</q>
+        <code>{answered.rule}</code> {ruleWords(answered.rule)}{' '}
+        {answered.because !== null && (
+          <q>
+            <Pieces of={reasonSaid(answered.because)} />
+          </q>
+        )}
       </p>
       {before.length > 0 && (
         <details class="fold">
@@ -97,7 +102,7 @@ function ruleWords(rule: string): string {
   return (findText(`why.rule.${rule}`) ?? []).map(({ text }) => text).join('');
 }
 
-function Facts({ decision, facts }: { decision: PublicDecision; facts: object | null }) {
+function Facts({ decision, facts }: { decision: DecisionMade; facts: object | null }) {
   if (facts === null) {
     // Of what the CRM sent nothing was asked.
     return decision.place === null ? null : <p class="soft">{words('why.no_facts')}</p>;
@@ -142,7 +147,7 @@ function FactValue({ value }: { value: unknown }) {
 }
 
 /** Where a decision that stands by itself belongs. */
-function Belongs({ site, decision }: { site: Site; decision: PublicDecision }) {
+function Belongs({ site, decision }: { site: Site; decision: DecisionMade }) {
   const { message_id: messageId, connection_id: connectionId } = decision;
   return (
     <p class="links">

@@ -3,7 +3,7 @@ import { explain, findDecided } from '../../../filing/history.ts';
 import type { Explained } from '../../../filing/history.ts';
 import type { DecisionId, MessageId } from '../../../lib/id.ts';
 import { readFacts, readReplaced } from '../../../store/decisions.ts';
-import type { PublicDecision } from '../../../store/decisions.ts';
+import type { Decision as DecisionMade } from '../../../store/decisions.ts';
 import { subAccountOfMessage } from '../../../store/tombstones.ts';
 import { hrefOf, sayingPage, Say } from '../../page.tsx';
 import type { Site } from '../../page.tsx';
@@ -104,14 +104,14 @@ function Unknown({ site, what }: { site: Site; what: string }) {
 
 function Found(props: {
   site: Site;
-  shown: readonly PublicDecision[];
-  earlier: readonly PublicDecision[];
+  shown: readonly DecisionMade[];
+  earlier: readonly DecisionMade[];
   facts: FactsOf;
 }) {
   const { site, shown, earlier, facts } = props;
   if (shown.length === 0) return null;
   const replacing = Map.groupBy(earlier, ({ replaced_by }) => replaced_by);
-  const before = (id: DecisionId): PublicDecision[] =>
+  const before = (id: DecisionId): DecisionMade[] =>
     (replacing.get(id) ?? []).flatMap((decision) => [...before(decision.id), decision]);
   return (
     <ol class="decisions">

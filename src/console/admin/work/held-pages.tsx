@@ -1,4 +1,4 @@
-import type { PublicHeld } from '../../../store/held.ts';
+import type { Held } from '../../../store/held.ts';
 import type { Envelope } from '../../../store/spool.ts';
 import { hrefOf, Value } from '../../page.tsx';
 import type { Site } from '../../page.tsx';
@@ -25,7 +25,7 @@ export type ReleaseTry = { name: string; address: string; wrong: PlainKey };
 
 type Forms = { site: Site; formToken: string };
 
-export function HeldList(props: Forms & { page: ListPage<PublicHeld>; filter: Record<string, string> }) {
+export function HeldList(props: Forms & { page: ListPage<Held>; filter: Record<string, string> }) {
   const { site, formToken, page, filter } = props;
   if (page.rows.length === 0 && page.first === null)
     return (
@@ -75,7 +75,7 @@ export function HeldList(props: Forms & { page: ListPage<PublicHeld>; filter: Re
   );
 }
 
-function HeldRow({ site, held }: { site: Site; held: PublicHeld }) {
+function HeldRow({ site, held }: { site: Site; held: Held }) {
   const subject = held.mail?.subject || words('held.no_subject');
   return (
     <tr>
@@ -103,12 +103,12 @@ function HeldRow({ site, held }: { site: Site; held: PublicHeld }) {
   );
 }
 
-function reasonOf({ reason }: PublicHeld): string {
+function reasonOf({ reason }: Held): string {
   return textOf(`held_reason.${reason}`) ?? reason;
 }
 
 export function HeldOne(
-  props: Forms & { held: PublicHeld; content: HeldContent | null; tried: ReleaseTry | null },
+  props: Forms & { held: Held; content: HeldContent | null; tried: ReleaseTry | null },
 ) {
   const { site, held, content } = props;
   return (
@@ -133,13 +133,13 @@ export function HeldOne(
 }
 
 /** Why it waits, and the two ways on. */
-function Decide({ site, formToken, held, tried }: Forms & { held: PublicHeld; tried: ReleaseTry | null }) {
+function Decide({ site, formToken, held, tried }: Forms & { held: Held; tried: ReleaseTry | null }) {
   const forwarded = held.mail?.forwarded ?? null;
   const action = (verdict: string) => hrefOf(site, `/admin/held/${held.id}/${verdict}`);
   return (
     <section class="card">
       <h2>{reasonOf(held)}</h2>
-      <p>{textOf(`held_reason.${held.reason}.more`) ?? held.because}</p>
+      <p>{textOf(`held_reason.${held.reason}.more`)}</p>
       <Form action={action('release')} formToken={formToken}>
         {forwarded !== null && (
           <fieldset>
@@ -176,7 +176,7 @@ function Decide({ site, formToken, held, tried }: Forms & { held: PublicHeld; tr
   );
 }
 
-function MailFacts({ held }: { held: PublicHeld }) {
+function MailFacts({ held }: { held: Held }) {
   const { mail } = held;
   return (
     <section class="card">
@@ -232,7 +232,7 @@ function People({ people }: { people: readonly { name: string; address: string }
 }
 
 /** Who proved what. */
-function ProofFacts({ held: { proof }, content }: { held: PublicHeld; content: HeldContent | null }) {
+function ProofFacts({ held: { proof }, content }: { held: Held; content: HeldContent | null }) {
   const result = (value: string | null) => (value === null ? words('held.not_asked') : <code>{value}</code>);
   return (
     <section class="card">
@@ -273,11 +273,7 @@ function SessionFacts({ envelope }: { envelope: Envelope }) {
   );
 }
 
-function ForwardedFacts({
-  forwarded,
-}: {
-  forwarded: NonNullable<NonNullable<PublicHeld['mail']>['forwarded']>;
-}) {
+function ForwardedFacts({ forwarded }: { forwarded: NonNullable<NonNullable<Held['mail']>['forwarded']> }) {
   return (
     <section class="card">
       <h2>{words('held.forwarded')}</h2>
@@ -346,7 +342,7 @@ function kilobytes(bytes: number): string {
   return words('held.kilobytes', { n: number(Math.max(1, Math.round(bytes / 1024))) });
 }
 
-export function SureToDiscard({ site, formToken, held }: Forms & { held: readonly PublicHeld[] }) {
+export function SureToDiscard({ site, formToken, held }: Forms & { held: readonly Held[] }) {
   return (
     <section class="card">
       <p>{words('held.discard_means')}</p>

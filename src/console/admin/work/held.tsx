@@ -7,7 +7,7 @@ import { validAddress } from '../../../message/addresses.ts';
 import { parseMessage } from '../../../message/parse.ts';
 import { writeAudit } from '../../../store/audit.ts';
 import { findHeldMail, listHeld, readHeld } from '../../../store/held.ts';
-import type { PublicHeld } from '../../../store/held.ts';
+import type { Held } from '../../../store/held.ts';
 import type { SpoolId } from '../../../lib/id.ts';
 import { adminPage, withAdmin, withAdminForm } from '../app.tsx';
 import type { AdminPages, AdminSession } from '../app.tsx';
@@ -172,7 +172,7 @@ async function heldPage(
 const shownMax = { header: 32_768, text: 100_000 };
 
 /** Its bytes, taken apart; null where they cannot be read, which must not keep anybody from discarding it. */
-async function readContent({ db, blobs, log }: AdminPages, { id }: PublicHeld): Promise<HeldContent | null> {
+async function readContent({ db, blobs, log }: AdminPages, { id }: Held): Promise<HeldContent | null> {
   const found = await findHeldMail(db, id);
   if (found === undefined) return null;
   try {

@@ -181,5 +181,9 @@ describe('T1: the page that says why', () => {
     const german = await w.t.administrator('root@operator.example', { language: 'de' });
     const { text } = await german.get(`${page}?q=sam%40private.example`);
     assert.match(text, /Ausgelassen Keine Regel verlangt sie: Sie bleibt privat\./);
+    assert.match(text, /S5 Sonst bleibt sie privat: weder der Absender noch ein Empfänger ist ein Kontakt/);
+    const stored = await german.get(`${page}?q=q1%40customer.example`);
+    assert.match(stored.text, /S2 Hat ein Kontakt sie geschrieben\? der Kontakt rita hat sie geschrieben/);
+    for (const read of [text, stored.text]) assert.doesNotMatch(read, /its author|does not apply/);
   });
 });
