@@ -734,7 +734,7 @@ create table sends (
   -- What shares a server and a login: the sends of a mailbox, or those through a sub-account's provider.
   lane text collate "C" not null generated always as (coalesce(mailbox_id, 'provider of ' || sub_account_id)) stored,
   individual boolean not null default true,     -- a person's letter, which goes before bulk and workflow mail
-  route jsonb not null,                         -- { through, from, because }
+  route jsonb not null,                         -- { through, from, row, because }
   state text not null check (state in ('queued', 'held', 'sending', 'uncertain', 'sent', 'bounced', 'failed', 'cancelled')),
   state_reason text,
   state_since timestamptz not null default now(),

@@ -179,7 +179,8 @@ const routeSchema = z
   .strictObject({
     through: z.enum(['mailbox', 'provider']).describe("The user's mailbox, or the sub-account's provider."),
     from: z.string().describe('The address that it is from.'),
-    because: z.string().describe('The row of the table of ways (D) that decided it.'),
+    row: z.string().describe('The row of the table of ways (D) that decided it, as a word for machines.'),
+    because: z.string().describe('The same in words.'),
   })
   .meta({ id: 'Route', description: 'Which way a message takes.' });
 

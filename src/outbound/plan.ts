@@ -2,7 +2,7 @@ import { canonicalOwnAddress } from '../message/addresses.ts';
 import type { Address } from '../message/addresses.ts';
 import type { ThreadId } from '../lib/id.ts';
 import type { OutgoingConnection, OutgoingFacts, ParentFacts } from '../store/outgoing.ts';
-import type { PublicSend } from '../store/public-send.ts';
+import type { PublicRoute } from '../store/public-send.ts';
 import type { LimitsOf } from '../provider/figures.ts';
 import { attachmentRefusal } from './attachments.ts';
 import type { AttachmentRefusal } from './attachments.ts';
@@ -43,7 +43,7 @@ export type SendRequest = {
 export type MessagePlan = {
   /** Null: it goes through the sub-account's provider. */
   connection: OutgoingConnection | null;
-  route: PublicSend['route'];
+  route: PublicRoute;
   /** Null: it can go out. */
   holdFor: BlockedState | null;
   from: Address;
@@ -115,7 +115,7 @@ export function planMessage(
       : request.from;
   return {
     connection: through,
-    route: { through: route.way, from: address, because: route.because },
+    route: { through: route.way, from: address, row: route.row, because: route.because },
     holdFor: route.way === 'mailbox' ? route.holdFor : null,
     from: { name: user.name, address },
     recipients,

@@ -1,5 +1,6 @@
 import type { ConnectionState } from '../provider/connection-states.ts';
 import type { ProviderName } from '../provider/providers.ts';
+import type { RouteRow } from '../store/public-send.ts';
 
 /** What a message may be (RULES, Words). */
 export type MessageKind = 'individual' | 'bulk' | 'workflow';
@@ -19,12 +20,13 @@ export type RouteQuestion = {
 export type Route =
   | {
       way: 'mailbox';
-      /** The row of the table, for people. */
+      row: RouteRow;
+      /** The row in words. */
       because: string;
       /** The state of the connection that a person must mend first (D1); null: it can go out. */
       holdFor: BlockedState | null;
     }
-  | { way: 'provider'; because: string }
+  | { way: 'provider'; row: RouteRow; because: string }
   | {
       way: 'refused';
       code: 'no_mailbox_connected' | 'no_provider' | 'from_not_allowed';
@@ -44,6 +46,7 @@ export type BlockedState = (typeof blockedStates)[number];
 type Column = 'Gmail' | 'Outlook' | 'nothing';
 
 type Row = {
+  name: RouteRow;
   kind: MessageKind;
   connected: Column;
   /** Null: whatever the call gave. */
@@ -53,16 +56,22 @@ type Row = {
 
 /** RULES, D: the table, read from left to right; one row for each cell, two where `from` decides. */
 const table: readonly Row[] = [
-  { kind: 'individual', connected: 'Gmail', from: null, through: 'mailbox' },
-  { kind: 'individual', connected: 'Outlook', from: null, through: 'mailbox' },
-  { kind: 'individual', connected: 'nothing', from: null, through: 'provider' },
-  { kind: 'bulk', connected: 'Gmail', from: null, through: 'provider' },
-  { kind: 'bulk', connected: 'Outlook', from: 'connected', through: 'mailbox' },
-  { kind: 'bulk', connected: 'Outlook', from: 'not_connected', through: 'provider' },
-  { kind: 'bulk', connected: 'nothing', from: null, through: 'provider' },
-  { kind: 'workflow', connected: 'Gmail', from: null, through: 'provider' },
-  { kind: 'workflow', connected: 'Outlook', from: null, through: 'provider' },
-  { kind: 'workflow', connected: 'nothing', from: null, through: 'provider' },
+  { name: 'individual_gmail', kind: 'individual', connected: 'Gmail', from: null, through: 'mailbox' },
+  { name: 'individual_outlook', kind: 'individual', connected: 'Outlook', from: null, through: 'mailbox' },
+  { name: 'individual_nothing', kind: 'individual', connected: 'nothing', from: null, through: 'provider' },
+  { name: 'bulk_gmail', kind: 'bulk', connected: 'Gmail', from: null, through: 'provider' },
+  { name: 'bulk_outlook_from_it', kind: 'bulk', connected: 'Outlook', from: 'connected', through: 'mailbox' },
+  {
+    name: 'bulk_outlook_from_other',
+    kind: 'bulk',
+    connected: 'Outlook',
+    from: 'not_connected',
+    through: 'provider',
+  },
+  { name: 'bulk_nothing', kind: 'bulk', connected: 'nothing', from: null, through: 'provider' },
+  { name: 'workflow_gmail', kind: 'workflow', connected: 'Gmail', from: null, through: 'provider' },
+  { name: 'workflow_outlook', kind: 'workflow', connected: 'Outlook', from: null, through: 'provider' },
+  { name: 'workflow_nothing', kind: 'workflow', connected: 'nothing', from: null, through: 'provider' },
 ];
 
 /** C3: every other host follows Gmail's rules. */
@@ -86,7 +95,7 @@ export function routeOf(question: RouteQuestion): Route {
   if (row === undefined) throw new Error(`the table of D has no row for ${kind}, ${connected}`);
   const because = words(row, connection?.provider ?? null);
   if (row.through === 'provider' || connection === null) {
-    if (hasProvider) return { way: 'provider', because };
+    if (hasProvider) return { way: 'provider', row: row.name, because };
     const code = row.kind === 'individual' ? 'no_mailbox_connected' : 'no_provider';
     return { way: 'refused', code, because: `${because}, and it has none` };
   }
@@ -99,6 +108,7 @@ export function routeOf(question: RouteQuestion): Route {
   }
   return {
     way: 'mailbox',
+    row: row.name,
     because,
     holdFor: blockedStates.find((state) => state === connection.state) ?? null,
   };

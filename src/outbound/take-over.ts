@@ -8,7 +8,7 @@ import type { Db } from '../store/database.ts';
 import { findAnswers, lockCalls, rememberAnswers } from '../store/idempotency.ts';
 import type { KeyedCall, RememberedAnswer } from '../store/idempotency.ts';
 import type { PublicMessage } from '../store/public-message.ts';
-import type { PublicSend } from '../store/public-send.ts';
+import type { PublicRoute, PublicSend } from '../store/public-send.ts';
 import { insertSends } from '../store/sends.ts';
 import type { NewSend } from '../store/sends.ts';
 import { insertTracked } from '../store/tracking.ts';
@@ -18,7 +18,7 @@ import type { trackingNotConfigured } from './tracking.ts';
 import type { Written } from './write-down.ts';
 
 /** What the CRM is answered. */
-export type SendAnswer = { message: PublicMessage; send: PublicSend; route: PublicSend['route'] };
+export type SendAnswer = { message: PublicMessage; send: PublicSend; route: PublicRoute };
 
 export type Refusal = Omit<PlanRefusal, 'code'> & {
   code: PlanRefusal['code'] | 'idempotency_key_reused' | (typeof trackingNotConfigured)['code'];

@@ -19,6 +19,20 @@ import { timestamp } from './timestamp.ts';
 export type SendState =
   'queued' | 'held' | 'sending' | 'uncertain' | 'sent' | 'bounced' | 'failed' | 'cancelled';
 
+/** A row of the table in RULES, D: the kind of a message, what is connected, and, where that decides, whether `from` is it. */
+export type RouteRow =
+  | `${'individual' | 'bulk' | 'workflow'}_${'gmail' | 'nothing'}`
+  | `${'individual' | 'workflow'}_outlook`
+  | `bulk_outlook_from_${'it' | 'other'}`;
+
+/** `because` says the row in words. */
+export type PublicRoute = {
+  through: 'mailbox' | 'provider';
+  from: string;
+  row: RouteRow;
+  because: string;
+};
+
 /** A send, as the API and the events show it. */
 export type PublicSend = {
   id: SendId;
@@ -31,7 +45,7 @@ export type PublicSend = {
   reason: string | null;
   state_since: string;
   /** Which way it takes, and by which row of the table in RULES.md, D. */
-  route: { through: 'mailbox' | 'provider'; from: string; because: string };
+  route: PublicRoute;
   /** When it is due to be tried, or looked for; null once that is over, and while it waits for a person. */
   next_try_at: string | null;
   /** The mailbox's own copy was seen in its Sent folder. */

@@ -3,7 +3,7 @@ import { rows } from './database.ts';
 import type { Db } from './database.ts';
 import { newestFirst, partSql } from './list-part.ts';
 import type { ListPart } from './list-part.ts';
-import type { PublicSend, SendState } from './public-send.ts';
+import type { PublicRoute, SendState } from './public-send.ts';
 import { timestamp } from './timestamp.ts';
 
 /** A send as it stands in a list. */
@@ -16,7 +16,7 @@ export type ListedSend = {
   subject: string;
   /** Of its envelope. */
   to: string[];
-  route: PublicSend['route'];
+  route: PublicRoute;
   state: SendState;
   reason: string | null;
   createdAt: string;

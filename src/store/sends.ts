@@ -3,7 +3,7 @@ import type { MailboxLimits, ProviderName, ServerAddress } from '../provider/pro
 import type { MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
 import { jsonText, rows, rowsById, run } from './database.ts';
 import type { Db } from './database.ts';
-import type { PublicSend, SendRefused, SendState } from './public-send.ts';
+import type { PublicRoute, SendRefused, SendState } from './public-send.ts';
 import { giveBackPlaces } from './quota.ts';
 import { awaitSentCopies } from './sent-copies.ts';
 
@@ -17,7 +17,7 @@ export type NewSend = {
   userId: string;
   /** Null: it goes through the sub-account's provider. */
   mailboxId: MailboxId | null;
-  route: PublicSend['route'];
+  route: PublicRoute;
   state: 'queued' | 'held';
   reason: string | null;
   envelope: { from: string; to: string[] };

@@ -365,7 +365,7 @@ async function seedMessage(t: ApiUnderTest, values: Values): Promise<void> {
      values (:sid, :message, 1, 'a.json', 'application/json', 2, :blob) on conflict do nothing`,
     `insert into sends (id, sub_account_id, message_id, user_id, route, state, envelope, internet_message_id,
        raw_sha256, raw_size, order_keys)
-     values (:send, :sid, :message, :uid, '{"through":"mailbox","from":"a@crm.example","because":""}', 'queued',
+     values (:send, :sid, :message, :uid, '{"through":"mailbox","from":"a@crm.example","row":"individual_gmail","because":""}', 'queued',
        '{}', '', :blob, 2, '{}') on conflict do nothing`,
   ];
   for (const statement of statements) await t.db.raw(statement, { ...values, blob });

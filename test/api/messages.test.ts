@@ -86,7 +86,7 @@ describe('D3: POST …/messages', () => {
     );
     assert.deepEqual(message['to'], [{ name: 'Carla', address: 'carla@customer.example' }]);
     assert.equal(send['state'], 'queued');
-    assert.deepEqual(Object.keys(route).sort(), ['because', 'from', 'through']);
+    assert.deepEqual(Object.keys(route).sort(), ['because', 'from', 'row', 'through']);
     assert.deepEqual(wakes, { publisher: 1, sender: 1 });
     assert.deepEqual((await t.call('GET', `${path}/${id(answer, 'message')}`)).body, message);
     assert.deepEqual((await t.call('GET', `/v1/sub-accounts/acme/sends/${id(answer, 'send')}`)).body, send);

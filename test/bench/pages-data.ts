@@ -93,7 +93,7 @@ function work(): string[] {
                         raw_sha256, raw_size, order_keys, ready, due_at)
      select ${idOf('snd', 'n', spread('n', sends))}, 'bench', ${idOf('msg', '2 * n')}, 'u' || (1 + 2 * n % ${counts.users}),
             ${idOf('mbx', `1 + 2 * n % ${counts.users}`)},
-            '{"through":"mailbox","from":"user@bench.test","because":"individual"}', state,
+            '{"through":"mailbox","from":"user@bench.test","row":"individual_gmail","because":"individual"}', state,
             '{"from":"user@bench.test","to":["kim@customer.example"]}', 'm' || 2 * n || '@bench.test', repeat('0', 64), 1, '{}',
             state in ('queued', 'held'), 'infinity'
        from generate_series(1, ${sends}) n, lateral (select ${state} as state) one`,

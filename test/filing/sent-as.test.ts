@@ -60,6 +60,7 @@ describe('D4: an alias that the user has shown to be theirs', () => {
     assert.deepEqual(result.answer.route, {
       through: 'mailbox',
       from: 'Ann@CRM.example',
+      row: 'individual_gmail',
       because: "individual, Gmail connected (imap, as C3 says): the user's mailbox",
     });
     const [{ sender } = { sender: '' }] = await rows<{ sender: string }>(

@@ -151,6 +151,7 @@ for (const kind of databaseKinds) {
       assert.deepEqual(route, {
         through: 'mailbox',
         from: 'anna@mail.example',
+        row: 'individual_gmail',
         because: "individual, Gmail connected: the user's mailbox",
       });
       const [stored] = await rows<{ raw_sha256: string; envelope: unknown; recipients_bcc: unknown }>(

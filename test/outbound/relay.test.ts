@@ -76,6 +76,7 @@ describe("D1, D5: mail through the sub-account's provider", () => {
     assert.deepEqual(sent.route, {
       through: 'provider',
       from: 'news@acme.example',
+      row: 'bulk_nothing',
       because: "bulk, nothing connected: the sub-account's provider",
     });
     const [taken] = current().taken();

@@ -61,9 +61,22 @@ describe('D: the table of ways', () => {
         const route = ask(kind, provider, { from, hasProvider });
         assert.equal(route.way === 'refused' ? route.code : route.way, expected);
         assert(route.because.length > 10);
+        assert.equal(route.way === 'refused' || route.row.startsWith(kind), true);
       }
     });
   }
+
+  test('each row has its word', () => {
+    const rows = [
+      ask('bulk', 'outlook', { from: 'connected' }),
+      ask('bulk', 'outlook'),
+      ask('workflow', 'imap'),
+    ];
+    assert.deepEqual(
+      rows.map((route) => route.way !== 'refused' && route.row),
+      ['bulk_outlook_from_it', 'bulk_outlook_from_other', 'workflow_gmail'],
+    );
+  });
 
   test('the answer names the row, and whose rules another host follows (C3)', () => {
     assert.equal(ask('individual', 'gmail').because, "individual, Gmail connected: the user's mailbox");

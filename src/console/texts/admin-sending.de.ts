@@ -73,6 +73,18 @@ export const adminSendingGerman: Record<keyof typeof adminSendingEnglish, string
   'send_kind.workflow': 'Automatisch',
   'send_way.mailbox': 'Durch das Postfach der Person',
   'send_way.provider': 'Durch den Anbieter des Unterkontos',
+  'send_row.individual_gmail':
+    'Eine einzelne Nachricht; verbunden ist ein Postfach nach den Regeln von Gmail',
+  'send_row.individual_outlook': 'Eine einzelne Nachricht; verbunden ist ein Postfach bei Outlook',
+  'send_row.individual_nothing': 'Eine einzelne Nachricht; kein Postfach ist verbunden',
+  'send_row.bulk_gmail': 'Eine Kampagne; durch ein Postfach nach den Regeln von Gmail geht keine',
+  'send_row.bulk_outlook_from_it': 'Eine Kampagne, von der Adresse des verbundenen Postfachs bei Outlook',
+  'send_row.bulk_outlook_from_other':
+    'Eine Kampagne, nicht von der Adresse des verbundenen Postfachs bei Outlook',
+  'send_row.bulk_nothing': 'Eine Kampagne; kein Postfach ist verbunden',
+  'send_row.workflow_gmail': 'Eine Automation; durch das Postfach der Person geht keine',
+  'send_row.workflow_outlook': 'Eine Automation; durch das Postfach der Person geht keine',
+  'send_row.workflow_nothing': 'Eine Automation; kein Postfach ist verbunden',
 
   'attempt.accepted': 'Angenommen',
   'attempt.temporary': 'Nicht jetzt',

@@ -71,6 +71,17 @@ export const adminSendingEnglish = {
   'send_kind.workflow': 'Automation',
   'send_way.mailbox': 'Through the user’s mailbox',
   'send_way.provider': 'Through the sub-account’s provider',
+  'send_row.individual_gmail': 'An individual message; a mailbox by Gmail’s rules is connected',
+  'send_row.individual_outlook': 'An individual message; an Outlook mailbox is connected',
+  'send_row.individual_nothing': 'An individual message; no mailbox is connected',
+  'send_row.bulk_gmail': 'A campaign; through a mailbox by Gmail’s rules none goes',
+  'send_row.bulk_outlook_from_it': 'A campaign, from the address of the connected Outlook mailbox',
+  'send_row.bulk_outlook_from_other':
+    'A campaign, not from the address of the Outlook mailbox that is connected',
+  'send_row.bulk_nothing': 'A campaign; no mailbox is connected',
+  'send_row.workflow_gmail': 'An automation; none goes through the user’s mailbox',
+  'send_row.workflow_outlook': 'An automation; none goes through the user’s mailbox',
+  'send_row.workflow_nothing': 'An automation; no mailbox is connected',
 
   'attempt.accepted': 'Accepted',
   'attempt.temporary': 'Not now',

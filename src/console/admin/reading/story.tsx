@@ -130,8 +130,8 @@ function Send({ send }: { send: PublicSend }) {
           <ReasonInFull reason={send.reason} />
         </Fact>
         <Fact name={words('why.way')}>
-          {words(`why.way.${send.route.through}`)}, <Value of={send.route.from} />{' '}
-          <q lang="en">{send.route.because}</q>
+          {words(`why.way.${send.route.through}`)}, <Value of={send.route.from} /> (
+          {words(`send_row.${send.route.row}`)})
         </Fact>
         <Fact name={words('why.copy')}>{words(send.copy_seen ? 'page.yes' : 'page.no')}</Fact>
       </dl>

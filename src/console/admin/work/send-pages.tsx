@@ -180,7 +180,7 @@ function WayFacts({ send, message }: { send: PublicSend; message: PublicMessage 
         <dt>{words('sends.through')}</dt>
         <dd>
           {words(`send_way.${send.route.through}`)}
-          <small lang="en">{send.route.because}</small>
+          <small>{words(`send_row.${send.route.row}`)}</small>
         </dd>
         <dt>{words('sends.from')}</dt>
         <dd>
