@@ -18,7 +18,9 @@ import { systemClock } from './lib/clock.ts';
 import type { Clock } from './lib/clock.ts';
 import { messageOf } from './lib/failure.ts';
 import { ok, problem, warning } from './lib/finding.ts';
-import type { Finding } from './lib/finding.ts';
+import type { CheckName, Finding } from './lib/finding.ts';
+import { findingEnglish } from './lib/finding-words.ts';
+import { say } from './lib/said.ts';
 import { hasSandbox, loggingDomainOf } from './offers.ts';
 import { DirectoryInUse } from './store/directory-lock.ts';
 
@@ -42,24 +44,24 @@ type Seen = {
 };
 
 /** One row of the list; without findings it has nothing to say of this configuration. */
-type Check = { name: string; look(seen: Seen): Finding[] | Promise<Finding[]> };
+type Check = { name: CheckName; look(seen: Seen): Finding[] | Promise<Finding[]> };
 
 const checks: readonly Check[] = [
-  { name: 'public address', look: ({ config }) => publicAddress(config) },
-  { name: 'database', look: ({ config }) => database(config) },
-  { name: 'disk', look: ({ config, means }) => disk(config, means) },
-  { name: 'logging domain', look: ({ config }) => loggingDomain(config) },
-  { name: 'MX record', look: ({ records }) => (records === null ? [] : mxFindings(records)) },
-  { name: 'MX host', look: ({ records }) => (records === null ? [] : hostFindings(records)) },
-  { name: 'way of the mail', look: ({ config, records }) => (records === null ? [] : way(config)) },
-  { name: 'SMTP port', look: smtpPort },
-  { name: 'certificate', look: certificate },
-  { name: 'TLS policy', look: tlsPolicy },
-  { name: 'spool', look: ({ config }) => spool(config) },
+  { name: 'check_public_address', look: ({ config }) => publicAddress(config) },
+  { name: 'check_database', look: ({ config }) => database(config) },
+  { name: 'check_disk', look: ({ config, means }) => disk(config, means) },
+  { name: 'check_logging_domain', look: ({ config }) => loggingDomain(config) },
+  { name: 'check_mx_record', look: ({ records }) => (records === null ? [] : mxFindings(records)) },
+  { name: 'check_mx_host', look: ({ records }) => (records === null ? [] : hostFindings(records)) },
+  { name: 'check_way', look: ({ config, records }) => (records === null ? [] : way(config)) },
+  { name: 'check_smtp_port', look: smtpPort },
+  { name: 'check_certificate', look: certificate },
+  { name: 'check_tls_policy', look: tlsPolicy },
+  { name: 'check_spool', look: ({ config }) => spool(config) },
 ];
 
 /** What was found of one thing. */
-export type Examined = { name: string; finding: Finding };
+export type Examined = { name: CheckName; finding: Finding };
 
 /**
  * Looks whether everything around the gateway is as it needs it, with the fix for what is not. Changes nothing, and
@@ -109,16 +111,15 @@ async function found(look: () => Finding[] | Promise<Finding[]>): Promise<Findin
   try {
     return await look();
   } catch (error) {
-    const fix = 'Run this as the user of the gateway, with its settings.';
-    return [problem(`this could not be looked at: ${messageOf(error)}`, fix)];
+    return [problem({ say: 'not_looked', failure: messageOf(error) }, { say: 'run_as_gateway' })];
   }
 }
 
 function linesOf({ name, finding }: Examined): string[] {
   // OpenSSL's words have line breaks.
-  const words = finding.found.replaceAll(/\s+/g, ' ').trim();
-  const line = `${finding.level.padEnd(9)}${name}: ${words}`;
-  return finding.level === 'ok' ? [line] : [line, `${' '.repeat(9)}${finding.fix}`];
+  const words = say(findingEnglish, finding.found).replaceAll(/\s+/g, ' ').trim();
+  const line = `${finding.level.padEnd(9)}${findingEnglish[name]}: ${words}`;
+  return finding.level === 'ok' ? [line] : [line, `${' '.repeat(9)}${say(findingEnglish, finding.fix)}`];
 }
 
 function counted(count: number, what: string): string {
@@ -149,14 +150,9 @@ async function readCertificate(config: Config): Promise<ConfiguredCertificate> {
 }
 
 function publicAddress({ PUBLIC_URL: url, production }: Config): Finding[] {
-  if (!production) return [ok(url === '' ? 'the HTTP address, since this is no production' : url)];
-  if (url.startsWith('https://')) return [ok(url)];
-  return [
-    problem(
-      url === '' ? 'TWOWAY_PUBLIC_URL is not set' : `${url} is not https`,
-      'Set TWOWAY_PUBLIC_URL to the https address at which browsers reach the gateway; Google and Microsoft accept no other.',
-    ),
-  ];
+  if (!production && url === '') return [ok({ say: 'url_by_default' })];
+  if (!production || url.startsWith('https://')) return [ok({ say: 'as_set', value: url })];
+  return [problem(url === '' ? { say: 'url_not_set' } : { say: 'url_not_https', url }, { say: 'set_url' })];
 }
 
 /** How long PostgreSQL is waited for; ms. */
@@ -166,29 +162,20 @@ async function database(config: Config): Promise<Finding[]> {
   const findings: Finding[] = [];
   const isEmbedded = config.DATABASE_URL === null;
   if (isEmbedded && config.production) {
-    findings.push(
-      warning(
-        'it is the embedded one, which does not survive a power cut',
-        'For production set TWOWAY_DATABASE_URL to PostgreSQL 15 or later.',
-      ),
-    );
+    findings.push(warning({ say: 'embedded_in_production' }, { say: 'use_postgresql' }));
   }
   if (!hasData(config)) {
-    const fix =
-      'The first start makes it. Otherwise set TWOWAY_DATA_DIR or TWOWAY_DATABASE_URL as the gateway has them.';
-    return [...findings, warning(`there is none in ${config.DATA_DIR} yet`, fix)];
+    return [...findings, warning({ say: 'no_data', folder: config.DATA_DIR }, { say: 'start_first' })];
   }
   try {
     const opened = await openExistingData(config, databaseLimits);
     await opened.close();
-    return [...findings, ok(`${isEmbedded ? 'the embedded one' : 'PostgreSQL'}, of this version`)];
+    return [...findings, ok({ say: isEmbedded ? 'embedded_ok' : 'postgresql_ok' })];
   } catch (error) {
     if (error instanceof DirectoryInUse)
-      return [...findings, ok(`the embedded one, in use by the gateway (process ${error.pid})`)];
-    const fix = isEmbedded
-      ? 'Where it is older, start the gateway once; otherwise see that its user may write in TWOWAY_DATA_DIR.'
-      : 'Where it is older, start the gateway once; otherwise see that PostgreSQL runs, and that TWOWAY_DATABASE_URL is right.';
-    return [...findings, problem(`it cannot be used: ${messageOf(error)}`, fix)];
+      return [...findings, ok({ say: 'embedded_in_use', pid: String(error.pid) })];
+    const fix = { say: isEmbedded ? 'mend_embedded' : 'mend_postgresql' } as const;
+    return [...findings, problem({ say: 'database_unusable', failure: messageOf(error) }, fix)];
   }
 }
 
@@ -196,33 +183,20 @@ async function database(config: Config): Promise<Finding[]> {
 const freeBytesMin = 1024 ** 3;
 
 async function disk({ DATA_DIR: folder }: Config, { freeBytes }: DoctorMeans): Promise<Finding[]> {
-  const free = await freeBytes(await nearestFolder(folder));
-  const told = `${sizeOf(free)} are free for TWOWAY_DATA_DIR (${folder})`;
-  const fix = 'Make room on that disk, or move TWOWAY_DATA_DIR to a larger one.';
-  if (free < freeBytesMin) return [problem(told, fix)];
-  if (free < spoolLimits.bytesMax) {
-    const most = sizeOf(spoolLimits.bytesMax);
-    return [warning(`${told}; logged mail alone may take ${most} while the database is away`, fix)];
-  }
-  return [ok(told)];
+  const bytes = await freeBytes(await nearestFolder(folder));
+  const told = { say: 'disk_free', free: sizeOf(bytes), folder } as const;
+  if (bytes < freeBytesMin) return [problem(told, { say: 'make_room' })];
+  if (bytes >= spoolLimits.bytesMax) return [ok(told)];
+  return [warning({ ...told, say: 'disk_short', most: sizeOf(spoolLimits.bytesMax) }, { say: 'make_room' })];
 }
 
 function loggingDomain(config: Config): Finding[] {
   const domain = loggingDomainOf(config);
   if (domain === null) {
-    return [
-      warning(
-        'there is none: no user has a logging address, and no mail to one is taken',
-        'Set TWOWAY_LOGGING_DOMAIN to a domain of yours that is for nothing else (log.crm.example); README, section "The logging address".',
-      ),
-    ];
+    return [warning({ say: 'no_logging_domain' }, { say: 'set_logging_domain' })];
   }
-  if (config.LOGGING_DOMAIN !== null) return [ok(domain)];
-  return [
-    ok(
-      `${domain}, which is the sandbox's: DNS says nothing of it, and only the sandbox's people can write there`,
-    ),
-  ];
+  if (config.LOGGING_DOMAIN !== null) return [ok({ say: 'as_set', value: domain })];
+  return [ok({ say: 'sandbox_domain', domain })];
 }
 
 function way({ SMTP_HOST: host, SMTP_PORT: port, SMTP_PROXIES: proxies }: Config): Finding[] {
@@ -247,25 +221,22 @@ function tlsPolicy({ certificate: configured, records }: Seen): Finding[] {
 }
 
 async function spool(config: Config): Promise<Finding[]> {
-  const { directory, unwritable, bytes, left } = await lookAtSpool(spoolDirectory(config));
+  const { directory: folder, unwritable, bytes, left } = await lookAtSpool(spoolDirectory(config));
   const abandoned = left.map((other) =>
     warning(
-      `${sizeOf(other.bytes)} of accepted mail wait in ${other.directory}, which no gateway uses`,
-      'Start the gateway once under the host name that the folder is named after, so that it hands the mail over. In a container give it a fixed host name.',
+      { say: 'spool_abandoned', size: sizeOf(other.bytes), folder: other.directory },
+      { say: 'start_under_name' },
     ),
   );
   if (unwritable !== null) {
-    const fix =
-      'Let the user of the gateway write there; until then all mail to logging addresses is put off.';
-    return [...abandoned, problem(`nothing can be written in ${directory}: ${unwritable}`, fix)];
+    const found = { say: 'spool_unwritable', folder, failure: unwritable } as const;
+    return [...abandoned, problem(found, { say: 'let_write' })];
   }
-  const told = `${sizeOf(bytes)} in ${directory}`;
-  if (bytes < spoolLimits.bytesMax / 2) return [...abandoned, ok(told)];
-  const fix = `See that the gateway runs and reaches its database: past ${sizeOf(spoolLimits.bytesMax)} mail is put off.`;
-  return [
-    ...abandoned,
-    (bytes < spoolLimits.bytesMax ? warning : problem)(`${told} wait for the database`, fix),
-  ];
+  const size = sizeOf(bytes);
+  if (bytes < spoolLimits.bytesMax / 2) return [...abandoned, ok({ say: 'spool_ok', size, folder })];
+  const fix = { say: 'see_it_runs', most: sizeOf(spoolLimits.bytesMax) } as const;
+  const complain = bytes < spoolLimits.bytesMax ? warning : problem;
+  return [...abandoned, complain({ say: 'spool_waits', size, folder }, fix)];
 }
 
 function sizeOf(bytes: number): string {

@@ -93,6 +93,7 @@ const pure = [
   'provider/mail-hosts.ts',
   'lib/xml.ts',
   'lib/said.ts',
+  'lib/finding.ts',
 ];
 
 type Import = { from: string; to: string; typeOnly: boolean };

@@ -21,8 +21,6 @@ export type CertificateSeen = {
 };
 
 const expiresSoonMs = 14 * 24 * 3_600_000;
-const renew =
-  'Renew it (with certbot: certbot renew) and see that the renewal runs by itself; the gateway takes the new files within a minute.';
 
 /** Reads PEM. Throws where there is no certificate in it, or none that can be read. */
 export function parseChain(pem: string): ServerCertificate['chain'] {
@@ -35,21 +33,10 @@ export function parseChain(pem: string): ServerCertificate['chain'] {
 
 /** Whether what STARTTLS offers is valid, and what senders that insist on that will accept. */
 export function certificateFindings({ certificate, records, now }: CertificateSeen): Finding[] {
-  if (certificate === null) {
-    return [
-      warning(
-        'there is none: mail to the logging addresses comes in plain text',
-        'Get a certificate for the MX host and name its files in TWOWAY_SMTP_TLS_CERT (with the chain) and TWOWAY_SMTP_TLS_KEY.',
-      ),
-    ];
-  }
+  if (certificate === null) return [warning({ say: 'certificate_none' }, { say: 'get_certificate' })];
   if ('unreadable' in certificate) {
-    return [
-      problem(
-        `it cannot be read: ${certificate.unreadable}`,
-        'Correct TWOWAY_SMTP_TLS_CERT and TWOWAY_SMTP_TLS_KEY, and let the user of the gateway read both files; without them it does not start.',
-      ),
-    ];
+    const failure = certificate.unreadable;
+    return [problem({ say: 'certificate_unreadable', failure }, { say: 'correct_files' })];
   }
   const wrong = [
     ...keyFindings(certificate),
@@ -58,9 +45,8 @@ export function certificateFindings({ certificate, records, now }: CertificateSe
     ...chainFindings(certificate.chain, isStrict(records)),
   ];
   if (wrong.length > 0) return wrong;
-  return [
-    ok(`it is ${subjectOf(certificate.chain[0])}, and valid until ${day(certificate.chain[0].validToDate)}`),
-  ];
+  const [own] = certificate.chain;
+  return [ok({ say: 'certificate_ok', names: subjectOf(own), day: day(own.validToDate) })];
 }
 
 /** Whether senders are told to deliver to nobody but a host with a valid certificate. */
@@ -69,40 +55,34 @@ function isStrict(records: DomainRecords | null): boolean {
 }
 
 function keyFindings({ chain, key }: ServerCertificate): Finding[] {
-  const pair =
-    'Name the certificate and the key that were made together, in TWOWAY_SMTP_TLS_CERT and TWOWAY_SMTP_TLS_KEY.';
   try {
     if (chain[0].checkPrivateKey(createPrivateKey(key))) return [];
-    return [problem('the key is that of another certificate', pair)];
+    return [problem({ say: 'key_of_another' }, { say: 'name_pair' })];
   } catch (error) {
-    return [problem(`the key cannot be used: ${messageOf(error)}`, `${pair} The key must have no password.`)];
+    return [problem({ say: 'key_unusable', failure: messageOf(error) }, { say: 'name_pair_open' })];
   }
 }
 
 function dateFindings({ validFromDate, validToDate }: X509Certificate, now: number): Finding[] {
   const [from, to] = [validFromDate.getTime(), validToDate.getTime()];
-  if (to <= now) return [problem(`it has expired on ${day(validToDate)}`, renew)];
+  if (to <= now) return [problem({ say: 'certificate_expired', day: day(validToDate) }, { say: 'renew' })];
   if (from > now) {
-    return [
-      problem(
-        `it is valid only from ${day(validFromDate)} on`,
-        "Look at this machine's clock; if that is right, use the certificate from before until then.",
-      ),
-    ];
+    return [problem({ say: 'certificate_early', day: day(validFromDate) }, { say: 'look_at_clock' })];
   }
-  if (to - now < expiresSoonMs) return [warning(`it expires on ${day(validToDate)}`, renew)];
+  if (to - now < expiresSoonMs)
+    return [warning({ say: 'certificate_expires', day: day(validToDate) }, { say: 'renew' })];
   return [];
 }
 
 function nameFindings(certificate: X509Certificate, records: DomainRecords | null): Finding[] {
   const missing = (records?.hosts ?? []).filter(({ name }) => certificate.checkHost(name) === undefined);
   if (missing.length === 0) return [];
-  const names = missing.map(({ name }) => name).join(', ');
+  const hosts = missing.map(({ name }) => name).join(', ');
+  const found = { say: 'certificate_of_others', hosts, names: subjectOf(certificate) } as const;
   return [
-    (isStrict(records) ? problem : warning)(
-      `it is not for ${names}, which the MX record names, but for ${subjectOf(certificate)}`,
-      `Get one with the name ${names}.${strictWords(records)}`,
-    ),
+    isStrict(records)
+      ? problem(found, { say: 'get_for_hosts_strictly', hosts })
+      : warning(found, { say: 'get_for_hosts', hosts }),
   ];
 }
 
@@ -110,25 +90,11 @@ function chainFindings(chain: ServerCertificate['chain'], strict: boolean): Find
   const [own] = chain;
   const complain = strict ? problem : warning;
   if (own.checkIssued(own)) {
-    return [
-      complain(
-        'it is self-signed: senders encrypt with it, and those that check it do not deliver',
-        "Get one of a public authority, such as Let's Encrypt.",
-      ),
-    ];
+    return [complain({ say: 'self_signed' }, { say: 'get_public' })];
   }
   const gap = chain.slice(0, -1).find((each, n) => !each.checkIssued(chain[n + 1] ?? own));
   if (chain.length > 1 && gap === undefined) return [];
-  return [
-    complain(
-      'its chain is not whole: the file lacks the certificate of the authority that issued it',
-      'Name the file with the whole chain in TWOWAY_SMTP_TLS_CERT (with certbot: fullchain.pem), the own certificate first.',
-    ),
-  ];
-}
-
-function strictWords(records: DomainRecords | null): string {
-  return isStrict(records) ? ' The MTA-STS policy has senders refuse every other.' : '';
+  return [complain({ say: 'chain_not_whole' }, { say: 'name_chain' })];
 }
 
 /** Whether the gateway keeps what DNS promises of its TLS: by MTA-STS (RFC 8461) and DANE (RFC 7672). */
@@ -140,20 +106,13 @@ export function tlsPolicyFindings(seen: {
   const { domain, mtaSts } = records;
   const findings = records.hosts.flatMap((host) => daneFindings(host, certificate));
   if (mtaSts.failure !== null)
-    findings.push(unanswered(`whether ${domain} has an MTA-STS policy`, mtaSts.failure));
+    findings.push(unanswered({ say: 'question_mta_sts', name: domain }, mtaSts.failure));
   else if (mtaSts.rows.length > 0 && certificate === null) {
-    findings.push(
-      problem(
-        `_mta-sts.${domain} announces an MTA-STS policy, but the gateway offers no STARTTLS: where the policy is to enforce, senders do not deliver`,
-        `Set TWOWAY_SMTP_TLS_CERT and TWOWAY_SMTP_TLS_KEY, or let the policy say "mode: none" until there is a certificate.`,
-      ),
-    );
+    findings.push(problem({ say: 'mta_sts_without_tls', domain }, { say: 'set_certificate_or_policy' }));
   } else if (mtaSts.rows.length > 0) {
-    findings.push(ok(`_mta-sts.${domain} announces an MTA-STS policy; its file must name the same MX hosts`));
+    findings.push(ok({ say: 'mta_sts_ok', domain }));
   }
-  return findings.length > 0
-    ? findings
-    : [ok('DNS asks senders for no certificate (neither MTA-STS nor DANE)')];
+  return findings.length > 0 ? findings : [ok({ say: 'no_policy' })];
 }
 
 function daneFindings(
@@ -161,29 +120,19 @@ function daneFindings(
   certificate: ConfiguredCertificate,
 ): Finding[] {
   const place = `_25._tcp.${name}`;
-  if (tlsa.failure !== null) return [unanswered(`the TLSA records of ${place}`, tlsa.failure)];
+  if (tlsa.failure !== null) return [unanswered({ say: 'question_tlsa', name: place }, tlsa.failure)];
   // The others are of no use for SMTP (RFC 7672 §3.1.3).
   const usable = tlsa.rows.filter(({ certUsage }) => certUsage === 2 || certUsage === 3);
   if (usable.length === 0) return [];
   if (certificate === null) {
-    return [
-      problem(
-        `${place} has TLSA records, but the gateway offers no STARTTLS: senders that know DANE do not deliver`,
-        'Set TWOWAY_SMTP_TLS_CERT and TWOWAY_SMTP_TLS_KEY, or remove the TLSA records.',
-      ),
-    ];
+    return [problem({ say: 'dane_without_tls', place }, { say: 'set_certificate_or_tlsa' })];
   }
   // What is wrong with it is told of the certificate itself.
   if ('unreadable' in certificate) return [];
   if (usable.some((record) => fits(record, certificate.chain))) {
-    return [ok(`${place} has TLSA records, and the certificate fits one of them`)];
+    return [ok({ say: 'dane_ok', place })];
   }
-  return [
-    problem(
-      `${place} has TLSA records, and none fits the certificate: senders that know DANE do not deliver`,
-      'Publish a record for the new key (usage 3, selector 1, SHA-256) before each change of keys, or let renewals keep the key.',
-    ),
-  ];
+  return [problem({ say: 'dane_unfit', place }, { say: 'publish_first' })];
 }
 
 /** RFC 6698 §2.1: usage 3 is the host's own certificate, 2 an authority's that must be in the chain (RFC 7671 §5.2). */

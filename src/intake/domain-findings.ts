@@ -1,53 +1,34 @@
 /** Pure: whether the DNS records of the logging domain bring its mail here. */
 import ipaddr from 'ipaddr.js';
 import { ok, problem, warning } from '../lib/finding.ts';
-import type { Finding } from '../lib/finding.ts';
+import type { Finding, FindingSaid } from '../lib/finding.ts';
 import { isPublicAddress } from '../lib/net-guard.ts';
 import type { DomainRecords, MailHost } from './domain-records.ts';
 
 /** That nothing is known of it. */
-export function unanswered(question: string, failure: string): Finding {
-  return warning(
-    `DNS did not tell ${question}: ${failure}`,
-    'Run this again; where it stays, ask the people of the DNS server, or name another one in TWOWAY_DNS_SERVERS.',
-  );
+export function unanswered(question: FindingSaid, failure: string): Finding {
+  return warning({ say: 'dns_silent', question, failure }, { say: 'ask_again' });
 }
 
 /** Whether the domain takes mail at all. */
 export function mxFindings({ domain, mx, hosts }: DomainRecords): Finding[] {
-  if (mx.failure !== null) return [unanswered(`the MX records of ${domain}`, mx.failure)];
-  const addRecord = `At your DNS provider add: ${domain}. MX 10 <name of this gateway's host>.`;
+  if (mx.failure !== null) return [unanswered({ say: 'question_mx', name: domain }, mx.failure)];
   if (mx.rows.length === 0) {
     const [itself] = hosts;
     if (itself !== undefined && itself.addresses.rows.length > 0) {
-      return [
-        warning(
-          `${domain} has no MX record; mail goes to its own address, as RFC 5321 §5.1 allows`,
-          `${addRecord} Some senders want one.`,
-        ),
-      ];
+      return [warning({ say: 'mx_implied', domain }, { say: 'add_mx_as_wanted', domain })];
     }
-    return [problem(`${domain} has no MX record, so that no mail reaches the logging addresses`, addRecord)];
+    return [problem({ say: 'mx_none', domain }, { say: 'add_mx', domain })];
   }
   const named = mx.rows.filter(({ exchange }) => exchange !== '');
   if (named.length === 0) {
-    return [
-      problem(
-        `the MX record of ${domain} says that it takes no mail (a null MX, RFC 7505)`,
-        `Replace it: ${domain}. MX 10 <name of this gateway's host>.`,
-      ),
-    ];
+    return [problem({ say: 'mx_null', domain }, { say: 'replace_mx', domain })];
   }
   const list = named.map(({ exchange, priority }) => `${priority} ${exchange}`).join(', ');
   if (named.length < mx.rows.length) {
-    return [
-      problem(
-        `${domain} has a null MX (RFC 7505) beside others (${list})`,
-        'Remove the record "0 ."; it may only stand alone.',
-      ),
-    ];
+    return [problem({ say: 'mx_null_beside', domain, list }, { say: 'remove_null' })];
   }
-  return [ok(`${domain} has MX ${list}`)];
+  return [ok({ say: 'mx_ok', domain, list })];
 }
 
 /** Whether the hosts that take the domain's mail can be reached. */
@@ -63,45 +44,21 @@ export function hostFindings({ domain, mx, hosts }: DomainRecords): Finding[] {
 function hostFinding(host: MailHost): Finding[] {
   const { name, cname } = host;
   if (ipaddr.isValid(name)) {
-    return [
-      problem(
-        `the MX record names the address ${name} where a host name must stand`,
-        `Give the host a name with that address in an A or AAAA record, and name it in the MX record.`,
-      ),
-    ];
+    return [problem({ say: 'host_is_address', name }, { say: 'name_host' })];
   }
   const [target] = cname.rows;
   if (target === undefined) return addressFindings(host);
-  return [
-    problem(
-      `${name}, which the MX record names, is an alias (CNAME) of ${target}; an MX must not name one (RFC 2181 §10.3)`,
-      `Let the MX record name ${target} itself, or give ${name} an A or AAAA record in place of the CNAME.`,
-    ),
-  ];
+  return [problem({ say: 'host_is_alias', name, target }, { say: 'name_target', name, target })];
 }
 
 function addressFindings({ name, addresses }: MailHost): Finding[] {
-  if (addresses.failure !== null) return [unanswered(`the addresses of ${name}`, addresses.failure)];
+  if (addresses.failure !== null) return [unanswered({ say: 'question_addresses', name }, addresses.failure)];
   if (addresses.rows.length === 0) {
-    return [
-      problem(
-        `${name}, which is to take the mail, has no address`,
-        `Add an A or AAAA record for ${name}, with the public address at which port 25 leads to this gateway.`,
-      ),
-    ];
+    return [problem({ say: 'host_without_address', name }, { say: 'add_address', name })];
   }
   const hidden = addresses.rows.filter((address) => !isPublicAddress(address));
   if (hidden.length > 0) {
-    return [
-      problem(
-        `${name} has the address ${hidden.join(', ')}, which cannot be reached from the Internet`,
-        'Put the public address in its A or AAAA record; inside your network it may have another one, by another DNS server.',
-      ),
-    ];
+    return [problem({ say: 'host_hidden', name, addresses: hidden.join(', ') }, { say: 'make_public' })];
   }
-  return [
-    ok(
-      `${name} is at ${addresses.rows.join(', ')}; whether port 25 there leads to this gateway cannot be seen from here`,
-    ),
-  ];
+  return [ok({ say: 'host_ok', name, addresses: addresses.rows.join(', ') })];
 }

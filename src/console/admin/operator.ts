@@ -1,4 +1,4 @@
-import type { Finding } from '../../lib/finding.ts';
+import type { CheckName, Finding } from '../../lib/finding.ts';
 
 /** What the gateway is started with, as far as its administrators see it or sign in by it. */
 export type Operator = {
@@ -33,5 +33,5 @@ export type ShownSetting = {
   explain: string;
 };
 
-/** What was found of one thing; in English. */
-export type Examined = { name: string; finding: Finding };
+/** What was found of one thing. */
+export type Examined = { name: CheckName; finding: Finding };

@@ -2,12 +2,12 @@ import type { Context, Hono } from 'hono';
 import type { Child } from 'hono/jsx';
 import { messageOf } from '../../lib/failure.ts';
 import { resolveProvider } from '../../provider/providers.ts';
-import { hrefOf, Say, sendPart } from '../page.tsx';
+import { hrefOf, Pieces, Say, sendPart } from '../page.tsx';
 import type { Page } from '../page.tsx';
 import { Badge, Copyable, Form } from '../parts.tsx';
 import type { Tone } from '../parts.tsx';
 import { formTokenOf } from '../session.ts';
-import { counted, words } from '../texts/texts.ts';
+import { counted, findingSaid, words } from '../texts/texts.ts';
 import type { PlainKey } from '../texts/texts.ts';
 import { withAdmin, withAdminForm } from './app.tsx';
 import type { AdminPages, AdminSession } from './app.tsx';
@@ -107,9 +107,13 @@ function FindingList({ found }: { found: readonly Examined[] }) {
         {sorted.map(({ name, finding }) => (
           <li>
             <Badge tone={tones[finding.level]}>{words(`setup.${finding.level}`)}</Badge>
-            <div lang="en">
-              <strong>{name}</strong>: {finding.found}
-              {finding.level !== 'ok' && <small>{finding.fix}</small>}
+            <div>
+              <strong>{words(`finding.${name}`)}</strong>: <Pieces of={findingSaid(finding.found)} />
+              {finding.level !== 'ok' && (
+                <small>
+                  <Pieces of={findingSaid(finding.fix)} />
+                </small>
+              )}
             </div>
           </li>
         ))}

@@ -84,7 +84,7 @@ export const adminGatewayGerman: Record<keyof typeof adminGatewayEnglish, string
 
   'setup.examine': 'Ist alles, wie es sein soll?',
   'setup.examine_text':
-    'Sieht nach DNS, Zertifikat, Ports, Platte und Datenbank und sagt auf Englisch, was gegen das hilft, was nicht stimmt. Ändert nichts und dauert einige Sekunden.',
+    'Sieht nach DNS, Zertifikat, Ports, Platte und Datenbank und sagt, was gegen das hilft, was nicht stimmt. Ändert nichts und dauert einige Sekunden.',
   'setup.examine_button': 'Jetzt nachsehen',
   'setup.failed':
     'Das hat zu lange gedauert oder war nicht möglich. Versuchen Sie es noch einmal, oder rufen Sie „npm run twoway -- doctor“ auf dem Rechner des Gateways auf.',

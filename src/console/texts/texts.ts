@@ -1,4 +1,6 @@
 import { becauseEnglish } from '../../filing/because.ts';
+import type { FindingSaid } from '../../lib/finding.ts';
+import { findingEnglish } from '../../lib/finding-words.ts';
 import { fill, piecesSaid } from '../../lib/said.ts';
 import type { Names, Piece, Saying } from '../../lib/said.ts';
 import { currentLanguage } from '../language.ts';
@@ -25,6 +27,7 @@ import { commonEnglish } from './common.en.ts';
 import { configurationGerman } from './configuration.de.ts';
 import { connectGerman } from './connect.de.ts';
 import { connectEnglish } from './connect.en.ts';
+import { findingGerman } from './finding.de.ts';
 import { mailboxReasonsGerman } from './mailbox-reasons.de.ts';
 import { mailboxReasonsEnglish } from './mailbox-reasons.en.ts';
 import { mailboxGerman } from './mailbox.de.ts';
@@ -49,6 +52,7 @@ const english = {
   ...adminConversationsEnglish,
   ...adminWhyEnglish,
   ...under('because', becauseEnglish),
+  ...under('finding', findingEnglish),
 };
 const german = {
   ...commonGerman,
@@ -64,6 +68,7 @@ const german = {
   ...adminConversationsGerman,
   ...adminWhyGerman,
   ...under('because', becauseGerman),
+  ...under('finding', findingGerman),
 };
 
 export const catalogues: Readonly<Record<Language, Readonly<Record<TextKey, string>>>> = {
@@ -116,6 +121,11 @@ export function findText(key: string, values: Readonly<Record<string, string>> =
 /** Why a rule answered as it did (filing/because.ts). */
 export function reasonSaid(because: Saying): Piece[] {
   return piecesSaid(wordsFor('because'), because);
+}
+
+/** What was found of the installation (lib/finding-words.ts). */
+export function findingSaid(found: FindingSaid): Piece[] {
+  return piecesSaid(wordsFor('finding'), found);
 }
 
 /** The texts whose keys are this and a word. */

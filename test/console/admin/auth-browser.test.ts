@@ -15,12 +15,18 @@ import type { PagesUnderTest } from '../pages.ts';
 import { appCode, goodPassword } from './people.ts';
 
 const found: Examined[] = [
-  { name: 'public address', finding: ok('https://gateway.example') },
+  { name: 'check_public_address', finding: ok({ say: 'as_set', value: 'https://gateway.example' }) },
   {
-    name: 'MX record',
-    finding: problem('log.crm.example has no MX record', 'At your DNS provider add one.'),
+    name: 'check_mx_record',
+    finding: problem(
+      { say: 'mx_none', domain: 'log.crm.example' },
+      { say: 'add_mx', domain: 'log.crm.example' },
+    ),
   },
-  { name: 'disk', finding: warning('8 GB are free', 'Make room on that disk.') },
+  {
+    name: 'check_disk',
+    finding: warning({ say: 'disk_free', free: '8 GB', folder: '/data' }, { say: 'make_room' }),
+  },
 ];
 
 describe('administrators in a browser', () => {

@@ -193,14 +193,26 @@ describe('the gateway’s own pages', () => {
     assert.doesNotMatch(page.text, /There are no problems/);
     examine = () =>
       Promise.resolve([
-        { name: 'disk', finding: ok('100 GB are free') },
-        { name: 'spool', finding: warning('much waits', 'See that the database runs.') },
-        { name: 'MX record', finding: problem(hostile, 'Add one.') },
+        { name: 'check_disk', finding: ok({ say: 'disk_free', free: '100 GB', folder: '/data' }) },
+        {
+          name: 'check_spool',
+          finding: warning(
+            { say: 'spool_waits', size: '3 GB', folder: '/data/spool' },
+            { say: 'see_it_runs', most: '4 GB' },
+          ),
+        },
+        {
+          name: 'check_mx_record',
+          finding: problem(
+            { say: 'dns_silent', question: { say: 'question_mx', name: hostile }, failure: hostile },
+            { say: 'ask_again' },
+          ),
+        },
       ]);
     const shown = await root.submit();
     assert.match(
       shown.text,
-      /There is one problem\. Problem MX record : .* Add one\. Look at this spool .* Good disk/,
+      /There is one problem\. Problem MX record : DNS did not tell the MX records of .* Run this again.* Look at this spool : 3 GB in .* Good disk : 100 GB are free/,
     );
     noScript(shown.html);
     const part = await root.post(
@@ -209,6 +221,14 @@ describe('the gateway’s own pages', () => {
       { 'hx-request': 'true', 'sec-fetch-site': 'same-origin' },
     );
     assert.match(part.html, /^<div id="findings"/);
+    const german = await t.administrator('anna@operator.example', { language: 'de' });
+    await german.get(`${publicUrl}/admin/setup`);
+    const read = await german.submit();
+    assert.match(
+      read.text,
+      /Problem MX-Eintrag : DNS gab keine Auskunft \(die MX-Einträge von .* Gut Platte : 100 GB/,
+    );
+    assert.doesNotMatch(read.text, /DNS did not|Run this|are free/);
   });
 
   test('set-up: a doctor who fails keeps nobody waiting', async () => {
