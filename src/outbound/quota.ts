@@ -133,9 +133,14 @@ async function put(tx: Db, { mailboxId, sendId }: Counted, { now }: LockedQuota,
 
 /** The meter of a mailbox (L3). */
 export type Meter = {
+  /** What went in the last 24 hours, or is about to. */
   used: number;
-  /** Null: as many as they want. */
+  /** How many may go now, beside what waits for its time within a day; null: as many as they want. */
   left: number | null;
+  /** Places are kept for what waits for its time, so that fewer are left than the others. */
+  keepsSome: boolean;
+  /** The provider itself takes no more for now, whatever is left of the limit. */
+  isClosed: boolean;
   /** ms since the epoch; null: it works. */
   worksAgainAt: number | null;
 };
@@ -145,10 +150,13 @@ export function meterOf({ now, closedUntil, places }: QuotaStanding, limits: Mai
   const { used, most } = countedAt(places, now);
   const limit = limits.individualMessagesPerDayMax;
   const closed = closedUntil !== null && closedUntil > now ? closedUntil : null;
-  if (limit === null) return { used, left: closed === null ? null : 0, worksAgainAt: closed };
-  const left = closed === null ? Math.max(0, limit - most) : 0;
-  if (left > 0) return { used, left, worksAgainAt: null };
+  const isClosed = closed !== null;
+  if (limit === null)
+    return { used, left: isClosed ? 0 : null, keepsSome: false, isClosed, worksAgainAt: closed };
+  const left = isClosed ? 0 : Math.max(0, limit - most);
+  const counted = { used, left, keepsSome: !isClosed && left < limit - used, isClosed };
+  if (left > 0) return { ...counted, worksAgainAt: null };
   const from = Math.max(now, closed ?? 0);
   // Later than that other places count, which are not read for a meter.
-  return { used, left, worksAgainAt: firstFree(places, { from, to: from + dayMs, limit }) ?? from + dayMs };
+  return { ...counted, worksAgainAt: firstFree(places, { from, to: from + dayMs, limit }) ?? from + dayMs };
 }

@@ -209,10 +209,8 @@ async function meterOfDay(
 
 function Day({ meter }: { meter: (DayMeter & { most: number | null }) | null }) {
   if (meter === null) return null;
-  const { used, left, most, worksAgainAt } = meter;
+  const { used, left, most, keepsSome, isClosed, worksAgainAt } = meter;
   const again = worksAgainAt === null ? null : new Date(worksAgainAt).toISOString();
-  // Closed by the provider before the limit that is known here.
-  const isClosed = again !== null && (most === null || used < most);
   const values = { used: number(used), most: number(most ?? 0), left: number(left ?? 0) };
   return (
     <section class="card">
@@ -220,13 +218,14 @@ function Day({ meter }: { meter: (DayMeter & { most: number | null }) | null }) 
       {most === null ? (
         <p>{counted('mine.today_unlimited', used)}</p>
       ) : (
-        <Meter label={words('mine.today_used', values)} value={Math.min(used, most)} most={most} />
+        <Meter label={words('page.places_used', values)} value={Math.min(used, most)} most={most} />
       )}
       {again !== null && (
         <p class="outcome still">
           <SayAt text={isClosed ? 'mine.today_closed' : 'mine.today_none'} with={{ time: again }} short />
         </p>
       )}
+      {keepsSome && <p>{words('page.places_kept')}</p>}
       <small>{words('mine.today_text')}</small>
     </section>
   );

@@ -31,7 +31,6 @@ export const adminConnectionsGerman: Record<keyof typeof adminConnectionsEnglish
   'conn.ended': 'Beendet',
   'conn.id': 'Verbindung',
   'conn.limits': 'Einzelne Mails in 24 Stunden',
-  'conn.used': '{used} von {most}',
   'conn.no_limit': '{used}, ohne Grenze',
   'conn.works_again': 'Senden geht wieder',
   'conn.audit': 'Letzte Prüfung',

@@ -30,7 +30,6 @@ export const adminConnectionsEnglish = {
   'conn.ended': 'Ended',
   'conn.id': 'Connection',
   'conn.limits': 'Individual messages in 24 hours',
-  'conn.used': '{used} of {most}',
   'conn.no_limit': '{used}, without a limit',
   'conn.works_again': 'Sending works again',
   'conn.audit': 'Last audit',

@@ -2,7 +2,8 @@ import type { adminConversationsEnglish } from './admin-conversations.en.ts';
 
 export const adminConversationsGerman: Record<keyof typeof adminConversationsEnglish, string> = {
   'conv.search': 'Kontakt',
-  'conv.search_hint': 'Anfang einer Adresse, eines Namens oder einer Kennung',
+  'conv.search_hint':
+    'Anfang einer Adresse, eines Namens oder einer Kennung; ein Wort aus der Mitte findet nichts',
   'conv.none':
     'Noch ist nichts gespeichert. Unterhaltungen erscheinen hier mit der ersten Mail zwischen einer verbundenen Person und einem Kontakt.',
   'conv.none_found': 'Keine Unterhaltung ist so.',

@@ -1,7 +1,7 @@
 /** The administrators' pages about conversations. */
 export const adminConversationsEnglish = {
   'conv.search': 'Contact',
-  'conv.search_hint': 'Beginning of an address, a name or an id',
+  'conv.search_hint': 'Beginning of an address, a name or an id; a word from the middle finds nothing',
   'conv.none':
     'Nothing is stored yet. Conversations appear here with the first mail between a connected user and a contact.',
   'conv.none_found': 'No conversation is like that.',

@@ -57,4 +57,7 @@ export const commonGerman: Record<keyof typeof commonEnglish, string> = {
   'not_found.title': 'Diese Seite gibt es nicht',
   'not_found.text': 'Die Adresse ist unvollständig, oder es gab sie nie.',
   'not_found.next': 'Gehen Sie dorthin zurück, wo Sie sie gefunden haben.',
+  'page.places_used': '{used} von {most} in den letzten 24 Stunden, {left} weitere können jetzt hinaus',
+  'page.places_kept':
+    'Von den übrigen sind welche für Nachrichten freigehalten, die auf ihren Zeitpunkt warten. Wird eine zurückgenommen, wird ihr Platz frei.',
 };

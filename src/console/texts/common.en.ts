@@ -55,4 +55,7 @@ export const commonEnglish = {
   'not_found.title': 'There is no such page',
   'not_found.text': 'The address is not complete, or it was never one.',
   'not_found.next': 'Go back to where you found it.',
+  'page.places_used': '{used} of {most} in the last 24 hours, {left} more can go now',
+  'page.places_kept':
+    'Of the others some are kept for messages that wait for their time. One that is cancelled gives its place back.',
 } as const;

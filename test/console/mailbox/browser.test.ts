@@ -66,7 +66,7 @@ describe('a person’s own pages, in a browser, on the real servers', () => {
     await page.locator('.badge', { hasText: 'Live' }).waitFor();
     await shows(/All is well/);
     await shows(story.ann);
-    await shows('0 of 500, 500 left');
+    await shows('0 of 500 in the last 24 hours, 500 more can go now');
     await assertGoodToRead(page, 'overview-new');
   });
 

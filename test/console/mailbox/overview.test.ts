@@ -92,11 +92,31 @@ describe('a person’s overview', () => {
       );
     await take(1);
     const some = await own(o.ann, '/mailbox');
-    assert.match(some.text, /1 of 2, 1 left/);
+    assert.match(some.text, /1 of 2 in the last 24 hours, 1 more can go now/);
     assert.match(some.html, /<meter min="0" max="2" value="1"/);
     assert.doesNotMatch(some.text, /works again/);
+    assert.doesNotMatch(some.text, /kept for messages/);
+    await take(-3);
+    const kept = await own(o.ann, '/mailbox');
+    assert.match(kept.text, /1 of 2 in the last 24 hours, 0 more can go now/);
+    assert.match(kept.text, /No more can go now\. Sending works again at .* kept for messages that wait/);
+    assert.doesNotMatch(kept.text, /Your mail provider takes no more/);
+    await run(o.t.db, 'delete from daily_places where at > now()');
     await take(2);
-    assert.match((await own(o.ann, '/mailbox')).text, /None is left\. Sending works again at/);
+    const full = await own(o.ann, '/mailbox');
+    assert.match(full.text, /No more can go now\. Sending works again at/);
+    assert.doesNotMatch(full.text, /kept for messages/);
+    await run(
+      o.t.db,
+      `insert into daily_quotas (mailbox_id, closed_until)
+       select id, now() + interval '1 hour' from mailboxes where address = 'ann@mail.example'
+       on conflict (mailbox_id) do update set closed_until = excluded.closed_until`,
+    );
+    await limit(500);
+    const closed = await own(o.ann, '/mailbox');
+    assert.match(closed.text, /2 of 500 .*, 0 more can go now Your mail provider takes no more for now/);
+    assert.doesNotMatch(closed.text, /kept for messages/);
+    await run(o.t.db, 'update daily_quotas set closed_until = null');
   });
 
   test('connecting again makes a link for that person alone, to the same provider, and comes back here', async () => {

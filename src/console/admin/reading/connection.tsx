@@ -230,19 +230,17 @@ async function readMeter(
 /** L3: how much of the day's individual messages went. */
 function Limits({ meter }: { meter: DayMeter | null }) {
   if (meter === null) return null;
-  const { used, most, worksAgainAt } = meter;
+  const { used, left, most, keepsSome, worksAgainAt } = meter;
+  const values = { used: number(used), most: number(most ?? 0), left: number(left ?? 0) };
   return (
     <section class="card" aria-labelledby="limits">
       <h2 id="limits">{words('conn.limits')}</h2>
       {most === null ? (
         <p>{words('conn.no_limit', { used: number(used) })}</p>
       ) : (
-        <Meter
-          label={words('conn.used', { used: number(used), most: number(most) })}
-          value={Math.min(used, most)}
-          most={most}
-        />
+        <Meter label={words('page.places_used', values)} value={Math.min(used, most)} most={most} />
       )}
+      {keepsSome && <p>{words('page.places_kept')}</p>}
       {worksAgainAt !== null && (
         <p>
           {words('conn.works_again')} <Time at={new Date(worksAgainAt).toISOString()} short />
