@@ -18,6 +18,8 @@ export type Site = {
 /** What one page is. */
 export type Page = {
   title: string;
+  /** The list that it is one of; a link back to it stands above the title. */
+  list?: { href: string; label: string };
   status: ContentfulStatusCode;
   body: Child;
   /** Where else its forms may lead, redirects included: browsers check those too. Origins, or `https:`. */
@@ -46,6 +48,24 @@ export type Bar = {
   /** A form that ends the session. */
   signOut: { action: string; formToken: string };
 };
+
+/** The parts of some pages, in the order of their bar, by name. */
+export type Parts = Readonly<Record<string, { path: string; label: PlainKey }>>;
+
+/** As a bar shows them. `counts`: how much of each needs somebody, by name. */
+export function barParts(
+  site: Site,
+  parts: Parts,
+  current: string,
+  counts: Readonly<Record<string, number>> = {},
+): Bar['parts'] {
+  return Object.entries(parts).map(([name, { path, label }]) => ({
+    href: hrefOf(site, path),
+    label: words(label),
+    current: name === current,
+    ...(counts[name] === undefined ? {} : { count: { name, of: counts[name] } }),
+  }));
+}
 
 /** Sends a page with the headers that all of them have. */
 export function sendPage(c: Context, site: Site, page: Page): Response | Promise<Response> {
@@ -145,6 +165,11 @@ function Document({ site, page }: { site: Site; page: Page }) {
           </a>
           <TopBar bar={bar} />
           <main id="content" tabindex={-1}>
+            {page.list !== undefined && (
+              <p class="crumbs">
+                <a href={page.list.href}>{page.list.label}</a>
+              </p>
+            )}
             <h1>{page.title}</h1>
             {page.body}
           </main>

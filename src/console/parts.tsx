@@ -196,17 +196,12 @@ export function Confirm(props: {
 }
 
 /**
- * A table that scrolls by itself where it is wider than the window; with `stacks`, on a phone each row is a card in
- * place of that, whose cells say by `data-label` what they are where that is not plain.
+ * A table that scrolls by itself where it is wider than the window. On a phone each row is a card, whose cells say by
+ * `data-label` what they are where that is not plain; `class` is for those that look otherwise there.
  */
-export function Table(props: { label: string; children: Child; stacks?: boolean }) {
+export function Table(props: { label: string; children: Child; class?: 'days' }) {
   return (
-    <div
-      class={props.stacks === true ? 'table stacks' : 'table'}
-      tabindex={0}
-      role="region"
-      aria-label={props.label}
-    >
+    <div class={`table ${props.class ?? 'stacks'}`} tabindex={0} role="region" aria-label={props.label}>
       <table>{props.children}</table>
     </div>
   );

@@ -92,7 +92,7 @@ function tagOf(
   if (declarations !== '') kept.push(['class', classOf(classes, declarations)]);
   if (element === 'img') {
     const source = sourceOf(given.get('src') ?? '', options);
-    if (source !== null) kept.push(['src', source], ['loading', 'lazy']);
+    if (source !== null) kept.push(['src', source]);
   }
   return `<${element}${kept.map(([name, value]) => ` ${name}="${escapeHtml(value)}"`).join('')}>`;
 }

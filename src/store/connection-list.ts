@@ -6,6 +6,7 @@ import { readConnections } from './connections.ts';
 import type { PublicConnection } from './connections.ts';
 import { rows } from './database.ts';
 import type { Db } from './database.ts';
+import type { DecisionDay } from './decision-counts.ts';
 import { escapeLike } from './like.ts';
 import { timestamp } from './timestamp.ts';
 
@@ -112,38 +113,28 @@ export async function readFoldersOf(
   );
 }
 
-/** What was decided on one day, in UTC. */
-export type DayOfDecisions = {
-  /** `2026-11-27` */
-  day: string;
-  judged: number;
-  stored: number;
-  left_out: number;
-  held: number;
-  failed: number;
-};
-
 /** More than so many are not counted while somebody waits for a page. */
 export const decisionsCountedMax = 20_000;
 
-/** What was decided for a connection in the last days, the newest first; `isWhole` false: there is more than was counted. */
+/** What was decided for a connection in the last days, the oldest first; `isWhole` false: there is more than was counted. */
 export async function countDecisionsByDay(
   db: Db,
   of: { connectionId: ConnectionId; since: number },
-): Promise<{ days: DayOfDecisions[]; isWhole: boolean }> {
-  const days = await rows<DayOfDecisions>(
+): Promise<{ days: DecisionDay[]; isWhole: boolean }> {
+  const days = await rows<DecisionDay & { judged: number }>(
     db,
     // By the time in the id, so that the index has all of it.
-    `select to_char(to_timestamp(day * 86400) at time zone 'UTC', 'YYYY-MM-DD') as day, count(*)::int as judged,
+    `select to_char(to_timestamp(day * 86400) at time zone 'UTC', 'YYYY-MM-DD') as day,
+            count(*)::int as judged,
             count(*) filter (where outcome = 'stored')::int as stored,
-            count(*) filter (where outcome = 'skipped')::int as left_out,
+            count(*) filter (where outcome = 'skipped')::int as skipped,
             count(*) filter (where outcome = 'held')::int as held,
             count(*) filter (where outcome = 'failed')::int as failed
        from (select ('x' || substr(id, 5, 8) || substr(id, 14, 4))::bit(48)::bigint / 86400000 as day, outcome
                from (select id, outcome from decisions
                       where connection_id = :connectionId and id >= :since and replaced_by is null
                       order by id desc limit :most) newest) told
-      group by day order by told.day desc`,
+      group by day order by told.day`,
     { connectionId: of.connectionId, since: idFrom('dec', of.since), most: decisionsCountedMax },
   );
   return { days, isWhole: days.reduce((sum, { judged }) => sum + judged, 0) < decisionsCountedMax };

@@ -49,11 +49,12 @@ const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/
 
 type Finding = { id: string; help: string; nodes: { html: string; failureSummary?: string }[] };
 
-/** Fails when axe finds anything on the page as it is now, its frames apart. */
-async function assertAccessible(page: Page): Promise<void> {
+/** Fails when axe finds anything on the page as it is now, its frames apart. `rules`: these alone. */
+async function assertAccessible(page: Page, rules: readonly string[] | null): Promise<void> {
   await page.evaluate(axeSource);
+  const options = { iframes: false, ...(rules === null ? {} : { runOnly: rules }) };
   const findings: Finding[] = await page.evaluate(
-    'axe.run({ iframes: false }).then((found) => found.violations)',
+    `axe.run(${JSON.stringify(options)}).then((found) => found.violations)`,
   );
   const said = findings.flatMap(({ id, help, nodes }) =>
     nodes.map(({ html, failureSummary }) => `${id}: ${help}\n  ${html}\n  ${failureSummary ?? ''}`),
@@ -61,35 +62,67 @@ async function assertAccessible(page: Page): Promise<void> {
   assert.deepEqual(said, [], page.url());
 }
 
-/** Fails when the page is wider than its window: what is wide scrolls by itself. */
+/** Fails when the page is wider than its window, or something wider than what it stands in: what is wide scrolls by itself. */
 async function assertFits(page: Page): Promise<void> {
-  const [content, window]: [number, number] = await page.evaluate(
-    '[document.documentElement.scrollWidth, document.documentElement.clientWidth]',
-  );
-  assert.ok(content <= window, `${page.url()} is ${content} wide in ${window}`);
+  const sticksOut: string[] = await page.evaluate(`
+    [document.documentElement, ...document.querySelectorAll('body, body :not(.away, svg *)')]
+      .filter((one) => one.clientWidth > 0 && one.scrollWidth > one.clientWidth + 1)
+      .filter((one) => one === document.documentElement || getComputedStyle(one).overflowX === 'visible')
+      .map((one) => one.outerHTML.slice(0, 200) + ': ' + one.scrollWidth + ' in ' + one.clientWidth)
+  `);
+  assert.deepEqual(sticksOut, [], page.url());
 }
 
 /** Where pictures of pages go for whoever wants to look at them; none are made where it is not set. */
 const pictures = process.env['TWOWAY_TEST_PICTURES'];
 
+/** How a page is looked at: `axe` by all of its rules, or by those alone that depend on colours, or not again. */
+type Look = { width: number; colorScheme: 'light' | 'dark'; axe: 'all' | 'colours' | 'none' };
+
+const looks: readonly Look[] = [
+  { width: 1280, colorScheme: 'light', axe: 'all' },
+  { width: 1280, colorScheme: 'dark', axe: 'colours' },
+  { width: 390, colorScheme: 'dark', axe: 'all' },
+  { width: 390, colorScheme: 'light', axe: 'colours' },
+];
+const looksInGerman: readonly Look[] = [
+  { width: 1280, colorScheme: 'dark', axe: 'none' },
+  { width: 390, colorScheme: 'light', axe: 'all' },
+];
+
 /**
- * Looks at the page as it is now on a large screen and a phone, light and dark: axe finds nothing, and it fits.
- * `name` is that of its pictures.
+ * Looks at the page as it is now on a large screen and a phone, light and dark: axe finds nothing, and it fits. Then at
+ * what its address shows in German, which has longer words, where that shows anything: what a form was answered with
+ * does not. `name` is that of its pictures.
  */
 export async function assertGoodToRead(page: Page, name: string): Promise<void> {
   const before = page.viewportSize();
-  for (const [width, colorScheme] of [
-    [1280, 'light'],
-    [390, 'dark'],
-  ] as const) {
+  await assertLooks(page, looks, name);
+  if (before !== null) await page.setViewportSize(before);
+  await page.emulateMedia({ colorScheme: null });
+  const context = await page.context().browser()?.newContext({ locale: 'de-DE', ignoreHTTPSErrors: true });
+  assert.ok(context !== undefined);
+  await context.addCookies(await page.context().cookies());
+  const german = await context.newPage();
+  const answer = await german.goto(page.url());
+  if (answer?.ok() === true) {
+    assert.equal(await german.locator('html').getAttribute('lang'), 'de');
+    await assertLooks(german, looksInGerman, `${name}-german`);
+  }
+  await context.close();
+}
+
+async function assertLooks(page: Page, ways: readonly Look[], name: string): Promise<void> {
+  for (const { width, colorScheme, axe } of ways) {
     await page.setViewportSize({ width, height: 900 });
     await page.emulateMedia({ colorScheme });
-    await assertAccessible(page);
+    if (axe !== 'none') await assertAccessible(page, axe === 'all' ? null : ['color-contrast']);
     await assertFits(page);
     if (pictures === undefined) continue;
     await mkdir(pictures, { recursive: true });
-    await page.screenshot({ path: join(pictures, `${name}-${width}-${colorScheme}.png`), fullPage: true });
+    // Not `fullPage`: frames of another origin are drawn only as far as the window goes.
+    const height: number = await page.evaluate('document.documentElement.scrollHeight');
+    await page.setViewportSize({ width, height });
+    await page.screenshot({ path: join(pictures, `${name}-${width}-${colorScheme}.png`) });
   }
-  if (before !== null) await page.setViewportSize(before);
-  await page.emulateMedia({ colorScheme: null });
 }

@@ -240,7 +240,7 @@ function Sessions({ sessions, own, ...shared }: Shared & { sessions: ListedSessi
     <section>
       <h2>{words('account.sessions')}</h2>
       <p class="lead">{words('account.sessions_text')}</p>
-      <Table label={words('account.sessions')} stacks>
+      <Table label={words('account.sessions')}>
         <thead>
           <tr>
             <th scope="col">{words('account.since')}</th>

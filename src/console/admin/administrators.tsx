@@ -113,7 +113,7 @@ async function listPage(pages: AdminPages, session: AdminSession, shown: Shown):
             <p>{words('administrators.removed')}</p>
           </div>
         )}
-        <Table label={words('nav.administrators')} stacks>
+        <Table label={words('nav.administrators')}>
           <thead>
             <tr>
               <th scope="col">{words('sign_in.email')}</th>

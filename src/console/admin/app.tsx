@@ -3,11 +3,10 @@ import type { ConsoleSession } from '../../store/console-sessions.ts';
 import { findAdministrator } from '../../store/administrators.ts';
 import { readAttention } from '../../store/overview.ts';
 import type { ConsoleDeps } from '../app.tsx';
-import { hrefOf, sayingPage, sendPage } from '../page.tsx';
-import type { Page, Site } from '../page.tsx';
+import { barParts, hrefOf, sayingPage, sendPage } from '../page.tsx';
+import type { Page, Parts, Site } from '../page.tsx';
 import { findSession, formTokenOf, readOwnForm } from '../session.ts';
 import { words } from '../texts/texts.ts';
-import type { PlainKey } from '../texts/texts.ts';
 import { LiveSource, barCounts } from './work/bar.tsx';
 
 /** What the pages of the administrators share. */
@@ -24,7 +23,7 @@ const parts = {
   sends: { path: '/admin/sends', label: 'nav.sends' },
   webhooks: { path: '/admin/webhooks', label: 'nav.webhooks' },
   gateway: { path: '/admin/keys', label: 'nav.gateway' },
-} as const satisfies Record<string, { path: string; label: PlainKey }>;
+} as const satisfies Parts;
 
 export type AdminPart = keyof typeof parts;
 
@@ -72,6 +71,7 @@ export async function adminPage(
   page: {
     part: AdminPart | 'account';
     title: string;
+    list?: NonNullable<Page['list']>;
     body: Page['body'];
     status?: Page['status'];
     live?: Readonly<Record<string, string>>;
@@ -82,7 +82,6 @@ export async function adminPage(
     findAdministrator(pages.db, session.administratorId),
     readAttention(pages.db, pages.clock.now()),
   ]);
-  const counts = barCounts(attention);
   return {
     status: 200,
     ...rest,
@@ -97,12 +96,7 @@ export async function adminPage(
       style: 'admin.css',
       who: administrator?.email ?? session.administratorId,
       account: { href: hrefOf(pages.site, '/admin/account'), current: part === 'account' },
-      parts: Object.entries(parts).map(([name, { path, label }]) => ({
-        href: hrefOf(pages.site, path),
-        label: words(label),
-        current: name === part,
-        ...(counts[name] === undefined ? {} : { count: { name, of: counts[name] } }),
-      })),
+      parts: barParts(pages.site, parts, part, barCounts(attention)),
       signOut: { action: hrefOf(pages.site, '/admin/sign-out'), formToken: formTokenOf(pages, session) },
     },
   };

@@ -105,7 +105,7 @@ async function auditPage(pages: AdminPages, session: AdminSession, filter: Filte
 
 function Entries({ shown }: { shown: Audited[] }) {
   return (
-    <Table label={words('nav.audit')} stacks>
+    <Table label={words('nav.audit')}>
       <thead>
         <tr>
           <th scope="col">{words('audit.when')}</th>

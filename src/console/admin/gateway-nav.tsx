@@ -21,7 +21,10 @@ export type GatewayPart = keyof typeof pagesOfGateway;
 export function gatewayPage(
   pages: AdminPages,
   session: AdminSession,
-  { tab, ...page }: { tab: GatewayPart; title?: string; body: Page['body']; status?: Page['status'] },
+  {
+    tab,
+    ...page
+  }: { tab: GatewayPart; title?: string; body: Page['body'] } & Pick<Partial<Page>, 'list' | 'status'>,
 ): Promise<Page> {
   const label = (part: GatewayPart) => words(`nav.${part}` satisfies PlainKey);
   return adminPage(pages, session, {

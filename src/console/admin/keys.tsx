@@ -122,7 +122,7 @@ async function listPage(
 
 function KeyTable({ shown, path, formToken }: { shown: KeyRow[]; path: string; formToken: string }) {
   return (
-    <Table label={words('nav.keys')} stacks>
+    <Table label={words('nav.keys')}>
       <thead>
         <tr>
           <th scope="col">{words('keys.label')}</th>

@@ -96,7 +96,9 @@ function SubAccounts({ shown, path }: { shown: ListedSubAccount[]; path: string 
             <td>
               <Value of={name} />
             </td>
-            <td>{provider === null ? words('page.none') : <Value of={provider.host} />}</td>
+            <td data-label={words('settings.provider')}>
+              {provider === null ? words('page.none') : <Value of={provider.host} />}
+            </td>
             <td>{changed === 0 ? words('settings.defaults') : counted('settings.changed_count', changed)}</td>
           </tr>
         ))}
@@ -157,11 +159,9 @@ function oneSubAccount(
   return gatewayPage(pages, session, {
     tab: 'settings',
     title: name === '' ? id : name,
+    list: { href: path, label: words('settings.back') },
     body: (
       <>
-        <p class="crumbs">
-          <a href={path}>{words('settings.back')}</a>
-        </p>
         {saved && (
           <div class="outcome good" role="status">
             <p>{words('settings.saved')}</p>
@@ -232,7 +232,7 @@ function configurationPage(pages: AdminPages, session: AdminSession): Promise<Pa
     body: (
       <>
         <p class="lead">{words('configuration.text')}</p>
-        <Table label={words('nav.configuration')} stacks>
+        <Table label={words('nav.configuration')}>
           <thead>
             <tr>
               <th scope="col">{words('configuration.setting')}</th>

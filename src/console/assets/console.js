@@ -73,6 +73,18 @@ function isOurs(/** @type {Window} */ other) {
     return false;
   }
 }
+
+// A mail in a frame says how high it is (admin/reading/content.tsx). It is a stranger's: nothing else is taken from it.
+const mailHeightMax = 20_000;
+
+window.addEventListener('message', ({ source, data }) => {
+  const height = Number(data?.mailHeight);
+  if (!(height > 0)) return;
+  for (const frame of document.querySelectorAll('iframe.mail'))
+    if (frame instanceof HTMLIFrameElement && frame.contentWindow === source)
+      frame.style.height = `${Math.min(height, mailHeightMax)}px`;
+});
+
 // A box with `data-choose-all` chooses all boxes of that name in its form; where there are no scripts it stays hidden.
 for (const box of document.querySelectorAll('[data-choose-all]'))
   if (box instanceof HTMLElement) box.hidden = false;

@@ -2,11 +2,10 @@ import type { Context } from 'hono';
 import type { ConsoleSession } from '../../store/console-sessions.ts';
 import { findUser } from '../../store/users.ts';
 import type { ConsoleDeps } from '../app.tsx';
-import { hrefOf, sayingPage, sendPage } from '../page.tsx';
-import type { Page, Site } from '../page.tsx';
+import { barParts, hrefOf, sayingPage, sendPage } from '../page.tsx';
+import type { Page, Parts, Site } from '../page.tsx';
 import { findSession, formTokenOf, readOwnForm } from '../session.ts';
 import { words } from '../texts/texts.ts';
-import type { PlainKey } from '../texts/texts.ts';
 
 /** What the pages of one person share. */
 export type MailboxPages = ConsoleDeps & { site: Site };
@@ -19,7 +18,7 @@ const parts = {
   logging: { path: '/mailbox/logging-address', label: 'mine.logging' },
   never_log: { path: '/mailbox/never-log', label: 'mine.never_log' },
   older: { path: '/mailbox/older', label: 'mine.older' },
-} as const satisfies Record<string, { path: string; label: PlainKey }>;
+} as const satisfies Parts;
 
 export type MailboxPart = keyof typeof parts;
 
@@ -53,7 +52,13 @@ export function withSessionForm(
 export async function mailboxPage(
   pages: MailboxPages,
   session: UserSession,
-  page: { part: MailboxPart; title: string; body: Page['body']; status?: Page['status'] },
+  page: {
+    part: MailboxPart;
+    title: string;
+    body: Page['body'];
+    list?: NonNullable<Page['list']>;
+    status?: Page['status'];
+  },
 ): Promise<Page> {
   const { part, body, ...rest } = page;
   const user = await findUser(pages.db, session.userId, session.subAccountId);
@@ -69,11 +74,7 @@ export async function mailboxPage(
       style: 'mailbox.css',
       who: user?.email ?? session.userId,
       account: null,
-      parts: Object.entries(parts).map(([name, { path, label }]) => ({
-        href: hrefOf(pages.site, path),
-        label: words(label),
-        current: name === part,
-      })),
+      parts: barParts(pages.site, parts, part),
       signOut: { action: hrefOf(pages.site, '/mailbox/sign-out'), formToken: formTokenOf(pages, session) },
     },
   };

@@ -8,7 +8,7 @@ import { findDecidedPlace } from '../../store/judged-again.ts';
 import { findOwnDecision, findOwnMessage } from '../../store/own-mail.ts';
 import type { OwnDecision, OwnMessage } from '../../store/own-mail.ts';
 import { Pieces, Say, Value, hrefOf } from '../page.tsx';
-import type { Site } from '../page.tsx';
+import type { Page, Site } from '../page.tsx';
 import { Form, SayAt, Time } from '../parts.tsx';
 import { formTokenOf } from '../session.ts';
 import { findText, words } from '../texts/texts.ts';
@@ -27,9 +27,9 @@ export function addWhy(app: Hono, pages: MailboxPages): void {
       return mailboxPage(pages, session, {
         part: 'mail',
         title: words('mine.why_title'),
+        list: listOf(site, 'synced'),
         body: (
           <>
-            <Back site={site} leftOut={false} />
             <MessageCard message={found.message} told={told} />
             {found.decisions.map((decision) => (
               <DecisionCard decision={decision} site={site} />
@@ -53,9 +53,9 @@ export function addWhy(app: Hono, pages: MailboxPages): void {
       return mailboxPage(pages, session, {
         part: 'mail',
         title: words(isHere ? 'mine.why_title' : 'mine.why_not_title'),
+        list: listOf(site, isHere ? 'synced' : 'left_out'),
         body: (
           <>
-            <Back site={site} leftOut={!isHere} />
             {asked && <Asked site={site} id={decision.id} />}
             <DecisionCard decision={decision} site={site} />
             {!asked && <Store decision={decision} site={site} formToken={formTokenOf(pages, session)} />}
@@ -80,10 +80,10 @@ function addStoring(app: Hono, pages: MailboxPages): void {
       return mailboxPage(pages, session, {
         part: 'mail',
         title: words('mine.why_not_title'),
+        list: listOf(site, 'left_out'),
         status: 409,
         body: (
           <>
-            <Back site={site} leftOut />
             <p class="outcome still" role="alert">
               {words(notAsked[answer])}
             </p>
@@ -101,14 +101,11 @@ const notAsked = {
   not_kept: 'mine.store_not_kept',
 } as const satisfies Record<NotAsked, string>;
 
-function Back({ site, leftOut }: { site: Site; leftOut: boolean }) {
-  return (
-    <p class="crumbs">
-      <a href={hrefOf(site, '/mailbox/mail', leftOut ? { show: 'left_out' } : {})}>
-        {words(leftOut ? 'mine.left_out' : 'mine.synced')}
-      </a>
-    </p>
-  );
+function listOf(site: Site, show: 'synced' | 'left_out'): NonNullable<Page['list']> {
+  return {
+    href: hrefOf(site, '/mailbox/mail', show === 'left_out' ? { show } : {}),
+    label: words(`mine.${show}`),
+  };
 }
 
 function MessageCard({ message, told }: { message: OwnMessage; told: Explained | null }) {

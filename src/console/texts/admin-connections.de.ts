@@ -106,11 +106,6 @@ export const adminConnectionsGerman: Record<keyof typeof adminConnectionsEnglish
 
   'life.days': 'In den letzten {days} Tagen beurteilt',
   'life.no_decisions': 'In diesen Tagen wurde keine Mail beurteilt.',
-  'life.day': 'Tag (UTC)',
-  'life.judged': 'Beurteilt',
-  'life.stored': 'Gespeichert',
-  'life.left_out': 'Ausgelassen',
-  'life.waits': 'Zurückgehalten oder gescheitert',
   'life.not_whole': 'Nur die neuesten {most} Entscheidungen sind hier gezählt.',
   'life.folders': 'Ordner',
   'life.folder': 'Ordner',

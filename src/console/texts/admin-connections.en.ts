@@ -101,11 +101,6 @@ export const adminConnectionsEnglish = {
 
   'life.days': 'Judged in the last {days} days',
   'life.no_decisions': 'No mail was judged in these days.',
-  'life.day': 'Day (UTC)',
-  'life.judged': 'Judged',
-  'life.stored': 'Stored',
-  'life.left_out': 'Left out',
-  'life.waits': 'Held or failed',
   'life.not_whole': 'Only the newest {most} decisions are counted here.',
   'life.folders': 'Folders',
   'life.folder': 'Folder',

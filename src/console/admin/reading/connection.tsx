@@ -21,7 +21,7 @@ import { findText, number, words } from '../../texts/texts.ts';
 import { adminPage, withAdmin, withAdminForm } from '../app.tsx';
 import type { AdminPages, AdminSession } from '../app.tsx';
 import { cutPage, Fact, hrefWith, pageRows } from './list.tsx';
-import { Days, Folders, LifeLines } from './life-line.tsx';
+import { DecisionDays, Folders, LifeLines } from './life-line.tsx';
 
 const path = '/admin/connections';
 
@@ -118,11 +118,9 @@ async function page(
   return adminPage(pages, session, {
     part: 'connections',
     title: connection.email ?? words('conn.no_mailbox'),
+    list: { href: hrefOf(site, path), label: words('nav.connections') },
     body: (
       <>
-        <p class="crumbs">
-          <a href={hrefOf(site, path)}>{words('nav.connections')}</a>
-        </p>
         <Done verb={c.req.query('done')} />
         <div class="cards">
           <State connection={connection} />
@@ -136,7 +134,11 @@ async function page(
             />
           </div>
         </div>
-        <Days counted={counted} days={days} />
+        <DecisionDays
+          counted={counted}
+          days={days}
+          today={new Date(pages.clock.now()).toISOString().slice(0, 10)}
+        />
         <Folders folders={folders.slice(0, foldersMax)} isCut={folders.length > foldersMax} />
         <LifeLines
           lines={shown}
@@ -281,7 +283,7 @@ function Actions(props: { connection: PublicConnection; action(verb: Verb): stri
   const button = (verb: 'pause' | 'resume' | 'audit') => (
     <Form action={action(verb)} formToken={formToken}>
       <p>
-        <button class="quiet">{words(`conn.do.${verb}`)}</button>
+        <button class="quiet small">{words(`conn.do.${verb}`)}</button>
         <small>{words(`conn.means.${verb}`)}</small>
       </p>
     </Form>
@@ -299,7 +301,7 @@ function Actions(props: { connection: PublicConnection; action(verb: Verb): stri
         <summary>{words('conn.do.disconnect')}</summary>
         <p>{words('conn.means.disconnect')}</p>
         <Form action={action('disconnect')} formToken={formToken}>
-          <button class="danger">{words('conn.confirm.disconnect')}</button>
+          <button class="danger small">{words('conn.confirm.disconnect')}</button>
         </Form>
       </details>
     </section>

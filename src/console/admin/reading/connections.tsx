@@ -7,7 +7,7 @@ import { countConnectionsByState, listConnectionsByUrgency } from '../../../stor
 import type { ConnectionFilter, ConnectionPlace, ListedConnection } from '../../../store/connection-list.ts';
 import { hrefOf, Value } from '../../page.tsx';
 import type { Site } from '../../page.tsx';
-import { Empty, Field, Pager, StateBadge, Time } from '../../parts.tsx';
+import { Empty, Field, Pager, StateBadge, Table, Time } from '../../parts.tsx';
 import { findText, number, words } from '../../texts/texts.ts';
 import { adminPage, withAdmin } from '../app.tsx';
 import type { AdminPages } from '../app.tsx';
@@ -109,7 +109,7 @@ function List(props: {
           )}
         </Empty>
       ) : (
-        <Table site={site} shown={shown} />
+        <Connections site={site} shown={shown} />
       )}
       <Pager
         first={props.at === undefined ? null : hrefWith(site, path, asked)}
@@ -150,51 +150,49 @@ function stateWords(state: ConnectionState): string {
   return (findText(`state.${state}`) ?? []).map(({ text }) => text).join('');
 }
 
-function Table({ site, shown }: { site: Site; shown: readonly ListedConnection[] }) {
+function Connections({ site, shown }: { site: Site; shown: readonly ListedConnection[] }) {
   return (
-    <div class="table" tabindex={0} role="region" aria-label={words('nav.connections')}>
-      <table class="stacks">
-        <thead>
+    <Table label={words('nav.connections')}>
+      <thead>
+        <tr>
+          <th scope="col">{words('conn.mailbox')}</th>
+          <th scope="col">{words('conn.state')}</th>
+          <th scope="col">{words('conn.user')}</th>
+          <th scope="col">{words('conn.sub_account')}</th>
+          <th scope="col">{words('conn.provider')}</th>
+          <th scope="col">{words('conn.caught_up_to')}</th>
+        </tr>
+      </thead>
+      <tbody>
+        {shown.map((connection) => (
           <tr>
-            <th scope="col">{words('conn.mailbox')}</th>
-            <th scope="col">{words('conn.state')}</th>
-            <th scope="col">{words('conn.user')}</th>
-            <th scope="col">{words('conn.sub_account')}</th>
-            <th scope="col">{words('conn.provider')}</th>
-            <th scope="col">{words('conn.caught_up_to')}</th>
+            <th scope="row">
+              <a href={hrefOf(site, `${path}/${connection.id}`)}>
+                {connection.email === null ? words('conn.no_mailbox') : <Value of={connection.email} />}
+              </a>
+            </th>
+            <td>
+              <StateBadge state={connection.state} />
+              <small>
+                {words('conn.since')} <Time at={connection.state_since} short />
+              </small>
+            </td>
+            <td data-label={words('conn.user')}>
+              <Value of={connection.user_name} />
+              <small>
+                <Value of={connection.user_id} />
+              </small>
+            </td>
+            <td data-label={words('conn.sub_account')}>
+              <Value of={connection.sub_account_id} />
+            </td>
+            <td data-label={words('conn.provider')}>{words(`conn.provider.${connection.provider}`)}</td>
+            <td data-label={words('conn.caught_up_to')}>
+              {connection.caught_up_to === null ? '–' : <Time at={connection.caught_up_to} short />}
+            </td>
           </tr>
-        </thead>
-        <tbody>
-          {shown.map((connection) => (
-            <tr>
-              <th scope="row">
-                <a href={hrefOf(site, `${path}/${connection.id}`)}>
-                  {connection.email === null ? words('conn.no_mailbox') : <Value of={connection.email} />}
-                </a>
-              </th>
-              <td>
-                <StateBadge state={connection.state} />
-                <small>
-                  {words('conn.since')} <Time at={connection.state_since} short />
-                </small>
-              </td>
-              <td>
-                <Value of={connection.user_name} />
-                <small>
-                  <Value of={connection.user_id} />
-                </small>
-              </td>
-              <td data-label={words('conn.sub_account')}>
-                <Value of={connection.sub_account_id} />
-              </td>
-              <td data-label={words('conn.provider')}>{words(`conn.provider.${connection.provider}`)}</td>
-              <td data-label={words('conn.caught_up_to')}>
-                {connection.caught_up_to === null ? '–' : <Time at={connection.caught_up_to} short />}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+        ))}
+      </tbody>
+    </Table>
   );
 }

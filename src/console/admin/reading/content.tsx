@@ -1,4 +1,4 @@
-import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Context, Hono } from 'hono';
 import type { MessageId } from '../../../lib/id.ts';
 import { escapeHtml } from '../../../message/html.ts';
@@ -80,16 +80,39 @@ async function sendBlob(c: Context, pages: AdminPages, content: Content | null):
   }
 }
 
+/** What a mail's frame may do: open links elsewhere, and run the one script that its policy names. No origin of ours. */
+export const frameMay = 'allow-scripts allow-popups allow-popups-to-escape-sandbox';
+
 /** How a mail looks that says nothing of it. On white in the dark, too: mail is written for that. */
 const frameCss = `
 :root{color-scheme:light}
-body{margin:0;padding:.75rem 1rem;background:#fff;color:#1b1f27;font:1rem/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
+body{display:flow-root;margin:0;padding:.75rem 1rem;background:#fff;color:#1b1f27;font:1rem/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
 img{max-width:100%;height:auto}
 img:not([src]){display:inline-block;min-width:1rem;min-height:1rem;outline:1px dashed #9aa3b0}
 pre{white-space:pre-wrap}
 blockquote{margin:.5rem 0;padding-left:.75rem;border-left:3px solid #d9dde3}
 details{margin:.5rem 0}
 summary{width:fit-content;color:#5a6270;cursor:pointer}`;
+
+/**
+ * Tells the page around it how high the mail is, since nobody else may look in. It is all that may run there: the policy
+ * knows it by its hash, which no script of a mail has. When only the height of the window has changed it says nothing:
+ * a mail that is as high as its window would grow with it for ever.
+ */
+const frameScript = `
+let width = innerWidth;
+function tell() {
+  const page = document.documentElement;
+  const height = Math.ceil(page.getBoundingClientRect().height) + innerHeight - page.clientHeight;
+  if (innerWidth > 0) parent.postMessage({ mailHeight: height }, '*');
+}
+for (const type of ['DOMContentLoaded', 'load', 'toggle']) document.addEventListener(type, tell, true);
+addEventListener('resize', () => {
+  if (innerWidth === width) return;
+  width = innerWidth;
+  tell();
+});`;
+const frameScriptHash = createHash('sha256').update(frameScript).digest('base64');
 
 type Framed = { id: MessageId; html: string; pictures: { n: number; content_id: string }[] };
 
@@ -114,17 +137,19 @@ function sendFrame(c: Context, pages: AdminPages, { id, html, pictures }: Framed
       "default-src 'none'",
       `img-src 'self' data:${remoteImages ? ' https: http:' : ''}`,
       `style-src 'nonce-${nonce}'`,
+      `script-src 'sha256-${frameScriptHash}'`,
       "base-uri 'none'",
       "form-action 'none'",
       "frame-ancestors 'self'",
-      'sandbox allow-popups allow-popups-to-escape-sandbox',
+      `sandbox ${frameMay}`,
     ].join('; '),
   );
   c.header('Permissions-Policy', 'camera=(), geolocation=(), microphone=(), payment=()');
   return c.html(
     `<!doctype html><html lang="${language}"><head><meta charset="utf-8">` +
       `<meta name="viewport" content="width=device-width, initial-scale=1"><title>${escapeHtml(words('conv.mail'))}</title>` +
-      `<style nonce="${nonce}">${frameCss}\n${css}</style></head><body>${body}</body></html>`,
+      // Before the mail, whose end could be inside something that it has not closed.
+      `<style nonce="${nonce}">${frameCss}\n${css}</style><script>${frameScript}</script></head><body>${body}</body></html>`,
   );
 }
 

@@ -36,11 +36,9 @@ export function addConversation(app: Hono, pages: AdminPages): void {
       return adminPage(pages, session, {
         part: 'conversations',
         title: contact.name === '' ? (contact.addresses[0] ?? contact.id) : contact.name,
+        list: { href: hrefOf(site, path), label: words('nav.conversations') },
         body: (
           <>
-            <p class="crumbs">
-              <a href={hrefOf(site, path)}>{words('nav.conversations')}</a>
-            </p>
             <dl class="facts whose">
               <Fact name={words('conv.contact')}>
                 <Value of={contact.id} />

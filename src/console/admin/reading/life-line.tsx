@@ -1,77 +1,36 @@
-import type { DayOfDecisions, ReadFolder } from '../../../store/connection-list.ts';
+import type { ReadFolder } from '../../../store/connection-list.ts';
 import { decisionsCountedMax } from '../../../store/connection-list.ts';
 import type { LifeLine } from '../../../store/connection-log.ts';
+import type { DecisionDay } from '../../../store/decision-counts.ts';
 import { currentLanguage } from '../../language.ts';
 import { Value } from '../../page.tsx';
-import { Badge, Empty, Pager, StateBadge, Time } from '../../parts.tsx';
+import { Badge, Empty, Pager, StateBadge, Table, Time } from '../../parts.tsx';
 import { counted, findText, number, words } from '../../texts/texts.ts';
+import { Days } from '../work/days.tsx';
 
 /* How a connection came to be as it is: what was judged, what was read, and what happened to it. */
 
 /** What was decided on each of the last days. */
-export function Days(props: {
-  counted: { days: readonly DayOfDecisions[]; isWhole: boolean };
+export function DecisionDays(props: {
+  counted: { days: readonly DecisionDay[]; isWhole: boolean };
   days: number;
+  today: string;
 }) {
   const { days, isWhole } = props.counted;
-  const most = Math.max(1, ...days.map(({ judged }) => judged));
+  const title = words('life.days', { days: number(props.days) });
   return (
     <section>
-      <h2 id="days">{words('life.days', { days: number(props.days) })}</h2>
+      <h2>{title}</h2>
       {days.length === 0 ? (
         <Empty>
           <p>{words('life.no_decisions')}</p>
         </Empty>
       ) : (
-        <div class="table" tabindex={0} role="region" aria-labelledby="days">
-          <table class="wide">
-            <thead>
-              <tr>
-                <th scope="col">{words('life.day')}</th>
-                <th scope="col" class="number">
-                  {words('life.judged')}
-                </th>
-                <th scope="col" class="number">
-                  {words('life.stored')}
-                </th>
-                <th scope="col" class="number">
-                  {words('life.left_out')}
-                </th>
-                <th scope="col" class="number">
-                  {words('life.waits')}
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {days.map(({ day, judged, stored, left_out, held, failed }) => (
-                <tr>
-                  <th scope="row">{dayWords(day)}</th>
-                  <td class="number">
-                    {number(judged)}
-                    <meter class="bar" min={0} max={most} value={judged} aria-label={words('life.judged')} />
-                  </td>
-                  <td class="number">{number(stored)}</td>
-                  <td class="number">{number(left_out)}</td>
-                  <td class="number">{number(held + failed)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Days label={title} days={days} today={props.today} />
       )}
       {!isWhole && <p class="soft">{words('life.not_whole', { most: number(decisionsCountedMax) })}</p>}
     </section>
   );
-}
-
-/** Days are the database's, in UTC. */
-function dayWords(day: string): string {
-  return new Intl.DateTimeFormat(currentLanguage(), {
-    weekday: 'short',
-    day: 'numeric',
-    month: 'short',
-    timeZone: 'UTC',
-  }).format(new Date(day));
 }
 
 /** How far each folder was read. */
@@ -79,38 +38,42 @@ export function Folders({ folders, isCut }: { folders: readonly ReadFolder[]; is
   if (folders.length === 0) return null;
   return (
     <section>
-      <h2 id="folders">{words('life.folders')}</h2>
-      <div class="table" tabindex={0} role="region" aria-labelledby="folders">
-        <table class="wide">
-          <thead>
+      <h2>{words('life.folders')}</h2>
+      <Table label={words('life.folders')}>
+        <thead>
+          <tr>
+            <th scope="col">{words('life.folder')}</th>
+            <th scope="col">{words('life.role')}</th>
+            <th scope="col" class="number">
+              {words('life.cursor')}
+            </th>
+            <th scope="col" class="number">
+              UIDVALIDITY
+            </th>
+            <th scope="col">{words('life.last_mail')}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {folders.map((folder) => (
             <tr>
-              <th scope="col">{words('life.folder')}</th>
-              <th scope="col">{words('life.role')}</th>
-              <th scope="col" class="number">
-                {words('life.cursor')}
+              <th scope="row">
+                <Value of={folder.path} />{' '}
+                {folder.missing_since !== null && <Badge tone="still">{words('life.missing')}</Badge>}
               </th>
-              <th scope="col" class="number">
-                UIDVALIDITY
-              </th>
-              <th scope="col">{words('life.last_mail')}</th>
+              <td>{roleWords(folder.role)}</td>
+              <td class="number" data-label={words('life.cursor')}>
+                {folder.uid_validity === null ? '–' : folder.cursor_uid}
+              </td>
+              <td class="number" data-label="UIDVALIDITY">
+                {folder.uid_validity ?? '–'}
+              </td>
+              <td data-label={words('life.last_mail')}>
+                {folder.looked_at === null ? '–' : <Time at={folder.looked_at} short />}
+              </td>
             </tr>
-          </thead>
-          <tbody>
-            {folders.map((folder) => (
-              <tr>
-                <th scope="row">
-                  <Value of={folder.path} />{' '}
-                  {folder.missing_since !== null && <Badge tone="still">{words('life.missing')}</Badge>}
-                </th>
-                <td>{roleWords(folder.role)}</td>
-                <td class="number">{folder.uid_validity === null ? '–' : folder.cursor_uid}</td>
-                <td class="number">{folder.uid_validity ?? '–'}</td>
-                <td>{folder.looked_at === null ? '–' : <Time at={folder.looked_at} short />}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+          ))}
+        </tbody>
+      </Table>
       {isCut && <p class="soft">{words('life.more_folders')}</p>}
     </section>
   );

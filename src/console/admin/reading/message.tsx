@@ -4,6 +4,7 @@ import type { Site } from '../../page.tsx';
 import { Badge, Time } from '../../parts.tsx';
 import { findText, number, words } from '../../texts/texts.ts';
 import { ReasonInShort, SendStateBadge } from '../work/send-words.tsx';
+import { frameMay } from './content.tsx';
 
 /** One message, as a mail program shows it: who, when, what, and what became of it. */
 export function Message(props: {
@@ -108,7 +109,10 @@ function Marks({ message }: { message: MessageHead }) {
   );
 }
 
-/** The text, what it quotes folded; formatted mail in a frame that can neither run nor load anything. */
+/**
+ * The text, what it quotes folded; formatted mail in a frame that can neither run nor load anything of it. The frame is as
+ * high as the mail says (console.js), and where there are no scripts as its text is long.
+ */
 function Body({ at, message }: { at: string; message: MessageHead }) {
   const { html, omitted } = message;
   if (omitted !== null) return <p class="outcome still">{words('conv.omitted')}</p>;
@@ -129,7 +133,7 @@ function Body({ at, message }: { at: string; message: MessageHead }) {
         name={frame}
         class={`mail ${long < 400 ? 'short' : long < 2500 ? 'medium' : 'long'}`}
         src={`${at}/html`}
-        sandbox="allow-popups allow-popups-to-escape-sandbox"
+        sandbox={frameMay}
         loading="lazy"
         title={words('conv.frame', { subject: message.subject })}
       />

@@ -141,11 +141,9 @@ async function storyPage(
   return adminPage(pages, session, {
     part: 'why',
     title: words('why.story'),
+    list: { href: hrefOf(site, path), label: words('nav.why') },
     body: (
       <>
-        <p class="crumbs">
-          <a href={hrefOf(site, path)}>{words('nav.why')}</a>
-        </p>
         <Story site={site} subAccountId={subAccountId} explained={explained} facts={facts} />
       </>
     ),

@@ -1,50 +1,55 @@
 import type { DecisionDay } from '../../../store/decision-counts.ts';
 import { currentLanguage } from '../../language.ts';
+import { Table } from '../../parts.tsx';
 import { number, words } from '../../texts/texts.ts';
 
 /** What is shown of a day, from the left of its bar to the right. */
 const kinds = ['stored', 'skipped', 'held', 'failed'] as const;
 
-/** What was decided day by day: a table, with a bar in each line of it for whoever sees. */
-export function DaysCard({ days, atLeast }: { days: readonly DecisionDay[]; atLeast: boolean }) {
+/**
+ * What was decided day by day, the oldest first: a table, with a bar in each line of it for whoever sees. `atLeast`:
+ * today had more.
+ */
+export function Days(props: {
+  label: string;
+  days: readonly DecisionDay[];
+  today: string;
+  atLeast?: boolean;
+}) {
+  const { label, days, today, atLeast = false } = props;
   const most = Math.max(1, ...days.map(allOf));
   return (
-    <section class="card wide">
-      <h2 id="days-title">{words('days.title')}</h2>
-      <div class="table" tabindex={0} role="region" aria-labelledby="days-title">
-        <table class="days">
-          <thead>
-            <tr>
-              <th scope="col">{words('days.day')}</th>
-              <td aria-hidden="true" />
-              {kinds.map((kind) => (
-                <th scope="col" class="number">
-                  <span class={`key ${kind}`} />
-                  {words(`days.${kind}`)}
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {days.map((day, n) => (
-              <tr>
-                <th scope="row">{n === days.length - 1 ? words('days.today') : shownDay(day.day)}</th>
-                <td class="bar" aria-hidden="true">
-                  <Bar day={day} most={most} />
-                </td>
-                {kinds.map((kind) => (
-                  <td class="number">
-                    {number(day[kind])}
-                    {atLeast && n === days.length - 1 ? '+' : ''}
-                  </td>
-                ))}
-              </tr>
+    <Table label={label} class="days">
+      <thead>
+        <tr>
+          <th scope="col">{words('days.day')}</th>
+          <td aria-hidden="true" />
+          {kinds.map((kind) => (
+            <th scope="col" class="number">
+              <span class={`key ${kind}`} />
+              {words(`days.${kind}`)}
+            </th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>
+        {days.map((day) => (
+          <tr>
+            <th scope="row">{day.day === today ? words('days.today') : shownDay(day.day)}</th>
+            <td class="bar" aria-hidden="true">
+              <Bar day={day} most={most} />
+            </td>
+            {kinds.map((kind) => (
+              <td class="number">
+                <span class={`key ${kind}`} />
+                {number(day[kind])}
+                {atLeast && day.day === today ? '+' : ''}
+              </td>
             ))}
-          </tbody>
-        </table>
-      </div>
-      <small>{words('days.utc')}</small>
-    </section>
+          </tr>
+        ))}
+      </tbody>
+    </Table>
   );
 }
 

@@ -41,7 +41,7 @@ export function HeldList(props: Forms & { page: ListPage<Held>; filter: Record<s
         <Table label={words('nav.held')}>
           <thead>
             <tr>
-              <td class="choose">
+              <td class="choose" data-label={words('held.choose_all')}>
                 <input type="checkbox" aria-label={words('held.choose_all')} data-choose-all="id" hidden />
               </td>
               <th scope="col">{words('held.mail')}</th>
@@ -93,10 +93,10 @@ function HeldRow({ site, held }: { site: Site; held: Held }) {
       <td>
         <Badge tone="still">{reasonOf(held)}</Badge>
       </td>
-      <td>
+      <td data-label={words('held.whose')}>
         <OfMember userId={held.user_id} subAccountId={held.sub_account_id} />
       </td>
-      <td>
+      <td data-label={words('held.came')}>
         <Time at={held.received_at} short />
       </td>
     </tr>
@@ -110,12 +110,9 @@ function reasonOf({ reason }: Held): string {
 export function HeldOne(
   props: Forms & { held: Held; content: HeldContent | null; tried: ReleaseTry | null },
 ) {
-  const { site, held, content } = props;
+  const { held, content } = props;
   return (
     <>
-      <p class="crumbs">
-        <a href={hrefOf(site, '/admin/held')}>{words('nav.held')}</a>
-      </p>
       {held.state === 'held' ? (
         <Decide {...props} />
       ) : (

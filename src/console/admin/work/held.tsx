@@ -156,6 +156,7 @@ async function heldPage(
     part: 'held',
     status,
     title: held.mail === null ? words('held.untitled') : held.mail.subject || words('held.no_subject'),
+    list: { href: hrefOf(pages.site, path), label: words('nav.held') },
     body: (
       <HeldOne
         site={pages.site}

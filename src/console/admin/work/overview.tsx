@@ -15,7 +15,7 @@ import { hrefOf } from '../../page.tsx';
 import type { Site } from '../../page.tsx';
 import { Badge, StateBadge, Time } from '../../parts.tsx';
 import { counted, findText, words } from '../../texts/texts.ts';
-import { DaysCard } from './days.tsx';
+import { Days } from './days.tsx';
 import { duration } from './duration.ts';
 import { shownCount } from './shown-count.ts';
 import { SendStateBadge } from './send-words.tsx';
@@ -87,7 +87,11 @@ export function OverviewBody(props: { site: Site; overview: OverviewData; live?:
         />
         <PaceCard pace={pace} />
         <NodesCard nodes={nodes} />
-        <DaysCard {...decisions} />
+        <section class="card wide">
+          <h2>{words('days.title')}</h2>
+          <Days {...decisions} label={words('days.title')} today={decisions.days.at(-1)?.day ?? ''} />
+          <small>{words('days.utc')}</small>
+        </section>
       </div>
     </>
   );

@@ -108,10 +108,10 @@ function SendRow({ site, send }: { site: Site; send: ListedSend }) {
         <SendStateBadge state={send.state} />
         <ReasonInShort reason={send.reason} />
       </td>
-      <td>
+      <td data-label={words('sends.whose')}>
         <OfMember userId={send.userId} subAccountId={send.subAccountId} />
       </td>
-      <td>
+      <td data-label={words('sends.accepted')}>
         <Time at={send.createdAt} short />
         {send.sendAt !== null && (
           <small>
@@ -128,9 +128,6 @@ type OneProps = { site: Site; formToken: string; send: PublicSend; message: Publ
 export function SendOne({ site, formToken, send, message }: OneProps) {
   return (
     <>
-      <p class="crumbs">
-        <a href={hrefOf(site, '/admin/sends')}>{words('nav.sends')}</a>
-      </p>
       <section class="card">
         <h2>
           <SendStateBadge state={send.state} />
@@ -273,7 +270,9 @@ function Attempts({ send }: { send: PublicSend }) {
                   </Badge>
                 </td>
                 <td>{reply === null ? words('sends.said_nothing') : <pre>{reply}</pre>}</td>
-                <td>{end === null ? '' : duration(Date.parse(end) - Date.parse(start))}</td>
+                <td data-label={words('sends.took')}>
+                  {end === null ? '' : duration(Date.parse(end) - Date.parse(start))}
+                </td>
               </tr>
             ))}
           </tbody>

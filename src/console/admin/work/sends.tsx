@@ -9,7 +9,7 @@ import { findSubAccountOfSend, listSends } from '../../../store/send-list.ts';
 import type { SendFilter } from '../../../store/send-list.ts';
 import { adminPage, withAdmin, withAdminForm } from '../app.tsx';
 import type { AdminPages } from '../app.tsx';
-import { sayingPage } from '../../page.tsx';
+import { hrefOf, sayingPage } from '../../page.tsx';
 import { formTokenOf } from '../../session.ts';
 import { words } from '../../texts/texts.ts';
 import { listHref, listPage, readListQuery } from './list.ts';
@@ -56,6 +56,7 @@ export function addSendPages(app: Hono, pages: AdminPages): void {
       return adminPage(pages, session, {
         part: 'sends',
         title: message.subject === '' ? words('sends.no_subject') : message.subject,
+        list: { href: hrefOf(pages.site, path), label: words('nav.sends') },
         body: (
           <>
             <Notice c={c} />

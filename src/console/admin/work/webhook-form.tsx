@@ -139,6 +139,7 @@ function formPage(
   return adminPage(pages, session, {
     part: 'webhooks',
     title: words(form.webhookId === null ? 'webhooks.new' : 'webhooks.change'),
+    list: { href: hrefOf(pages.site, path), label: words('nav.webhooks') },
     status: isWrong ? 422 : 200,
     body: <WebhookForm site={pages.site} formToken={formTokenOf(pages, session)} {...form} />,
   });
@@ -149,9 +150,6 @@ function WebhookForm(props: { site: Site; formToken: string; webhookId: string |
   const back = webhookId === null ? path : `${path}/${webhookId}`;
   return (
     <>
-      <p class="crumbs">
-        <a href={hrefOf(site, path)}>{words('nav.webhooks')}</a>
-      </p>
       <section class="card">
         {Object.keys(typed.wrong).length > 0 && (
           <p class="outcome bad" role="alert">

@@ -90,9 +90,13 @@ function WebhookTable({ site, webhooks }: { site: Site; webhooks: readonly Liste
             <td>
               <WebhookBadge webhook={webhook} />
             </td>
-            <td class="number">{shownCount(webhook.pending)}</td>
-            <td class="number">{shownCount(webhook.parked)}</td>
-            <td>
+            <td class="number" data-label={words('delivery_state.pending')}>
+              {shownCount(webhook.pending)}
+            </td>
+            <td class="number" data-label={words('delivery_state.parked')}>
+              {shownCount(webhook.parked)}
+            </td>
+            <td data-label={words('webhooks.last_delivered')}>
               <Time at={webhook.deliveredAt?.toISOString() ?? null} short />
             </td>
           </tr>
@@ -131,9 +135,6 @@ export function WebhookOne(props: Forms & { webhook: WebhookRow }) {
   const { site, formToken, webhook } = props;
   return (
     <>
-      <p class="crumbs">
-        <a href={hrefOf(site, '/admin/webhooks')}>{words('nav.webhooks')}</a>
-      </p>
       <section class="card">
         <WebhookFacts webhook={webhook} />
         <WebhookActions {...props} />
@@ -308,8 +309,10 @@ function Delivery({ site, formToken, path, delivery }: Forms & { path: string; d
           </small>
         )}
       </td>
-      <td class="number">{number(attempts)}</td>
-      <td>
+      <td class="number" data-label={words('webhooks.tries')}>
+        {number(attempts)}
+      </td>
+      <td class="does">
         {mayRetry && (
           <Form action={hrefOf(site, `${path}/deliveries/${id}/retry`)} formToken={formToken}>
             <button class="quiet small" aria-label={`${again}: ${type} ${id}`}>

@@ -7,7 +7,7 @@ import { probeWebhook } from '../../../webhook/probe.ts';
 import { replaceSecret } from '../../../webhook/sign.ts';
 import { adminPage, withAdmin, withAdminForm } from '../app.tsx';
 import type { AdminPages, AdminSession } from '../app.tsx';
-import { sayingPage } from '../../page.tsx';
+import { hrefOf, sayingPage } from '../../page.tsx';
 import type { Page } from '../../page.tsx';
 import { formTokenOf } from '../../session.ts';
 import { words } from '../../texts/texts.ts';
@@ -68,6 +68,7 @@ async function webhookPage(c: Context, pages: AdminPages, session: AdminSession)
   return adminPage(pages, session, {
     part: 'webhooks',
     title: words('webhooks.single'),
+    list: { href: hrefOf(pages.site, path), label: words('nav.webhooks') },
     body: (
       <>
         <Notice c={c} />

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import type { Browser } from 'playwright-core';
+import type { Browser, Request } from 'playwright-core';
 import { startHttpServer } from '../../../../src/api/server.ts';
 import type { HttpServer } from '../../../../src/api/server.ts';
 import { logLogin, logSessionEnd } from '../../../../src/store/connection-log.ts';
@@ -95,6 +95,17 @@ describe('an administrator reads, in a real browser', () => {
       'rgb(170, 0, 0)',
     );
     await assertGoodToRead(page, 'conversation');
+    // As high as its mail at each width, without a bar of its own.
+    for (const width of [1280, 390]) {
+      await page.setViewportSize({ width, height: 900 });
+      await waitFor('the frame to be as high as its mail', async () => {
+        const [inside, outside] = await Promise.all([
+          frame.locator('html').evaluate(heightOfPage),
+          page.locator('iframe.mail').last().evaluate(heightOfPage),
+        ]);
+        return inside === outside && inside > 60 && inside < 300;
+      });
+    }
     assertQuiet(watched);
     await page.getByRole('link', { name: 'Show them' }).click();
     await waitFor('the picture from elsewhere to be asked for', () => origins.has('far.invalid'));
@@ -156,6 +167,63 @@ describe('an administrator reads, in a real browser', () => {
       assertQuiet(watched);
     });
 
+  test('where nothing at all was taken out, the policy of the frame alone lets nothing run, and lets nothing in or out', async () => {
+    const { page, complaints } = await open();
+    const gotOut: string[] = [];
+    const note = (request: Request) => {
+      if (new URL(request.url()).host !== new URL(http.url).host && request.failure()?.errorText !== 'csp')
+        gotOut.push(request.url());
+    };
+    page.on('requestfinished', note);
+    page.on('requestfailed', note);
+    const nasty = nastyMails().map((html) => html.replaceAll(/(?:window\.)?top\.hit/g, 'window.ran'));
+    await page.route('**/html', async (route) => {
+      const answer = await route.fetch();
+      const text = await answer.text();
+      const body = text.replace(/<body>[^]*<\/body>/, () => `<body>${nasty.shift() ?? ''}</body>`);
+      await route.fulfill({ response: answer, body });
+    });
+    await page.goto(`${http.url}/admin/conversations/${await w.conversationWith('mallory')}`);
+    await page.evaluate(
+      `document.querySelectorAll('details').forEach((one) => (one.open = true));
+       document.querySelectorAll('iframe').forEach((one) => (one.loading = 'eager'));`,
+    );
+    await waitFor('all mails to be shown', () => nasty.length === 0);
+    const frames = page.frames().filter((frame) => frame !== page.mainFrame());
+    assert.ok(frames.length > 10, `${frames.length} frames`);
+    for (const frame of frames) {
+      await frame.waitForLoadState();
+      for (const link of await frame.getByText('click', { exact: true }).all())
+        await link.dispatchEvent('click');
+      assert.equal(await frame.evaluate('window.ran'), undefined);
+    }
+    assert.ok(
+      complaints.some((said) => said.includes('script-src')),
+      'the policy was needed',
+    );
+    assert.deepEqual(gotOut, []);
+  });
+
+  test('a mail that is as high as its window does not grow with it for ever, and a strange height counts for nothing', async () => {
+    const { page } = await open();
+    await page.route('**/html', async (route) => {
+      const answer = await route.fetch();
+      const text = await answer.text();
+      const body = text.replace(/<body>[^]*<\/body>/, '<body><div id="high" style="">tall</div></body>');
+      const styled = body.replace('</style>', '#high{height:100vh}</style>');
+      await route.fulfill({ response: answer, body: styled });
+    });
+    await page.goto(`${http.url}/admin/conversations/${await w.conversationWith('rita')}`);
+    const frame = page.locator('iframe.mail').last();
+    await page.frameLocator('iframe.mail').last().getByText('tall').waitFor();
+    const height = () => frame.evaluate(heightOfPage);
+    const first = await height();
+    for (const said of ['-5', '0', '"<b>"', 'null', '1e9'])
+      await page.evaluate(`window.postMessage({ mailHeight: ${said} }, '*')`);
+    await page.evaluate('new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))');
+    assert.ok((await height()) - first < 100, `from ${first} to ${await height()}`);
+  });
+
   test('without scripts all of it can be read, too', async () => {
     const { page, origins } = await open({ javaScriptEnabled: false });
     await page.goto(`${http.url}/admin/conversations?q=rita`);
@@ -167,6 +235,16 @@ describe('an administrator reads, in a real browser', () => {
     assert.deepEqual([...origins], [new URL(http.url).host]);
   });
 });
+
+/** Runs in the browser. */
+function heightOfPage(element: {
+  clientHeight: number;
+  getBoundingClientRect(): { height: number };
+}): number {
+  return element instanceof Reflect.get(globalThis, 'HTMLIFrameElement')
+    ? element.clientHeight
+    : Math.ceil(element.getBoundingClientRect().height);
+}
 
 /** HTML of Mallory's mails as it came. */
 async function storeUnsanitised({ t }: ReadingWorld): Promise<void> {
