@@ -67,6 +67,11 @@ export function barParts(
   }));
 }
 
+/** Whether it is asked for by a frame, the CRM's; browsers say so (Fetch Metadata), and one that does not is taken for a window. */
+export function isFramed(c: Context): boolean {
+  return c.req.header('sec-fetch-dest') === 'iframe';
+}
+
 /** Sends a page with the headers that all of them have. */
 export function sendPage(c: Context, site: Site, page: Page): Response | Promise<Response> {
   const framers = page.framed === true ? site.crmOrigins : [];

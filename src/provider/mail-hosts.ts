@@ -208,6 +208,13 @@ export function mailHostOf(domain: string): MailHost | null {
   return byDomain.get(domain) ?? null;
 }
 
+/** The host whose IMAP server has this name; null: not one of these. */
+export function mailHostByServer(name: string): MailHost | null {
+  return (
+    mailHosts.find(({ servers }) => servers?.imap.host === name.toLowerCase().replace(/\.$/, '')) ?? null
+  );
+}
+
 /** The host that a mail exchanger belongs to: by its whole name or the end of it. */
 export function mailHostByExchanger(name: string): MailHost | null {
   const labels = name.toLowerCase().replace(/\.$/, '').split('.');

@@ -28,17 +28,19 @@ export async function insertMailboxLink(
   return made?.expiresAt ?? null;
 }
 
-export type MailboxLinkState = 'open' | 'used' | 'expired' | 'unknown';
+/** A link as it is looked at: whether it can be opened, and for whom. */
+export type SeenMailboxLink = Omit<MailboxLink, 'returnUrl'> & { state: 'open' | 'used' | 'expired' };
 
-/** Whether a link can be opened; looking at it uses nothing up. */
-export async function mailboxLinkState(db: Db, tokenHash: Buffer): Promise<MailboxLinkState> {
-  const [link] = await rows<{ state: MailboxLinkState }>(
+/** Looking at a link uses nothing up; null: there is none, or none any more. */
+export async function findMailboxLink(db: Db, tokenHash: Buffer): Promise<SeenMailboxLink | null> {
+  const [link] = await rows<SeenMailboxLink>(
     db,
-    `select case when used_at is not null then 'used' when expires_at < now() then 'expired' else 'open' end as state
+    `select sub_account_id as "subAccountId", user_id as "userId",
+            case when used_at is not null then 'used' when expires_at < now() then 'expired' else 'open' end as state
        from mailbox_links where token_hash = :tokenHash`,
     { tokenHash },
   );
-  return link?.state ?? 'unknown';
+  return link ?? null;
 }
 
 /** Uses a link up; null when it cannot be opened, or was opened by somebody in the same moment. */

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { mailHostByExchanger, mailHostOf, mailHosts } from '../../src/provider/mail-hosts.ts';
+import {
+  mailHostByExchanger,
+  mailHostByServer,
+  mailHostOf,
+  mailHosts,
+} from '../../src/provider/mail-hosts.ts';
 
 describe('the list of mail hosts', () => {
   test('names are names, each stands once, and no password goes in clear', () => {
@@ -29,6 +34,16 @@ describe('the list of mail hosts', () => {
     ['mail.gmail.com', null],
   ] as const) {
     test(`${domain}: ${label}`, () => assert.equal(mailHostOf(domain)?.label ?? null, label));
+  }
+
+  for (const [server, label] of [
+    ['imap.mail.yahoo.com', 'Yahoo'],
+    ['IMAP.web.de.', 'WEB.DE'],
+    ['imap.company.example', null],
+    ['web.de', null],
+    ['', null],
+  ] as const) {
+    test(`a server ${server}: ${label}`, () => assert.equal(mailHostByServer(server)?.label ?? null, label));
   }
 
   for (const [exchanger, label] of [

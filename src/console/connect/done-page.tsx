@@ -1,16 +1,15 @@
 import type { Context } from 'hono';
 import type { ConnectionId } from '../../lib/id.ts';
 import type { ConnectLink } from '../../store/connect-links.ts';
-import { Say } from '../page.tsx';
+import { isFramed, Say } from '../page.tsx';
 import type { Page, Site } from '../page.tsx';
 import { words } from '../texts/texts.ts';
 
 /** Where a page is shown: in a frame of the CRM, or in a window or tab of its own. */
 export type Where = { site: Site; isFramed: boolean };
 
-/** Browsers say it of each page that they load (Fetch Metadata); one that does not is taken for a window. */
 export function whereOf(c: Context, site: Site): Where {
-  return { site, isFramed: c.req.header('sec-fetch-dest') === 'iframe' };
+  return { site, isFramed: isFramed(c) };
 }
 
 /** What is connected; `address` null: to whom it is not known to be theirs. */

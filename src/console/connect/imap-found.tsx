@@ -2,6 +2,7 @@ import type { Found } from '../../mailbox/discovery.ts';
 import { stepsOf } from '../../mailbox/login-steps.ts';
 import type { LoginStep } from '../../mailbox/login-steps.ts';
 import type { LoginProblem } from '../../mailbox/prove.ts';
+import { mailHostByServer } from '../../provider/mail-hosts.ts';
 import { Pieces, Say, Value } from '../page.tsx';
 import { findText, words } from '../texts/texts.ts';
 import type { Typed } from './imap-form.tsx';
@@ -52,6 +53,7 @@ export function Failed({ problem, typed }: { problem: LoginProblem; typed: Typed
       <p>
         <Pieces of={said} />
       </p>
+      {failedAt === 'login' && <Hint server={typed.imap_host} />}
       {(['imap', 'smtp'] as const).map((server) => (
         <>
           <p class="tried">
@@ -66,6 +68,17 @@ export function Failed({ problem, typed }: { problem: LoginProblem; typed: Typed
         </>
       ))}
     </div>
+  );
+}
+
+/** What to know of the host whose server this is: a login that it refused is most often one of these. */
+function Hint({ server }: { server: string }) {
+  const host = mailHostByServer(server);
+  if (host === null || host.hint === null) return null;
+  return (
+    <p>
+      <Say text={`hint.${host.hint}`} with={{ host: host.label }} />
+    </p>
   );
 }
 

@@ -1,9 +1,9 @@
-import type { Context, Hono } from 'hono';
+import type { Hono } from 'hono';
 import { connectLinkLifeMs, insertConnectLink } from '../../store/connect-links.ts';
 import { findConnection } from '../../store/connections.ts';
 import type { PublicConnection } from '../../store/connections.ts';
 import { newLinkToken } from '../../store/link-token.ts';
-import { hrefOf } from '../page.tsx';
+import { hrefOf, isFramed } from '../page.tsx';
 import { words } from '../texts/texts.ts';
 import { mailboxPage, notTheirs, withSessionForm } from './page.tsx';
 import type { MailboxPages } from './page.tsx';
@@ -15,6 +15,7 @@ export function addReconnecting(app: Hono, pages: MailboxPages): void {
     withSessionForm(c, pages, async (session, form) => {
       const connection = await findConnection(db, session);
       const replace = form.get('replace') === '1';
+      // Providers refuse to be shown in a frame, and a new tab has not the cookie that the frame has: a link leads there.
       const framed = isFramed(c);
       const { token, hash } = newLinkToken();
       const made = await insertConnectLink(db, {
@@ -49,11 +50,6 @@ export function addReconnecting(app: Hono, pages: MailboxPages): void {
       });
     }),
   );
-}
-
-/** Providers refuse to be shown in a frame, and a new tab has not the cookie that the frame has: a link leads there. */
-function isFramed(c: Context): boolean {
-  return c.req.header('sec-fetch-dest') === 'iframe';
 }
 
 /** The same provider while a connection waits for its person; whoever begins anew chooses. */

@@ -3,6 +3,13 @@ import type { mailboxEnglish } from './mailbox.en.ts';
 export const mailboxGerman: Record<keyof typeof mailboxEnglish, string> = {
   'mailbox.title': 'Mein Postfach',
   'mailbox.open': 'Mein Postfach öffnen',
+  'mailbox.change_title': 'Die Seiten von jemand anderem öffnen?',
+  'mailbox.change':
+    'Dieser Link öffnet die Seiten von {other}. In diesem Browser ist {present} angemeldet und wäre es dann nicht mehr.',
+  'mailbox.change_next':
+    'Hat Ihnen jemand diesen Link geschickt, bleiben Sie hier: Was Sie dort täten, sähe diese Person.',
+  'mailbox.change_stay': 'Hierbleiben',
+  'mailbox.change_go': 'Trotzdem öffnen',
   'signed_out.title': 'Sie sind abgemeldet',
   'signed_out.text': 'In diesem Browser sieht niemand mehr Ihr Postfach.',
   'signed_out.next': 'Um zurückzukehren, öffnen Sie diese Seiten aus Ihrem CRM.',

@@ -2,6 +2,12 @@
 export const mailboxEnglish = {
   'mailbox.title': 'My mailbox',
   'mailbox.open': 'Open my mailbox',
+  'mailbox.change_title': 'Open somebody else’s pages?',
+  'mailbox.change':
+    'This link opens the pages of {other}. In this browser {present} is signed in, and would not be then.',
+  'mailbox.change_next': 'If somebody sent you this link, stay: what you would do there, they would see.',
+  'mailbox.change_stay': 'Stay',
+  'mailbox.change_go': 'Open them all the same',
   'signed_out.title': 'You are signed out',
   'signed_out.text': 'Nobody can see your mailbox in this browser any more.',
   'signed_out.next': 'To come back, open these pages from your CRM.',

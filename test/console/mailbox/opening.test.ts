@@ -9,7 +9,7 @@ import type { PagesUnderTest } from '../pages.ts';
 describe('a person’s own pages are opened by a one-use link', () => {
   let t: PagesUnderTest;
   before(async () => {
-    t = await startPages();
+    t = await startPages({ crmOrigins: ['https://crm.example'] });
     await t.member('s1', 'ann');
     await t.member('s1', 'ben');
   });
@@ -86,6 +86,50 @@ describe('a person’s own pages are opened by a one-use link', () => {
     assert.equal((await person.get(`${publicUrl}/mailbox`)).status, 200, 'still signed in');
   });
 
+  test('who is signed in and is lured to another person’s link is asked, and stays signed in', async () => {
+    const browser = t.browser();
+    await browser.get(await makeLink('ann'));
+    await browser.submit();
+    const link = await makeLink('ben');
+    for (const referer of [
+      undefined,
+      'https://evil.example/',
+      'https://crm.example.evil.example/',
+      'nonsense',
+    ]) {
+      const asked = await browser.get(link, referer === undefined ? {} : { referer });
+      assert.deepEqual([asked.status, asked.title], [200, 'Open somebody else’s pages?'], referer);
+      assert.match(asked.text, /opens the pages of ben@[^]* ann@[^ ]+ is signed in/);
+      assert.doesNotMatch(asked.html, /data-submit/, 'nothing goes on by itself');
+    }
+    assert.match((await browser.get(`${publicUrl}/mailbox`)).text, /ann@/, 'nothing has changed');
+    await browser.get(link);
+    assert.equal((await browser.submit()).status, 303, 'it is theirs to say so');
+    assert.match((await browser.get(`${publicUrl}/mailbox`)).text, /ben@/);
+  });
+
+  test('it goes on by itself where nobody is signed in, for the same person, and from a page of the CRM', async () => {
+    assert.match((await t.browser().get(await makeLink('ann'))).html, /data-submit/);
+    const person = await t.person({ subAccountId: 's1', userId: 'ann' });
+    assert.match((await person.get(await makeLink('ann'))).html, /data-submit/);
+    const fromCrm = await person.get(await makeLink('ben'), { referer: 'https://crm.example/people?id=7' });
+    assert.match(fromCrm.html, /data-submit/);
+  });
+
+  test('signing out in a frame of the CRM does not load the CRM inside it', async () => {
+    const browser = t.browser();
+    await browser.get(await makeLink('ann', { returnUrl: 'https://crm.example/people' }));
+    await browser.submit();
+    const { html } = await browser.get(`${publicUrl}/mailbox`);
+    const out = await browser.post(
+      `${publicUrl}/mailbox/sign-out`,
+      { form_token: /name="form_token" value="([^"]+)"/.exec(html)?.[1] ?? '' },
+      { 'sec-fetch-site': 'same-origin', 'sec-fetch-dest': 'iframe' },
+    );
+    assert.deepEqual([out.status, out.title, out.location], [200, 'You are signed out', null]);
+    assert.equal((await browser.get(`${publicUrl}/mailbox`)).status, 401);
+  });
+
   test('signing out ends the session, and leads back to the CRM', async () => {
     const browser = t.browser();
     await browser.get(await makeLink('ann', { returnUrl: 'https://crm.example/people' }));
@@ -145,7 +189,12 @@ describe('a person’s own pages are opened by a one-use link', () => {
     const plain = (await browser.submit()).headers.getSetCookie().join();
     assert.match(plain, /^twoway-mailbox=[\w-]{43}; Max-Age=7200; Path=\/; HttpOnly; SameSite=Lax$/);
     const page = await t.browser().get(await makeLink());
-    assert.match(page.headers.get('content-security-policy') ?? '', /frame-ancestors 'none'$/);
+    assert.match(
+      page.headers.get('content-security-policy') ?? '',
+      /frame-ancestors 'self' https:\/\/crm\.example$/,
+    );
+    const admin = await (await t.administrator()).get(`${publicUrl}/admin`);
+    assert.match(admin.headers.get('content-security-policy') ?? '', /frame-ancestors 'none'$/);
 
     const secure = await startPages({ secure: true, crmOrigins: ['https://crm.example'] });
     try {
