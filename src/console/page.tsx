@@ -5,7 +5,7 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import type { Piece } from '../lib/said.ts';
 import { assetPath } from './assets.ts';
 import { findText, number, pieces, words } from './texts/texts.ts';
-import type { TextKey, Values } from './texts/texts.ts';
+import type { PlainKey, TextKey, Values } from './texts/texts.ts';
 
 /** Where the pages are. */
 export type Site = {
