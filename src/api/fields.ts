@@ -32,8 +32,11 @@ export const addressField = z.string().refine((text) => validAddress(text), {
 /** An id of the gateway's in a path. One of another form is as unknown as any other. */
 export const gatewayId = plainText(128);
 
-/** A time as the API shows it. */
-export const timeField = z.iso.datetime();
+/** A time as the API shows it. ISO 8601 has a year 0, and PostgreSQL has none. */
+export const timeField = z.iso.datetime().refine((text) => !text.startsWith('0000'), {
+  params: { code: 'invalid_format' },
+  message: 'There is no year 0.',
+});
 
 /** Path parameter of everything inside a sub-account. */
 export const subAccountParam = z.object({ sid: crmId.describe("The sub-account, by the CRM's id.") });

@@ -209,7 +209,8 @@ export function sendRequestOf(subAccountId: string, body: unknown, files: readon
     files: all,
     headers: input.headers,
     track: input.track,
-    sendAt: input.send_at === null ? null : Date.parse(input.send_at),
+    // What is past is due at once, and PostgreSQL knows no year 0.
+    sendAt: input.send_at === null ? null : Math.max(0, Date.parse(input.send_at)),
     onLimit: input.on_limit,
   };
 }
