@@ -23,6 +23,7 @@ import { addCallback } from './connect/callback.tsx';
 import { addConfirm } from './connect/confirm.tsx';
 import { addImap } from './connect/imap.tsx';
 import { addStart } from './connect/start.tsx';
+import { withoutNul } from './input.ts';
 import { inReadersLanguage } from './language.ts';
 import { addMailbox } from './mailbox/app.tsx';
 import { commonHeaders, sayingPage, sendPage } from './page.tsx';
@@ -86,6 +87,7 @@ export function createConsole(deps: ConsoleDeps): Hono {
       onError: (c) => sendPage(c, site, sayingPage('too_large', 413, { framed: true })),
     }),
   );
+  app.use(withoutNul(site));
   app.onError((error, c) => {
     // Only the kind of it: a database's message can quote the values of a row.
     deps.log.error({ error: error.name, at: firstFrame(error) }, 'a page failed');

@@ -76,7 +76,7 @@ export function parseForm(typed: Typed): Parsed {
 /** The fields of a form that was sent: trimmed, but for the password. */
 export function typedIn(form: URLSearchParams): Typed {
   const values = fieldNames.map((name) => {
-    const value = (form.get(name) ?? '').replaceAll('\0', '').toWellFormed();
+    const value = form.get(name) ?? '';
     return [name, name === 'password' ? value : value.trim().slice(0, lengthMax)];
   });
   return Object.fromEntries(values) as Typed;

@@ -50,6 +50,9 @@ export const commonGerman: Record<keyof typeof commonEnglish, string> = {
   'too_large.title': 'Das ist zu viel',
   'too_large.text': 'Das Formular war größer als alle von uns.',
   'too_large.next': 'Gehen Sie zurück und versuchen Sie es mit weniger.',
+  'not_text.title': 'Das ist nicht zu lesen',
+  'not_text.text': 'Was damit kam, enthält ein Zeichen, das in keinem Text vorkommt.',
+  'not_text.next': 'Gehen Sie zurück und geben Sie es noch einmal ein.',
   'internal.title': 'Hier ist etwas schiefgegangen',
   'internal.text': 'Der Fehler liegt bei uns. Nichts wurde halb erledigt.',
   'internal.next':

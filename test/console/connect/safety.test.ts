@@ -58,7 +58,7 @@ describe('C1: nobody’s consent can be taken over', () => {
       410,
       'This link has expired',
     );
-    for (const token of ['A'.repeat(43), 'x', '%00', '..%2f..', '<b>']) {
+    for (const token of ['A'.repeat(43), 'x', '%01', '..%2f..', '<b>']) {
       shows(await browser.get(`${publicUrl}/connect/${token}`), 404, 'This link leads nowhere');
     }
     shows(await browser.get(`${publicUrl}/connect/`), 404, 'There is no such page');

@@ -16,7 +16,7 @@ export function hrefWith(site: Site, path: string, query: Readonly<Record<string
 
 /** What somebody typed into a filter; null: nothing. */
 export function typed(value: string | undefined, charsMax = 320): string | null {
-  const text = (value ?? '').replaceAll('\0', '').trim().slice(0, charsMax);
+  const text = (value ?? '').trim().slice(0, charsMax);
   return text === '' ? null : text;
 }
 
