@@ -176,7 +176,10 @@ create table sent_as (
 create index mailboxes_by_node on mailboxes (node_id) where node_id is not null;
 
 -- One row, which tells this database from every other: see src/store/blob-owner.ts.
-create table installation (id text collate "C" primary key);
+create table installation (
+  id text collate "C" primary key,
+  hash_key_sealed text                          -- the key of all keyed hashes; null before the first start
+);
 insert into installation (id) values (gen_random_uuid()::text);
 
 -- The nodes that listen to mailboxes. A mailbox is leased to a node for as long as the node is seen:

@@ -1,11 +1,11 @@
 import type { Config } from './config.ts';
 import { blobsDirectory, existingSecretKeys, openExistingData } from './data.ts';
 import { checkTombstones } from './filing/tombstones.ts';
-import { createSecretBox } from './lib/secret-box.ts';
 import { createDiskBlobs } from './store/blobs.ts';
 import { checkBlobs } from './store/check/blobs.ts';
 import { checkInvariants } from './store/check/check.ts';
 import type { Checked } from './store/check/invariant.ts';
+import { openSecretBox } from './store/hash-key.ts';
 
 /** What a check came to, in words for a person. */
 export type CheckReport = { text: string; isSound: boolean };
@@ -19,7 +19,8 @@ export async function check(config: Config, { blobs }: { blobs: boolean }): Prom
   try {
     const checked = await checkInvariants(database.db);
     const keys = existingSecretKeys(config);
-    if (keys !== null) checked.push(await checkTombstones(database.db, createSecretBox(keys)));
+    const secretBox = keys === null ? null : await openSecretBox(database.db, keys);
+    if (secretBox !== null) checked.push(await checkTombstones(database.db, secretBox));
     if (blobs) checked.push(await checkBlobs(database.db, createDiskBlobs(blobsDirectory(config))));
     return reportOf(checked);
   } finally {

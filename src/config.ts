@@ -61,7 +61,7 @@ const settings = {
     schema: list,
     default: '',
     explain:
-      'Keys that seal credentials at rest: 32 random bytes each, in base64, separated by commas, the newest first. Empty: one is generated into TWOWAY_DATA_DIR/secret.key; not with TWOWAY_DATABASE_URL, where every node needs the same.',
+      'Keys that seal credentials at rest: 32 random bytes each, in base64, separated by commas, the newest first; what an older one has sealed is sealed anew with the newest within the hour, and `twoway doctor` says when the older one can go. Empty: one is generated into TWOWAY_DATA_DIR/secret.key; not with TWOWAY_DATABASE_URL, where every node needs the same.',
     secret: true,
   }),
   PUBLIC_URL: setting({

@@ -22,6 +22,7 @@ import type { CheckName, Finding } from './lib/finding.ts';
 import { findingEnglish } from './lib/finding-words.ts';
 import { say } from './lib/said.ts';
 import { hasSandbox, loggingDomainOf } from './offers.ts';
+import { secretKeyFindings } from './secret-key-findings.ts';
 import { DirectoryInUse } from './store/directory-lock.ts';
 
 /** What it looks with. */
@@ -49,6 +50,7 @@ type Check = { name: CheckName; look(seen: Seen): Finding[] | Promise<Finding[]>
 const checks: readonly Check[] = [
   { name: 'check_public_address', look: ({ config }) => publicAddress(config) },
   { name: 'check_database', look: ({ config }) => database(config) },
+  { name: 'check_secret_keys', look: ({ config }) => secretKeyFindings(config) },
   { name: 'check_disk', look: ({ config, means }) => disk(config, means) },
   { name: 'check_logging_domain', look: ({ config }) => loggingDomain(config) },
   { name: 'check_mx_record', look: ({ records }) => (records === null ? [] : mxFindings(records)) },

@@ -3,11 +3,11 @@ import { openExistingData, readSecretKeys } from './data.ts';
 import { explainDecision } from './filing/explain.ts';
 import { explain, findDecided } from './filing/history.ts';
 import type { DecisionId, MessageId } from './lib/id.ts';
-import { createSecretBox } from './lib/secret-box.ts';
 import type { SecretBox } from './lib/secret-box.ts';
 import type { Db } from './store/database.ts';
 import { readFacts } from './store/decisions.ts';
 import type { Decision } from './store/decisions.ts';
+import { openSecretBox } from './store/hash-key.ts';
 import { subAccountsOf } from './store/filing-writes.ts';
 
 /** Decisions that are told of, the newest; an address may have thousands. */
@@ -24,17 +24,23 @@ export async function explainMail(config: Config, what: string): Promise<{ text:
     const { db } = database;
     const lines = what.startsWith('msg_')
       ? await storyOf(db, what as MessageId)
-      : await searched(db, createSecretBox(readSecretKeys(config)), what);
+      : await searched(db, await secretBoxOf(config, db), what);
     return { text: `${(lines ?? [unknown(what)]).join('\n')}\n`, isFound: lines !== null };
   } finally {
     await database.close();
   }
 }
 
+async function secretBoxOf(config: Config, db: Db): Promise<SecretBox> {
+  const secretBox = await openSecretBox(db, readSecretKeys(config));
+  if (secretBox === null) throw new Error('no gateway was started on this database yet');
+  return secretBox;
+}
+
 function unknown(what: string): string {
   return (
     `Nothing is known of ${what}: it was in no mailbox that is connected, or its mailbox was not looked at yet ` +
-    `(see caught_up_to of the connection), or the decision was made under another key of TWOWAY_SECRET_KEYS.`
+    `(see caught_up_to of the connection), or it is no mail that any connection could see.`
   );
 }
 

@@ -27,7 +27,6 @@ import type { Log } from './lib/log.ts';
 import { watchLoopDelay } from './lib/loop-delay.ts';
 import { createNetGuard } from './lib/net-guard.ts';
 import type { NetGuard } from './lib/net-guard.ts';
-import { createSecretBox } from './lib/secret-box.ts';
 import type { SecretBox } from './lib/secret-box.ts';
 import { createConnecting } from './mailbox/connect.ts';
 import { createDiscover, createFetchText } from './mailbox/discovery.ts';
@@ -54,6 +53,7 @@ import { createDiskBlobs } from './store/blobs.ts';
 import type { BlobStore, SweptBlobStore } from './store/blobs.ts';
 import { keepRecent } from './store/recent-blobs.ts';
 import type { Database, Db } from './store/database.ts';
+import { makeSecretBox } from './store/hash-key.ts';
 import { createFirstKey } from './store/keys.ts';
 import { readPassword } from './store/mailboxes.ts';
 import { findLoggingOwners } from './store/logging-addresses.ts';
@@ -127,7 +127,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
   defer(() => stopParsing());
   const { db } = database;
   makeSecretKey(config);
-  const secretBox = createSecretBox(readSecretKeys(config));
+  const secretBox = await makeSecretBox(db, readSecretKeys(config));
   const netGuard = createNetGuard({ allow: config.ALLOW_PRIVATE });
   const telling = createTelling({ db, clock, log, secretBox, netGuard });
   const { publisher, dispatcher, eventSignal } = telling;
@@ -262,6 +262,7 @@ function startWorkers(
   const housekeeping = createHousekeeping({
     database,
     blobs,
+    secretBox,
     clock,
     log,
     factsKeptDays: config.KEEP_FACTS_DAYS,

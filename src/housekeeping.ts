@@ -1,6 +1,7 @@
 import type { Clock } from './lib/clock.ts';
 import { messageOf } from './lib/failure.ts';
 import type { Log } from './lib/log.ts';
+import type { SecretBox } from './lib/secret-box.ts';
 import { createWaker } from './lib/waker.ts';
 import { findUnreferencedBlobs } from './store/blob-references.ts';
 import type { SweptBlobStore } from './store/blobs.ts';
@@ -11,6 +12,7 @@ import { countDecisions } from './store/decision-counts.ts';
 import { forgetFacts } from './store/decisions.ts';
 import { forgetErrands, scheduleAudits } from './store/errands.ts';
 import { forgetAnswers } from './store/idempotency.ts';
+import { resealAll } from './store/sealed.ts';
 
 /** How often it comes round. */
 const everyMs = 3_600_000;
@@ -36,6 +38,7 @@ const dayMs = 24 * 3_600_000;
 export function createHousekeeping(deps: {
   database: Database;
   blobs: SweptBlobStore;
+  secretBox: SecretBox;
   clock: Clock;
   log: Log;
   /** T4: how long the facts of decisions are kept. */
@@ -46,11 +49,16 @@ export function createHousekeeping(deps: {
   /** To be called after a commit that erased messages: their blobs go soon, not in an hour. */
   wake(): void;
 } {
-  const { database, blobs, clock, log, factsKeptDays } = deps;
+  const { database, blobs, secretBox, clock, log, factsKeptDays } = deps;
   const stopping = new AbortController();
   const waker = createWaker(clock);
   let running: Promise<void> = Promise.resolve();
   let forgottenTo = '';
+  const reseal = async () => {
+    const { resealed, lost } = await resealAll(database.db, secretBox, stopping.signal);
+    if (resealed > 0) log.info({ resealed }, 'secrets were sealed anew with the newest key');
+    if (lost > 0) log.warn({ lost }, 'secrets are sealed with a key that is not configured');
+  };
   const run = async () => {
     while (!stopping.signal.aborted) {
       try {
@@ -61,6 +69,7 @@ export function createHousekeeping(deps: {
         await scheduleAudits(database.db, { ...audits, now: clock.now() });
         const before = clock.now() - factsKeptDays * dayMs;
         forgottenTo = await forgetFacts(database.db, { before, after: forgottenTo }, stopping.signal);
+        if (secretBox.keyNames.length > 1) await reseal();
         const removed = await blobs.sweep({
           before: new Date(clock.now() - blobsUntouchedMs),
           findUnreferenced: (names) => findUnreferencedBlobs(database.db, names),

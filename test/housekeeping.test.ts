@@ -7,6 +7,7 @@ import { createHousekeeping } from '../src/housekeeping.ts';
 import { createDiskBlobs } from '../src/store/blobs.ts';
 import type { SweptBlobStore } from '../src/store/blobs.ts';
 import { idFrom } from '../src/lib/id.ts';
+import { createSecretBox } from '../src/lib/secret-box.ts';
 import { rows, run } from '../src/store/database.ts';
 import { testDatabase } from './support/database.ts';
 import type { TestDatabase } from './support/database.ts';
@@ -39,6 +40,7 @@ describe('housekeeping', () => {
     const housekeeping = createHousekeeping({
       database: { db, kind, close: () => Promise.resolve() },
       blobs,
+      secretBox: createSecretBox([Buffer.alloc(32, 7)]),
       clock,
       log: silent,
       factsKeptDays: 90,

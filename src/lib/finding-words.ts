@@ -2,6 +2,7 @@
 export const findingEnglish = {
   check_public_address: 'public address',
   check_database: 'database',
+  check_secret_keys: 'secret keys',
   check_disk: 'disk',
   check_logging_domain: 'logging domain',
   check_mx_record: 'MX record',
@@ -35,6 +36,15 @@ export const findingEnglish = {
     'Where it is older, start the gateway once; otherwise see that its user may write in TWOWAY_DATA_DIR.',
   mend_postgresql:
     'Where it is older, start the gateway once; otherwise see that PostgreSQL runs, and that TWOWAY_DATABASE_URL is right.',
+
+  keys_unknown: '{count} secrets are sealed with the key {key}, which is not configured',
+  put_key_back:
+    'Put that key back into TWOWAY_SECRET_KEYS, behind the others; where it is lost, these mailboxes, providers, webhooks and second factors must be set up anew.',
+  keys_older: '{count} secrets are still sealed with the older key {key}',
+  keep_key:
+    'Keep it in TWOWAY_SECRET_KEYS. A gateway that runs seals them anew with the newest one within the hour.',
+  keys_done: 'the older key {key} seals nothing any more: it can be taken out of TWOWAY_SECRET_KEYS',
+  keys_ok: '{count} secrets are sealed with the key {key}',
 
   disk_free: '{free} are free for TWOWAY_DATA_DIR ({folder})',
   disk_short:

@@ -6,12 +6,21 @@ export type SecretBox = {
   seal(plain: string, context: string): string;
   /** The plain text again. Throws when the key is unknown, or the value was changed or moved. */
   open(sealed: string, context: string): string;
-  /** HMAC-SHA-256 of `text` under a key that is derived for `purpose` alone. */
+  /** HMAC-SHA-256 of `text` under a key that is derived from the hash key for `purpose` alone. */
   mac(purpose: string, text: string): Buffer;
+  /** The names of the keys of the ring, the newest first: a sealed value names the key that it opens with (`keyNameOf`). */
+  keyNames: readonly string[];
 };
 
-/** Opens with any key of the ring and seals with the first. Each key is 32 bytes, named by its own hash. */
-export function createSecretBox(keys: readonly [Buffer, ...Buffer[]]): SecretBox {
+/** Keys that seal, the newest first. Each has 32 bytes. */
+export type KeyRing = readonly [Buffer, ...Buffer[]];
+
+/**
+ * Opens with any key of the ring and seals with the first; each is named by its own hash. Keyed hashes are made with a
+ * key of their own, which stays when those of the ring are replaced: what was hashed is not known any more, so that it
+ * could not be hashed anew. The gateway's is in its database, sealed (src/store/hash-key.ts).
+ */
+export function createSecretBox(keys: KeyRing, hashKey: Buffer = keys[0]): SecretBox {
   const ring = new Map(keys.map((key) => [keyName(key), key]));
   const newest = keys[0];
   // By purpose, of which there are few. Deriving a key costs ten times what using it does.
@@ -39,11 +48,17 @@ export function createSecretBox(keys: readonly [Buffer, ...Buffer[]]): SecretBox
       return Buffer.concat([decipher.update(bytes.subarray(0, -16)), decipher.final()]).toString('utf8');
     },
     mac(purpose, text) {
-      const key = derived.get(purpose) ?? deriveKey(keys[keys.length - 1] ?? newest, purpose);
+      const key = derived.get(purpose) ?? deriveKey(hashKey, purpose);
       derived.set(purpose, key);
       return hmac(key, text);
     },
+    keyNames: [...ring.keys()],
   };
+}
+
+/** The name of the key that a sealed value opens with. */
+export function keyNameOf(sealed: string): string {
+  return sealed.split('.')[1] ?? '';
 }
 
 function deriveKey(key: Buffer, purpose: string): HmacKey {

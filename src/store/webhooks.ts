@@ -23,6 +23,11 @@ export type WebhookRow = {
   createdAt: Date;
 };
 
+/** What the sealed secrets of a webhook are bound to. */
+export function webhookSecretContext(id: WebhookId): string {
+  return `webhooks.secret_sealed ${id}`;
+}
+
 /** Stores a new webhook. The sub-account, where there is one, must exist. */
 export async function insertWebhook(
   db: Db,

@@ -2,6 +2,7 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import type { WebhookId } from '../lib/id.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
+import { webhookSecretContext } from '../store/webhooks.ts';
 
 /**
  * Signatures by the Standard Webhooks specification (standardwebhooks.com, 1.0): HMAC-SHA-256 over
@@ -41,7 +42,9 @@ export function openSecrets(
   webhook: { id: WebhookId; secretSealed: string },
   nowMs: number,
 ): string[] {
-  const stored = storedSecrets.parse(JSON.parse(box.open(webhook.secretSealed, context(webhook.id))));
+  const stored = storedSecrets.parse(
+    JSON.parse(box.open(webhook.secretSealed, webhookSecretContext(webhook.id))),
+  );
   return stored.filter(({ untilMs }) => untilMs === null || untilMs > nowMs).map(({ secret }) => secret);
 }
 
@@ -66,9 +69,5 @@ export function signatureHeaders(signed: {
 }
 
 function seal(box: SecretBox, webhookId: WebhookId, secrets: z.infer<typeof storedSecrets>): string {
-  return box.seal(JSON.stringify(secrets), context(webhookId));
-}
-
-function context(webhookId: WebhookId): string {
-  return `webhooks.secret_sealed ${webhookId}`;
+  return box.seal(JSON.stringify(secrets), webhookSecretContext(webhookId));
 }

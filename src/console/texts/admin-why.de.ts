@@ -16,8 +16,6 @@ export const adminWhyGerman: Record<keyof typeof adminWhyEnglish, string> = {
   'why.unknown.own':
     'Die eigene Adresse einer Person findet nichts: Mail findet man über die Adressen der Gegenseite.',
   'why.unknown.see_own': 'Stattdessen eine Verbindung suchen',
-  'why.unknown.key':
-    'Die Entscheidung fiel vielleicht unter einem anderen Schlüssel von TWOWAY_SECRET_KEYS: Ausgelassenes ist nur durch Prüfwerte unter ihm bekannt.',
   'why.unknown.written':
     'Sie muss ganz und genau wie in der Mail geschrieben sein; ein Teil einer Adresse findet nichts.',
   'why.outcome.stored': 'Gespeichert',

@@ -14,8 +14,6 @@ export const adminWhyEnglish = {
     'It may be in a folder that the provider hides from IMAP, or in Spam, Trash or Drafts, which are not watched.',
   'why.unknown.own': 'A user’s own address finds nothing: mail is found by the addresses on the other side.',
   'why.unknown.see_own': 'Look for a connection instead',
-  'why.unknown.key':
-    'The decision may have been made under another key of TWOWAY_SECRET_KEYS: what is left out is known only by hashes under it.',
   'why.unknown.written':
     'It must be written whole, and exactly as in the mail; part of an address finds nothing.',
   'why.outcome.stored': 'Stored',

@@ -4,6 +4,7 @@ import type { findingEnglish } from '../../lib/finding-words.ts';
 export const findingGerman: Record<keyof typeof findingEnglish, string> = {
   check_public_address: 'Öffentliche Adresse',
   check_database: 'Datenbank',
+  check_secret_keys: 'Schlüssel',
   check_disk: 'Platte',
   check_logging_domain: 'Domain der Ablageadressen',
   check_mx_record: 'MX-Eintrag',
@@ -37,6 +38,16 @@ export const findingGerman: Record<keyof typeof findingEnglish, string> = {
     'Ist sie älter, starten Sie das Gateway einmal; andernfalls sorgen Sie dafür, dass sein Benutzer in TWOWAY_DATA_DIR schreiben darf.',
   mend_postgresql:
     'Ist sie älter, starten Sie das Gateway einmal; andernfalls sehen Sie nach, ob PostgreSQL läuft und TWOWAY_DATABASE_URL stimmt.',
+
+  keys_unknown: '{count} Geheimnisse sind mit dem Schlüssel {key} verschlossen, der nicht eingestellt ist',
+  put_key_back:
+    'Tragen Sie diesen Schlüssel wieder in TWOWAY_SECRET_KEYS ein, hinter den anderen. Ist er verloren, müssen diese Postfächer, Anbieter, Webhooks und zweiten Faktoren neu eingerichtet werden.',
+  keys_older: '{count} Geheimnisse sind noch mit dem älteren Schlüssel {key} verschlossen',
+  keep_key:
+    'Lassen Sie ihn in TWOWAY_SECRET_KEYS. Ein laufendes Gateway verschließt sie innerhalb einer Stunde neu mit dem neuesten.',
+  keys_done:
+    'der ältere Schlüssel {key} verschließt nichts mehr: Er kann aus TWOWAY_SECRET_KEYS entfernt werden',
+  keys_ok: '{count} Geheimnisse sind mit dem Schlüssel {key} verschlossen',
 
   disk_free: '{free} sind für TWOWAY_DATA_DIR ({folder}) frei',
   disk_short:

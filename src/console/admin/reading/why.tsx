@@ -95,7 +95,6 @@ function Unknown({ site, what }: { site: Site; what: string }) {
           {words('why.unknown.own')}{' '}
           <a href={hrefWith(site, '/admin/connections', { q: what })}>{words('why.unknown.see_own')}</a>
         </li>
-        <li>{words('why.unknown.key')}</li>
         <li>{words('why.unknown.written')}</li>
       </ul>
     </Empty>
