@@ -109,23 +109,28 @@ export async function lockAdministrators(db: Db): Promise<void> {
   await run(db, 'lock table administrators in share row exclusive mode');
 }
 
-/** Removes one, with sessions and links. `last`: nobody else could sign in. In a transaction. */
-export async function removeAdministrator(db: Db, id: string): Promise<'removed' | 'last' | 'unknown'> {
+/**
+ * Removes one, with sessions and links. `last`: nobody else could sign in; by an identity they could while its address is
+ * among `identities`, in canonical form. In a transaction.
+ */
+export async function removeAdministrator(
+  db: Db,
+  id: string,
+  identities: readonly string[],
+): Promise<'removed' | 'last' | 'unknown'> {
   await lockAdministrators(db);
-  const [found] = await rows<{ others: boolean; able: boolean }>(
+  const [found] = await rows<{ others: boolean }>(
     db,
-    `select ${isAble('a')} as able,
-            exists (select from administrators o where o.id <> a.id and ${isAble('o')}) as others
+    `select exists (select from administrators o where o.id <> a.id and (o.password_hash is not null
+                      or o.subject is not null and o.canonical = any(:identities::text[]))) as others
        from administrators a where id = :id`,
-    { id },
+    { id, identities },
   );
   if (found === undefined) return 'unknown';
   if (!found.others) return 'last';
   await run(db, 'delete from administrators where id = :id', { id });
   return 'removed';
 }
-
-const isAble = (table: string) => `(${table}.password_hash is not null or ${table}.subject is not null)`;
 
 export async function setPassword(db: Db, id: AdministratorId, passwordHash: string): Promise<void> {
   await run(db, 'update administrators set password_hash = :passwordHash where id = :id', {

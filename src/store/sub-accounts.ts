@@ -118,21 +118,36 @@ export async function listSubAccounts(
   });
 }
 
-/** Changes the settings alone, and answers those before; undefined where there is no such sub-account. In a transaction. */
-export async function changeSettings(db: Db, id: string, settings: Settings): Promise<Settings | undefined> {
+/**
+ * Changes the settings alone, where they are still those that were `shown`, and answers those that there were before: any
+ * others mean that somebody has changed them meanwhile, and that nothing was done. Undefined where there is no such
+ * sub-account. In a transaction.
+ */
+export async function changeSettings(
+  db: Db,
+  id: string,
+  { settings, shown }: { settings: Settings; shown: string },
+): Promise<Settings | undefined> {
   const [row] = await rows<SubAccountRow>(
     db,
     `select ${columns} from sub_accounts where id = :id for no key update`,
     { id },
   );
   if (row === undefined) return undefined;
+  const before = effectiveSettings(row.settings);
+  if (versionOf(before) !== shown) return before;
   await run(
     db,
     `update sub_accounts set settings = :settings::jsonb, updated_at = now()
       where id = :id and settings is distinct from :settings::jsonb`,
     { id, settings: JSON.stringify(changedSettings(settings)) },
   );
-  return effectiveSettings(row.settings);
+  return before;
+}
+
+/** What settings are known again by that were shown to somebody. */
+export function versionOf(settings: Settings): string {
+  return JSON.stringify(settings);
 }
 
 /** Creates or replaces. What is the same already stays untouched, with its time. */

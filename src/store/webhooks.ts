@@ -56,6 +56,16 @@ export async function findWebhook(
   return row;
 }
 
+/** One webhook, which nobody changes until the end of the transaction; undefined when there is none. */
+export async function lockWebhook(
+  tx: Db,
+  id: string,
+): Promise<(WebhookRow & { secretSealed: string }) | undefined> {
+  await run(tx, 'select from webhooks where id = :id for no key update', { id });
+  // A statement of its own: one that waited for the lock still sees what was true before it waited.
+  return findWebhook(tx, id, null);
+}
+
 /** Webhooks that `subAccountId` may see (null: all), oldest first, after the one with id `after`. */
 export function listWebhooks(
   db: Db,

@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from 'node:crypto';
+import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import type { WebhookId } from '../lib/id.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
@@ -34,6 +34,11 @@ export function replaceSecret(
     { secret: old, untilMs: nowMs + overlapMs },
   ];
   return { secret, sealed: seal(box, webhook.id, secrets) };
+}
+
+/** By what it is known again that a secret is still the one that somebody was shown a page about. */
+export function secretVersion({ secretSealed }: { secretSealed: string }): string {
+  return createHash('sha256').update(secretSealed).digest('base64url').slice(0, 16);
 }
 
 /** The secrets in force, the newest first. */

@@ -3,6 +3,7 @@ import type { AdministratorId } from '../../lib/id.ts';
 import { validAddress } from '../../message/addresses.ts';
 import {
   addAdministrator,
+  canonicalOf,
   findAdministrator,
   listAdministrators,
   removeAdministrator,
@@ -75,7 +76,8 @@ async function remove(
       // Before it, so that it is known who that was who removes themselves.
       const { email: subject } = administrator;
       await writeAudit(tx, { ...by(session), action: 'administrator.removed', subject });
-      const done = await removeAdministrator(tx, id);
+      const identities = pages.operator.identity?.administrators.map(canonicalOf) ?? [];
+      const done = await removeAdministrator(tx, id, identities);
       if (done !== 'removed') throw new NotRemoved();
       return done;
     })

@@ -1,6 +1,12 @@
 import type { Context, Hono } from 'hono';
 import { writeAudit } from '../../store/audit.ts';
-import { changeSettings, findSubAccount, listSubAccounts, settingsSchema } from '../../store/sub-accounts.ts';
+import {
+  changeSettings,
+  findSubAccount,
+  listSubAccounts,
+  settingsSchema,
+  versionOf,
+} from '../../store/sub-accounts.ts';
 import type { ListedSubAccount, Settings, SubAccount } from '../../store/sub-accounts.ts';
 import { hrefOf, Pieces, sayingPage, Value } from '../page.tsx';
 import type { Page } from '../page.tsx';
@@ -26,7 +32,12 @@ export function addSettings(app: Hono, pages: AdminPages): void {
       const subAccount = await findSubAccount(pages.db, c.req.param('sid'));
       if (subAccount === undefined) return sayingPage('not_found', 404);
       const { settings } = subAccount;
-      return oneSubAccount(pages, session, { subAccount, settings, saved: c.req.query('saved') === '1' });
+      return oneSubAccount(pages, session, {
+        subAccount,
+        settings,
+        now: settings,
+        saved: c.req.query('saved') === '1',
+      });
     }),
   );
   app.post('/admin/settings/:sid', (c) =>
@@ -134,9 +145,10 @@ async function save(
   // Our own page sends nothing else.
   if (!settings.success) return sayingPage('not_same_origin', 422);
   const { administratorId } = session;
+  const shown = form.get('shown') ?? '';
   const before = await pages.db.transaction(async (tx) => {
-    const old = await changeSettings(tx, id, settings.data);
-    if (old === undefined) return undefined;
+    const old = await changeSettings(tx, id, { settings: settings.data, shown });
+    if (old === undefined || versionOf(old) !== shown) return old;
     const changed = choices.filter(({ name }) => old[name] !== settings.data[name]);
     const details = Object.fromEntries(
       changed.map(({ name }) => [name, `${old[name]} → ${settings.data[name]}`]),
@@ -146,25 +158,43 @@ async function save(
     return old;
   });
   if (before === undefined) return sayingPage('not_found', 404);
+  if (versionOf(before) !== shown) {
+    const subAccount = await findSubAccount(pages.db, id);
+    if (subAccount === undefined) return sayingPage('not_found', 404);
+    return oneSubAccount(pages, session, { subAccount, settings: settings.data, now: before, saved: false });
+  }
   return c.redirect(hrefOf(pages.site, `/admin/settings/${encodeURIComponent(id)}?saved=1`), 303);
 }
 
 function oneSubAccount(
   pages: AdminPages,
   session: AdminSession,
-  { subAccount, settings, saved }: { subAccount: SubAccount; settings: Settings; saved: boolean },
+  // What is chosen in the form, and what holds; other than that where somebody else was quicker.
+  {
+    subAccount,
+    settings,
+    now,
+    saved,
+  }: { subAccount: SubAccount; settings: Settings; now: Settings; saved: boolean },
 ): Promise<Page> {
+  const isOvertaken = settings !== now;
   const { id, name, provider } = subAccount;
   const path = hrefOf(pages.site, '/admin/settings');
   return gatewayPage(pages, session, {
     tab: 'settings',
     title: name === '' ? id : name,
     list: { href: path, label: words('settings.back') },
+    status: isOvertaken ? 409 : 200,
     body: (
       <>
         {saved && (
           <div class="outcome good" role="status">
             <p>{words('settings.saved')}</p>
+          </div>
+        )}
+        {isOvertaken && (
+          <div class="outcome bad" role="alert">
+            <p>{words('settings.overtaken')}</p>
           </div>
         )}
         <Facts {...{ id, provider }} />
@@ -174,8 +204,9 @@ function oneSubAccount(
           class="card settings"
         >
           <p class="lead">{words('settings.text')}</p>
+          <input type="hidden" name="shown" value={versionOf(now)} />
           {choices.map((choice) => (
-            <Setting {...choice} now={String(settings[choice.name])} />
+            <Setting {...choice} chosen={String(settings[choice.name])} now={String(now[choice.name])} />
           ))}
           <p class="actions">
             <button>{words('page.save')}</button>
@@ -207,7 +238,8 @@ function Facts({ id, provider }: Pick<SubAccount, 'id' | 'provider'>) {
   );
 }
 
-function Setting({ name, values, now }: { name: string; values: string[]; now: string }) {
+function Setting(props: { name: string; values: string[]; chosen: string; now: string }) {
+  const { name, values, chosen, now } = props;
   return (
     <fieldset>
       <legend>
@@ -215,10 +247,11 @@ function Setting({ name, values, now }: { name: string; values: string[]; now: s
       </legend>
       {values.map((value, index) => (
         <label class="radio">
-          <input type="radio" name={name} value={value} checked={value === now} />
+          <input type="radio" name={name} value={value} checked={value === chosen} />
           <span>
             <Pieces of={findText(`setting.${name}.${value}`) ?? []} />
             {index === 0 && <small>{words('settings.default')}</small>}
+            {value === now && chosen !== now && <small>{words('settings.holds_now')}</small>}
           </span>
         </label>
       ))}

@@ -50,6 +50,9 @@ export const adminGatewayGerman: Record<keyof typeof adminGatewayEnglish, string
   'settings.text':
     'Auch das CRM kann dies über die API ändern. Eine Änderung gilt ab der nächsten Nachricht; nichts Gespeichertes kommt oder geht deswegen.',
   'settings.default': 'Vorgabe',
+  'settings.holds_now': 'Gilt jetzt',
+  'settings.overtaken':
+    'Nichts wurde gespeichert: Jemand, vielleicht das CRM, hat diese Einstellungen geändert, seit diese Seite offen ist. Ihre Auswahl ist noch da, und was jetzt gilt, ist bezeichnet. Speichern Sie noch einmal, wenn Ihre gelten soll.',
 
   'setting.sync_sent_to_contacts': 'Jemand schreibt einem Kontakt von sich aus in Gmail oder Outlook',
   'setting.sync_sent_to_contacts.true': 'Es erscheint im CRM',

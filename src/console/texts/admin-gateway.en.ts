@@ -44,6 +44,9 @@ export const adminGatewayEnglish = {
   'settings.text':
     'The CRM can change these by the API, too. A change counts from the next message on; nothing stored goes or comes for it.',
   'settings.default': 'By default',
+  'settings.holds_now': 'Holds now',
+  'settings.overtaken':
+    'Nothing was saved: somebody, perhaps the CRM, has changed these settings since this page was opened. What you chose is still chosen, and what holds now is marked. Save again if yours is to hold.',
 
   'setting.sync_sent_to_contacts': 'Somebody writes to a contact in Gmail or Outlook, out of the blue',
   'setting.sync_sent_to_contacts.true': 'It appears in the CRM',

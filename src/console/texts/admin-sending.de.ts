@@ -227,6 +227,7 @@ export const adminSendingGerman: Record<keyof typeof adminSendingEnglish, string
   'audit.webhook.paused': 'Hat einen Webhook angehalten',
   'audit.webhook.resumed': 'Hat einen Webhook fortgesetzt',
   'audit.webhook.secret_replaced': 'Hat das Geheimnis eines Webhooks ersetzt',
+  'audit.webhook.tested': 'Hat einem Webhook ein Testereignis geschickt',
   'audit.webhook.deleted': 'Hat einen Webhook gelöscht',
   'audit.delivery.retried': 'Hat Zustellungen noch einmal versuchen lassen',
 };

@@ -221,6 +221,7 @@ export const adminSendingEnglish = {
   'audit.webhook.paused': 'Paused a webhook',
   'audit.webhook.resumed': 'Resumed a webhook',
   'audit.webhook.secret_replaced': 'Replaced the secret of a webhook',
+  'audit.webhook.tested': 'Sent a test event to a webhook',
   'audit.webhook.deleted': 'Deleted a webhook',
   'audit.delivery.retried': 'Had deliveries tried again',
 } as const;

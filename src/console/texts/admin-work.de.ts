@@ -33,6 +33,9 @@ export const adminWorkGerman: Record<keyof typeof adminWorkEnglish, string> = {
   'done.webhook_paused.other': '{n} Webhooks sind angehalten.',
   'done.webhook_resumed.one': 'Fortgesetzt. Was eingereiht war, wird jetzt zugestellt.',
   'done.webhook_resumed.other': '{n} Webhooks sind fortgesetzt.',
+  'done.webhook_overtaken.one':
+    'Nichts wurde getan: Jemand hat das Geheimnis ersetzt, seit diese Seite offen ist. Wer, steht im Protokoll.',
+  'done.webhook_overtaken.other': 'Nichts wurde getan: {n} Geheimnisse wurden inzwischen ersetzt.',
   'done.delivery_retried.one': 'Es wird jetzt noch einmal zugestellt.',
   'done.delivery_retried.other': '{n} Zustellungen werden jetzt noch einmal versucht, in ihrer Reihenfolge.',
 

@@ -31,6 +31,9 @@ export const adminWorkEnglish = {
   'done.webhook_paused.other': '{n} webhooks were paused.',
   'done.webhook_resumed.one': 'Resumed. What was queued is delivered now.',
   'done.webhook_resumed.other': '{n} webhooks were resumed.',
+  'done.webhook_overtaken.one':
+    'Nothing was done: somebody replaced the secret since this page was opened. The audit log says who.',
+  'done.webhook_overtaken.other': 'Nothing was done: {n} secrets were replaced meanwhile.',
   'done.delivery_retried.one': 'It is delivered again now.',
   'done.delivery_retried.other': '{n} deliveries are tried again now, in their order.',
 

@@ -151,6 +151,28 @@ describe('administrators, and the links by which they get in', () => {
     assert.equal((await annsBrowser.get(list)).status, 303);
   });
 
+  test('who could only sign in by an identity provider counts while there is one, and they are on its list', async () => {
+    const identity = { issuer: 'https://login.operator.example', clientId: 'x', clientSecret: 'x' };
+    for (const [administrators, status] of [
+      [null, 409],
+      [['somebody@operator.example'], 409],
+      [['Eve@operator.example'], 303],
+    ] as const) {
+      for (const table of ['administrators', 'sign_in_tries']) await t.sql(`delete from ${table}`);
+      const ann = await addAnn(t.db);
+      await t.sql(
+        `insert into administrators (id, email, canonical, subject)
+         values ('adm_eve', 'eve@operator.example', 'eve@operator.example', 'issuer eve')`,
+      );
+      t.pages.operator.identity = administrators && { ...identity, administrators };
+      const browser = await signedIn();
+      await browser.get(list);
+      const { status: said } = await browser.submit({ id: ann.id }, '/admin/administrators/remove');
+      t.pages.operator.identity = null;
+      assert.equal(said, status, String(administrators));
+    }
+  });
+
   test('of two who remove each other in the same moment one stays', async () => {
     const [ann, ben] = [await addAnn(t.db), await addAnn(t.db, 'ben@operator.example')];
     const browsers = [await signedIn(), await signedIn('ben@operator.example')] as const;

@@ -165,6 +165,29 @@ describe('the gateway’s own pages', () => {
     assert.equal((await root.get(`${publicUrl}/admin/settings/nobody`)).status, 404);
   });
 
+  test('settings that the CRM has changed since the page was opened are not overwritten: both are shown', async () => {
+    const stored = async () =>
+      (await t.sql<{ settings: object }>(`select settings from sub_accounts where id = 'acme'`))[0]?.settings;
+    await t.sql(`update sub_accounts set settings = '{}' where id = 'acme'`);
+    await root.get(`${publicUrl}/admin/settings/acme`);
+    await t.sql(`update sub_accounts set settings = '{"fetch_thread_head": false}' where id = 'acme'`);
+    const fields = {
+      sync_sent_to_contacts: 'false',
+      assigned_contacts_only: 'when_shared',
+      outlook_two_way_sync: 'true',
+      fetch_thread_head: 'true',
+      inbound_attachments: 'skip_message',
+    };
+    const refused = await root.submit(fields);
+    assert.equal(refused.status, 409);
+    assert.match(refused.text, /Nothing was saved: somebody, perhaps the CRM/);
+    assert.equal([...refused.text.matchAll(/Holds now/g)].length, 2, 'what differs is marked');
+    assert.match(refused.html, /name="sync_sent_to_contacts" value="false" checked/, 'what was chosen stays');
+    assert.deepEqual(await stored(), { fetch_thread_head: false });
+    assert.equal((await root.submit(fields)).status, 303, 'who has seen both may go on');
+    assert.deepEqual(await stored(), { sync_sent_to_contacts: false });
+  });
+
   test('each setting and each of its values has words', () => {
     for (const [name, field] of Object.entries(settingsSchema.shape)) {
       const inner = field.unwrap();

@@ -251,10 +251,19 @@ describe('the administrators’ work', () => {
       const [row] = await t.sql<{ enabled: boolean }>(`select enabled from webhooks`);
       assert.equal(row?.enabled, enabled);
     }
+    const other = await t.administrator('other@operator.example');
+    await other.get(`${publicUrl}${here}`);
     await root.submit({}, `${here}/rotate`);
+    const late = await other.submit({}, `${here}/rotate`);
+    assert.match((await other.get(`${publicUrl}${late.location}`)).text, /somebody replaced the secret/);
     const rotated = /whsec_[\w+/=]+/.exec((await get(here)).html)?.[0];
     assert.ok(rotated !== undefined && rotated !== secret);
-    await root.submit({}, `${here}/delete`);
+    await other.get(`${publicUrl}${here}`);
+    const deleted = [await root.submit({}, `${here}/delete`), await other.submit({}, `${here}/delete`)];
+    assert.deepEqual(
+      deleted.map(({ status }) => status),
+      [303, 404],
+    );
     assert.deepEqual(await ids('webhooks'), []);
     assert.deepEqual(
       (await audited()).slice(-6).map((line) => line.split(' ')[0]),

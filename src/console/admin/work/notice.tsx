@@ -12,6 +12,7 @@ const done = [
   'webhook_deleted',
   'webhook_paused',
   'webhook_resumed',
+  'webhook_overtaken',
   'delivery_retried',
 ] as const;
 
@@ -22,7 +23,7 @@ export function Notice({ c }: { c: Context }) {
   const name = done.find((known) => known === c.req.query('done'));
   const n = Number(c.req.query('n') ?? '1');
   if (name === undefined || !Number.isSafeInteger(n) || n < 0) return null;
-  const isStill = name === 'held_left' || name === 'send_too_late';
+  const isStill = ['held_left', 'send_too_late', 'webhook_overtaken'].includes(name);
   return (
     <p class={`outcome ${isStill ? 'still' : 'good'}`} role="status">
       {counted(`done.${name}`, n)}

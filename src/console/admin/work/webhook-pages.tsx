@@ -131,7 +131,10 @@ export function OnceBox({ once, webhookId }: { once: Once | null; webhookId: str
 
 type Forms = { site: Site; formToken: string };
 
-export function WebhookOne(props: Forms & { webhook: WebhookRow }) {
+/** `version`: of the secret, see `secretVersion`. */
+type OneWebhook = { webhook: WebhookRow; version: string };
+
+export function WebhookOne(props: Forms & OneWebhook) {
   const { site, formToken, webhook } = props;
   return (
     <>
@@ -179,7 +182,7 @@ function WebhookFacts({ webhook }: { webhook: WebhookRow }) {
   );
 }
 
-function WebhookActions({ site, formToken, webhook }: Forms & { webhook: WebhookRow }) {
+function WebhookActions({ site, formToken, webhook, version }: Forms & OneWebhook) {
   const action = (name: string) => hrefOf(site, `/admin/webhooks/${webhook.id}/${name}`);
   return (
     <>
@@ -198,6 +201,7 @@ function WebhookActions({ site, formToken, webhook }: Forms & { webhook: Webhook
         <summary>{words('webhooks.rotate')}</summary>
         <p>{words('webhooks.rotate_means')}</p>
         <Form action={action('rotate')} formToken={formToken}>
+          <input type="hidden" name="shown" value={version} />
           <button>{words('webhooks.rotate_now')}</button>
         </Form>
       </details>

@@ -2,9 +2,9 @@ import type { Context, Hono } from 'hono';
 import { listDeliveries, retryDelivery, retryParked } from '../../../store/delivery-list.ts';
 import { writeAudit } from '../../../store/audit.ts';
 import { listWebhookStates } from '../../../store/webhook-list.ts';
-import { deleteWebhook, findWebhook, updateWebhook } from '../../../store/webhooks.ts';
+import { deleteWebhook, findWebhook, lockWebhook, updateWebhook } from '../../../store/webhooks.ts';
 import { probeWebhook } from '../../../webhook/probe.ts';
-import { replaceSecret } from '../../../webhook/sign.ts';
+import { replaceSecret, secretVersion } from '../../../webhook/sign.ts';
 import { adminPage, withAdmin, withAdminForm } from '../app.tsx';
 import type { AdminPages, AdminSession } from '../app.tsx';
 import { hrefOf, sayingPage } from '../../page.tsx';
@@ -73,7 +73,7 @@ async function webhookPage(c: Context, pages: AdminPages, session: AdminSession)
       <>
         <Notice c={c} />
         <OnceBox once={takeOnce(c, pages, session) as Once | null} webhookId={webhook.id} />
-        <WebhookOne site={site} formToken={formToken} webhook={webhook} />
+        <WebhookOne site={site} formToken={formToken} webhook={webhook} version={secretVersion(webhook)} />
         <NewRows />
         <DeliveryList site={site} formToken={formToken} path={here} state={state} page={page} />
       </>
@@ -84,63 +84,83 @@ async function webhookPage(c: Context, pages: AdminPages, session: AdminSession)
   });
 }
 
-type Found = NonNullable<Awaited<ReturnType<typeof findWebhook>>>;
+type Found = NonNullable<Awaited<ReturnType<typeof lockWebhook>>>;
 
-/** A form that does something to one webhook, and leads back to it or to where `work` says. */
+/** What was done to a webhook: how it is called in the audit log, and what the next page says of it; null: nothing. */
+type Acted = { audit: `webhook.${string}`; done: Done | null; once?: Once };
+
+/**
+ * A form that does something to one webhook, and leads back to it. Of two administrators who do the same at once one
+ * does it, and it is in the audit log once; the other is shown what is so by then.
+ */
 function addAction(
   app: Hono,
   pages: AdminPages,
   name: string,
-  work: (c: Context, session: AdminSession, webhook: Found) => Promise<Done | null>,
+  work: (tx: AdminPages['db'], webhook: Found, form: URLSearchParams) => Promise<Acted | 'overtaken' | null>,
 ): void {
   app.post(`${path}/:id/${name}`, (c) =>
-    withAdminForm(c, pages, async (session) => {
-      const webhook = await findWebhook(pages.db, c.req.param('id') ?? '', null);
-      if (webhook === undefined) return sayingPage('not_found', 404);
-      const done = await work(c, session, webhook);
-      const back = done === 'webhook_deleted' ? path : `${path}/${webhook.id}`;
+    withAdminForm(c, pages, async (session, form) => {
+      const id = c.req.param('id') ?? '';
+      const acted = await pages.db.transaction(async (tx) => {
+        const webhook = await lockWebhook(tx, id);
+        if (webhook === undefined) return undefined;
+        const done = await work(tx, webhook, form);
+        if (done !== null && done !== 'overtaken') {
+          const { administratorId } = session;
+          await writeAudit(tx, { administratorId, action: done.audit, subject: webhook.id });
+        }
+        return done;
+      });
+      if (acted === undefined) return sayingPage('not_found', 404);
+      const done = acted === 'overtaken' ? 'webhook_overtaken' : (acted?.done ?? null);
+      if (acted !== null && acted !== 'overtaken' && acted.once !== undefined)
+        leaveOnce(c, pages, session, acted.once);
+      const back = done === 'webhook_deleted' ? path : `${path}/${id}`;
       return c.redirect(listHref(pages.site, back, done === null ? {} : doneQuery(done)), 303);
     }),
   );
 }
 
 function addActions(app: Hono, pages: AdminPages): void {
-  const { db, clock, secretBox } = pages;
-  const audit = (tx: typeof db, session: AdminSession, action: `webhook.${string}`, webhook: Found) =>
-    writeAudit(tx, { administratorId: session.administratorId, action, subject: webhook.id });
-  for (const [name, enabled, done] of [
-    ['pause', false, 'webhook_paused'],
-    ['resume', true, 'webhook_resumed'],
+  const { clock, secretBox } = pages;
+  for (const [name, enabled, audit, done] of [
+    ['pause', false, 'webhook.paused', 'webhook_paused'],
+    ['resume', true, 'webhook.resumed', 'webhook_resumed'],
   ] as const) {
-    addAction(app, pages, name, async (_c, session, webhook) => {
-      await db.transaction(async (tx) => {
-        await updateWebhook(tx, webhook.id, { enabled });
-        await audit(tx, session, enabled ? 'webhook.resumed' : 'webhook.paused', webhook);
-      });
-      return done;
+    addAction(app, pages, name, async (tx, webhook) => {
+      if (webhook.enabled === enabled) return null;
+      await updateWebhook(tx, webhook.id, { enabled });
+      return { audit, done };
     });
   }
-  addAction(app, pages, 'rotate', async (c, session, webhook) => {
+  addAction(app, pages, 'rotate', async (tx, webhook, form) => {
+    // Replaced twice in a row, the receiver's secret would be in force no longer, and nobody would know it.
+    if (form.get('shown') !== secretVersion(webhook)) return 'overtaken';
     const { secret, sealed } = replaceSecret(secretBox, webhook, clock.now());
-    await db.transaction(async (tx) => {
-      await updateWebhook(tx, webhook.id, { secretSealed: sealed });
-      await audit(tx, session, 'webhook.secret_replaced', webhook);
-    });
-    leaveOnce(c, pages, session, { kind: 'secret', webhookId: webhook.id, secret } satisfies Once);
-    return null;
+    await updateWebhook(tx, webhook.id, { secretSealed: sealed });
+    return {
+      audit: 'webhook.secret_replaced',
+      done: null,
+      once: { kind: 'secret', webhookId: webhook.id, secret },
+    };
   });
-  addAction(app, pages, 'test', async (c, session, webhook) => {
-    const probe = await probeWebhook(pages, webhook);
-    leaveOnce(c, pages, session, { kind: 'probe', webhookId: webhook.id, ...probe } satisfies Once);
-    return null;
+  addAction(app, pages, 'delete', async (tx, webhook) => {
+    await deleteWebhook(tx, webhook.id);
+    return { audit: 'webhook.deleted', done: 'webhook_deleted' };
   });
-  addAction(app, pages, 'delete', async (_c, session, webhook) => {
-    await db.transaction(async (tx) => {
-      await deleteWebhook(tx, webhook.id);
-      await audit(tx, session, 'webhook.deleted', webhook);
-    });
-    return 'webhook_deleted';
-  });
+  app.post(`${path}/:id/test`, (c) =>
+    withAdminForm(c, pages, async (session) => {
+      const webhook = await findWebhook(pages.db, c.req.param('id'), null);
+      if (webhook === undefined) return sayingPage('not_found', 404);
+      const probe = await probeWebhook(pages, webhook);
+      const { administratorId } = session;
+      const details = { delivered: probe.delivered, status: probe.status };
+      await writeAudit(pages.db, { administratorId, action: 'webhook.tested', subject: webhook.id, details });
+      leaveOnce(c, pages, session, { kind: 'probe', webhookId: webhook.id, ...probe } satisfies Once);
+      return c.redirect(hrefOf(pages.site, `${path}/${webhook.id}`), 303);
+    }),
+  );
 }
 
 /** So many parked deliveries are put back by one form; the rest by the next. */
