@@ -143,9 +143,15 @@ function Details({ of }: { of: Audited['details'] }) {
       {known.map(([name, value], index) => (
         <>
           {index > 0 && ' · '}
-          {name.replaceAll('_', ' ')}: <Value of={String(value)} />
+          {detailName(name)}: <Value of={String(value)} />
         </>
       ))}
     </small>
   );
+}
+
+/** The names of settings are the API's own, and stand as they are in every language. */
+function detailName(name: string): string {
+  const said = findText(`audit_detail.${name}`)?.map(({ text }) => text);
+  return said?.join('') ?? name.replaceAll('_', ' ');
 }

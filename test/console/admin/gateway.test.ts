@@ -300,6 +300,8 @@ describe('the gateway’s own pages', () => {
     const { text } = await browser.get(`${publicUrl}/admin/configuration`);
     assert.match(text, /TWOWAY_HTTP_PORT Deren Port; 0 nimmt einen freien\. 8080 Vorgabe/);
     assert.doesNotMatch(text, /Where the API|Its secret/);
+    const log = await browser.get(`${publicUrl}/admin/audit?noun=key`);
+    assert.match(log.text, /Umfang: read · Unterkonto: acme/);
   });
 });
 
