@@ -12,6 +12,8 @@ export async function up(knex: Knex): Promise<void> {
     await knex.raw(statements);
   }
   await compressWithLz4(knex);
+  // Afterwards: a partition has the compression that its table had when it was made.
+  await knex.raw(partitions);
 }
 
 const crmSide = `
@@ -684,7 +686,7 @@ create index tombstones_by_message on tombstones (message_id);
 -- What the rules said of one sighting for one sub-account. A skipped message leaves no content
 -- here: keyed hashes, the place, the time and the reason (T1).
 create table decisions (
-  id text collate "C" primary key,
+  id text collate "C" not null,
   sub_account_id text collate "C" not null references sub_accounts on delete cascade,
   connection_id text collate "C",
   mailbox_id text collate "C",
@@ -702,8 +704,11 @@ create table decisions (
   intake_id text collate "C",                   -- what came to a logging address; null: it was seen in a mailbox
   errand_id text collate "C",                   -- what had it judged again; null: it was new
   replaced_by text collate "C",                 -- the decision that holds since, for the same place and connection
-  decided_at timestamptz not null default now()
-);
+  decided_at timestamptz not null default now(),
+  -- It is of a message that is stored, or of mail that is held or failed, and stays; else it goes when its month is past.
+  lasting boolean not null default false,
+  primary key (id, lasting)
+) partition by list (lasting);
 create index decisions_by_sub_account on decisions (sub_account_id, id);
 -- What a person is shown of their own mail, and an administrator of a connection.
 create index decisions_by_connection on decisions (connection_id, id) include (outcome, replaced_by);
@@ -800,7 +805,7 @@ create table send_attempts (
   outcome text,                                 -- accepted, temporary, permanent, denied, uncertain
   reply text,                                   -- the provider's own words
   primary key (send_id, n)
-);
+) partition by range (send_id);
 create index send_attempts_by_mailbox on send_attempts (mailbox_id, started_at) where mailbox_id is not null;
 
 -- What is tracked of a send whose call asked for it (D7): 0 is its opening, the others are the links of its HTML.
@@ -857,17 +862,21 @@ create index sent_copies_by_sub_account on sent_copies (sub_account_id, mailbox_
 const eventSide = `
 -- Written in the transaction of what they tell; numbered (sequence) when they are published, one
 -- publisher at a time, so that a reader by number never misses one that committed late.
+create sequence event_ords;
 create table events (
-  ord bigint generated always as identity primary key,
-  sequence bigint unique,
-  id text collate "C" not null unique,
+  ord bigint not null default nextval('event_ords'),
+  sequence bigint,
+  id text collate "C" primary key,
   type text not null,
   sub_account_id text collate "C" references sub_accounts on delete cascade,
   order_keys text[] not null,                   -- conversations (or the connection) within which order is kept
   data jsonb not null,
   object_id text collate "C" generated always as (data ->> 'id') stored, -- what it tells of, for explain
   created_at timestamptz not null default now()
-);
+) partition by range (id);
+-- No unique ones, which would hold in a partition alone: sequences give the numbers, each of them once.
+create index events_by_ord on events (ord);
+create index events_by_sequence on events (sequence);
 create index events_by_object on events (object_id);
 create index events_unpublished on events (ord) where sequence is null;
 create index events_by_sub_account on events (sub_account_id, sequence);
@@ -889,7 +898,7 @@ create index webhooks_by_sub_account on webhooks (sub_account_id);
 create table deliveries (
   id text collate "C" primary key,
   webhook_id text collate "C" not null references webhooks on delete cascade,
-  event_ord bigint not null references events on delete cascade,
+  event_ord bigint not null,                    -- goes with its event: see src/store/event-retention.ts
   state text not null check (state in ('pending', 'delivered', 'parked')),
   last_status integer,
   last_error text,
@@ -918,6 +927,25 @@ create table delivery_keys (
   primary key (webhook_id, key, seq)
 );
 create index delivery_keys_by_delivery on delivery_keys (delivery_id);
+`;
+
+/**
+ * What is not of a month that has a partition of its own (see src/store/partitions.ts) is in the default ones: what
+ * a node with a wrong clock made, say.
+ */
+const partitions = `
+create table decisions_lasting partition of decisions for values in (true);
+create table decisions_left_out partition of decisions for values in (false) partition by range (id);
+create table decisions_left_out_default partition of decisions_left_out default;
+create table send_attempts_default partition of send_attempts default;
+create table events_default partition of events default;
+
+-- From when on there is all of a table whose partitions are dropped. No row: nothing was dropped yet.
+create table kept_since (
+  table_name text primary key,
+  since timestamptz not null,
+  sequence bigint                               -- the highest number of an event that was dropped
+);
 `;
 
 /** lz4 triples the insert rate of large texts over pglz; a build of PostgreSQL may lack it (PGlite does). */

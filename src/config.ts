@@ -51,6 +51,23 @@ const settings = {
     explain:
       'How many days the facts behind each decision are kept, for replay. The decision with its rule and reason stays.',
   }),
+  KEEP_DECISIONS_DAYS: setting({
+    schema: z.coerce.number().int().min(30).max(36_500),
+    default: '180',
+    explain:
+      'How many days it is known of mail that was left out that it came, and why it was. Decisions on what is stored, held or failed stay.',
+  }),
+  KEEP_EVENTS_DAYS: setting({
+    schema: z.coerce.number().int().min(30).max(36_500),
+    default: '90',
+    explain:
+      'How many days events and their deliveries are kept, to be read, explained and delivered again. What is still to be delivered stays.',
+  }),
+  KEEP_ATTEMPTS_DAYS: setting({
+    schema: z.coerce.number().int().min(30).max(36_500),
+    default: '365',
+    explain: 'How many days the single tries of a send are kept, counted from the call. Its state stays.',
+  }),
   DATA_DIR: setting({
     schema: z.string().min(1),
     default: 'data',

@@ -3,9 +3,11 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Config } from './config.ts';
+import { systemClock } from './lib/clock.ts';
 import { openDatabase, openDatabaseAsItIs } from './store/database.ts';
 import type { Database, PostgresLimits } from './store/database.ts';
 import { lockDirectory } from './store/directory-lock.ts';
+import { makePartitions } from './store/partitions.ts';
 
 /** Where the embedded database is. */
 function embeddedDirectory(config: Pick<Config, 'DATA_DIR'>): string {
@@ -28,9 +30,17 @@ export function spoolDirectory(config: Pick<Config, 'DATA_DIR'>): string {
 type Where = Pick<Config, 'DATA_DIR' | 'DATABASE_URL' | 'DATABASE_CONNECTIONS'>;
 
 /** Opens the configured database and brings it up to date; the embedded one behind a lock: one process alone may use it. */
-export function openData(config: Where): Promise<Database> {
+export async function openData(config: Where): Promise<Database> {
   mkdirSync(config.DATA_DIR, { recursive: true });
-  return open(config, openDatabase);
+  const database = await open(config, openDatabase);
+  try {
+    // Before anything is written that belongs there.
+    await makePartitions(database.db, systemClock.now());
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+  return database;
 }
 
 /**

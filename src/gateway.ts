@@ -10,7 +10,7 @@ import { createConsole } from './console/app.tsx';
 import type { ConsoleDeps } from './console/app.tsx';
 import { blobsDirectory, makeSecretKey, openData, readSecretKeys, spoolDirectory } from './data.ts';
 import type { FilingDeps } from './filing/file.ts';
-import { createHousekeeping } from './housekeeping.ts';
+import { createHousekeeping, keptDaysOf } from './housekeeping.ts';
 import { createProver } from './intake/authenticate.ts';
 import type { Prover } from './intake/authenticate.ts';
 import type { ResolveDns } from './intake/dns.ts';
@@ -265,7 +265,7 @@ function startWorkers(
     secretBox,
     clock,
     log,
-    factsKeptDays: config.KEEP_FACTS_DAYS,
+    keptDays: keptDaysOf(config),
   });
   const prover = createProver({ resolve: parts.dns, clock, log, hostName: hostname() });
   const filer = createFiler({

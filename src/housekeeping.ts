@@ -1,3 +1,4 @@
+import type { Config } from './config.ts';
 import type { Clock } from './lib/clock.ts';
 import { messageOf } from './lib/failure.ts';
 import type { Log } from './lib/log.ts';
@@ -7,11 +8,13 @@ import { findUnreferencedBlobs } from './store/blob-references.ts';
 import type { SweptBlobStore } from './store/blobs.ts';
 import { forgetSpooled } from './store/spool.ts';
 import { vacuum } from './store/database.ts';
-import type { Database } from './store/database.ts';
+import type { Database, Db } from './store/database.ts';
 import { countDecisions } from './store/decision-counts.ts';
 import { forgetFacts } from './store/decisions.ts';
 import { forgetErrands, scheduleAudits } from './store/errands.ts';
+import { dropPastEvents, listHoldingUp } from './store/event-retention.ts';
 import { forgetAnswers } from './store/idempotency.ts';
+import { dropPast, makePartitions } from './store/partitions.ts';
 import { resealAll } from './store/sealed.ts';
 
 /** How often it comes round. */
@@ -34,6 +37,29 @@ const errandsKeptDays = 90;
 
 const dayMs = 24 * 3_600_000;
 
+/** How many days is kept what goes by itself. */
+export type KeptDays = {
+  /** T4: what decisions rest on. */
+  facts: number;
+  /** Decisions about mail that was left out. */
+  decisions: number;
+  /** W2: with their deliveries. */
+  events: number;
+  /** Tries of sends. */
+  attempts: number;
+};
+
+export function keptDaysOf(
+  config: Pick<Config, 'KEEP_FACTS_DAYS' | 'KEEP_DECISIONS_DAYS' | 'KEEP_EVENTS_DAYS' | 'KEEP_ATTEMPTS_DAYS'>,
+): KeptDays {
+  return {
+    facts: config.KEEP_FACTS_DAYS,
+    decisions: config.KEEP_DECISIONS_DAYS,
+    events: config.KEEP_EVENTS_DAYS,
+    attempts: config.KEEP_ATTEMPTS_DAYS,
+  };
+}
+
 /** Removes what has served its time, and leaves what is due by itself. Any node may do it; doing it twice harms nothing. */
 export function createHousekeeping(deps: {
   database: Database;
@@ -41,15 +67,14 @@ export function createHousekeeping(deps: {
   secretBox: SecretBox;
   clock: Clock;
   log: Log;
-  /** T4: how long the facts of decisions are kept. */
-  factsKeptDays: number;
+  keptDays: KeptDays;
 }): {
   start(): void;
   stop(): Promise<void>;
   /** To be called after a commit that erased messages: their blobs go soon, not in an hour. */
   wake(): void;
 } {
-  const { database, blobs, secretBox, clock, log, factsKeptDays } = deps;
+  const { database, blobs, secretBox, clock, log, keptDays } = deps;
   const stopping = new AbortController();
   const waker = createWaker(clock);
   let running: Promise<void> = Promise.resolve();
@@ -67,7 +92,7 @@ export function createHousekeeping(deps: {
         await forgetSpooled(database.db);
         await countDecisions(database.db);
         await scheduleAudits(database.db, { ...audits, now: clock.now() });
-        const before = clock.now() - factsKeptDays * dayMs;
+        const before = clock.now() - keptDays.facts * dayMs;
         forgottenTo = await forgetFacts(database.db, { before, after: forgottenTo }, stopping.signal);
         if (secretBox.keyNames.length > 1) await reseal();
         const removed = await blobs.sweep({
@@ -75,6 +100,7 @@ export function createHousekeeping(deps: {
           findUnreferenced: (names) => findUnreferencedBlobs(database.db, names),
         });
         if (removed > 0) log.info({ removed }, 'blobs that nothing refers to were removed');
+        await keepPartitions({ db: database.db, clock, log }, keptDays);
         // The embedded database says that it vacuums by itself and does not (PGlite 0.5.16, 2026-11).
         if (database.kind === 'pglite') await vacuum(database.db);
       } catch (error) {
@@ -95,4 +121,35 @@ export function createHousekeeping(deps: {
     },
     wake: () => waker.wake(),
   };
+}
+
+/** Makes the partitions of the months to come, and drops those that are past; what keeps one from either is logged. */
+async function keepPartitions(
+  { db, clock, log }: { db: Db; clock: Clock; log: Log },
+  keptDays: KeptDays,
+): Promise<void> {
+  const before = (days: number) => clock.now() - days * dayMs;
+  const unmade = await makePartitions(db, clock.now());
+  if (unmade.length > 0)
+    log.warn(
+      { partitions: unmade.join(' ') },
+      'rows of these months are in the default partitions, and deleted later',
+    );
+  const events = await dropPastEvents(db, before(keptDays.events));
+  const dropped = [
+    ...(await dropPast(db, 'decisions', before(keptDays.decisions))),
+    ...(await dropPast(db, 'send_attempts', before(keptDays.attempts))),
+    ...events.dropped,
+  ];
+  if (dropped.length > 0) log.info({ partitions: dropped.join(' ') }, 'what is past was dropped');
+  for (const { webhookId, count } of events.undelivered)
+    log.warn(
+      { webhook: webhookId, deliveries: count },
+      'deliveries that had been given up went with past events',
+    );
+  for (const { webhookId, enabled } of await listHoldingUp(db, before(keptDays.events)))
+    log.warn(
+      { webhook: webhookId, enabled },
+      'past events are kept, since this webhook still waits for some',
+    );
 }

@@ -9,6 +9,7 @@ import type { SweptBlobStore } from '../src/store/blobs.ts';
 import { idFrom } from '../src/lib/id.ts';
 import { createSecretBox } from '../src/lib/secret-box.ts';
 import { rows, run } from '../src/store/database.ts';
+import { makePartitions } from '../src/store/partitions.ts';
 import { testDatabase } from './support/database.ts';
 import type { TestDatabase } from './support/database.ts';
 import { createManualClock } from './support/manual-clock.ts';
@@ -34,8 +35,8 @@ describe('housekeeping', () => {
   beforeEach(() => run(database.db, 'truncate sub_accounts cascade'));
 
   /** Starts it on a clock of its own; `wait` waits until a round is over. */
-  function start() {
-    const clock = createManualClock(Date.now());
+  function start(now = Date.now()) {
+    const clock = createManualClock(now);
     const { db, kind } = database;
     const housekeeping = createHousekeeping({
       database: { db, kind, close: () => Promise.resolve() },
@@ -43,7 +44,7 @@ describe('housekeeping', () => {
       secretBox: createSecretBox([Buffer.alloc(32, 7)]),
       clock,
       log: silent,
-      factsKeptDays: 90,
+      keptDays: { facts: 90, decisions: 180, events: 90, attempts: 365 },
     });
     housekeeping.start();
     return { housekeeping, clock, round: () => waitFor('the end of a round', () => clock.sleeping() === 1) };
@@ -92,6 +93,29 @@ describe('housekeeping', () => {
       await rows(db, `select facts is not null as facts, reason, reasons from decisions order by id`),
       [false, false, true].map((facts) => ({ facts, reason: 'no_match', reasons: [{ rule: 'S5' }] })),
     );
+    await housekeeping.stop();
+  });
+
+  test('T1, W2: months of decisions, tries and events go when they are past, each after its own time; the next are made', async () => {
+    const { db } = database;
+    const june = Date.UTC(2019, 5, 15);
+    for (const month of [-14, -12, -8, -6, -4, -3, -2])
+      await makePartitions(db, Date.UTC(2019, 5 + month, 15));
+    const { housekeeping, round } = start(june);
+    await round();
+    const found = await rows<{ table: string; months: string }>(
+      db,
+      `select i.inhparent::regclass::text as table, string_agg(right(c.relname, 7), ' ' order by c.relname) as months
+         from pg_inherits i join pg_class c on c.oid = i.inhrelid
+        where c.relname ~ '_201[0-9]_[0-9]{2}$' and c.relkind = 'r'
+        group by 1 order by 1`,
+    );
+    const from = { march: '2019_03 2019_04 2019_05 2019_06 2019_07', december: '2018_12 2019_01 2019_02' };
+    assert.deepEqual(found, [
+      { table: 'decisions_left_out', months: `${from.december} ${from.march}` },
+      { table: 'events', months: from.march },
+      { table: 'send_attempts', months: `2018_06 2018_07 2018_10 2018_11 ${from.december} ${from.march}` },
+    ]);
     await housekeeping.stop();
   });
 

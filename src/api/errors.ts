@@ -41,6 +41,7 @@ export const problems = {
   no_such_folder: { status: 409, title: 'Its mailbox has no folder for that' },
   sent_is_read: { status: 409, title: 'What the user wrote counts as read' },
   idempotency_key_reused: { status: 409, title: 'This Idempotency-Key came with another body before' },
+  events_gone: { status: 410, title: 'Events that come next are not kept any more' },
   body_too_large: { status: 413, title: 'The body is too large' },
   unsupported_media_type: { status: 415, title: 'The body has a content type that is not taken here' },
   invalid_request: { status: 422, title: 'Some fields are not valid' },
@@ -132,6 +133,7 @@ export const problemSchema = z
       .string()
       .optional()
       .describe('With `daily_limit`: from when on the call works again, also in the header `Retry-After`.'),
+    kept_since: z.string().optional().describe('With `events_gone`: from when on all events are kept.'),
     request_id: z.string().describe('Also in the header `X-Request-Id` and in the log of the gateway.'),
     errors: z
       .array(

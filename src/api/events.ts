@@ -3,11 +3,13 @@ import { streamSSE } from 'hono/streaming';
 import { z } from 'zod';
 import type { Db } from '../store/database.ts';
 import type { PublishedEvent } from '../store/deliveries.ts';
+import { idFrom } from '../lib/id.ts';
+import { readDroppedEvents } from '../store/event-retention.ts';
 import { isKeyInForce } from '../store/keys.ts';
 import { eventTypes, findSequence, lastSequence, listEvents } from '../store/events.ts';
 import { followEvents } from '../webhook/follow.ts';
 import { publicEvent } from '../webhook/payload.ts';
-import { invalidField } from './errors.ts';
+import { ApiError, invalidField } from './errors.ts';
 import type { FieldError } from './errors.ts';
 import { crmId, plainText, timeField } from './fields.ts';
 import { pageOf, pageQuery, pageSchema } from './paging.ts';
@@ -79,7 +81,10 @@ function canSee(c: Context<ApiEnv>, asked: string | undefined): boolean {
   return own === null || asked === undefined || asked === own;
 }
 
-/** The number that an event's id or a number stands for. */
+/**
+ * The number that an event's id or a number stands for. Throws where events after it were dropped as past: whoever
+ * went on from there would never hear of them. From 0 on everything that is kept is read.
+ */
 async function sequenceOf(
   db: Db,
   given: string,
@@ -87,8 +92,20 @@ async function sequenceOf(
   place: FieldError['in'],
   path: string,
 ): Promise<string> {
-  if (/^\d{1,18}$/.test(given)) return given;
-  const sequence = await findSequence(db, given, subAccountId);
+  if (/^0+$/.test(given)) return '0';
+  const isNumber = /^\d{1,18}$/.test(given);
+  const sequence = isNumber ? given : await findSequence(db, given, subAccountId);
+  const dropped = await readDroppedEvents(db);
+  const isPast =
+    dropped !== undefined &&
+    (sequence === undefined
+      ? given.startsWith('evt_') && given < idFrom('evt', dropped.since.getTime())
+      : BigInt(sequence) < BigInt(dropped.sequence));
+  if (isPast) {
+    const since = dropped.since.toISOString();
+    const words = `Events from before ${since} are not kept. What was missed can be read from the objects themselves; after=0 goes on with the oldest event there is.`;
+    throw new ApiError('events_gone', words, { members: { kept_since: since } });
+  }
   if (sequence !== undefined) return sequence;
   throw invalidField({ in: place, path, code: 'unknown_event', detail: 'There is no such event.' });
 }
@@ -143,7 +160,8 @@ const listRoute = defineRoute({
   tags,
   summary: 'Read the log of events',
   description:
-    'Oldest first. To keep up, ask with `after` set to the last event that was read; nothing can turn up before it.',
+    'Oldest first. To keep up, ask with `after` set to the last event that was read; nothing can turn up before it. Events ' +
+    'are kept for `TWOWAY_KEEP_EVENTS_DAYS`; where some after `after` are not any more, the answer is 410 `events_gone`.',
   request: {
     query: pageQuery.extend({ after: afterField, types: typesQuery, sub_account_id: subAccountQuery }),
   },

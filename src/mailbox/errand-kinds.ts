@@ -11,6 +11,7 @@ import { countDecided, findUndecided } from '../store/decisions.ts';
 import type { Outcomes } from '../store/decisions.ts';
 import { countDownload, readDownloads, saveErrand } from '../store/errands.ts';
 import type { Errand, ErrandKind, Progress } from '../store/errands.ts';
+import { keptSince } from '../store/partitions.ts';
 import { chunkMax, daysOf, fetchingAhead, nextLength, partsBySize, walkByDate, windowMs } from './walk.ts';
 import type { Chunk, Span } from './walk.ts';
 import { batchesOf } from './walker.ts';
@@ -231,7 +232,9 @@ async function audit(carrying: Carrying, errand: ErrandOf<'audit'>, walker: Walk
   let { progress } = errand;
   const to = carrying.clock.now();
   let length = windowMs;
-  for (let from = progress.position ?? Math.max(errand.request.since, errand.startedAt); from < to;) {
+  // What was left out before is not known any more, and would look as if it had been missed.
+  const known = (await keptSince(carrying.filing.db, 'decisions')) ?? 0;
+  for (let from = progress.position ?? Math.max(errand.request.since, errand.startedAt, known); from < to;) {
     const window = { from, to: Math.min(from + length, to) };
     const listed: Listed[] = [];
     for (const folder of walker.folders) {

@@ -80,11 +80,11 @@ export const decisionParts = `folder as (
 ), decision as (
   insert into decisions (id, sub_account_id, connection_id, mailbox_id, folder_id, uid_validity, uid, outcome,
                          reason, reasons, facts, id_hash, address_hashes, message_id, attempts,
-                         intake_id, errand_id)
+                         intake_id, errand_id, lasting)
   select d.id, d.sub_account_id, d.connection_id, d.mailbox_id, d.folder_id, d.uid_validity, d.uid, d.outcome,
          d.reason, (:reasons::jsonb[])[d.reasons], (:facts::jsonb[])[d.facts], decode(d.id_hash, 'hex'),
          array(select decode(h, 'hex') from unnest(d.address_hashes) h), d.message_id, d.attempts, d.intake_id,
-         d.errand_id
+         d.errand_id, d.outcome <> 'skipped' or d.message_id is not null
     from json_to_recordset(:decisions::json) as d(
          id text, sub_account_id text, connection_id text, mailbox_id text, folder_id text, uid_validity bigint,
          uid bigint, outcome text, reason text, reasons integer, facts integer, id_hash text, address_hashes text[],

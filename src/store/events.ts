@@ -98,6 +98,9 @@ function startOf(text: string): string {
 /** What one publication did. `busy`: another node is publishing at this moment. */
 export type Publication = 'busy' | { published: number; webhooks: DueWebhook[] };
 
+/** SQL: the key of the lock that whoever gives numbers and makes deliveries has. */
+const publisherLock = `hashtext('twoway publisher')`;
+
 /** How many events one publication numbers, at most: what one transaction does in well under a second. */
 export const publicationMax = 1_000;
 
@@ -116,7 +119,7 @@ export function publishBatch(db: Db): Promise<Publication> {
     // A statement by itself: the next one must see what the publisher before us committed.
     const [lock] = await rows<{ free: boolean }>(
       tx,
-      `select pg_try_advisory_xact_lock(hashtext('twoway publisher')) as free`,
+      `select pg_try_advisory_xact_lock(${publisherLock}) as free`,
     );
     if (lock?.free !== true) return 'busy';
     const [batch] = await rows<NumberedBatch>(
@@ -196,4 +199,27 @@ export async function lastSequence(db: Db): Promise<string> {
     'select coalesce(max(sequence), 0)::text as sequence from events',
   );
   return last?.sequence ?? '0';
+}
+
+/**
+ * Erases events of a sub-account with their deliveries, up to `limit` or (null) all of them; answers how many. A
+ * transaction of its own, or a part of the caller's.
+ */
+export function eraseEvents(db: Db, subAccountId: string, limit: number | null): Promise<number> {
+  return db.transaction(async (tx) => {
+    // No delivery is being made that the next statement would not see yet.
+    await run(tx, `select pg_advisory_xact_lock(${publisherLock})`);
+    const [erased] = await rows<{ count: number }>(
+      tx,
+      `with erased as (
+         delete from events where id = any(array(
+           select id from events where sub_account_id = :subAccountId limit :limit))
+         returning ord),
+       undelivered as (
+         delete from deliveries where event_ord = any(array(select ord from erased)))
+       select count(*)::int as count from erased`,
+      { subAccountId, limit },
+    );
+    return erased?.count ?? 0;
+  });
 }

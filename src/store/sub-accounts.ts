@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { z } from 'zod';
 import { rows, run, runLong, wasOvertaken } from './database.ts';
 import type { Db } from './database.ts';
+import { eraseEvents } from './events.ts';
 import { timestamp } from './timestamp.ts';
 
 /**
@@ -181,6 +182,16 @@ export async function putSubAccount(
 
 /** Rows of one statement: a sub-account has millions, and the embedded database does nothing else meanwhile. */
 const erasedAtOnce = 1_000;
+/** What is erased in portions, with what tells its rows apart in a sub-account. */
+type Erased = { table: string; key: 'id' | 'hash' };
+const erasedContent: readonly (Erased | 'events')[] = [
+  { table: 'intake_spool', key: 'id' },
+  { table: 'messages', key: 'id' },
+  { table: 'contacts', key: 'id' },
+  { table: 'tombstones', key: 'hash' },
+  { table: 'decisions', key: 'id' },
+  'events',
+];
 /** How often a portion may be undone before it must be an error of ours. */
 const erasingRoundsMax = 10;
 
@@ -190,9 +201,10 @@ const erasingRoundsMax = 10;
  * commit (see check/).
  */
 export async function eraseContent(db: Db, id: string): Promise<void> {
-  for (const table of ['intake_spool', 'messages', 'contacts', 'tombstones', 'decisions', 'events']) {
+  for (const content of erasedContent) {
     for (;;) {
-      const erased = await erasePortion(db, table, id);
+      const erased =
+        content === 'events' ? await eraseEvents(db, id, erasedAtOnce) : await erasePortion(db, content, id);
       if (erased < erasedAtOnce) break;
       // The embedded database answers without a turn of the event loop; others wait for theirs.
       await nextTurn();
@@ -201,13 +213,14 @@ export async function eraseContent(db: Db, id: string): Promise<void> {
 }
 
 /** What is being sent at this moment may be held by its sender: whoever was undone for the other begins again. */
-async function erasePortion(db: Db, table: string, id: string): Promise<number> {
+async function erasePortion(db: Db, { table, key }: Erased, id: string): Promise<number> {
   for (let round = 1; ; round += 1) {
     try {
       return await run(
         db,
-        `delete from ${table} where ctid = any(array(
-           select ctid from ${table} where sub_account_id = :id limit :erasedAtOnce))`,
+        // Not by its place (ctid): each partition of a table has its own.
+        `delete from ${table} where sub_account_id = :id and ${key} = any(array(
+           select ${key} from ${table} where sub_account_id = :id limit :erasedAtOnce))`,
         { id, erasedAtOnce },
       );
     } catch (error) {
@@ -218,7 +231,12 @@ async function erasePortion(db: Db, table: string, id: string): Promise<number> 
 
 /** Erases a sub-account and everything in it. Its connections must have been ended before. */
 export async function deleteSubAccount(db: Db, id: string): Promise<boolean> {
-  return (await runLong(db, 'delete from sub_accounts where id = :id', { id })) > 0;
+  return db.transaction(async (tx) => {
+    // Nothing is told of it from here on: an event refers to it.
+    await run(tx, 'select from sub_accounts where id = :id for update', { id });
+    await eraseEvents(tx, id, null);
+    return (await runLong(tx, 'delete from sub_accounts where id = :id', { id })) > 0;
+  });
 }
 
 type SubAccountRow = Omit<SubAccount, 'settings'> & { settings: unknown };

@@ -4,6 +4,10 @@ import type { IncomingMessage } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { startHttpServer } from '../../src/api/server.ts';
 import type { HttpServer } from '../../src/api/server.ts';
+import { idFrom, newId } from '../../src/lib/id.ts';
+import { run } from '../../src/store/database.ts';
+import { dropPastEvents } from '../../src/store/event-retention.ts';
+import { makePartitions } from '../../src/store/partitions.ts';
 import { createEventSignal } from '../../src/webhook/follow.ts';
 import { createManualClock } from '../support/manual-clock.ts';
 import { waitFor } from '../support/wait.ts';
@@ -92,6 +96,45 @@ describe('W2: the log of events by API', () => {
 
 /** A stream as a browser sees it. */
 type Stream = { response: IncomingMessage; text: () => string; messages: () => Row[]; ended: () => boolean };
+
+describe('W2: the log of events, of which the oldest were dropped', () => {
+  let t: ApiUnderTest;
+  before(async () => {
+    t = await startApi();
+    await t.call('PUT', '/v1/sub-accounts/s1', { json: { name: 's1' } });
+    await makePartitions(t.db, Date.UTC(2019, 0, 15));
+    await publish(t.db, event(0), event(1));
+    await run(t.db, `update events set id = :january || right(id, 23)`, {
+      january: idFrom('evt', Date.UTC(2019, 0, 15)),
+    });
+    await publish(t.db, event(2), event(3));
+  });
+  after(() => t.close());
+
+  test('who goes on from before them is told so, by number, id or Last-Event-ID; nobody else is', async () => {
+    const all = rowsOf(await t.call('GET', '/v1/events'));
+    assert.deepEqual(numbers(all), [0, 1, 2, 3]);
+    assert.equal((await dropPastEvents(t.db, Date.UTC(2019, 1, 20))).dropped.length, 1);
+    const [first, second, third] = all;
+    for (const after of [first?.sequence, first?.id, second?.id]) {
+      const { status, body } = await t.call('GET', `/v1/events?after=${after}`);
+      assert.deepEqual(
+        [status, body['code'], body['kept_since']],
+        [410, 'events_gone', '2019-02-01T00:00:00.000Z'],
+      );
+    }
+    const stream = await t.call('GET', '/v1/events/stream', {
+      headers: { 'Last-Event-ID': String(first?.sequence) },
+    });
+    assert.equal(stream.status, 410);
+    const read = async (query: string) => numbers(rowsOf(await t.call('GET', `/v1/events${query}`)));
+    for (const query of ['', '?after=0', `?after=${second?.sequence}`])
+      assert.deepEqual(await read(query), [2, 3]);
+    assert.deepEqual(await read(`?after=${third?.id}`), [3]);
+    const unknown = await t.call('GET', `/v1/events?after=${newId('evt')}`);
+    assert.equal(unknown.status, 422);
+  });
+});
 
 describe('W2: following the log by server-sent events', () => {
   let t: ApiUnderTest;

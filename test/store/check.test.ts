@@ -355,6 +355,7 @@ const cases: { name: string; done: string[]; also?: string[] }[] = [
   { name: 'conversation_is_told_once', done: [eventAgain('conversation.created')] },
   { name: 'connection_state_is_told', done: [`update connections set state = 'degraded'`] },
   { name: 'connection_state_is_news', done: [eventAgain('connection.created')] },
+  { name: 'event_has_own_number', done: [`update events set sequence = 2 where sequence = 1`] },
   { name: 'event_number_is_given', done: [`update events set sequence = 1000000 where sequence = 1`] },
   { name: 'delivery_is_of_numbered_event', done: [`update events set sequence = null where sequence = 1`] },
   {
@@ -567,15 +568,17 @@ for (const kind of databaseKinds)
       const [message] = await world.messages('north');
       assert.equal(await eraseMessages(world.filing, 'north', [(message?.id ?? '') as MessageId]), 1);
       const commits: string[] = [];
+      const checked = async (result: unknown) => {
+        const broken = (await checkInvariants(db)).filter(({ count }) => count > 0);
+        commits.push(broken.map(({ name }) => name).join(', '));
+        return result;
+      };
       const watched = {
         raw: (sql: string, bindings: Record<string, string>) => ({
-          options: async (options: Record<string, unknown>) => {
-            const result: unknown = await db.raw(sql, bindings).options(options);
-            const broken = (await checkInvariants(db)).filter(({ count }) => count > 0);
-            commits.push(broken.map(({ name }) => name).join(', '));
-            return result;
-          },
+          options: async (options: Record<string, unknown>) =>
+            checked(await db.raw(sql, bindings).options(options)),
         }),
+        transaction: async (work: (tx: Db) => Promise<unknown>) => checked(await db.transaction(work)),
       };
       await eraseContent(watched as unknown as Db, 'north');
       assert.deepEqual(commits, ['', '', '', '', '', '']);

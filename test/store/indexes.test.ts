@@ -133,8 +133,10 @@ describe('indexes', () => {
       const plans = await plansOf(db);
       const used = plans.map(({ lines }) => lines.join(' '));
       assert.equal(used.length, 3);
-      for (const index of ['decisions_by_id_hash', 'decisions_by_address', 'decisions_by_connection'])
+      // In each of its partitions.
+      for (const index of ['lasting_id_hash_idx', 'lasting_address_hashes_idx', 'lasting_connection_id_id'])
         assert.equal(used.filter((plan) => plan.includes(index)).length, 1, `${index}: ${used.join('\n')}`);
+      for (const plan of used) assert.doesNotMatch(plan, /Seq Scan/);
     } finally {
       await close();
     }

@@ -6,6 +6,7 @@ import { PGlite } from '@electric-sql/pglite';
 import { Client } from 'pg';
 import { checkInvariants } from '../../src/store/check/check.ts';
 import { type Database, openDatabase } from '../../src/store/database.ts';
+import { makePartitions } from '../../src/store/partitions.ts';
 import { announcedServers, useServers } from './shared-servers.ts';
 
 /** A database of a test's own, migrated and empty. `drop` it in `after`, which fails when its data is unsound. */
@@ -93,7 +94,9 @@ async function makeTemplate(adminUrl: string): Promise<string> {
     if (found.rows.length > 0) return;
     await admin.query('create database migrating');
     const url = databaseUrl(adminUrl, 'migrating');
-    await (await openDatabase({ kind: 'postgres', url, connectionsMax: 1 })).close();
+    const database = await openDatabase({ kind: 'postgres', url, connectionsMax: 1 });
+    await makePartitions(database.db, Date.now());
+    await database.close();
     await admin.query(`alter database migrating rename to ${name}`);
   });
   return name;
@@ -144,6 +147,7 @@ async function findMigratedFiles(): Promise<Blob> {
 async function makeMigratedFiles(): Promise<Blob> {
   const pglite = await PGlite.create('memory://');
   const database = await openDatabase({ kind: 'pglite', directory: null, pglite });
+  await makePartitions(database.db, Date.now());
   const files = await pglite.dumpDataDir('none');
   await database.close();
   return files;

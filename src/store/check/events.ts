@@ -1,3 +1,4 @@
+import { keptFrom } from './invariant.ts';
 import type { Invariant } from './invariant.ts';
 
 /** Of events and their way to the CRM. */
@@ -9,6 +10,7 @@ export const eventInvariants: readonly Invariant[] = [
     broken: `
       select m.id as message
         from messages m left join events e on e.object_id = m.id and e.type = 'message.created'
+       where m.created_at >= ${keptFrom('events')}
        group by m.id having count(e.ord) <> 1`,
   },
   {
@@ -16,10 +18,12 @@ export const eventInvariants: readonly Invariant[] = [
     rules: ['C7', 'W2'],
     holds: 'The last event of a message that was erased says so.',
     broken: `
-      select t.message_id as message from (select distinct message_id from tombstones) t
+      select t.message_id as message from (
+          select message_id, max(erased_at) as erased_at from tombstones group by message_id) t
         left join lateral (select e.type, e.data from events e where e.object_id = t.message_id
                             order by e.ord desc limit 1) last on true
-       where last.type is distinct from 'message.updated' or not last.data \\? 'erased_at'`,
+       where t.erased_at >= ${keptFrom('events')}
+         and (last.type is distinct from 'message.updated' or not last.data \\? 'erased_at')`,
   },
   {
     name: 'erased_left_no_content',
@@ -45,6 +49,7 @@ export const eventInvariants: readonly Invariant[] = [
     broken: `
       select v.id as conversation
         from conversations v left join events e on e.object_id = v.id and e.type = 'conversation.created'
+       where v.created_at >= ${keptFrom('events')}
        group by v.id having count(e.ord) <> 1`,
   },
   {
@@ -56,7 +61,7 @@ export const eventInvariants: readonly Invariant[] = [
         from connections c
         left join (select distinct on (e.object_id) e.object_id, e.data ->> 'state' as state from events e
                     where e.type like 'connection.%' order by e.object_id, e.ord desc) told on told.object_id = c.id
-       where c.ended_at is null and c.state is distinct from told.state`,
+       where c.ended_at is null and c.state_since >= ${keptFrom('events')} and c.state is distinct from told.state`,
   },
   {
     name: 'connection_state_is_news',
@@ -69,6 +74,16 @@ export const eventInvariants: readonly Invariant[] = [
           from connections c join events e on e.object_id = c.id
          where c.ended_at is null and e.type in ('connection.created', 'connection.state_changed')) told
        where state = before`,
+  },
+  {
+    name: 'event_has_own_number',
+    rules: ['W2'],
+    holds: 'No two events have the same number, or the same place in the order in which they were recorded.',
+    broken: `
+      select min(e.id) as event, 'sequence' as of, e.sequence as number from events e
+       where e.sequence is not null group by e.sequence having count(*) > 1
+      union all
+      select min(e.id), 'ord', e.ord from events e group by e.ord having count(*) > 1`,
   },
   {
     name: 'event_number_is_given',
@@ -84,8 +99,8 @@ export const eventInvariants: readonly Invariant[] = [
     holds: 'Only an event that has its number is delivered, to each webhook once.',
     broken: `
       select min(d.id) as delivery, d.webhook_id as webhook, e.id as event
-        from deliveries d join events e on e.ord = d.event_ord
-       group by d.webhook_id, e.id, e.sequence having count(*) > 1 or e.sequence is null`,
+        from deliveries d left join events e on e.ord = d.event_ord
+       group by d.webhook_id, d.event_ord, e.id, e.sequence having count(*) > 1 or e.sequence is null`,
   },
   {
     name: 'delivery_state_agrees',

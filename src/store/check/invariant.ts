@@ -1,3 +1,5 @@
+import type { PartitionedTable } from '../partitions.ts';
+
 /** What must be true of the data at every commit, whatever was going on. */
 export type Invariant = {
   /** By what a finding is called. */
@@ -17,6 +19,10 @@ export type Checked = Pick<Invariant, 'name' | 'rules' | 'holds'> & {
   /** The first of them. */
   examples: Readonly<Record<string, string | number | null>>[];
 };
+
+/** SQL: from when on all of a table is kept whose past partitions are dropped. */
+export const keptFrom = (table: PartitionedTable) =>
+  `coalesce((select since from kept_since where table_name = '${table}'), '-infinity')`;
 
 /** How many rows that break an invariant are named. */
 export const examplesMax = 20;

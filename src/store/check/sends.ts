@@ -1,4 +1,5 @@
 import { sentCopyWaitsMs } from '../../provider/providers.ts';
+import { keptFrom } from './invariant.ts';
 import type { Invariant } from './invariant.ts';
 
 /** Recipients of send s are still to be tried. */
@@ -38,7 +39,7 @@ export const sendInvariants: readonly Invariant[] = [
     holds: 'A send that is on its way, or may have been, has a try.',
     broken: `
       select s.id as send, s.state from sends s
-       where s.state in ('sending', 'uncertain')
+       where s.state in ('sending', 'uncertain') and s.created_at >= ${keptFrom('send_attempts')}
          and not exists (select from send_attempts a where a.send_id = s.id)`,
   },
   {
@@ -146,7 +147,7 @@ export const sendInvariants: readonly Invariant[] = [
     holds: 'The state of a send was told by an event, where it has one.',
     broken: `
       select s.id as send, s.state from sends s
-       where s.state not in ('sending', 'uncertain')
+       where s.state not in ('sending', 'uncertain') and s.state_since >= ${keptFrom('events')}
          and not exists (select from events e where e.object_id = s.id and e.type = 'send.' || s.state)`,
   },
   {
@@ -162,7 +163,7 @@ export const sendInvariants: readonly Invariant[] = [
     holds: 'The first opening of a message, and the first click on each of its links, was told by an event.',
     broken: `
       select t.send_id as send, t.n from tracked t
-       where t.count > 0 and (
+       where t.count > 0 and t.first_at >= ${keptFrom('events')} and (
          select count(*) from events e
           where e.object_id = t.send_id and e.type = case when t.n = 0 then 'send.opened' else 'send.clicked' end
             and e.data->>'url' is not distinct from t.url) <> 1`,
