@@ -7,19 +7,41 @@ export type KeyedGate = <T>(key: string, work: () => Promise<T>, stop?: AbortSig
 
 /** Makes a gate for `atOnceMax` pieces of work a key. A key is known for as long as somebody is at it. */
 export function createKeyedGate(atOnceMax: number): KeyedGate {
-  const keys = new Map<string, { inside: number; waiting: (() => void)[] }>();
+  return createGate({ first: atOnceMax, most: atOnceMax });
+}
+
+/**
+ * A gate that lets `first` pieces of work in at a key, and one more for each that succeeded, up to `most`. What fails
+ * halves that, down to `first` again: a host that is overwhelmed is asked less at once, and one that is not is at its
+ * full width within as many answers.
+ */
+export function createRampedGate(width: { first: number; most: number }): KeyedGate {
+  return createGate(width);
+}
+
+type AtKey = { inside: number; width: number; waiting: (() => void)[] };
+
+function createGate({ first, most }: { first: number; most: number }): KeyedGate {
+  const keys = new Map<string, AtKey>();
   return async (key, work, stop) => {
-    const at = keys.get(key) ?? { inside: 0, waiting: [] };
+    const at = keys.get(key) ?? { inside: 0, width: first, waiting: [] };
     keys.set(key, at);
-    if (at.inside < atOnceMax) at.inside += 1;
+    if (at.inside < at.width) at.inside += 1;
     else await turn(at.waiting, stop);
     try {
-      return await work();
+      const done = await work();
+      at.width = Math.min(most, at.width + 1);
+      return done;
+    } catch (error) {
+      if (stop?.aborted !== true) at.width = Math.max(first, Math.floor(at.width / 2));
+      throw error;
     } finally {
-      // The place goes to whoever is next, without being free in between.
-      const next = at.waiting.shift();
-      if (next === undefined) at.inside -= 1;
-      else next();
+      at.inside -= 1;
+      // A place goes to whoever is next, without being free in between.
+      while (at.inside < at.width && at.waiting.length > 0) {
+        at.inside += 1;
+        at.waiting.shift()?.();
+      }
       if (at.inside === 0) keys.delete(key);
     }
   };

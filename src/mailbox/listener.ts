@@ -17,6 +17,7 @@ import type { Bell } from './bell.ts';
 import { changePace } from './change-plan.ts';
 import type { ChangePace } from './change-plan.ts';
 import type { KeyedGate } from './gate.ts';
+import type { Spread } from './spread.ts';
 import { outageAfter, pauseAfter, stateIn } from './outage.ts';
 import type { Outage } from './outage.ts';
 import type { Login, openSession } from './session.ts';
@@ -42,6 +43,8 @@ export type ListenerDeps = {
     logins: KeyedGate;
     /** Batches of a catch-up, with their headers and bodies in memory, by host too: a slow one keeps only its own. */
     batches: KeyedGate;
+    /** When sessions that have ended begin anew. */
+    spread: Spread;
   };
   /** Shared by all connections; without it each makes one of its own. */
   secureContext?: SecureContext;
@@ -157,8 +160,12 @@ async function listenForever(
       outage = null;
       doubted = false;
     }
-    // The token's hour is over, the server restarts, the network changed: connect again at once.
-    if (ending === 'folders_changed' || (proven && ending.kind === 'temporary')) continue;
+    // The token's hour is over, the server restarts, the network changed: connect again at once, or in turn.
+    if (ending === 'folders_changed') continue;
+    if (proven && ending.kind === 'temporary') {
+      await pause(deps, kept, deps.gates.spread(), ending);
+      continue;
+    }
     refused = ending.code === 'login_refused' ? session.login : null;
     outage = outageAfter(outage, ending, { at: session.startedAt, loggedIn: session.loggedIn });
     const credential = mailbox.credentialKind;
@@ -245,7 +252,12 @@ async function oneSession(
   };
   const onLive = () => void (session.liveAt = deps.clock.monotonic());
   try {
-    session.login = await unlessStopped(kept.stop, deps.loginOf(mailbox, refused));
+    // Nor is the database asked for thousands of logins at once, or a token endpoint for thousands of tokens.
+    const ask = () => deps.loginOf(mailbox, refused);
+    session.login = await unlessStopped(
+      kept.stop,
+      deps.gates.logins(`tokens of ${mailbox.provider}`, ask, kept.stop),
+    );
     if (session.login === null) return session;
     const renewed = await readMailbox(deps.filing.db, mailbox.id);
     session.credentialVersion = renewed?.credentialVersion ?? credentialVersion;

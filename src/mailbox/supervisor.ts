@@ -13,9 +13,10 @@ import {
   releaseMailboxes,
 } from '../store/mailboxes.ts';
 import type { NodeInstance } from '../store/mailboxes.ts';
-import { createKeyedGate } from './gate.ts';
+import { createKeyedGate, createRampedGate } from './gate.ts';
 import { startListener } from './listener.ts';
 import type { Listener, ListenerDeps } from './listener.ts';
+import { createSpread } from './spread.ts';
 import { placeOfError } from '../lib/failure.ts';
 
 /** All in milliseconds but the counts. */
@@ -26,8 +27,8 @@ export type SupervisorLimits = {
   beatMs: number;
   /** Most listeners that one beat starts or hands over, so that it floods neither us nor the providers. */
   startsPerBeatMax: number;
-  /** Most connections to one host that are being opened at the same time. */
-  loginsMax: number;
+  /** Connections to one host that are being opened at the same time: in the beginning, and most. */
+  logins: { first: number; most: number };
   /** Most mailboxes of one host that are catching up at the same time; each may hold 16 MiB of bodies. */
   batchesMax: number;
 };
@@ -36,7 +37,7 @@ export const supervisorLimits: SupervisorLimits = {
   leaseMs: 30_000,
   beatMs: 5_000,
   startsPerBeatMax: 200,
-  loginsMax: 40,
+  logins: { first: 8, most: 40 },
   batchesMax: 8,
 };
 
@@ -77,7 +78,11 @@ export function createSupervisor(
   limits: SupervisorLimits,
   nodeId: string,
 ): Supervisor {
-  const gates = { logins: createKeyedGate(limits.loginsMax), batches: createKeyedGate(limits.batchesMax) };
+  const gates = {
+    logins: createRampedGate(limits.logins),
+    batches: createKeyedGate(limits.batchesMax),
+    spread: createSpread(deps.clock),
+  };
   const node: Node = {
     deps: { ...deps, gates, secureContext: createSecureContext() },
     limits,
@@ -151,14 +156,16 @@ async function beat(node: Node): Promise<boolean> {
   const mine = await readLeased(db, node.id);
   for (const id of node.listeners.keys()) if (!mine.has(id)) end(node, id);
   // Also one whose listener ended by itself: by an error of its own, or until a person had acted.
-  for (const id of mine) begin(node, id);
+  const still = [...mine].filter((id) => !node.listeners.has(id) && !node.ending.has(id));
+  // A node that has ten thousand after a restart: what the next beat asks waits behind what these ask.
+  for (const id of still.slice(0, startsPerBeatMax)) begin(node, id);
   const share = Math.ceil(there.mailboxes / Math.max(1, there.nodes));
   const tooMany = [...node.listeners.keys()].slice(share);
   for (const id of tooMany.slice(0, startsPerBeatMax)) end(node, id);
-  const free = Math.min(share - node.listeners.size, startsPerBeatMax);
+  const free = Math.min(share - Math.max(node.listeners.size, mine.size), startsPerBeatMax);
   const leased = free > 0 ? await leaseMailboxes(db, node.id, free) : [];
   for (const id of leased) begin(node, id);
-  return leased.length === startsPerBeatMax;
+  return Math.max(leased.length, still.length) >= startsPerBeatMax;
 }
 
 function begin(node: Node, id: MailboxId): void {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createKeyedGate } from '../../src/mailbox/gate.ts';
+import { createKeyedGate, createRampedGate } from '../../src/mailbox/gate.ts';
 
 test('no more than allowed are inside, and the others go in the order in which they came', async () => {
   const gate = createKeyedGate(2);
@@ -66,4 +66,42 @@ test('who is stopped while waiting goes away, and takes nobody’s place', async
   assert.equal(await third, 'third');
   assert.equal(worked, false);
   assert.equal(await gate('host.example', () => Promise.resolve('next')), 'next');
+});
+
+test('a ramp lets few in at first, more for each that succeeds, and few again where work fails', async () => {
+  const gate = createRampedGate({ first: 2, most: 5 });
+  const ends: { succeed(): void; fail(error: Error): void }[] = [];
+  let inside = 0;
+  const work = async () => {
+    inside += 1;
+    try {
+      await new Promise<void>((succeed, fail) => ends.push({ succeed, fail }));
+    } finally {
+      inside -= 1;
+    }
+  };
+  const turns = () => new Promise((resolve) => setImmediate(resolve));
+  const stop = new AbortController();
+  const all = Array.from({ length: 40 }, () =>
+    gate('host.example', work, stop.signal).catch(() => undefined),
+  );
+  const end = async (how: (one: (typeof ends)[number]) => void) => {
+    const one = ends.shift();
+    assert.ok(one);
+    how(one);
+    await turns();
+    return inside;
+  };
+  await turns();
+  assert.equal(inside, 2);
+  const widths: number[] = [];
+  for (let n = 0; n < 5; n += 1) widths.push(await end((one) => one.succeed()));
+  assert.deepEqual(widths, [3, 4, 5, 5, 5]);
+  widths.length = 0;
+  for (let n = 0; n < 5; n += 1) widths.push(await end((one) => one.fail(new Error('too many'))));
+  assert.deepEqual(widths, [4, 3, 2, 2, 2], 'half of five, and never fewer than at first');
+  assert.equal(await end((one) => one.succeed()), 3);
+  stop.abort(new Error('stopped'));
+  for (const one of ends) one.succeed();
+  await Promise.all(all);
 });

@@ -119,7 +119,7 @@ export function depsFor(setting: Setting): ListenerDeps {
     loginOf: setting.loginOf ?? ((mailbox) => Promise.resolve({ user: mailbox.login, accessToken: 'token' })),
     resolveHost: (host) => Promise.resolve({ address: host }),
     limits: { ...listenerLimits, ...limits },
-    gates: { logins: createKeyedGate(40), batches: createKeyedGate(8) },
+    gates: { logins: createKeyedGate(40), batches: createKeyedGate(8), spread: () => 0 },
   };
 }
 

@@ -146,6 +146,17 @@ for (const kind of databaseKinds) {
       );
     });
 
+    test('a node that has many begins with some, and with the next ones without waiting for a beat', async () => {
+      await people(7);
+      await enterNode(database.db, { id: 'a', instance: 'killed' }, 60_000);
+      assert.equal((await leaseMailboxes(database.db, 'a', 10)).length, 7);
+      const { supervisor } = startNode('a', { beatMs: 60_000, leaseMs: 300_000, startsPerBeatMax: 3 });
+      const sizes = new Set<number>();
+      await until('all of them', () => sizes.add(supervisor.size()).has(7));
+      assert.ok(!sizes.has(4) && !sizes.has(5), [...sizes].join());
+      assert.deepEqual(await shares(), { a: 7 });
+    });
+
     test('two processes under one name: the newer has the mailboxes, the older goes on under another', async () => {
       await people(4);
       const older = startNode('a');

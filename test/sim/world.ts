@@ -568,7 +568,7 @@ class Simulated implements World {
         Promise.resolve({ user: box.address, accessToken: tokenOf(box, refused !== null) }),
       resolveHost: (host) => Promise.resolve({ address: host }),
       limits: listenerLimits,
-      gates: { logins: createKeyedGate(40), batches: createKeyedGate(8) },
+      gates: { logins: createKeyedGate(40), batches: createKeyedGate(8), spread: () => 0 },
       openSession: async (options) => {
         running.lines.add(options);
         const session = await connectTo(box, options, () => this.onCall(process, running));
