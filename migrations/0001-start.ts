@@ -235,6 +235,7 @@ create index connections_by_member on connections (sub_account_id, user_id);
 create index connections_by_user on connections (user_id);
 create index connections_by_mailbox on connections (mailbox_id) where ended_at is null;
 create index connections_by_state on connections (state, id);
+create index connections_by_sub_account on connections (sub_account_id, id);
 
 -- What happened to a connection: its states, and the sessions and tokens of its mailbox. For people to read, and
 -- nothing is decided by it: the newest of each are kept (see src/store/connection-log.ts).

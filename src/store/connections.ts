@@ -103,14 +103,17 @@ export async function listConnections(
   filter: { state: string | null; subAccountId: string | null },
   page: { after: string | null; limit: number },
 ): Promise<PublicConnection[]> {
+  // Only what is asked for, so that an index serves: for "null, or equal" all connections would be gone through.
+  const conditions = [
+    ...(filter.state === null ? [] : ['c.state = :state']),
+    ...(filter.subAccountId === null ? [] : ['c.sub_account_id = :subAccountId']),
+    ...(page.after === null ? [] : ['c.id < :after']),
+  ];
   return shown(
     await rows<{ connection: ConnectionRow }>(
       db,
       `select ${connectionObject} as connection ${fromConnections}
-        where (:state::text is null or c.state = :state)
-          and (:subAccountId::text is null or c.sub_account_id = :subAccountId)
-          and (:after::text is null or c.id < :after)
-        order by c.id desc limit :limit`,
+        where ${['true', ...conditions].join(' and ')} order by c.id desc limit :limit`,
       { ...filter, ...page },
     ),
   );

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { factKeysOf } from '../../src/filing/gather.ts';
 import { readContactAddresses } from '../../src/store/claims.ts';
+import { listConnections } from '../../src/store/connections.ts';
 import { listContacts, readPublicContacts } from '../../src/store/contacts.ts';
 import { listDecisions } from '../../src/store/decisions.ts';
 import { openDatabase, rows, run } from '../../src/store/database.ts';
@@ -227,6 +228,29 @@ describe('indexes', () => {
       await close();
     }
   });
+
+  for (const [name, filter, expected] of [
+    ['in a state', { state: 'live', subAccountId: null }, /connections_by_state.*Index Cond: \(state = /],
+    [
+      'of a sub-account',
+      { state: null, subAccountId: 's' },
+      /connections_by_sub_account.*Index Cond: \(sub_account_id = /,
+    ],
+  ] as const) {
+    test(`connections are listed by an index: those ${name}`, async () => {
+      const { url } = database;
+      assert.ok(url !== null);
+      const { db, close } = await openDatabase({ kind: 'postgres', url, connectionsMax: 1 });
+      try {
+        await listConnections(db, filter, { after: null, limit: 51 });
+        const plan = (await plansOf(db)).flatMap(({ lines }) => lines).join(' ');
+        assert.match(plan, expected);
+        assert.doesNotMatch(plan, /Sort|Filter: .*c\.(state|sub_account_id)/);
+      } finally {
+        await close();
+      }
+    });
+  }
 
   const noFilter = { contactId: null, userId: null, updatedAfter: null };
   const first = { after: null, limit: 51 };
