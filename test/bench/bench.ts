@@ -6,6 +6,7 @@ import { Client } from 'pg';
 import type { ServerAddress } from '../../src/provider/providers.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import type { Db } from '../../src/store/database.ts';
+import { makePartitions } from '../../src/store/partitions.ts';
 import { installServers } from '../support/install.ts';
 import { startServers } from '../support/servers.ts';
 import type { ServersInfo } from '../support/servers.ts';
@@ -71,6 +72,7 @@ async function makeTemplate(adminUrl: string, contacts: number): Promise<void> {
     url: urlOf(adminUrl, template),
     connectionsMax: 1,
   });
+  await makePartitions(database.db, Date.now());
   await addTenant(database.db, contacts);
   await database.close();
 }

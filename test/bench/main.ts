@@ -1,5 +1,5 @@
 // npm run bench [-- part ...]: measures the gateway against the bare libraries, in one run on the tests' own
-// servers (PostgreSQL with fsync), and prints one table in Markdown. Parts: judged, stored, notice, memory, audit,
+// servers (PostgreSQL with fsync), and prints one table in Markdown. Parts: judged, stored, notice, memory, mailboxes, audit,
 // contacts, flags, intake, soak, sending, pages.
 import { cpus } from 'node:os';
 import { measureAudit } from './audit.ts';
@@ -9,6 +9,7 @@ import { measureContacts } from './contacts.ts';
 import { measureFlags } from './flags.ts';
 import { measureIntake } from './intake.ts';
 import { measureJudged } from './judged.ts';
+import { measureMailboxes } from './mailboxes.ts';
 import { measureMemory } from './memory.ts';
 import { measureNotice } from './notice.ts';
 import { measurePages } from './pages.ts';
@@ -23,6 +24,7 @@ const parts: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> = {
   stored: measureStored,
   notice: measureNotice,
   memory: measureMemory,
+  mailboxes: measureMailboxes,
   audit: measureAudit,
   contacts: measureContacts,
   flags: measureFlags,

@@ -62,3 +62,19 @@ export async function addMailbox(db: Db, address: string, userId = address): Pro
   );
   return id;
 }
+
+/** The mailboxes idle-1@bench.test and so on, each connected for a user of its own. */
+export async function addMailboxes(db: Db, count: number): Promise<void> {
+  const numbered = `from generate_series(1, :count::int) n, lateral (select 'idle-' || n || '@bench.test' as address) a`;
+  for (const statement of [
+    `insert into users (id, name, email) select 'u' || n, 'Ann', address`,
+    `insert into memberships (sub_account_id, user_id) select 'bench', 'u' || n`,
+    `insert into user_addresses (user_id, kind, canonical) select 'u' || n, 'mailbox', address`,
+    `insert into mailboxes (id, provider, address, canonical, login, credential_kind, credential_sealed, state)
+     select 'mbx_' || n, 'imap', address, address, address, 'password', 'not used', 'catching_up'`,
+    `insert into connections (id, sub_account_id, user_id, mailbox_id, provider, state, started_at)
+     select 'con_' || n, 'bench', 'u' || n, 'mbx_' || n, 'imap', 'catching_up', '2000-01-01'`,
+  ])
+    await run(db, `${statement} ${numbered}`, { count });
+  await run(db, 'analyze');
+}

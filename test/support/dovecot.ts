@@ -235,6 +235,9 @@ service imap {
   }
 }
 service imap-hibernate {
+  # Ten thousand idle mailboxes of the bench.
+  client_limit = 20000
+  vsz_limit = 0
   unix_listener imap-hibernate {
     mode = 0666
   }
