@@ -189,7 +189,8 @@ insert into installation (id) values (gen_random_uuid()::text);
 create table nodes (
   id text collate "C" primary key,              -- stays the same over restarts, so that a node finds its mailboxes again
   instance text not null,                       -- of one start: the newest has the row
-  seen_until timestamptz not null               -- past: it is gone, and others take its mailboxes over
+  seen_until timestamptz not null,              -- past: it is gone, and others take its mailboxes over
+  leaving boolean not null default false        -- it stops: it takes no more, and others have its share already
 );
 
 create table folders (

@@ -2,6 +2,7 @@ import { Resolver } from 'node:dns';
 import { domainToASCII } from 'node:url';
 import { z } from 'zod';
 import { isHostOrNetwork, isNetwork } from './lib/net-guard.ts';
+import { roleNames } from './lib/roles.ts';
 import { providerFigures } from './provider/figures.ts';
 import type { ProviderFigures } from './provider/figures.ts';
 import type { ProviderEndpoints } from './provider/providers.ts';
@@ -15,6 +16,14 @@ export const list = z.string().transform((text) =>
     .map((part) => part.trim())
     .filter((part) => part !== ''),
 );
+export const roles = list.transform((names, context) => {
+  const known = roleNames.filter((name) => names.includes(name));
+  const strange = names.filter((name) => !(roleNames as readonly string[]).includes(name));
+  for (const name of strange)
+    context.addIssue({ code: 'custom', message: `"${name}" is no role: there are ${roleNames.join(', ')}` });
+  if (names.length === 0) context.addIssue({ code: 'custom', message: 'a node has at least one role' });
+  return known;
+});
 export const optional = z.string().transform((text) => (text === '' ? null : text));
 export const databaseUrl = optional.refine((url) => url === null || /^postgres(?:ql)?:\/\//.test(url), {
   message: 'must begin with postgres:// or postgresql://',

@@ -14,8 +14,10 @@ import {
   origins,
   peers,
   port,
+  roles,
   trackingUrl,
 } from './config-fields.ts';
+import { roleNames } from './lib/roles.ts';
 
 /** One setting: what it is called in the environment (`TWOWAY_` before it), what it means, what it is by default. */
 type Setting<Schema extends z.ZodType> = {
@@ -73,6 +75,12 @@ const settings = {
     default: 'data',
     explain:
       'Folder of the embedded database, the blobs (raw messages, attachments) and the generated secret.',
+  }),
+  ROLES: setting({
+    schema: roles,
+    default: roleNames.join(','),
+    explain:
+      'What this node does, separated by commas: api (the API and the pages), mailbox (listening to mailboxes), intake (mail to logging addresses), outbound (sending), webhook (telling the CRM). Between all nodes each role is needed; fewer than all need TWOWAY_DATABASE_URL.',
   }),
   SECRET_KEYS: setting({
     schema: list,
@@ -284,6 +292,8 @@ function contradictions(values: Partial<Settings>, production: boolean): string[
     );
   if ((values.SMTP_TLS_CERT === null) !== (values.SMTP_TLS_KEY === null))
     problems.push('TWOWAY_SMTP_TLS_CERT and _KEY: one is set and the other is not');
+  if (values.DATABASE_URL === null && (values.ROLES ?? roleNames).length < roleNames.length)
+    problems.push('TWOWAY_ROLES: what this node does not do, no other can with the embedded database');
   // A key that a node made for itself would open nothing that another has sealed.
   if (typeof values.DATABASE_URL === 'string' && values.SECRET_KEYS?.length === 0) {
     problems.push(

@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { openAdministration, operatorOf } from './administration.ts';
-import { createApi } from './api/app.ts';
+import { createApi, createProbes } from './api/app.ts';
 import type { ApiDeps } from './api/route.ts';
 import { startHttpServer } from './api/server.ts';
 import { createTracking } from './api/tracking.ts';
@@ -21,7 +21,6 @@ import { openSpool } from './intake/spool.ts';
 import { createTake } from './intake/take.ts';
 import { systemClock } from './lib/clock.ts';
 import { Failure, messageOf } from './lib/failure.ts';
-import type { MailboxId } from './lib/id.ts';
 import { createLog } from './lib/log.ts';
 import type { Log } from './lib/log.ts';
 import { watchLoopDelay } from './lib/loop-delay.ts';
@@ -37,6 +36,9 @@ import { createRevoker } from './mailbox/revocation.ts';
 import { createSupervisor, supervisorLimits } from './mailbox/supervisor.ts';
 import type { Login } from './mailbox/session.ts';
 import { stopParsing } from './message/parse.ts';
+import { startWorkersOf } from './roles.ts';
+import { createWakes } from './wakes.ts';
+import type { Wakes } from './wakes.ts';
 import { listening } from './listening.ts';
 import { limitsBy } from './provider/figures.ts';
 import { createProviders, dnsFor, loggingDomainOf, startSandboxIfWanted } from './offers.ts';
@@ -65,7 +67,8 @@ import { createTelling } from './webhook/telling.ts';
 export type Gateway = {
   /** Where the API and the pages answer. */
   url: string;
-  smtpPort: number;
+  /** Null where this node takes no mail. */
+  smtpPort: number | null;
   /** The first administrator's key, on the start that made it; null afterwards. */
   firstKey: string | null;
   /** Where the first administrator of the pages sets a password; null where there is one, or an identity provider. */
@@ -129,8 +132,10 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
   makeSecretKey(config);
   const secretBox = await makeSecretBox(db, readSecretKeys(config));
   const netGuard = createNetGuard({ allow: config.ALLOW_PRIVATE });
-  const telling = createTelling({ db, clock, log, secretBox, netGuard });
-  const { publisher, dispatcher, eventSignal } = telling;
+  const wakes = createWakes({ db, url: config.DATABASE_URL, clock, log });
+  const tellStreams = () => wakes.elsewhere('streams');
+  const telling = createTelling({ db, clock, log, secretBox, netGuard, tellStreams });
+  const { dispatcher, eventSignal } = telling;
   defer(() => dispatcher.close());
   const { blobs, outgoing } = await openBlobs(config, db);
   const sandbox = await listening({ port: 'TWOWAY_SANDBOX_PORT' }, () => startSandboxIfWanted(config, log));
@@ -145,7 +150,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     log,
     loggingDomain,
     limitsOf: limitsBy(providers.of),
-    wakePublisher: () => publisher.wake(),
+    wakePublisher: () => wakes.calls.wakePublisher(),
   };
   const dns = dnsFor(config, sandbox);
   const workers = startWorkers(config, defer, {
@@ -157,14 +162,17 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     providers,
     netGuard,
     dns,
+    wakes,
   });
-  const { connecting, prover, hits } = workers;
+  const { connecting, prover, hits, isThere } = workers;
   const doors = await openDoors(config, defer, {
     databaseKind: database.kind,
     ...filing,
     blobs: outgoing,
     ...connecting,
-    ...wakesOf(workers),
+    ...wakes.calls,
+    roles: config.ROLES,
+    isThere,
     prover,
     hits,
     trackingUrl: config.TRACKING_URL,
@@ -178,16 +186,12 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     ...aheadOf(defer, { filing, providers, netGuard, dns }),
     offered: providers.offered,
   });
-  if (loggingDomain !== null) sandbox?.routeTo({ domain: loggingDomain, port: doors.smtpPort });
+  const { smtpPort } = doors;
+  if (loggingDomain !== null && smtpPort !== null)
+    sandbox?.routeTo({ domain: loggingDomain, port: smtpPort });
   // Last: it is shown once, and a start that fails before shows nothing.
-  const firstKey = await createFirstKey(db);
-  const firstLink = await openAdministration(config, db);
-  return {
-    ...doors,
-    firstKey,
-    firstLink: firstLink && `${doors.publicUrl}${firstLink}`,
-    sandboxUrl: sandbox?.http.url ?? null,
-  };
+  const first = config.ROLES.includes('api') ? await makeFirst(config, db, doors.publicUrl) : nothingFirst;
+  return { ...doors, ...first, sandboxUrl: sandbox?.http.url ?? null };
 }
 
 /** Where bytes are kept; `outgoing`: the same store, for what is accepted here and sent soon. */
@@ -197,16 +201,17 @@ async function openBlobs(config: Config, db: Db): Promise<{ blobs: SweptBlobStor
   return { blobs, outgoing: keepRecent(blobs, outgoingBytesMax) };
 }
 
-/** What whoever leaves work behind calls after the commit. */
-function wakesOf({ sender, supervisor, errands, housekeeping, filer }: ReturnType<typeof startWorkers>) {
-  return {
-    wakeSender: () => sender.wake(),
-    wakeErrands: () => errands.wake(),
-    wakeMailbox: (id: MailboxId) => supervisor.wake(id),
-    wakeWanted: (id: MailboxId) => supervisor.wakeWanted(id),
-    wakeHousekeeping: () => housekeeping.wake(),
-    wakeFiler: () => filer.wake(),
-  };
+/** Of the nodes that are asked for nothing by people. */
+const nothingFirst = { firstKey: null, firstLink: null };
+
+async function makeFirst(
+  config: Config,
+  db: Db,
+  publicUrl: string,
+): Promise<Pick<Gateway, 'firstKey' | 'firstLink'>> {
+  const firstKey = await createFirstKey(db);
+  const firstLink = await openAdministration(config, db);
+  return { firstKey, firstLink: firstLink && `${publicUrl}${firstLink}` };
 }
 
 /** What works by itself, whoever calls. */
@@ -222,10 +227,12 @@ function startWorkers(
     providers: Providers;
     netGuard: NetGuard;
     dns: ResolveDns;
+    wakes: Wakes;
   },
 ) {
-  const { database, blobs, outgoing, filing, providers, netGuard } = parts;
-  const { publisher, deliverer } = parts.telling;
+  const { database, blobs, outgoing, filing, providers, netGuard, wakes } = parts;
+  const { wakeMailbox, wakeRevoker, wakeErrands } = wakes.calls;
+  const { publisher, deliverer, eventSignal } = parts.telling;
   const { db, secretBox, clock, log } = filing;
   const tokens = createTokenService({
     store: createTokenStore(db, secretBox),
@@ -244,7 +251,7 @@ function startWorkers(
   };
   const errands = createErrandRunner(reading);
   const supervisor = createSupervisor(
-    { ...reading, limits: listenerLimits },
+    { ...reading, limits: listenerLimits, wakeOthers: () => wakes.elsewhere('mailbox') },
     supervisorLimits,
     `${hostname()}:${resolve(config.DATA_DIR)}`,
   );
@@ -256,8 +263,8 @@ function startWorkers(
     offered: providers.offered,
     netGuard,
     proveSmtpLogin,
-    wakeMailbox: (id) => supervisor.wake(id),
-    wakeRevoker: () => revoker.wake(),
+    wakeMailbox,
+    wakeRevoker,
   });
   const housekeeping = createHousekeeping({
     database,
@@ -271,15 +278,13 @@ function startWorkers(
   const filer = createFiler({
     ...filing,
     proveMessage: prover.proveMessage,
-    wakeErrands: () => errands.wake(),
+    wakeErrands,
   });
   const hits = createHits(filing);
-  const workers = [publisher, deliverer, hits, sender, supervisor, errands, revoker, filer, housekeeping];
-  for (const worker of workers) {
-    worker.start();
-    defer(() => worker.stop());
-  }
-  return { sender, supervisor, errands, connecting, housekeeping, filer, prover, hits };
+  const workers = { publisher, deliverer, hits, eventSignal, sender, supervisor, errands, revoker, filer };
+  startWorkersOf(config.ROLES, wakes, { ...workers, housekeeping }, defer);
+  const isThere = () => !config.ROLES.includes('mailbox') || supervisor.isThere();
+  return { connecting, prover, hits, isThere };
 }
 
 /** What the connect page looks for before a mailbox is connected. */
@@ -305,16 +310,18 @@ async function openDoors(
   config: Config,
   defer: Defer,
   deps: Omit<ApiDeps & ConsoleDeps, 'publicUrl'> & { prover: Prover; hits: Hits },
-): Promise<{ url: string; publicUrl: string; smtpPort: number }> {
-  const intake = await openIntake(config, defer, deps);
+): Promise<{ url: string; publicUrl: string; smtpPort: number | null }> {
+  const intake = config.ROLES.includes('intake') ? await openIntake(config, defer, deps) : null;
   // Known when the server listens: the configured port may be 0.
   let publicUrl = config.PUBLIC_URL.replace(/\/+$/, '');
   const parts = { ...deps, publicUrl: () => publicUrl };
   const api = createApi(parts);
   const pages = createConsole(parts);
   const tracking = createTracking(deps);
+  const probes = config.ROLES.includes('api') ? null : createProbes(parts);
   const app: Parameters<typeof startHttpServer>[0]['app'] = {
     fetch: (request, bindings) => {
+      if (probes !== null) return probes.fetch(request, bindings);
       const { pathname } = new URL(request.url);
       if (pathname.startsWith('/t/')) return tracking.fetch(request, bindings);
       return (/^\/(?:$|(?:connect|mailbox|admin|assets)(?:\/|$))/.test(pathname) ? pages : api).fetch(
@@ -328,7 +335,7 @@ async function openDoors(
   );
   defer(() => http.stop());
   if (publicUrl === '') publicUrl = http.url;
-  return { url: http.url, publicUrl, smtpPort: intake.port };
+  return { url: http.url, publicUrl, smtpPort: intake?.port ?? null };
 }
 
 /** The door of the logging addresses. */

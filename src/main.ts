@@ -27,7 +27,7 @@ function welcome(gateway: Gateway, embedded: boolean): string {
     '',
     `Twoway is running.`,
     `  API and pages   ${gateway.url}  (documentation: ${gateway.url}/docs)`,
-    `  SMTP            port ${gateway.smtpPort}`,
+    ...(gateway.smtpPort === null ? [] : [`  SMTP            port ${gateway.smtpPort}`]),
     ...(embedded
       ? ['  Database        embedded; for a trial and small use, it does not survive a power cut']
       : []),

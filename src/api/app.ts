@@ -91,6 +91,16 @@ export function createApi(deps: ApiDeps): Api {
   return api;
 }
 
+/** What a node without the role `api` answers: how it is, and nothing else. */
+export function createProbes(deps: Parameters<typeof addHealth>[1]): Api {
+  const api: Api = new OpenAPIHono<ApiEnv>();
+  api.use(identifyAndLog(deps.log));
+  api.onError((error, c) => answerError(error, c, deps.log, c.var.requestId));
+  api.notFound((c) => answerError(notFound('address'), c, deps.log, c.var.requestId));
+  addHealth(api, deps);
+  return api;
+}
+
 /** The methods that some route takes at this address (RFC 9110 §15.5.6); none where there is no route. */
 function methodsAt(api: Api, path: string): string[] {
   const given = path.split('/');

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { messageOf } from '../lib/failure.ts';
+import { roleNames } from '../lib/roles.ts';
 import { ping } from '../store/database.ts';
 import { ApiError } from './errors.ts';
 import { addRoute, defineRoute, jsonResponse } from './route.ts';
@@ -8,8 +9,10 @@ import type { Api, ApiDeps } from './route.ts';
 /** A database that takes longer to say anything is of no use to a call either. */
 const answerMsMax = 2000;
 
+type HealthDeps = Pick<ApiDeps, 'db' | 'clock' | 'log' | 'roles' | 'isThere'>;
+
 /** `/healthz` and `/readyz`, without a key: for whatever starts, watches and balances the gateway. */
-export function addHealth(api: Api, deps: ApiDeps): void {
+export function addHealth(api: Api, deps: HealthDeps): void {
   addRoute(api, healthRoute, (c) => c.json({ status: 'alive' as const }, 200));
   addRoute(
     api,
@@ -20,7 +23,14 @@ export function addHealth(api: Api, deps: ApiDeps): void {
         deps.log.warn({ check: 'database', error: failed }, 'not ready');
         throw new ApiError('unavailable', 'The database does not answer.');
       }
-      return c.json({ status: 'ready' as const }, 200);
+      if (!deps.isThere()) {
+        deps.log.warn({ check: 'mailboxes' }, 'not ready');
+        throw new ApiError(
+          'unavailable',
+          'This node has not said in time that it is there: others may have its mailboxes.',
+        );
+      }
+      return c.json({ status: 'ready' as const, roles: [...deps.roles] }, 200);
     },
     ['unavailable'],
   );
@@ -44,11 +54,17 @@ const readyRoute = defineRoute({
   summary: 'Can it do its work?',
   security: [],
   responses: {
-    200: jsonResponse(z.strictObject({ status: z.literal('ready').describe('It can.') }), 'It can.'),
+    200: jsonResponse(
+      z.strictObject({
+        status: z.literal('ready').describe('It can.'),
+        roles: z.array(z.enum(roleNames)).describe('What this node does.'),
+      }),
+      'It can.',
+    ),
   },
 });
 
-async function databaseFailure(deps: ApiDeps): Promise<string | null> {
+async function databaseFailure(deps: HealthDeps): Promise<string | null> {
   const done = new AbortController();
   const late = deps.clock.sleep(answerMsMax, done.signal).then(() => `no answer within ${answerMsMax} ms`);
   const asked = ping(deps.db, answerMsMax).then(

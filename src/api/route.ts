@@ -9,6 +9,7 @@ import { messageOf } from '../lib/failure.ts';
 import type { MailboxId } from '../lib/id.ts';
 import type { Log } from '../lib/log.ts';
 import type { NetGuard } from '../lib/net-guard.ts';
+import type { Role } from '../lib/roles.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { ConnectDeps, Connecting } from '../mailbox/connect.ts';
 import type { BlobStore } from '../store/blobs.ts';
@@ -66,6 +67,10 @@ export type ApiDeps = {
   dispatcher: Dispatcher;
   /** Tells that events were published here. */
   eventSignal: EventSignal;
+  /** What this node does. */
+  roles: readonly Role[];
+  /** Whether the mailboxes that it listens to are its own; true where it listens to none. */
+  isThere(): boolean;
 };
 
 /** What the server hands to each call, read as `c.env`. Nothing in a test that calls the app itself. */

@@ -1,10 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import type { Clock } from '../lib/clock.ts';
+import { createBatcher } from '../lib/batcher.ts';
 import type { MailboxId } from '../lib/id.ts';
 import { createWaker } from '../lib/waker.ts';
 import type { Waker } from '../lib/waker.ts';
 import {
+  beginToLeave,
+  countFree,
   enterNode,
   keepNode,
   leaseMailboxes,
@@ -12,6 +15,7 @@ import {
   readLeased,
   releaseMailboxes,
 } from '../store/mailboxes.ts';
+import type { Db } from '../store/database.ts';
 import type { NodeInstance } from '../store/mailboxes.ts';
 import { createKeyedGate, createRampedGate } from './gate.ts';
 import { startListener } from './listener.ts';
@@ -25,8 +29,14 @@ export type SupervisorLimits = {
   leaseMs: number;
   /** How often a node is heard of, and free mailboxes are looked for. */
   beatMs: number;
-  /** Most listeners that one beat starts or hands over, so that it floods neither us nor the providers. */
+  /** Most listeners that one beat starts, so that it floods neither us nor the providers. */
   startsPerBeatMax: number;
+  /** Most that are handed over at once: whoever takes them logs in as many at a time, and none waits for others. */
+  handOverMax: number;
+  /** How long those before may take to be taken, and how soon an overloaded node hands over the next. */
+  handOverMs: number;
+  /** A stop hands over for so long; then it ends all that is left at once. */
+  leaveMs: number;
   /** Connections to one host that are being opened at the same time: in the beginning, and most. */
   logins: { first: number; most: number };
   /** Most mailboxes of one host that are catching up at the same time; each may hold 16 MiB of bodies. */
@@ -37,6 +47,9 @@ export const supervisorLimits: SupervisorLimits = {
   leaseMs: 30_000,
   beatMs: 5_000,
   startsPerBeatMax: 200,
+  handOverMax: 40,
+  handOverMs: 500,
+  leaveMs: 8_000,
   logins: { first: 8, most: 40 },
   batchesMax: 8,
 };
@@ -48,22 +61,39 @@ export type Supervisor = {
   stop(): Promise<void>;
   /**
    * Something about a mailbox changed (it was connected, ended, or a send wants its Sent folder
-   * looked at): its listener is started, stopped or woken without waiting for the next beat.
+   * looked at): its listener is started, stopped or woken without waiting for the next beat. Null: mailboxes may be
+   * free. False: no listener of it runs here.
    */
-  wake(mailboxId: MailboxId): void;
-  /** The CRM has asked for something to be done in a mailbox; where another node listens, its next look finds that. */
-  wakeWanted(mailboxId: MailboxId): void;
+  wake(mailboxId: MailboxId | null): boolean;
+  /** The CRM has asked for something to be done in a mailbox; false: no listener of it runs here. */
+  wakeWanted(mailboxId: MailboxId | null): boolean;
   /** How many listeners run. */
   size(): number;
+  /** Whether this node has said that it is there in time: else others may have its mailboxes. */
+  isThere(): boolean;
+};
+
+/** What a supervisor needs beside what its listeners do. */
+export type SupervisorDeps = Omit<ListenerDeps, 'gates' | 'secureContext'> & {
+  /** Tells the other nodes that there are mailboxes to take. */
+  wakeOthers(): void;
 };
 
 type Node = {
   deps: ListenerDeps;
   limits: SupervisorLimits;
+  wakeOthers(): void;
   listeners: Map<MailboxId, Listener>;
   /** Listeners that are being stopped; their mailboxes are given back when they are done. */
   ending: Map<MailboxId, Promise<void>>;
+  /** Gives back what was leased under a name of this node; many that end together go together. */
+  release(of: { nodeId: string; id: MailboxId }): Promise<unknown>;
+  /** Until when others leave its mailboxes alone, less what stopping takes; ms of the monotonic clock. */
+  thereUntil: number;
 } & NodeInstance;
+
+/** Mailboxes that are given back by one statement. */
+const releasesMax = 500;
 
 /**
  * Leases mailboxes and runs a listener for each. A mailbox is listened to by one node at a time: a
@@ -73,23 +103,23 @@ type Node = {
  * `nodeId` tells this node from others and is the same after a restart: it finds its mailboxes again
  * at once, however it ended.
  */
-export function createSupervisor(
-  deps: Omit<ListenerDeps, 'gates' | 'secureContext'>,
-  limits: SupervisorLimits,
-  nodeId: string,
-): Supervisor {
+export function createSupervisor(deps: SupervisorDeps, limits: SupervisorLimits, nodeId: string): Supervisor {
   const gates = {
     logins: createRampedGate(limits.logins),
     batches: createKeyedGate(limits.batchesMax),
     spread: createSpread(deps.clock),
   };
+  const { db } = deps.filing;
   const node: Node = {
     deps: { ...deps, gates, secureContext: createSecureContext() },
     limits,
+    wakeOthers: () => deps.wakeOthers(),
     id: nodeId,
     instance: randomUUID(),
     listeners: new Map(),
     ending: new Map(),
+    release: createBatcher({ most: releasesMax, run: (ended) => releaseAll(db, ended) }),
+    thereUntil: -Infinity,
   };
   const waker = createWaker(deps.clock);
   const stopping = new AbortController();
@@ -102,43 +132,56 @@ export function createSupervisor(
       stopping.abort();
       waker.wake();
       await running;
+      await handOver(node);
       await Promise.all([...node.listeners.values()].map((listener) => listener.stop()));
       await Promise.all(node.ending.values());
-      await leaveNode(deps.filing.db, node);
+      await leaveNode(db, node);
+      node.wakeOthers();
     },
     wake: (mailboxId) => {
-      node.listeners.get(mailboxId)?.wake();
+      const listener = mailboxId === null ? undefined : node.listeners.get(mailboxId);
+      listener?.wake();
       waker.wake();
+      return listener !== undefined;
     },
-    wakeWanted: (mailboxId) => node.listeners.get(mailboxId)?.wakeWanted(),
+    wakeWanted: (mailboxId) => {
+      const listener = mailboxId === null ? undefined : node.listeners.get(mailboxId);
+      listener?.wakeWanted();
+      return listener !== undefined;
+    },
     size: () => node.listeners.size,
+    isThere: () => deps.clock.monotonic() < node.thereUntil,
   };
 }
 
 async function run(node: Node, waker: Waker, stop: AbortSignal): Promise<void> {
-  const { clock, log } = node.deps;
+  const { clock, log, filing } = node.deps;
   const { leaseMs, beatMs } = node.limits;
+  // Two beats are left for stopping.
+  const thereMs = leaseMs - 2 * beatMs;
   let entered = false;
-  let more = true;
-  let keptAt = clock.monotonic();
+  let nextMs = 0;
+  node.thereUntil = clock.monotonic() + thereMs;
   while (!stop.aborted) {
-    await waker.wait(more ? 0 : beatMs);
+    await waker.wait(nextMs);
     if (stop.aborted) return;
     const startedAt = clock.monotonic();
-    // Two beats are left for stopping.
-    const lostAt = keptAt + leaseMs - 2 * beatMs;
     try {
-      if (!entered) await enterNode(node.deps.filing.db, node, leaseMs);
+      if (!entered) {
+        await enterNode(filing.db, node, leaseMs);
+        // They have more than their share now.
+        node.wakeOthers();
+      }
       entered = true;
-      more = await answeredBy(Math.max(lostAt, startedAt + beatMs), clock, beat(node));
-      keptAt = startedAt;
+      nextMs = await answeredBy(Math.max(node.thereUntil, startedAt + beatMs), clock, beat(node));
+      node.thereUntil = startedAt + thereMs;
     } catch (error) {
       log.warn({ ...placeOfError(error) }, 'this node could not say that it is there');
-      more = false;
+      nextMs = beatMs;
       if (error instanceof Replaced) {
         Object.assign(node, { id: randomUUID(), instance: randomUUID() });
         entered = false;
-      } else if (clock.monotonic() < lostAt) continue;
+      } else if (clock.monotonic() < node.thereUntil) continue;
       for (const id of node.listeners.keys()) end(node, id);
     }
   }
@@ -147,10 +190,10 @@ async function run(node: Node, waker: Waker, stop: AbortSignal): Promise<void> {
 /** Another process calls itself by the same name; it came later and has the mailboxes now. */
 class Replaced extends Error {}
 
-/** Answers whether there is more to do at once. */
-async function beat(node: Node): Promise<boolean> {
+/** Answers in how many ms the next one is due. */
+async function beat(node: Node): Promise<number> {
   const { db } = node.deps.filing;
-  const { leaseMs, startsPerBeatMax } = node.limits;
+  const { leaseMs, beatMs, startsPerBeatMax, handOverMax, handOverMs } = node.limits;
   const there = await keepNode(db, node, leaseMs);
   if (there === null) throw new Replaced('another process uses the name of this node');
   const mine = await readLeased(db, node.id);
@@ -161,11 +204,45 @@ async function beat(node: Node): Promise<boolean> {
   for (const id of still.slice(0, startsPerBeatMax)) begin(node, id);
   const share = Math.ceil(there.mailboxes / Math.max(1, there.nodes));
   const tooMany = [...node.listeners.keys()].slice(share);
-  for (const id of tooMany.slice(0, startsPerBeatMax)) end(node, id);
+  for (const id of tooMany.slice(0, handOverMax)) end(node, id);
   const free = Math.min(share - Math.max(node.listeners.size, mine.size), startsPerBeatMax);
   const leased = free > 0 ? await leaseMailboxes(db, node.id, free) : [];
   for (const id of leased) begin(node, id);
-  return Math.max(leased.length, still.length) >= startsPerBeatMax;
+  if (Math.max(leased.length, still.length) >= startsPerBeatMax) return 0;
+  if (tooMany.length > handOverMax) return Math.min(handOverMs, beatMs);
+  // What a node that was killed has left is taken in the moment when its lease is over.
+  return Math.min(beatMs, there.nextGoneMs ?? beatMs);
+}
+
+/**
+ * Gives the mailboxes of a node that stops to the others, some at a time, each time when those before are taken: of
+ * all at once the last would wait for the logins of the first. Where there is nobody to take them, it does nothing.
+ */
+async function handOver(node: Node): Promise<void> {
+  const { clock, log, filing } = node.deps;
+  const { leaseMs, leaveMs, handOverMax } = node.limits;
+  const until = clock.monotonic() + leaveMs;
+  try {
+    if (node.listeners.size === 0 || !(await beginToLeave(filing.db, node, leaseMs))) return;
+    while (node.listeners.size > 0 && clock.monotonic() < until) {
+      const ids = [...node.listeners.keys()].slice(0, handOverMax);
+      for (const id of ids) end(node, id);
+      await Promise.all(ids.flatMap((id) => node.ending.get(id) ?? []));
+      await untilTaken(node, ids);
+    }
+  } catch (error) {
+    log.warn({ ...placeOfError(error) }, 'the mailboxes of this node could not be handed over in turn');
+  }
+}
+
+/** How often it is asked whether somebody has taken what was given back. */
+const askTakenMs = 25;
+
+async function untilTaken({ deps, limits }: Node, ids: readonly MailboxId[]): Promise<void> {
+  const until = deps.clock.monotonic() + limits.handOverMs;
+  while (deps.clock.monotonic() < until && (await countFree(deps.filing.db, ids)) > 0) {
+    await deps.clock.sleep(askTakenMs);
+  }
 }
 
 function begin(node: Node, id: MailboxId): void {
@@ -182,16 +259,31 @@ function end(node: Node, id: MailboxId): void {
   const listener = node.listeners.get(id);
   if (listener === undefined) return;
   node.listeners.delete(id);
-  const { log, filing } = node.deps;
+  const { log } = node.deps;
   const nodeId = node.id;
   const ended = listener
     .stop()
-    .then(() => releaseMailboxes(filing.db, nodeId, [id]))
+    .then(() => node.release({ nodeId, id }))
+    .then(() => node.wakeOthers())
     .catch((error: unknown) =>
       log.warn({ mailbox: id, ...placeOfError(error) }, 'a mailbox stays leased until this node is gone'),
     )
     .finally(() => node.ending.delete(id));
   node.ending.set(id, ended);
+}
+
+async function releaseAll(
+  db: Db,
+  ended: readonly { nodeId: string; id: MailboxId }[],
+): Promise<readonly undefined[]> {
+  for (const [nodeId, of] of Map.groupBy(ended, (each) => each.nodeId)) {
+    await releaseMailboxes(
+      db,
+      nodeId,
+      of.map(({ id }) => id),
+    );
+  }
+  return ended.map(() => undefined);
 }
 
 /** Rejects when there is no answer by then; the answer, should it come, finds nobody. */

@@ -85,33 +85,64 @@ export async function enterNode(db: Db, node: NodeInstance, leaseMs: number): Pr
   await run(
     db,
     `insert into nodes (id, instance, seen_until) values (:id, :instance, now() + :leaseMs * interval '1 ms')
-     on conflict (id) do update set instance = excluded.instance, seen_until = excluded.seen_until`,
+     on conflict (id) do update
+        set instance = excluded.instance, seen_until = excluded.seen_until, leaving = false`,
     { ...node, leaseMs },
   );
   await run(db, `delete from nodes where seen_until < now() - interval '1 day'`);
 }
 
 /**
- * Says that a node is there for `leaseMs` more. Answers how many are there and how many mailboxes
- * there are for them all; null when the node was entered by somebody else since.
+ * Says that a node is there for `leaseMs` more. Answers how many are there, without those that are leaving, how many
+ * mailboxes there are for them all, and in how many ms the first of the others is gone if it falls silent (null: there
+ * is none); null when the node was entered by somebody else since.
  */
 export async function keepNode(
   db: Db,
   node: NodeInstance,
   leaseMs: number,
-): Promise<{ nodes: number; mailboxes: number } | null> {
+): Promise<{ nodes: number; mailboxes: number; nextGoneMs: number | null } | null> {
   const kept = await run(
     db,
     `update nodes set seen_until = now() + :leaseMs * interval '1 ms' where id = :id and instance = :instance`,
     { ...node, leaseMs },
   );
   if (kept === 0) return null;
-  const [counted] = await rows<{ nodes: number; mailboxes: number }>(
+  const [counted] = await rows<{ nodes: number; mailboxes: number; nextGoneMs: number | null }>(
     db,
-    `select (select count(*) from nodes where seen_until > now())::int as nodes,
-            (select count(*) from mailboxes m where ${wanted})::int as mailboxes`,
+    `select n.nodes, n."nextGoneMs", (select count(*) from mailboxes m where ${wanted})::int as mailboxes
+       from (select (count(*) filter (where not leaving))::int as nodes,
+                    ceil(extract(epoch from min(seen_until) filter (where id <> :id) - now()) * 1000)::int as "nextGoneMs"
+               from nodes where seen_until > now()) n`,
+    { id: node.id },
   );
   return counted ?? null;
+}
+
+/**
+ * Says that a node takes no more mailboxes and gives back what it has, within `leaseMs`. Answers whether there is
+ * another one to take them.
+ */
+export async function beginToLeave(db: Db, node: NodeInstance, leaseMs: number): Promise<boolean> {
+  const [left] = await rows<{ others: boolean }>(
+    db,
+    `with me as (
+       update nodes set leaving = true, seen_until = now() + :leaseMs * interval '1 ms'
+        where id = :id and instance = :instance returning id)
+     select exists (select from nodes n where n.id <> me.id and not n.leaving and n.seen_until > now()) as others from me`,
+    { ...node, leaseMs },
+  );
+  return left?.others ?? false;
+}
+
+/** How many of these mailboxes are to be listened to, and nobody has them. */
+export async function countFree(db: Db, ids: readonly MailboxId[]): Promise<number> {
+  const [free] = await rows<{ n: number }>(
+    db,
+    `select count(*)::int as n from mailboxes m where m.id = any(:ids) and m.node_id is null and ${wanted}`,
+    { ids },
+  );
+  return free?.n ?? 0;
 }
 
 /** The mailboxes that a node has, and that are still to be listened to. */

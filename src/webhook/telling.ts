@@ -19,6 +19,8 @@ export function createTelling(deps: {
   log: Log;
   secretBox: SecretBox;
   netGuard: NetGuard;
+  /** Tells the streams of other nodes that there is more. */
+  tellStreams(): void;
 }): { publisher: Publisher; deliverer: Deliverer; eventSignal: EventSignal; dispatcher: Agent } {
   const dispatcher = createWebhookAgent(deps.netGuard);
   const eventSignal = createEventSignal();
@@ -28,6 +30,7 @@ export function createTelling(deps: {
     published: (webhooks) => {
       deliverer.wake(webhooks);
       eventSignal.ring();
+      deps.tellStreams();
     },
   });
   return { publisher, deliverer, eventSignal, dispatcher };

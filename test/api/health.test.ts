@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { roleNames } from '../../src/lib/roles.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { createPostgresDatabase, dropPostgresDatabase } from '../support/database.ts';
 import { startSilentProxy } from '../support/silent-proxy.ts';
@@ -11,13 +12,23 @@ describe('health', () => {
     const t = await startApi({ kind: 'pglite' });
     const ask = (path: string) => t.call('GET', path, { key: null });
     assert.deepEqual((await ask('/healthz')).body, { status: 'alive' });
-    assert.deepEqual((await ask('/readyz')).body, { status: 'ready' });
+    assert.deepEqual((await ask('/readyz')).body, { status: 'ready', roles: [...roleNames] });
     await t.close();
     assert.equal((await ask('/healthz')).status, 200);
     const ready = await ask('/readyz');
     assert.deepEqual([ready.status, ready.body['code']], [503, 'unavailable']);
     assert.equal(t.logged.at(-1)?.['level'] ?? '', 'debug');
     assert.ok(t.logged.some((line) => line['level'] === 'warn' && line['check'] === 'database'));
+  });
+
+  test('a node that has not said in time that it is there is alive, and not ready', async () => {
+    let there = true;
+    const t = await startApi({ kind: 'pglite', roles: ['mailbox'], isThere: () => there });
+    const ask = (path: string) => t.call('GET', path, { key: null });
+    assert.deepEqual((await ask('/readyz')).body, { status: 'ready', roles: ['mailbox'] });
+    there = false;
+    assert.deepEqual([(await ask('/readyz')).status, (await ask('/healthz')).status], [503, 200]);
+    await t.close();
   });
 
   test('a database that does not answer in time is not ready', async () => {

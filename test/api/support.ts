@@ -8,6 +8,7 @@ import type { Api, ApiDeps } from '../../src/api/route.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import type { Log } from '../../src/lib/log.ts';
 import { createNetGuard } from '../../src/lib/net-guard.ts';
+import { roleNames } from '../../src/lib/roles.ts';
 import { createSecretBox } from '../../src/lib/secret-box.ts';
 import { resolveProvider } from '../../src/provider/providers.ts';
 import { createDiskBlobs } from '../../src/store/blobs.ts';
@@ -85,6 +86,8 @@ export async function startApi(
     netGuard: createNetGuard({ allow: ['127.0.0.1'] }),
     dispatcher: new Agent(),
     eventSignal: createEventSignal(),
+    roles: roleNames,
+    isThere: () => true,
     ...more,
   });
   const adminKey = (await createFirstKey(database.db)) ?? '';

@@ -64,7 +64,11 @@ export function startBenchGateway(options: {
     loginOf: ({ login }: { login: string }) => Promise.resolve(loginOf(login)),
     resolveHost: (host: string) => netGuard.resolve(host),
   };
-  const supervisor = createSupervisor({ ...reading, limits: listenerLimits }, supervisorLimits, 'bench');
+  const supervisor = createSupervisor(
+    { ...reading, limits: listenerLimits, wakeOthers: () => {} },
+    supervisorLimits,
+    'bench',
+  );
   const errands = createErrandRunner(reading);
   publisher.start();
   deliverer.start();

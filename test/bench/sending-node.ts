@@ -135,6 +135,8 @@ async function start(): Promise<Door> {
     netGuard,
     dispatcher: createWebhookAgent(netGuard),
     eventSignal: createEventSignal(),
+    roles: ['api', 'outbound'],
+    isThere: () => true,
   });
   const { url } = await startHttpServer({
     app: { fetch: (request, bindings) => api.fetch(request, bindings) },

@@ -48,6 +48,9 @@ for (const kind of databaseKinds) {
       await peer.stop();
     });
 
+    /** What a notice of one node does to all the others. */
+    const wakeAll = () => nodes.forEach(({ supervisor }) => supervisor.wake(null));
+
     function startNode(
       id: string,
       limits: Partial<SupervisorLimits> = quick,
@@ -65,7 +68,11 @@ for (const kind of databaseKinds) {
             : Promise.resolve({ user: mailbox.address, accessToken: 'token' }),
       });
       const filing = { ...deps.filing, db };
-      const supervisor = createSupervisor({ ...deps, filing }, { ...supervisorLimits, ...limits }, id);
+      const supervisor = createSupervisor(
+        { ...deps, filing, wakeOthers: wakeAll },
+        { ...supervisorLimits, ...limits },
+        id,
+      );
       const node = { supervisor, log };
       nodes.push(node);
       supervisor.start();
@@ -233,7 +240,11 @@ for (const kind of databaseKinds) {
           return Promise.resolve({ user: mailbox.address, accessToken: 'token' });
         },
       });
-      const supervisor = createSupervisor(deps, { ...supervisorLimits, ...quick }, 'a');
+      const supervisor = createSupervisor(
+        { ...deps, wakeOthers: wakeAll },
+        { ...supervisorLimits, ...quick },
+        'a',
+      );
       nodes.push({ supervisor, log });
       supervisor.start();
       await until('the others', () => openConnections(peer) >= 2);
@@ -278,7 +289,11 @@ describe('a node that loses its database', () => {
       imap: { host: peer.host, port: peer.port, security: 'none' },
     });
     const limits = { ...supervisorLimits, leaseMs: 2_000, beatMs: 200 };
-    const supervisor = createSupervisor({ ...deps, filing: { ...deps.filing, db: own.db } }, limits, 'a');
+    const supervisor = createSupervisor(
+      { ...deps, filing: { ...deps.filing, db: own.db }, wakeOthers: () => {} },
+      limits,
+      'a',
+    );
     supervisor.start();
     await waitFor('its listener', () => openConnections(peer) === 1);
     await own.close();

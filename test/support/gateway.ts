@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openData } from '../../src/data.ts';
@@ -27,6 +27,8 @@ export type TestGateway = {
   must<Body = Record<string, unknown>>(method: string, path: string, json?: unknown): Promise<Body>;
   /** SIGKILL: no goodbye. */
   kill(): Promise<void>;
+  /** SIGTERM, and its end. */
+  stop(): Promise<void>;
   /** Starts it again on the same data, at the same address. */
   start(): Promise<void>;
   /** Ends it and removes its data; fails when that is unsound. */
@@ -35,7 +37,7 @@ export type TestGateway = {
 
 /**
  * Starts one. `database` says on which kind; `environment` adds settings; `databasePort` leads to PostgreSQL by
- * another way than its own port.
+ * another way than its own port; `beside` is a node whose database and blobs it shares, under a name of its own.
  */
 export async function startTestGateway(
   servers: UsedServers,
@@ -43,15 +45,19 @@ export async function startTestGateway(
     database: 'postgres' | 'pglite';
     environment?: Record<string, string>;
     databasePort?: number;
+    beside?: TestGateway;
   },
 ): Promise<TestGateway> {
+  const { beside } = options;
   const dataDir = await mkdtemp(join(tmpdir(), 'twoway-gateway-'));
-  const databaseUrl = options.database === 'postgres' ? await createPostgresDatabase('empty') : null;
+  if (beside !== undefined) await symlink(join(beside.dataDir, 'blobs'), join(dataDir, 'blobs'));
+  const isNew = beside === undefined && options.database === 'postgres';
+  const databaseUrl = isNew ? await createPostgresDatabase('empty') : (beside?.databaseUrl ?? null);
   const running: { child: ChildProcess | null; output: string; url: string; key: string } = {
     child: null,
     output: '',
     url: '',
-    key: '',
+    key: beside?.key ?? '',
   };
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('TWOWAY_'));
   const environment = {
@@ -108,9 +114,11 @@ export async function startTestGateway(
       return body as Body;
     },
     kill: () => end('SIGKILL'),
+    stop: () => end('SIGTERM'),
     start,
     remove: async () => {
       await end('SIGTERM');
+      if (beside !== undefined) return rm(dataDir, { recursive: true, force: true });
       try {
         await assertSoundAfter(dataDir, databaseUrl);
       } finally {
