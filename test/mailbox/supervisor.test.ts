@@ -6,7 +6,7 @@ import type { MailboxId } from '../../src/lib/id.ts';
 import { createSupervisor, supervisorLimits } from '../../src/mailbox/supervisor.ts';
 import type { Supervisor, SupervisorLimits } from '../../src/mailbox/supervisor.ts';
 import { openDatabase, rows, run } from '../../src/store/database.ts';
-import { enterNode, keepNode, leaseMailboxes } from '../../src/store/mailboxes.ts';
+import { beginToLeave, enterNode, keepNode, leaseMailboxes } from '../../src/store/mailboxes.ts';
 import { databaseKinds, testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { startScriptPeer } from '../support/script-peer.ts';
@@ -126,6 +126,71 @@ for (const kind of databaseKinds) {
       await a.supervisor.stop();
       await sharesBecome({ b: 6 });
       assert.ok(Date.now() - startedAt < 10_000, 'long before its lease would have ended');
+    });
+
+    test('nodes that come and go have their share at once, however far away the next beat is', async () => {
+      await people(10);
+      const calm = { ...quick, leaseMs: 300_000, beatMs: 60_000, handOverMax: 2, handOverMs: 100 };
+      startNode('a', calm);
+      await sharesBecome({ a: 10 });
+      const b = startNode('b', calm);
+      await sharesBecome({ a: 5, b: 5 });
+      await b.supervisor.stop();
+      await sharesBecome({ a: 10 });
+    });
+
+    test('a node that stops hands over some at a time: the next ones when those before are taken', async () => {
+      await people(6);
+      // Its next beat is far: it hears of the other when it leaves.
+      const calm = { leaseMs: 300_000, beatMs: 60_000 };
+      const a = startNode('a', { ...calm, handOverMax: 2, handOverMs: 30_000, leaveMs: 60_000 });
+      await until('all live', () => openConnections(peer) === 6);
+      await enterNode(database.db, { id: 'slow', instance: 'takes none yet' }, 60_000);
+      const stopped = a.supervisor.stop();
+      for (const left of [4, 2, 0]) {
+        const before = left === 4 ? {} : { slow: 4 - left };
+        const mine = left === 0 ? {} : { a: left };
+        await sharesBecome({ ...mine, nobody: 2, ...before });
+        assert.equal(openConnections(peer), left, 'the others are listened to until it is their turn');
+        assert.equal((await leaseMailboxes(database.db, 'slow', 2)).length, 2);
+      }
+      await stopped;
+      assert.deepEqual(await shares(), { slow: 6 });
+    });
+
+    test('a node that stops is no long time about it where nobody takes its mailboxes', async () => {
+      await people(6);
+      const a = startNode('a', {
+        ...quick,
+        leaseMs: 60_000,
+        handOverMax: 1,
+        handOverMs: 60_000,
+        leaveMs: 200,
+      });
+      await until('all live', () => openConnections(peer) === 6);
+      // Its last moment is the one between two rounds.
+      const startedAt = Date.now();
+      await a.supervisor.stop();
+      assert.ok(Date.now() - startedAt < 10_000);
+      assert.deepEqual(await rows(database.db, 'select from nodes'), []);
+    });
+
+    test('a mailbox that was in the hands of a killed node is taken in the moment when its lease is over', async () => {
+      await people(1);
+      const dead = { id: 'dead', instance: 'killed' };
+      await enterNode(database.db, dead, 1_500);
+      await leaseMailboxes(database.db, dead.id, 10);
+      startNode('b', { ...quick, leaseMs: 300_000, beatMs: 60_000 });
+      await sharesBecome({ b: 1 });
+    });
+
+    test('a node that is leaving takes nothing more, and is not counted', async () => {
+      await people(4);
+      const leaving = { id: 'leaving', instance: 'stops' };
+      await enterNode(database.db, leaving, 60_000);
+      assert.equal(await beginToLeave(database.db, leaving, 60_000), false, 'there is nobody to take over');
+      startNode('b', { ...quick, leaseMs: 60_000 });
+      await sharesBecome({ b: 4 });
     });
 
     test('a node that was killed loses its mailboxes when its lease is over, and not before', async () => {
