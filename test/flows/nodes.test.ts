@@ -27,9 +27,9 @@ describe('two nodes on one PostgreSQL', () => {
   async function mailWhile(name: string, work: () => Promise<void>): Promise<Map<string, number>> {
     const { servers, pairs, receiver } = world;
     const sentAt = new Map<string, number>();
-    let isOver = false;
-    const done = work().finally(() => (isOver = true));
-    for (let n = 0; !isOver || n % pairs.length !== 0; n += 1) {
+    const over = new AbortController();
+    const done = work().finally(() => over.abort());
+    for (let n = 0; !over.signal.aborted || n % pairs.length !== 0; n += 1) {
       const { customer, mailbox } = pairs[n % pairs.length] ?? { customer: '', mailbox: '' };
       await deliver(servers, { from: customer, to: mailbox, subject: `${name} ${n}`, text: 'x' });
       sentAt.set(`${name} ${n}`, Date.now());
@@ -150,9 +150,9 @@ describe('a node for each role', () => {
     const { nodes, pairs, receiver, sub } = world;
     const [pair] = pairs;
     assert.ok(pair !== undefined && nodes[0] !== undefined);
-    let isOver = false;
+    const over = new AbortController();
     const cutting = (async () => {
-      while (!isOver) {
+      while (!over.signal.aborted) {
         await rows(
           world.db,
           `select pg_terminate_backend(pid) from pg_stat_activity
@@ -172,7 +172,7 @@ describe('a node for each role', () => {
       'Unheard',
       ({ type, data }) => type === 'send.sent' && data['message_id'] === message.id,
     );
-    isOver = true;
+    over.abort();
     await cutting;
   });
 });
