@@ -1,7 +1,6 @@
 import type { Config } from './config.ts';
-import { blobsDirectory, existingSecretKeys, openExistingData } from './data.ts';
+import { existingSecretKeys, openBlobs, openExistingData } from './data.ts';
 import { checkTombstones } from './filing/tombstones.ts';
-import { createDiskBlobs } from './store/blobs.ts';
 import { checkBlobs } from './store/check/blobs.ts';
 import { checkInvariants } from './store/check/check.ts';
 import type { Checked } from './store/check/invariant.ts';
@@ -21,7 +20,7 @@ export async function check(config: Config, { blobs }: { blobs: boolean }): Prom
     const keys = existingSecretKeys(config);
     const secretBox = keys === null ? null : await openSecretBox(database.db, keys);
     if (secretBox !== null) checked.push(await checkTombstones(database.db, secretBox));
-    if (blobs) checked.push(await checkBlobs(database.db, createDiskBlobs(blobsDirectory(config))));
+    if (blobs) checked.push(await checkBlobs(database.db, (await openBlobs(config)).blobs));
     return reportOf(checked);
   } finally {
     await database.close();

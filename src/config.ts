@@ -76,6 +76,24 @@ const settings = {
     explain:
       'Folder of the embedded database, the blobs (raw messages, attachments) and the generated secret.',
   }),
+  S3_BUCKET: setting({
+    schema: optional,
+    default: '',
+    explain:
+      'Bucket of S3 for the blobs, of this installation alone, so that several nodes share them. Empty: a folder in TWOWAY_DATA_DIR.',
+  }),
+  S3_ENDPOINT: setting({
+    schema: z.url({ protocol: /^https?$/, error: 'must be an http or https address' }).or(z.literal('')),
+    default: '',
+    explain: 'Address of an S3 that is not Amazon’s, for example https://s3.storage.example.',
+  }),
+  S3_REGION: setting({ schema: z.string().min(1), default: 'us-east-1', explain: 'Its region.' }),
+  S3_ACCESS_KEY_ID: setting({
+    schema: optional,
+    default: '',
+    explain: 'Key for it. Empty: what Amazon’s SDK finds by itself, such as the role of the machine.',
+  }),
+  S3_SECRET_ACCESS_KEY: setting({ schema: optional, default: '', explain: 'Its secret.', secret: true }),
   ROLES: setting({
     schema: roles,
     default: roleNames.join(','),
@@ -294,6 +312,8 @@ function contradictions(values: Partial<Settings>, production: boolean): string[
     problems.push('TWOWAY_SMTP_TLS_CERT and _KEY: one is set and the other is not');
   if (values.DATABASE_URL === null && (values.ROLES ?? roleNames).length < roleNames.length)
     problems.push('TWOWAY_ROLES: what this node does not do, no other can with the embedded database');
+  if ((values.S3_ACCESS_KEY_ID === null) !== (values.S3_SECRET_ACCESS_KEY === null))
+    problems.push('TWOWAY_S3_ACCESS_KEY_ID and _SECRET_ACCESS_KEY: one is set and the other is not');
   // A key that a node made for itself would open nothing that another has sealed.
   if (typeof values.DATABASE_URL === 'string' && values.SECRET_KEYS?.length === 0) {
     problems.push(

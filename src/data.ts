@@ -4,6 +4,8 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Config } from './config.ts';
 import { systemClock } from './lib/clock.ts';
+import { createDiskBlobs } from './store/blobs.ts';
+import type { SweptBlobStore } from './store/blobs.ts';
 import { openDatabase, openDatabaseAsItIs } from './store/database.ts';
 import type { Database, PostgresLimits } from './store/database.ts';
 import { lockDirectory } from './store/directory-lock.ts';
@@ -14,9 +16,25 @@ function embeddedDirectory(config: Pick<Config, 'DATA_DIR'>): string {
   return join(config.DATA_DIR, 'database');
 }
 
-/** Where the blobs are. */
-export function blobsDirectory(config: Pick<Config, 'DATA_DIR'>): string {
-  return join(config.DATA_DIR, 'blobs');
+/** The blobs, in the configured bucket or else in a folder, and where that is for people. */
+export async function openBlobs(
+  config: Pick<
+    Config,
+    'DATA_DIR' | 'S3_BUCKET' | 'S3_ENDPOINT' | 'S3_REGION' | 'S3_ACCESS_KEY_ID' | 'S3_SECRET_ACCESS_KEY'
+  >,
+): Promise<{ blobs: SweptBlobStore; where: string }> {
+  const { S3_BUCKET: bucket, S3_ENDPOINT, S3_REGION: region } = config;
+  if (bucket === null) {
+    const directory = join(config.DATA_DIR, 'blobs');
+    return { blobs: createDiskBlobs(directory), where: directory };
+  }
+  const { S3_ACCESS_KEY_ID: accessKeyId, S3_SECRET_ACCESS_KEY: secretAccessKey } = config;
+  const credentials =
+    accessKeyId === null || secretAccessKey === null ? null : { accessKeyId, secretAccessKey };
+  // Amazon's SDK takes its time and memory; who has a disk need not pay for it.
+  const { createS3Blobs } = await import('./store/blobs-s3.ts');
+  const endpoint = S3_ENDPOINT === '' ? null : S3_ENDPOINT;
+  return { blobs: createS3Blobs({ bucket, endpoint, region, credentials }), where: `the bucket ${bucket}` };
 }
 
 /**

@@ -8,7 +8,7 @@ import { createTracking } from './api/tracking.ts';
 import type { Config } from './config.ts';
 import { createConsole } from './console/app.tsx';
 import type { ConsoleDeps } from './console/app.tsx';
-import { blobsDirectory, makeSecretKey, openData, readSecretKeys, spoolDirectory } from './data.ts';
+import { makeSecretKey, openBlobs, openData, readSecretKeys, spoolDirectory } from './data.ts';
 import type { FilingDeps } from './filing/file.ts';
 import { createHousekeeping, keptDaysOf } from './housekeeping.ts';
 import { createProver } from './intake/authenticate.ts';
@@ -51,7 +51,6 @@ import type { ProviderName } from './provider/providers.ts';
 import { createTokenService } from './provider/tokens.ts';
 import type { TokenService } from './provider/tokens.ts';
 import { claimBlobs } from './store/blob-owner.ts';
-import { createDiskBlobs } from './store/blobs.ts';
 import type { BlobStore, SweptBlobStore } from './store/blobs.ts';
 import { keepRecent } from './store/recent-blobs.ts';
 import type { Database, Db } from './store/database.ts';
@@ -137,7 +136,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
   const telling = createTelling({ db, clock, log, secretBox, netGuard, tellStreams });
   const { dispatcher, eventSignal } = telling;
   defer(() => dispatcher.close());
-  const { blobs, outgoing } = await openBlobs(config, db);
+  const { blobs, outgoing } = await openStores(config, db);
   const sandbox = await listening({ port: 'TWOWAY_SANDBOX_PORT' }, () => startSandboxIfWanted(config, log));
   if (sandbox !== null) defer(() => sandbox.stop());
   const loggingDomain = loggingDomainOf(config);
@@ -195,10 +194,10 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
 }
 
 /** Where bytes are kept; `outgoing`: the same store, for what is accepted here and sent soon. */
-async function openBlobs(config: Config, db: Db): Promise<{ blobs: SweptBlobStore; outgoing: BlobStore }> {
-  await claimBlobs(db, blobsDirectory(config));
-  const blobs = createDiskBlobs(blobsDirectory(config));
-  return { blobs, outgoing: keepRecent(blobs, outgoingBytesMax) };
+async function openStores(config: Config, db: Db): Promise<{ blobs: SweptBlobStore; outgoing: BlobStore }> {
+  const stored = await openBlobs(config);
+  await claimBlobs(db, stored);
+  return { blobs: stored.blobs, outgoing: keepRecent(stored.blobs, outgoingBytesMax) };
 }
 
 /** Of the nodes that are asked for nothing by people. */
@@ -275,11 +274,7 @@ function startWorkers(
     keptDays: keptDaysOf(config),
   });
   const prover = createProver({ resolve: parts.dns, clock, log, hostName: hostname() });
-  const filer = createFiler({
-    ...filing,
-    proveMessage: prover.proveMessage,
-    wakeErrands,
-  });
+  const filer = createFiler({ ...filing, proveMessage: prover.proveMessage, wakeErrands });
   const hits = createHits(filing);
   const workers = { publisher, deliverer, hits, eventSignal, sender, supervisor, errands, revoker, filer };
   startWorkersOf(config.ROLES, wakes, { ...workers, housekeeping }, defer);

@@ -46,6 +46,7 @@ const soleUsers: Readonly<Record<string, readonly string[]>> = {
   'openid-client': ['console/admin/identity-provider.ts'],
   uqr: ['console/admin/second-factor.tsx'],
   knex: ['store/'],
+  '@aws-sdk/client-s3': ['store/blobs-s3.ts'],
   '@electric-sql/pglite': ['store/'],
 };
 

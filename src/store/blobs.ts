@@ -1,6 +1,18 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { link, mkdir, open, opendir, readdir, rename, stat, unlink, utimes } from 'node:fs/promises';
+import {
+  link,
+  mkdir,
+  open,
+  opendir,
+  readFile,
+  readdir,
+  rename,
+  stat,
+  unlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 
@@ -33,9 +45,11 @@ export type SweptBlobStore = BlobStore & {
     /** Which of so many names nothing refers to. */
     findUnreferenced(names: readonly string[]): Promise<string[]>;
   }): Promise<number>;
+  /** Marks a store that nobody has marked as this installation's; answers whose it is. */
+  claim(installation: string): Promise<string>;
 };
 
-/** How many files of one call are written at once: libuv has four threads for files. */
+/** How many blobs of one call are written at once: libuv has four threads for files. */
 const parallelWrites = 4;
 
 /** Files on their way in and out. */
@@ -43,7 +57,7 @@ const partSuffix = '.part';
 const removingSuffix = '.removing';
 
 /** How many names are asked about at once. */
-const sweepBatch = 500;
+export const sweepBatch = 500;
 
 /**
  * Blobs in a directory: `ab/cdef…`. A blob appears under its name only when it is whole and on disk
@@ -68,6 +82,7 @@ export function createDiskBlobs(directory: string): SweptBlobStore {
     },
     get: (sha256, range) => createReadStream(pathOf(sha256), range),
     size: (sha256) => sizeOf(pathOf(sha256)),
+    claim: (installation) => claimDirectory(directory, installation),
     async sweep({ before, findUnreferenced }) {
       let removed = 0;
       for await (const paths of findOld(directory, before)) {
@@ -180,6 +195,23 @@ async function writeWhole(path: string, content: Buffer): Promise<void> {
   }
 }
 
+async function claimDirectory(directory: string, installation: string): Promise<string> {
+  const mark = join(directory, 'installation');
+  await mkdir(directory, { recursive: true });
+  const part = `${mark}.${randomUUID()}`;
+  await writeFile(part, `${installation}\n`, { flush: true });
+  try {
+    // A mark appears whole, or a node that starts at the same moment would read half of it.
+    await link(part, mark);
+  } catch (error) {
+    // Marked before, by an earlier start or by another node that shares the folder.
+    if ((error as { code?: string }).code !== 'EEXIST') throw error;
+  } finally {
+    await unlink(part);
+  }
+  return (await readFile(mark, 'utf8')).trim();
+}
+
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r');
   try {
@@ -189,7 +221,7 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-async function inParallel<Item>(
+export async function inParallel<Item>(
   items: readonly Item[],
   work: (item: Item, position: number) => Promise<void>,
 ): Promise<void> {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { claimBlobs } from '../../src/store/blob-owner.ts';
+import { createDiskBlobs } from '../../src/store/blobs.ts';
 import { run } from '../../src/store/database.ts';
 import { testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
@@ -12,6 +13,7 @@ describe('a folder of blobs belongs to one database', () => {
   let database: TestDatabase;
   let other: TestDatabase;
   let directory: string;
+  let stored: Parameters<typeof claimBlobs>[1];
 
   before(async () => {
     database = await testDatabase('pglite');
@@ -19,6 +21,7 @@ describe('a folder of blobs belongs to one database', () => {
     // The databases of tests are copies of one.
     await run(other.db, `update installation set id = 'another'`);
     directory = join(await mkdtemp(join(tmpdir(), 'twoway-owner-')), 'blobs');
+    stored = { blobs: createDiskBlobs(directory), where: directory };
   });
   after(async () => {
     await database.drop();
@@ -27,14 +30,14 @@ describe('a folder of blobs belongs to one database', () => {
   });
 
   test('a new one is marked, and is its database’s own from then on', async () => {
-    await Promise.all([claimBlobs(database.db, directory), claimBlobs(database.db, directory)]);
-    await claimBlobs(database.db, directory);
+    await Promise.all([claimBlobs(database.db, stored), claimBlobs(database.db, stored)]);
+    await claimBlobs(database.db, stored);
   });
 
   test('with another database nothing starts, and nothing is changed', async () => {
     const mark = await readFile(join(directory, 'installation'), 'utf8');
-    await assert.rejects(claimBlobs(other.db, directory), /another database.*TWOWAY_DATABASE_URL/);
+    await assert.rejects(claimBlobs(other.db, stored), /another database.*TWOWAY_DATABASE_URL/);
     assert.equal(await readFile(join(directory, 'installation'), 'utf8'), mark);
-    await claimBlobs(database.db, directory);
+    await claimBlobs(database.db, stored);
   });
 });
