@@ -177,6 +177,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     trackingUrl: config.TRACKING_URL,
     crmOrigins: config.CRM_ORIGINS,
     operator: operatorOf(config),
+    httpProxies: config.HTTP_PROXIES,
     proveRelay: (trial) => proveRelay(netGuard, trial),
     netGuard,
     dispatcher,

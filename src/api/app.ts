@@ -61,7 +61,7 @@ export function createApi(deps: ApiDeps): Api {
     const error = new ApiError('method_not_allowed', `This address takes ${allow}.`);
     return answerError(error, c, deps.log, c.var.requestId);
   });
-  const admit = authenticate(deps.db);
+  const admit = authenticate(deps);
   // First where the path names a sub-account, which is looked up with the key.
   api.use('/v1/sub-accounts/:sid/*', admit, guardSubAccount);
   api.use('/v1/*', admit);

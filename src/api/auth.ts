@@ -1,5 +1,7 @@
-import type { MiddlewareHandler } from 'hono';
+import type { Context, MiddlewareHandler } from 'hono';
 import { createBatcher } from '../lib/batcher.ts';
+import { clientOf, httpClientOf } from '../lib/networks.ts';
+import { createRateLimit } from '../lib/rate-limit.ts';
 import type { Db } from '../store/database.ts';
 import { findKeys, hashOfKey } from '../store/keys.ts';
 import type { AskedKey, KeyAccess } from '../store/keys.ts';
@@ -7,7 +9,29 @@ import { subAccountExists } from '../store/sub-accounts.ts';
 import { ApiError, notFound } from './errors.ts';
 import { crmId } from './fields.ts';
 import { fieldCheck } from './route.ts';
-import type { ApiEnv, FieldCheck } from './route.ts';
+import type { ApiDeps, ApiEnv, FieldCheck } from './route.ts';
+
+/** Calls that each node takes. One key must not keep the others' calls waiting for long. */
+const rates = {
+  key: { perSecond: 500, burst: 5_000 },
+  unknownKey: { perSecond: 1, burst: 100 },
+};
+
+type AuthDeps = Pick<ApiDeps, 'db' | 'clock' | 'httpProxies'>;
+
+function holdBack(waitMs: number, why: string): void {
+  if (waitMs > 0) throw new ApiError('too_many_requests', why, { retryAt: Date.now() + waitMs });
+}
+
+/** Whom the address that asks counts as; null: it is not known. */
+function addressOf(c: Context<ApiEnv>, httpProxies: readonly string[]): string | null {
+  const { incoming } = (c.env ?? {}) as ApiEnv['Bindings'];
+  const address = httpClientOf(httpProxies, {
+    socketAddress: incoming?.socket.remoteAddress,
+    forwardedFor: c.req.header('x-forwarded-for'),
+  });
+  return address === null ? null : clientOf(address);
+}
 
 /** Look-ups of keys that go together. */
 const lookUps = { most: 100, overtaking: { lateMs: 30, atOnce: 4 } };
@@ -22,7 +46,9 @@ const lookUps = { most: 100, overtaking: { lateMs: 30, atOnce: 4 } };
  * The key is looked up by its SHA-256: what the time of the look-up tells is about the hash, from
  * which no key follows; and every wrong key takes the same way.
  */
-export function authenticate(db: Db): MiddlewareHandler<ApiEnv> {
+export function authenticate({ db, clock, httpProxies }: AuthDeps): MiddlewareHandler<ApiEnv> {
+  const byKey = createRateLimit({ ...rates.key, clock });
+  const byAddress = createRateLimit({ ...rates.unknownKey, clock });
   const lookUp = createBatcher({ ...lookUps, run: (asked: readonly AskedKey[]) => findKeys(db, asked) });
   return async (c, next) => {
     const before = c.var.key as KeyAccess | undefined;
@@ -32,11 +58,19 @@ export function authenticate(db: Db): MiddlewareHandler<ApiEnv> {
     const subAccountId = named.success ? named.data : null;
     const { access: key, subAccountExists: exists } = await lookUp({ hash: hashOfKey(given), subAccountId });
     if (key === null) {
+      // Asked of who has no key alone: nobody is held back for what others at their address do.
+      const address = addressOf(c, httpProxies);
+      if (address !== null)
+        holdBack(byAddress.take(address), 'Too many calls without a valid key came from this address.');
       throw new ApiError('unauthenticated', 'Send a key that is in force as "Authorization: Bearer tw_…".');
     }
     if (key.scope === 'read' && c.req.method !== 'GET' && c.req.method !== 'HEAD') {
       throw new ApiError('read_only_key', 'This key may only read.');
     }
+    holdBack(
+      byKey.take(key.id),
+      `A key makes ${rates.key.perSecond} calls a second, and more for a short while.`,
+    );
     c.set('key', key);
     c.set('subAccountExists', exists);
     return next();

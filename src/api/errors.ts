@@ -132,7 +132,9 @@ export const problemSchema = z
     retry_at: z
       .string()
       .optional()
-      .describe('With `daily_limit`: from when on the call works again, also in the header `Retry-After`.'),
+      .describe(
+        'With `daily_limit` and `too_many_requests`: from when on the call works again, also in the header `Retry-After`.',
+      ),
     kept_since: z.string().optional().describe('With `events_gone`: from when on all events are kept.'),
     request_id: z.string().describe('Also in the header `X-Request-Id` and in the log of the gateway.'),
     errors: z

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { OpenAPIHono, createRoute } from '@hono/zod-openapi';
 import type { RouteConfig, RouteHandler } from '@hono/zod-openapi';
 import type { Context, MiddlewareHandler } from 'hono';
@@ -30,6 +31,8 @@ export type ApiDeps = {
   secretBox: SecretBox;
   clock: Clock;
   log: Log;
+  /** See `httpClientOf`. */
+  httpProxies: readonly string[];
   /** Ends connections properly (C7: state, events, grant and credential of a mailbox that has none left). */
   disconnect: Connecting['disconnect'];
   /** The same before the user, membership or sub-account that they belong to goes. */
@@ -75,6 +78,8 @@ export type ApiDeps = {
 
 /** What the server hands to each call, read as `c.env`. Nothing in a test that calls the app itself. */
 export type ApiBindings = {
+  /** As the server of Node has it. */
+  incoming?: Pick<IncomingMessage, 'socket'>;
   /** Aborted when the server stops: a stream that stays open by nature ends then. */
   stopping?: AbortSignal;
 };

@@ -28,6 +28,7 @@ import { inReadersLanguage } from './language.ts';
 import { addMailbox } from './mailbox/app.tsx';
 import { commonHeaders, sayingPage, sendPage } from './page.tsx';
 import type { Site } from './page.tsx';
+import { notTooOften } from './rate.ts';
 
 export type ConsoleDeps = {
   db: Db;
@@ -81,6 +82,7 @@ export function createConsole(deps: ConsoleDeps): Hono {
   app.use(commonHeaders);
   app.use(inReadersLanguage);
   app.use(knowingClient(deps.operator.httpProxies));
+  app.use(notTooOften(site, deps.clock));
   app.use(
     bodyLimit({
       maxSize: formBytesMax,

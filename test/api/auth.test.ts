@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { createFirstKey, makeKey } from '../../src/store/keys.ts';
 import { databaseKinds } from '../support/database.ts';
+import { createManualClock } from '../support/manual-clock.ts';
 import { startApi } from './support.ts';
 import type { ApiUnderTest } from './support.ts';
 
@@ -32,6 +34,41 @@ for (const kind of databaseKinds)
       t.adminKey = both.find((key) => key !== null) ?? '';
       const list = await t.call('GET', '/v1/keys', { key: t.adminKey });
       assert.equal(list.status, 200);
+    });
+
+    test('a key that calls too often is held back, and no other key is', async () => {
+      const clock = createManualClock(Date.now());
+      const slow = await startApi({ kind, clock });
+      const other = await slow.makeKey(null, 'read');
+      let answer = await slow.call('GET', '/openapi.json');
+      const calls = Array.from({ length: 5_100 }, () => () => slow.call('GET', '/v1/nothing'));
+      const held = new Map<number, number>();
+      for (const call of calls) {
+        const { status } = (answer = await call());
+        held.set(status, (held.get(status) ?? 0) + 1);
+      }
+      assert.deepEqual([...held.keys()], [404, 429]);
+      assert.equal(answer.headers.get('content-type'), 'application/problem+json');
+      assert.equal(answer.headers.get('retry-after'), '1');
+      assert.equal(answer.body['code'], 'too_many_requests');
+      assert.equal((await slow.call('GET', '/v1/nothing', { key: other })).status, 404);
+      await clock.advance(1_000);
+      assert.equal((await slow.call('GET', '/v1/nothing')).status, 404, 'a second later it goes on');
+      const guess = (from = '192.0.2.1') =>
+        slow.api.request(
+          '/v1/keys',
+          { headers: { authorization: `Bearer tw_${'A'.repeat(43)}` } },
+          { incoming: { socket: { remoteAddress: from } as Socket } },
+        );
+      for (let n = 0; n < 100; n += 1) assert.equal((await guess()).status, 401);
+      assert.equal((await guess()).status, 429, 'whoever has no key is held back by their address');
+      assert.equal((await guess('192.0.2.2')).status, 401);
+      assert.equal(
+        (await slow.call('GET', '/v1/nothing', { key: other })).status,
+        404,
+        'and whoever has one is not',
+      );
+      await slow.close();
     });
 
     for (const [name, header] of [

@@ -62,6 +62,7 @@ export async function startApi(
     blobs,
     secretBox: createSecretBox([Buffer.alloc(32, 7)]),
     clock: systemClock,
+    httpProxies: [],
     log: collectingLog(logged),
     disconnect: () => Promise.resolve(0),
     disconnectBefore: (which, remove) => {

@@ -119,6 +119,7 @@ async function addPeople(): Promise<void> {
 async function start(): Promise<Door> {
   const nothing = () => undefined;
   const api = createApi({
+    httpProxies: [],
     ...accepting,
     databaseKind: 'postgres',
     disconnect: () => Promise.resolve(0),
