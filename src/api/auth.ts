@@ -25,7 +25,7 @@ function holdBack(waitMs: number, why: string): void {
 
 /** Whom the address that asks counts as; null: it is not known. */
 function addressOf(c: Context<ApiEnv>, httpProxies: readonly string[]): string | null {
-  const { incoming } = (c.env ?? {}) as ApiEnv['Bindings'];
+  const { incoming } = (c.env as ApiEnv['Bindings'] | undefined) ?? {};
   const address = httpClientOf(httpProxies, {
     socketAddress: incoming?.socket.remoteAddress,
     forwardedFor: c.req.header('x-forwarded-for'),
