@@ -18,6 +18,7 @@ import { createFiler } from './intake/filer.ts';
 import { startIntake } from './intake/server.ts';
 import type { IntakeServer } from './intake/server.ts';
 import { openSpool } from './intake/spool.ts';
+import type { Spool } from './intake/spool.ts';
 import { createTake } from './intake/take.ts';
 import { systemClock } from './lib/clock.ts';
 import { Failure, messageOf } from './lib/failure.ts';
@@ -36,6 +37,7 @@ import { createRevoker } from './mailbox/revocation.ts';
 import { createSupervisor, supervisorLimits } from './mailbox/supervisor.ts';
 import type { Login } from './mailbox/session.ts';
 import { stopParsing } from './message/parse.ts';
+import { createMetrics } from './metrics.ts';
 import { startWorkersOf } from './roles.ts';
 import { createWakes } from './wakes.ts';
 import type { Wakes } from './wakes.ts';
@@ -163,17 +165,15 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     dns,
     wakes,
   });
-  const { connecting, prover, hits, isThere } = workers;
+  const { connecting, atDoors } = workers;
   const doors = await openDoors(config, defer, {
     databaseKind: database.kind,
     ...filing,
     blobs: outgoing,
     ...connecting,
     ...wakes.calls,
+    ...atDoors,
     roles: config.ROLES,
-    isThere,
-    prover,
-    hits,
     trackingUrl: config.TRACKING_URL,
     crmOrigins: config.CRM_ORIGINS,
     operator: operatorOf(config),
@@ -280,7 +280,8 @@ function startWorkers(
   const workers = { publisher, deliverer, hits, eventSignal, sender, supervisor, errands, revoker, filer };
   startWorkersOf(config.ROLES, wakes, { ...workers, housekeeping }, defer);
   const isThere = () => !config.ROLES.includes('mailbox') || supervisor.isThere();
-  return { connecting, prover, hits, isThere };
+  const listeners = () => supervisor.size();
+  return { connecting, atDoors: { prover, hits, isThere, listeners } };
 }
 
 /** What the connect page looks for before a mailbox is connected. */
@@ -305,12 +306,18 @@ function aheadOf(
 async function openDoors(
   config: Config,
   defer: Defer,
-  deps: Omit<ApiDeps & ConsoleDeps, 'publicUrl'> & { prover: Prover; hits: Hits },
+  deps: Omit<ApiDeps & ConsoleDeps, 'publicUrl' | 'metrics'> & {
+    prover: Prover;
+    hits: Hits;
+    listeners(): number;
+  },
 ): Promise<{ url: string; publicUrl: string; smtpPort: number | null }> {
   const intake = config.ROLES.includes('intake') ? await openIntake(config, defer, deps) : null;
+  const nothingSpooled = { messages: 0, bytes: 0 };
+  const metrics = createMetrics({ ...deps, spooled: () => intake?.spool.waiting() ?? nothingSpooled });
   // Known when the server listens: the configured port may be 0.
   let publicUrl = config.PUBLIC_URL.replace(/\/+$/, '');
-  const parts = { ...deps, publicUrl: () => publicUrl };
+  const parts = { ...deps, metrics, publicUrl: () => publicUrl };
   const api = createApi(parts);
   const pages = createConsole(parts);
   const tracking = createTracking(deps);
@@ -339,7 +346,7 @@ async function openIntake(
   config: Config,
   defer: Defer,
   deps: Pick<ApiDeps, 'db' | 'blobs' | 'clock' | 'log' | 'loggingDomain' | 'wakeFiler'> & { prover: Prover },
-): Promise<IntakeServer> {
+): Promise<IntakeServer & { spool: Spool }> {
   const { db, clock, log } = deps;
   const take = createTake(deps);
   const spool = await openSpool({ directory: spoolDirectory(config), take, clock, log });
@@ -360,7 +367,7 @@ async function openIntake(
     }),
   );
   defer(() => intake.stop());
-  return intake;
+  return { ...intake, spool };
 }
 
 async function logIn(

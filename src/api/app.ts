@@ -3,6 +3,7 @@ import { OpenAPIHono } from '@hono/zod-openapi';
 import type { MiddlewareHandler } from 'hono';
 import { routePath } from 'hono/route';
 import type { Log } from '../lib/log.ts';
+import { httpRequests, httpTime } from '../lib/meters.ts';
 import { authenticate, guardSubAccount } from './auth.ts';
 import { addConversations } from './conversations.ts';
 import { addConnectionLinks } from './connection-links.ts';
@@ -20,6 +21,7 @@ import { addKeys } from './keys.ts';
 import { addLoggingAddresses } from './logging-address.ts';
 import { addMailboxLinks } from './mailbox-links.ts';
 import { addMembers } from './members.ts';
+import { addMetrics } from './metrics.ts';
 import { addMessageChanges } from './message-changes.ts';
 import { addMessages } from './messages.ts';
 import { addNeverLog } from './never-log.ts';
@@ -66,6 +68,7 @@ export function createApi(deps: ApiDeps): Api {
   api.use('/v1/sub-accounts/:sid/*', admit, guardSubAccount);
   api.use('/v1/*', admit);
   addHealth(api, deps);
+  addMetrics(api, deps);
   addSubAccounts(api, deps);
   addUsers(api, deps);
   addMembers(api, deps);
@@ -92,12 +95,13 @@ export function createApi(deps: ApiDeps): Api {
 }
 
 /** What a node without the role `api` answers: how it is, and nothing else. */
-export function createProbes(deps: Parameters<typeof addHealth>[1]): Api {
+export function createProbes(deps: Parameters<typeof addHealth>[1] & Parameters<typeof addMetrics>[1]): Api {
   const api: Api = new OpenAPIHono<ApiEnv>();
   api.use(identifyAndLog(deps.log));
   api.onError((error, c) => answerError(error, c, deps.log, c.var.requestId));
   api.notFound((c) => answerError(notFound('address'), c, deps.log, c.var.requestId));
   addHealth(api, deps);
+  addMetrics(api, deps);
   return api;
 }
 
@@ -136,6 +140,8 @@ function identifyAndLog(log: Log): MiddlewareHandler<ApiEnv> {
       ms: Math.round(performance.now() - start),
       key_id: (c.var.key as ApiEnv['Variables']['key'] | undefined)?.id,
     };
+    httpRequests.add([fields.method, fields.route, `${fields.status}`]);
+    httpTime.observe([fields.method], (performance.now() - start) / 1_000);
     log.debug(fields, 'call');
   };
 }

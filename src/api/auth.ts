@@ -53,10 +53,12 @@ export function authenticate({ db, clock, httpProxies }: AuthDeps): MiddlewareHa
   return async (c, next) => {
     const before = c.var.key as KeyAccess | undefined;
     if (before !== undefined) return next();
-    const [, given = ''] = /^Bearer +(\S+) *$/i.exec(c.req.header('authorization') ?? '') ?? [];
     const named = crmId.safeParse(c.req.param('sid'));
     const subAccountId = named.success ? named.data : null;
-    const { access: key, subAccountExists: exists } = await lookUp({ hash: hashOfKey(given), subAccountId });
+    const { access: key, subAccountExists: exists } = await lookUp({
+      hash: hashOfKey(bearerOf(c)),
+      subAccountId,
+    });
     if (key === null) {
       // Asked of who has no key alone: nobody is held back for what others at their address do.
       const address = addressOf(c, httpProxies);
@@ -75,6 +77,11 @@ export function authenticate({ db, clock, httpProxies }: AuthDeps): MiddlewareHa
     c.set('subAccountExists', exists);
     return next();
   };
+}
+
+/** What a call carries as its key; empty: nothing that could be one. */
+export function bearerOf(c: Context): string {
+  return /^Bearer +(\S+) *$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? '';
 }
 
 /**

@@ -68,6 +68,8 @@ export type ApiDeps = {
   netGuard: Pick<NetGuard, 'assertUrl'>;
   /** The guarded agent of webhooks, for test events. */
   dispatcher: Dispatcher;
+  /** All figures as they stand, in the text format of Prometheus. */
+  metrics(): Promise<string>;
   /** Tells that events were published here. */
   eventSignal: EventSignal;
   /** What this node does. */

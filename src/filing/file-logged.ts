@@ -25,6 +25,7 @@ import { decide, outcomes } from './decide.ts';
 import type { Step, Verdict } from './decide.ts';
 import { tellEffects, tellHeld } from './events.ts';
 import type { Facts } from './facts.ts';
+import { noteDecisions } from './figures.ts';
 import type { FilingDeps } from './file.ts';
 import { factKeysOf, groundsFor } from './gather.ts';
 import type { Ground } from './gather.ts';
@@ -137,6 +138,7 @@ async function attempt(
     if (JSON.stringify(now) !== JSON.stringify(party)) throw new PartyChanged();
     return write(deps, tx, { owner, party, judged });
   });
+  noteDecisions('logging_address', judged.effects.writes.decisions);
   if (events > 0) deps.wakePublisher();
   if (judged.effects.contacts.length > 0) deps.wakeErrands();
 }

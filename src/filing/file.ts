@@ -26,6 +26,7 @@ import { noEffects } from './effects.ts';
 import type { Effects } from './effects.ts';
 import { tellEffects } from './events.ts';
 import { fetchWanted } from './fetch-wanted.ts';
+import { noteBatch, noteDecisions } from './figures.ts';
 import { factKeysOf, groundsFor, mailboxLimits } from './gather.ts';
 import type { Ground } from './gather.ts';
 import { judge } from './judge.ts';
@@ -101,6 +102,7 @@ const knownMsMax = 5_000;
 export async function fileBatch(deps: FilingDeps, seen: Batch): Promise<{ judged: number; stored: number }> {
   const sightings = seen.sightings.map((sighting) => withoutLogging(sighting, deps.loggingDomain));
   const batch = { ...seen, sightings };
+  const startedAt = deps.clock.monotonic();
   const course: Course = {
     fetched: { bodies: new Map(), structures: new Map(), reports: new Map() },
     limits: noLimits,
@@ -108,10 +110,16 @@ export async function fileBatch(deps: FilingDeps, seen: Batch): Promise<{ judged
     position: batch.position ?? null,
     known: null,
     settled: null,
+    judgedAt: null,
+  };
+  const filed = (stored: number) => {
+    const done = { judged: batch.sightings.length, stored };
+    noteBatch(done, { startedAt, judgedAt: course.judgedAt ?? startedAt, storedAt: deps.clock.monotonic() });
+    return done;
   };
   const all = { cursorUid: batch.cursorUid, sightings: batch.sightings, upToUid: batch.upToUid };
   const planned = await attempt(deps, batch, all, course);
-  if (planned.done) return { judged: batch.sightings.length, stored: planned.stored };
+  if (planned.done) return filed(planned.stored);
   const portions = portionsOf(batch, new Set(planned.wanted.map(({ uid }) => uid)));
   const fetchFor = (portion: Portion | undefined) => {
     const mine = new Set(portion?.sightings.map(({ place }) => place.uid));
@@ -138,7 +146,7 @@ export async function fileBatch(deps: FilingDeps, seen: Batch): Promise<{ judged
     // Nobody else shall use the connection before it is done.
     await Promise.allSettled([coming]);
   }
-  return { judged: batch.sightings.length, stored };
+  return filed(stored);
 }
 
 /** What has been found out so far in the course of a batch. */
@@ -154,6 +162,8 @@ export type Course = {
   known: Known | null;
   /** What no rule stores for these connections. */
   settled: { whose: string; sightings: Settled } | null;
+  /** When the rules were first through with all of it, by the monotonic clock; null: they are not. */
+  judgedAt: number | null;
 };
 
 /** What the database held about the rest of the batch. */
@@ -197,6 +207,7 @@ async function attempt(deps: FilingDeps, batch: Batch, portion: Portion, course:
   for (let round = 1; ; round += 1) {
     const known = await knownOf(deps, batch, portion, course);
     const { effects, wanted } = judgeOn(deps, batch, portion, { course, known });
+    course.judgedAt ??= deps.clock.monotonic();
     if (wanted.length > 0) return { done: false, wanted };
     try {
       return { done: true, stored: await write(deps, batch, portion, { course, known, effects }) };
@@ -320,6 +331,7 @@ async function write(
     return writeEffects(tx, batch, portion, { effects, keeping, known });
   });
   known.isFresh = false;
+  noteDecisions('mailbox', effects.writes.decisions);
   if (events > 0) deps.wakePublisher();
   const storedIn = effects.created.map(({ subAccountId }) => subAccountId);
   batch.onFiled?.({ upToUid: portion.upToUid, storedIn });

@@ -2,6 +2,7 @@ import type { SMTPServerAddress, SMTPServerDataStream, SMTPServerSession } from 
 import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/failure.ts';
 import type { Log } from '../lib/log.ts';
+import { smtpAnswers } from '../lib/meters.ts';
 import { clientOf } from '../lib/networks.ts';
 import type { Envelope } from '../store/spool.ts';
 import { acceptMessage } from './accept.ts';
@@ -112,6 +113,7 @@ export function createVisits(parts: Parts, limits: IntakeLimits) {
     /** Throws Refusal, or rejects with it, for all but a logging address in force. */
     recipient(visit: Visit, address: SMTPServerAddress): void | Promise<void> {
       const orRefuse = (isKnown: boolean) => {
+        smtpAnswers.add(['rcpt', isKnown ? '250' : '550']);
         if (!isKnown) throw refusalOfUnknown(visit, clients);
       };
       const found = recipients.isKnown(address);
@@ -122,6 +124,7 @@ export function createVisits(parts: Parts, limits: IntakeLimits) {
       messages.add(message);
       const end = (refusal: Refusal | null, text?: string) => {
         messages.delete(message);
+        smtpAnswers.add(['data', `${refusal?.responseCode ?? 250}`]);
         tell(refusal, text);
         if (refusal?.closes === true) visit.close();
         if (isStopping) visit.say(restarting);

@@ -1,4 +1,5 @@
 import { pino } from 'pino';
+import { logLines } from './meters.ts';
 
 /**
  * The program's log: JSON lines on standard output. Callers pass allow-listed fields only (ids,
@@ -26,8 +27,14 @@ function wrap(logger: PinoLike): Log {
   return {
     debug: (fields, message) => logger.debug(fields, message),
     info: (fields, message) => logger.info(fields, message),
-    warn: (fields, message) => logger.warn(fields, message),
-    error: (fields, message) => logger.error(fields, message),
+    warn: (fields, message) => {
+      logLines.add(['warn']);
+      logger.warn(fields, message);
+    },
+    error: (fields, message) => {
+      logLines.add(['error']);
+      logger.error(fields, message);
+    },
     child: (fields) => wrap(logger.child(fields)),
   };
 }

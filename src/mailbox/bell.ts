@@ -18,6 +18,8 @@ export type Bell = {
   wait(ms: number): Promise<void>;
   /** Folders with a note, the first one rung first, with the number announced. */
   notes(): ReadonlyMap<string, number>;
+  /** When the first of what a folder's note tells of was announced, by the monotonic clock; null: there is no note. */
+  rungAt(path: string): number | null;
   /** Takes a folder's note away: all that it told of has been looked at. */
   clear(path: string): void;
   /** Folders in which something has changed; where messages are gone, that. */
@@ -33,11 +35,13 @@ export type Bell = {
 export function createBell(clock: Clock): Bell {
   const waker = createWaker(clock);
   const notes = new Map<string, number>();
+  const rungAt = new Map<string, number>();
   const changes = new Map<string, Change>();
   let everything = false;
   let wanted = false;
   return {
     ring(path, announced) {
+      if (!notes.has(path)) rungAt.set(path, clock.monotonic());
       notes.set(path, (notes.get(path) ?? 0) + announced);
       waker.wake();
     },
@@ -56,7 +60,11 @@ export function createBell(clock: Clock): Bell {
     wake: () => waker.wake(),
     wait: (ms) => waker.wait(ms),
     notes: () => notes,
-    clear: (path) => void notes.delete(path),
+    rungAt: (path) => (notes.has(path) ? (rungAt.get(path) ?? null) : null),
+    clear(path) {
+      notes.delete(path);
+      rungAt.delete(path);
+    },
     changes: () => changes,
     takeChanged(path) {
       const what = changes.get(path) ?? null;

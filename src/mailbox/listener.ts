@@ -2,6 +2,7 @@ import type { SecureContext } from 'node:tls';
 import type { Clock } from '../lib/clock.ts';
 import { Failure } from '../lib/failure.ts';
 import type { Log } from '../lib/log.ts';
+import { sessionsEnded } from '../lib/meters.ts';
 import { CursorMoved } from '../filing/file.ts';
 import type { FilingDeps } from '../filing/file.ts';
 import type { MailboxId } from '../lib/id.ts';
@@ -273,6 +274,7 @@ async function oneSession(
 async function noteEnd(db: Db, mailboxId: MailboxId, { ending, line }: Session): Promise<void> {
   if (ending === 'stopped' && line === null) return;
   const reason = ending instanceof Failure ? ending.code : ending;
+  sessionsEnded.add([reason]);
   await logSessionEnd(db, { mailboxId, line, reason });
 }
 

@@ -12,7 +12,7 @@ import { planFolder, type Observed } from './plan.ts';
 import { sightingsOf, unreadableSighting, type Seen, type Unread } from './seen.ts';
 import type { Session } from './session.ts';
 import type { Portion, Troubles } from './trouble.ts';
-import { newlyWatched, type Watched } from './watched.ts';
+import { newlyWatched, noteLooked, type Watched } from './watched.ts';
 import type { Writing } from './wanted.ts';
 
 export type Look = {
@@ -178,6 +178,7 @@ async function readAnnounced(look: Look, session: Session, folder: Watched, unti
   position.catch(() => undefined);
   const shown = await blamed(look, folder, null, () => unlessRefused(coming));
   if (shown === null) return readListed(look, session, folder, until);
+  noteLooked(folder, look.filing.clock);
   // `n:*` names the last message even when its UID is below n (RFC 9051 §6.4.9).
   const fresh = shown.filter((seen) => seen.uid >= from);
   const uids = fresh.map((seen) => seen.uid);

@@ -71,6 +71,8 @@ export async function lookWhereWoken(round: Round, lines: readonly Line[] = roun
   for (const [path, announced] of notes) {
     const line = lines.find((each) => each.path === path);
     if (line === undefined) continue;
+    const folder = round.folders.get(path);
+    if (folder !== undefined) folder.announcedAt = bell.rungAt(path);
     bell.clear(path);
     await lookAlong(round, line, announced > 0 ? { announced } : 'to_be_sure', lines);
   }

@@ -1,9 +1,13 @@
+import type { Clock } from '../lib/clock.ts';
+import { steps } from '../lib/meters.ts';
 import type { SavedFolder } from '../store/folders.ts';
 import type { Ability } from './change-plan.ts';
 import type { Session } from './session.ts';
 
 /** A folder that the listener keeps in mind; `cursorUid` follows what filing commits. */
 export type Watched = SavedFolder & {
+  /** When the messages were announced that are being looked for, by the monotonic clock; null: none were. */
+  announcedAt: number | null;
   /** Since when its last messages are listed and cannot be fetched, by the monotonic clock; null: they can. */
   lateSince: number | null;
   /** When changes of its stored messages were looked at last; null: not yet. */
@@ -16,7 +20,21 @@ export type Watched = SavedFolder & {
 
 /** A folder that was not looked into yet. */
 export function newlyWatched(saved: SavedFolder): Watched {
-  return { ...saved, lateSince: null, changesLookedAt: null, signature: null, doubtedAt: null };
+  return {
+    ...saved,
+    announcedAt: null,
+    lateSince: null,
+    changesLookedAt: null,
+    signature: null,
+    doubtedAt: null,
+  };
+}
+
+/** The headers of what was announced are here. */
+export function noteLooked(folder: Watched, clock: Clock): void {
+  if (folder.announcedAt !== null)
+    steps.observe(['looked'], (clock.monotonic() - folder.announcedAt) / 1_000);
+  folder.announcedAt = null;
 }
 
 /** When changes of a folder were looked at last. */

@@ -4,6 +4,7 @@ import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/failure.ts';
 import type { SendId } from '../lib/id.ts';
 import type { Log } from '../lib/log.ts';
+import { sendTries, sendTryTime } from '../lib/meters.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import { idKey } from '../message/message-id.ts';
 import { limitsBy } from '../provider/figures.ts';
@@ -113,6 +114,8 @@ export function createAttempts(deps: AttemptDeps, owner: string, stopping: Abort
       );
       const ms = Math.round(deps.clock.monotonic() - startedAt);
       const reason = 'accepted' in ending ? null : ending.word;
+      sendTries.add([way.through, outcomeOf(ending)]);
+      sendTryTime.observe([way.through], ms / 1_000);
       log.info({ outcome: outcomeOf(ending), reason, ms }, 'tried');
       if ('fault' in ending)
         log.error({ error: ending.fault }, 'a try failed in a way that was not thought of');

@@ -4,6 +4,7 @@ import type { Clock } from '../lib/clock.ts';
 import { Failure, messageOf } from '../lib/failure.ts';
 import type { MailboxId } from '../lib/id.ts';
 import type { Log } from '../lib/log.ts';
+import { tokenRefreshes, tokenRefreshTime } from '../lib/meters.ts';
 import type { OAuthClient } from './oauth.ts';
 import type { ProviderName } from './providers.ts';
 
@@ -169,10 +170,13 @@ async function refresh(
       accessToken,
       accessTokenExpiresAt,
     });
+    tokenRefreshes.add([provider, 'refreshed']);
+    tokenRefreshTime.observe([], (clock.monotonic() - startedAt) / 1_000);
     log.info({ mailboxId, provider, saved, ms: clock.monotonic() - startedAt }, 'access token refreshed');
     return saved ? { token: accessToken, expiresAt: accessTokenExpiresAt, login } : null;
   } catch (error) {
     const code = error instanceof Failure ? error.code : 'unknown';
+    tokenRefreshes.add([provider, code]);
     log.warn({ mailboxId, provider, code, ms: clock.monotonic() - startedAt }, 'access token not refreshed');
     // A new consent may have ended the grant that was asked with; its own token has not been tried yet.
     const denied = error instanceof Failure && error.kind === 'denied';

@@ -5,6 +5,7 @@ import type { Knex } from 'knex';
 import type { Client } from 'pg';
 import { migrations } from '../../migrations/index.ts';
 import type { Migration } from '../../migrations/index.ts';
+import { statements } from '../lib/meters.ts';
 
 /** A connection or an open transaction: what every function in store/ takes first. */
 export type Db = Knex;
@@ -216,6 +217,7 @@ export async function run(db: Db, sql: string, bindings: Bindings = {}): Promise
  * statements that run for each message (PostgreSQL 15, 2026-11).
  */
 async function prepared<Result>(db: Db, sql: string, bindings: Bindings): Promise<Result> {
+  statements.add([]);
   return db.raw<Result>(sql, bindings as Knex.ValueDict).options({ name: nameOf(sql) }) as Promise<Result>;
 }
 
@@ -260,6 +262,15 @@ export async function runLong(db: Db, sql: string, bindings: Bindings = {}): Pro
     return result.rowCount ?? 0;
   });
 }
+
+/** How the connections of this process are used, and how many wait for one. */
+export function poolState(db: Db): { used: number; free: number; waiting: number } {
+  const { pool } = db.client as { pool: Pool };
+  return { used: pool.numUsed(), free: pool.numFree(), waiting: pool.numPendingAcquires() };
+}
+
+/** What is asked of knex's pool (tarn 3), which knex does not type. */
+type Pool = { numUsed(): number; numFree(): number; numPendingAcquires(): number };
 
 /** Resolves when the database answers at all. A connection that says nothing for `withinMs` is given up. */
 export async function ping(db: Db, withinMs: number): Promise<void> {

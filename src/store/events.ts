@@ -1,4 +1,5 @@
 import { newId } from '../lib/id.ts';
+import { steps } from '../lib/meters.ts';
 import { jsonText, rows, run } from './database.ts';
 import type { Db } from './database.ts';
 import { insertDeliveries, wants } from './deliveries.ts';
@@ -132,13 +133,14 @@ export function publishBatch(db: Db): Promise<Publication> {
          update events e
          set sequence = (select numbers[array_position(ords, e.ord)] from batch)
          where e.ord = any(array(select unnest(ords) from batch))
-         returning e.sequence, e.type, e.sub_account_id),
+         returning e.sequence, e.type, e.sub_account_id, e.created_at),
        -- Locked in the order of their ids, against the settling of deliveries (see deliveries.ts).
        locked as (
          select w.id, w.failures, w.paused_until from webhooks w
          where w.enabled and exists (select 1 from numbered e where ${wants})
          order by w.id for no key update of w)
        select (select count(*) from numbered)::int as published,
+              (select extract(epoch from clock_timestamp() - min(created_at))::float8 from numbered) as "waitedSeconds",
               (select min(sequence) from numbered) as first, (select max(sequence) from numbered) as last,
               (select coalesce(json_agg(json_build_object('id', id, 'failures', failures,
                  'paused', coalesce(paused_until > now(), false))), '[]') from locked) as webhooks`,
@@ -146,16 +148,18 @@ export function publishBatch(db: Db): Promise<Publication> {
     );
     if (batch === undefined || batch.first === null || batch.last === null)
       return { published: 0, webhooks: [] };
-    const { first, last, published, webhooks } = batch;
+    const { first, last, published, waitedSeconds, webhooks } = batch;
     if (webhooks.length > 0) {
       await insertDeliveries(tx, { first, last, webhookIds: webhooks.map((webhook) => webhook.id) });
     }
+    steps.observe(['published'], waitedSeconds);
     return { published, webhooks: webhooks.filter((webhook) => !webhook.paused) };
   });
 }
 
 type NumberedBatch = {
   published: number;
+  waitedSeconds: number;
   first: string | null;
   last: string | null;
   webhooks: (DueWebhook & { paused: boolean })[];

@@ -74,7 +74,7 @@ export async function readPassword(
 }
 
 /** A mailbox that is to be listened to: it has a credential, an active connection, and does not wait for a person. */
-const wanted = `m.credential_sealed is not null and m.state <> 'reauth_required' and exists (
+export const wanted = `m.credential_sealed is not null and m.state <> 'reauth_required' and exists (
   select from connections c where c.mailbox_id = m.id and c.ended_at is null and c.state <> 'paused')`;
 
 /** A start of a node. */

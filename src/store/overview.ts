@@ -11,7 +11,8 @@ import type { SendState } from './public-send.ts';
 /** A count is no higher than this; one that is as high may be more. */
 export const countMax = 10_000;
 
-const counted = (of: string) => `(select count(*)::int from (select ${of} limit ${countMax}) c)`;
+/** A count of a `from` with its `where`, up to countMax. */
+export const counted = (of: string) => `(select count(*)::int from (select ${of} limit ${countMax}) c)`;
 
 /** How long what failed is held up to people, who cannot mend all of it. */
 const shownMs = 7 * 24 * 3_600_000;

@@ -21,7 +21,7 @@ import type { Db } from './database.ts';
  * - `errands` go one at a time in a mailbox, in whatever order: it allows few connections. A second one that
  *   is claimed in the same instant only costs one more.
  */
-const claimable = {
+export const claimable = {
   sends: `not exists (select 1 from sends p where p.ready and p.state not in ('sent', 'bounced') and p.seq < w.seq and p.order_keys && w.order_keys)`,
   deliveries: 'true',
   revocations: 'true',

@@ -2,6 +2,7 @@ import type { Dispatcher } from 'undici';
 import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/failure.ts';
 import type { Log } from '../lib/log.ts';
+import { deliveryTime, deliveryTries, steps } from '../lib/meters.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import { createWaker } from '../lib/waker.ts';
 import type { Waker } from '../lib/waker.ts';
@@ -11,7 +12,7 @@ import type { DueWebhook, EndpointState, SettledDelivery } from '../store/delive
 import { claimDeliveries } from '../store/delivery-claims.ts';
 import type { ClaimedDelivery } from '../store/delivery-claims.ts';
 import { endpointPauseMs, newsOf, outcomeOf } from './outcome.ts';
-import type { Answer, Try } from './outcome.ts';
+import type { Answer, Outcome, Try } from './outcome.ts';
 import { publicEvent } from './payload.ts';
 import { postEvent } from './request.ts';
 import { openSecrets } from './sign.ts';
@@ -193,14 +194,23 @@ async function attempt(
   lane.inFlight -= 1;
   const ended = { delivery, answer, attempts: delivery.attempts, startedAtMs };
   lane.ended.push(ended);
+  const { state } = outcomeOf(ended);
+  count(deps, ended, state);
   const [next, ...others] = behind;
-  if (next !== undefined && outcomeOf(ended).state === 'delivered')
+  if (next !== undefined && state === 'delivered')
     lane.claimed.unshift({ delivery: next, behind: others, atMs });
   else lane.returned.push(...behind);
   const tookMs = Math.max(1, deps.clock.monotonic() - startedAtMs);
   lane.paceMs = lane.paceMs === Infinity ? tookMs : (lane.paceMs * 7 + tookMs) / 8;
   startClaimed(deps, lane);
   lane.waker.wake();
+}
+
+function count(deps: LaneDeps, { delivery, startedAtMs }: EndedTry, state: Outcome['state']): void {
+  deliveryTries.add([state === 'pending' ? 'failed' : state]);
+  deliveryTime.observe([], (deps.clock.monotonic() - startedAtMs) / 1_000);
+  if (state === 'delivered')
+    steps.observe(['delivered'], (deps.clock.now() - delivery.event.createdAt.getTime()) / 1_000);
 }
 
 function post(deps: LaneDeps, delivery: ClaimedDelivery): Promise<Answer> {

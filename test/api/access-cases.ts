@@ -39,6 +39,7 @@ const inside = (id: NonNullable<AccessCase['id']>): AccessCase => ({
 });
 
 export const accessCases: Readonly<Record<string, AccessCase>> = {
+  'GET /metrics': { all: 200, own: 403, foreign: null },
   'PUT /v1/sub-accounts/{sid}': { json: { name: 'One' }, all: 200, own: 200, foreign: 404 },
   'GET /v1/sub-accounts/{sid}': { all: 200, own: 200, foreign: 404 },
   'DELETE /v1/sub-accounts/{sid}': { all: 204, own: 403, foreign: 404 },

@@ -68,7 +68,7 @@ describe('W3: access by key', () => {
         expect(await call(route, of, values.own, key), 401, 'unauthenticated');
       }
       for (const key of [keys.allRead, keys.ownRead]) {
-        if (reads) expect(await call(route, of, values.own, key), 200);
+        if (reads) expect(await call(route, of, values.own, key), key === keys.ownRead ? of.own : 200);
         else expect(await call(route, of, values.own, key), 403, 'read_only_key');
       }
       if (of.foreign !== null) await checkForeign(route, of, of.foreign);

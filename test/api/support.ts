@@ -84,6 +84,7 @@ export async function startApi(
     wakeHousekeeping: () => {},
     wakeFiler: () => {},
     proveRelay: () => Promise.resolve(),
+    metrics: () => Promise.resolve('twoway_database_up 1\n'),
     netGuard: createNetGuard({ allow: ['127.0.0.1'] }),
     dispatcher: new Agent(),
     eventSignal: createEventSignal(),

@@ -133,6 +133,7 @@ async function start(): Promise<Door> {
     wakeHousekeeping: nothing,
     wakeFiler: nothing,
     proveRelay: () => Promise.resolve(),
+    metrics: () => Promise.resolve(''),
     netGuard,
     dispatcher: createWebhookAgent(netGuard),
     eventSignal: createEventSignal(),
