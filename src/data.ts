@@ -16,6 +16,11 @@ function embeddedDirectory(config: Pick<Config, 'DATA_DIR'>): string {
   return join(config.DATA_DIR, 'database');
 }
 
+/** Where blobs are that are in no bucket. */
+export function blobsDirectory(config: Pick<Config, 'DATA_DIR'>): string {
+  return join(config.DATA_DIR, 'blobs');
+}
+
 /** The blobs, in the configured bucket or else in a folder, and where that is for people. */
 export async function openBlobs(
   config: Pick<
@@ -25,7 +30,7 @@ export async function openBlobs(
 ): Promise<{ blobs: SweptBlobStore; where: string }> {
   const { S3_BUCKET: bucket, S3_ENDPOINT, S3_REGION: region } = config;
   if (bucket === null) {
-    const directory = join(config.DATA_DIR, 'blobs');
+    const directory = blobsDirectory(config);
     return { blobs: createDiskBlobs(directory), where: directory };
   }
   const { S3_ACCESS_KEY_ID: accessKeyId, S3_SECRET_ACCESS_KEY: secretAccessKey } = config;

@@ -21,13 +21,12 @@ import { openSpool } from './intake/spool.ts';
 import type { Spool } from './intake/spool.ts';
 import { createTake } from './intake/take.ts';
 import { systemClock } from './lib/clock.ts';
-import { Failure, messageOf } from './lib/failure.ts';
+import { messageOf } from './lib/failure.ts';
 import { createLog } from './lib/log.ts';
 import type { Log } from './lib/log.ts';
 import { watchLoopDelay } from './lib/loop-delay.ts';
 import { createNetGuard } from './lib/net-guard.ts';
 import type { NetGuard } from './lib/net-guard.ts';
-import type { SecretBox } from './lib/secret-box.ts';
 import { createConnecting } from './mailbox/connect.ts';
 import { createDiscover, createFetchText } from './mailbox/discovery.ts';
 import { createLookAhead } from './mailbox/dry-run.ts';
@@ -42,23 +41,23 @@ import { startWorkersOf } from './roles.ts';
 import { createWakes } from './wakes.ts';
 import type { Wakes } from './wakes.ts';
 import { listening } from './listening.ts';
+import { logIn } from './log-in.ts';
 import { limitsBy } from './provider/figures.ts';
 import { createProviders, dnsFor, loggingDomainOf, startSandboxIfWanted } from './offers.ts';
 import type { Providers } from './offers.ts';
 import { proveRelay, proveSmtpLogin } from './outbound/prove.ts';
+import { readyChecks } from './readiness.ts';
 import { createHits } from './outbound/hits.ts';
 import type { Hits } from './outbound/hits.ts';
 import { createSender } from './outbound/sender.ts';
 import type { ProviderName } from './provider/providers.ts';
 import { createTokenService } from './provider/tokens.ts';
-import type { TokenService } from './provider/tokens.ts';
 import { claimBlobs } from './store/blob-owner.ts';
 import type { BlobStore, SweptBlobStore } from './store/blobs.ts';
 import { keepRecent } from './store/recent-blobs.ts';
 import type { Database, Db } from './store/database.ts';
 import { makeSecretBox } from './store/hash-key.ts';
 import { createFirstKey } from './store/keys.ts';
-import { readPassword } from './store/mailboxes.ts';
 import { findLoggingOwners } from './store/logging-addresses.ts';
 import type { Mailbox } from './store/mailboxes.ts';
 import { createTokenStore } from './store/tokens.ts';
@@ -85,10 +84,15 @@ export type Gateway = {
  */
 export async function startGateway(config: Config): Promise<Gateway> {
   const started: End[] = [];
+  const stopping = new AbortController();
   const log = createLog(config.LOG_LEVEL);
-  const stop = () => endAll(started.splice(0), log);
+  const stop = () => {
+    // What balances the load may ask before the doors are closed.
+    stopping.abort();
+    return endAll(started.splice(0), log);
+  };
   try {
-    const gateway = await start(config, log, (end) => started.push(end));
+    const gateway = await start(config, { log, stopping: stopping.signal }, (end) => started.push(end));
     // From now on: opening the embedded database takes a second or two of it, once.
     started.push(watchLoopDelay(log, loopBlockedMs));
     return { ...gateway, stop };
@@ -124,7 +128,11 @@ const loopBlockedMs = 200;
 
 type Defer = (end: End) => void;
 
-async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gateway, 'stop'>> {
+/** What there is before anything is started; `stopping` is aborted before anything is ended. */
+type Frame = { log: Log; stopping: AbortSignal };
+
+async function start(config: Config, frame: Frame, defer: Defer): Promise<Omit<Gateway, 'stop'>> {
+  const { log, stopping } = frame;
   const clock = systemClock;
   const database = await openData(config);
   defer(() => database.close());
@@ -154,7 +162,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     wakePublisher: () => wakes.calls.wakePublisher(),
   };
   const dns = dnsFor(config, sandbox);
-  const workers = startWorkers(config, defer, {
+  const { connecting, atDoors } = startWorkers(config, defer, {
     database,
     blobs,
     outgoing,
@@ -165,7 +173,6 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     dns,
     wakes,
   });
-  const { connecting, atDoors } = workers;
   const doors = await openDoors(config, defer, {
     databaseKind: database.kind,
     ...filing,
@@ -174,6 +181,7 @@ async function start(config: Config, log: Log, defer: Defer): Promise<Omit<Gatew
     ...wakes.calls,
     ...atDoors,
     roles: config.ROLES,
+    stopping,
     trackingUrl: config.TRACKING_URL,
     crmOrigins: config.CRM_ORIGINS,
     operator: operatorOf(config),
@@ -306,18 +314,21 @@ function aheadOf(
 async function openDoors(
   config: Config,
   defer: Defer,
-  deps: Omit<ApiDeps & ConsoleDeps, 'publicUrl' | 'metrics'> & {
+  deps: Omit<ApiDeps & ConsoleDeps, 'publicUrl' | 'metrics' | 'readyChecks'> & {
     prover: Prover;
     hits: Hits;
     listeners(): number;
+    isThere(): boolean;
+    stopping: AbortSignal;
   },
 ): Promise<{ url: string; publicUrl: string; smtpPort: number | null }> {
   const intake = config.ROLES.includes('intake') ? await openIntake(config, defer, deps) : null;
   const nothingSpooled = { messages: 0, bytes: 0 };
   const metrics = createMetrics({ ...deps, spooled: () => intake?.spool.waiting() ?? nothingSpooled });
+  const ready = readyChecks(config, deps);
   // Known when the server listens: the configured port may be 0.
   let publicUrl = config.PUBLIC_URL.replace(/\/+$/, '');
-  const parts = { ...deps, metrics, publicUrl: () => publicUrl };
+  const parts = { ...deps, metrics, readyChecks: ready, publicUrl: () => publicUrl };
   const api = createApi(parts);
   const pages = createConsole(parts);
   const tracking = createTracking(deps);
@@ -368,19 +379,4 @@ async function openIntake(
   );
   defer(() => intake.stop());
   return { ...intake, spool };
-}
-
-async function logIn(
-  parts: { db: Db; secretBox: SecretBox; tokens: TokenService },
-  mailbox: Mailbox,
-  refused: Login | null,
-): Promise<Login> {
-  if (mailbox.credentialKind === 'password') {
-    const password = await readPassword(parts.db, parts.secretBox, mailbox.id);
-    if (password === null) throw new Failure('denied', 'credential_missing', 'the password was erased');
-    return { user: mailbox.login, password };
-  }
-  const refusedToken = refused !== null && 'accessToken' in refused ? { refused: refused.accessToken } : {};
-  const { token, login } = await parts.tokens.accessToken(mailbox.id, refusedToken);
-  return { user: login, accessToken: token };
 }

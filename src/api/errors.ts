@@ -84,7 +84,7 @@ export class ApiError extends Error {
   readonly code: ProblemCode;
   readonly fields: readonly FieldError[];
   /** Further members of the answer (RFC 9457 §3.2), for example the time from which a call works again. */
-  readonly members: Readonly<Record<string, string | number | boolean | null>>;
+  readonly members: Readonly<Record<string, unknown>>;
   /** From when on the same call may succeed, ms since the epoch: the member `retry_at`, and Retry-After. */
   readonly retryAt: number | null;
 
@@ -93,7 +93,7 @@ export class ApiError extends Error {
     detail: string,
     more: {
       fields?: readonly FieldError[];
-      members?: Record<string, string | number | boolean | null>;
+      members?: Record<string, unknown>;
       retryAt?: number | undefined;
     } = {},
   ) {

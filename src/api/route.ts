@@ -68,15 +68,18 @@ export type ApiDeps = {
   netGuard: Pick<NetGuard, 'assertUrl'>;
   /** The guarded agent of webhooks, for test events. */
   dispatcher: Dispatcher;
+  /** What must be true, beside the database, for this process to be of use. */
+  readyChecks: readonly ReadyCheck[];
   /** All figures as they stand, in the text format of Prometheus. */
   metrics(): Promise<string>;
   /** Tells that events were published here. */
   eventSignal: EventSignal;
   /** What this node does. */
   roles: readonly Role[];
-  /** Whether the mailboxes that it listens to are its own; true where it listens to none. */
-  isThere(): boolean;
 };
+
+/** One thing that must be true; `why` says in a word or two why it is not, and null where it is. */
+export type ReadyCheck = { name: string; why(): string | null | Promise<string | null> };
 
 /** What the server hands to each call, read as `c.env`. Nothing in a test that calls the app itself. */
 export type ApiBindings = {

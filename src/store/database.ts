@@ -277,6 +277,14 @@ export async function ping(db: Db, withinMs: number): Promise<void> {
   await db.raw('select 1').options({ query_timeout: withinMs });
 }
 
+/** Whether the schema is the one of this program: a newer one may have been started on the same database. */
+export async function isOfThisVersion(db: Db): Promise<boolean> {
+  const done = await rows<{ name: string }>(db, 'select name from knex_migrations');
+  return (
+    done.length === migrations.length && migrations.every(({ name }) => done.some((row) => row.name === name))
+  );
+}
+
 /** JSON that PostgreSQL takes: it knows neither U+0000 nor half of a surrogate pair, and mail has both. */
 export function jsonText(value: unknown): string {
   const text = JSON.stringify(value);

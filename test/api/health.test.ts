@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { roleNames } from '../../src/lib/roles.ts';
-import { openDatabase } from '../../src/store/database.ts';
+import { openDatabase, run } from '../../src/store/database.ts';
 import { createPostgresDatabase, dropPostgresDatabase } from '../support/database.ts';
 import { startSilentProxy } from '../support/silent-proxy.ts';
 import { waitFor } from '../support/wait.ts';
@@ -12,22 +12,47 @@ describe('health', () => {
     const t = await startApi({ kind: 'pglite' });
     const ask = (path: string) => t.call('GET', path, { key: null });
     assert.deepEqual((await ask('/healthz')).body, { status: 'alive' });
-    assert.deepEqual((await ask('/readyz')).body, { status: 'ready', roles: [...roleNames] });
+    const checks = [{ name: 'database', why: null }];
+    assert.deepEqual((await ask('/readyz')).body, { status: 'ready', roles: [...roleNames], checks });
     await t.close();
     assert.equal((await ask('/healthz')).status, 200);
     const ready = await ask('/readyz');
     assert.deepEqual([ready.status, ready.body['code']], [503, 'unavailable']);
+    assert.deepEqual(ready.body['checks'], [{ name: 'database', why: 'it does not answer' }]);
     assert.equal(t.logged.at(-1)?.['level'] ?? '', 'debug');
     assert.ok(t.logged.some((line) => line['level'] === 'warn' && line['check'] === 'database'));
   });
 
-  test('a node that has not said in time that it is there is alive, and not ready', async () => {
-    let there = true;
-    const t = await startApi({ kind: 'pglite', roles: ['mailbox'], isThere: () => there });
-    const ask = (path: string) => t.call('GET', path, { key: null });
-    assert.deepEqual((await ask('/readyz')).body, { status: 'ready', roles: ['mailbox'] });
-    there = false;
-    assert.deepEqual([(await ask('/readyz')).status, (await ask('/healthz')).status], [503, 200]);
+  test('ready is only what every check finds so; each says why not, and one that hangs says that', async () => {
+    const never = new Promise<null>(() => {});
+    const t = await startApi({
+      kind: 'pglite',
+      readyChecks: [
+        { name: 'running', why: () => null },
+        { name: 'spool', why: () => Promise.resolve('it cannot be written (ENOSPC)') },
+        { name: 'blobs', why: () => never },
+      ],
+    });
+    const { status, body } = await t.call('GET', '/readyz', { key: null });
+    assert.equal(status, 503);
+    assert.deepEqual(body['checks'], [
+      { name: 'database', why: null },
+      { name: 'running', why: null },
+      { name: 'spool', why: 'it cannot be written (ENOSPC)' },
+      { name: 'blobs', why: 'no answer within 2000 ms' },
+    ]);
+    assert.equal((await t.call('GET', '/healthz', { key: null })).status, 200);
+    await t.close();
+  });
+
+  test('a database of another version is not ready: a newer program has changed it meanwhile', async () => {
+    const t = await startApi({ kind: 'pglite' });
+    await run(t.db, `insert into knex_migrations (name, batch) values ('0099-later', 99)`);
+    const { status, body } = await t.call('GET', '/readyz', { key: null });
+    assert.deepEqual(
+      [status, body['checks']],
+      [503, [{ name: 'database', why: 'it is of another version' }]],
+    );
     await t.close();
   });
 

@@ -84,12 +84,12 @@ export async function startApi(
     wakeHousekeeping: () => {},
     wakeFiler: () => {},
     proveRelay: () => Promise.resolve(),
+    readyChecks: [],
     metrics: () => Promise.resolve('twoway_database_up 1\n'),
     netGuard: createNetGuard({ allow: ['127.0.0.1'] }),
     dispatcher: new Agent(),
     eventSignal: createEventSignal(),
     roles: roleNames,
-    isThere: () => true,
     ...more,
   });
   const adminKey = (await createFirstKey(database.db)) ?? '';

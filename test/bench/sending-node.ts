@@ -133,12 +133,12 @@ async function start(): Promise<Door> {
     wakeHousekeeping: nothing,
     wakeFiler: nothing,
     proveRelay: () => Promise.resolve(),
+    readyChecks: [],
     metrics: () => Promise.resolve(''),
     netGuard,
     dispatcher: createWebhookAgent(netGuard),
     eventSignal: createEventSignal(),
     roles: ['api', 'outbound'],
-    isThere: () => true,
   });
   const { url } = await startHttpServer({
     app: { fetch: (request, bindings) => api.fetch(request, bindings) },
