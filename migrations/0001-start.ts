@@ -751,6 +751,7 @@ create table sends (
   envelope jsonb not null,                      -- { from, to: [] }
   internet_message_id text not null,            -- given once, for ever
   server_message_id text,                       -- where the provider's reply named another
+  request_id text,                              -- of the call that it came by, for the logs
   raw_sha256 text not null,                     -- the bytes that go out, the same at every try
   raw_size bigint not null,
   send_at timestamptz,                          -- not before; null: at once

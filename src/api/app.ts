@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { OpenAPIHono } from '@hono/zod-openapi';
-import type { MiddlewareHandler } from 'hono';
+import type { Context, MiddlewareHandler } from 'hono';
 import { routePath } from 'hono/route';
 import type { Log } from '../lib/log.ts';
 import { httpRequests, httpTime } from '../lib/meters.ts';
@@ -123,10 +123,23 @@ function methodsAt(api: Api, path: string): string[] {
   return [...methods].sort();
 }
 
+/**
+ * What whoever calls names the call: the trace of W3C's Trace Context (`traceparent`), or `X-Request-Id`; null: neither, or
+ * nothing that may stand in a log.
+ */
+function givenRequestId(c: Context): string | null {
+  const [, trace] =
+    /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}/.exec(c.req.header('traceparent') ?? '') ?? [];
+  // All zeros is no trace (Trace Context §3.2.2.3).
+  if (trace !== undefined && /[1-9a-f]/.test(trace)) return trace;
+  const given = c.req.header('x-request-id') ?? '';
+  return /^[A-Za-z0-9._-]{1,64}$/.test(given) ? given : null;
+}
+
 /** Names each call, in the answer's `X-Request-Id` and in one log line without anything of its content. */
 function identifyAndLog(log: Log): MiddlewareHandler<ApiEnv> {
   return async (c, next) => {
-    const requestId = randomBytes(9).toString('base64url');
+    const requestId = givenRequestId(c) ?? randomBytes(9).toString('base64url');
     const start = performance.now();
     c.set('requestId', requestId);
     c.header('X-Request-Id', requestId);

@@ -178,7 +178,11 @@ export const messageInputSchema = z
  *
  * @throws ApiError with every field that is not valid, or `attachment_too_large`.
  */
-export function sendRequestOf(subAccountId: string, body: unknown, files: readonly FilePart[]): SendRequest {
+export function sendRequestOf(
+  call: { subAccountId: string; requestId: string },
+  body: unknown,
+  files: readonly FilePart[],
+): SendRequest {
   const parsed = messageInputSchema.safeParse(body, parsing);
   const fields = parsed.success ? [] : fieldErrors('body', parsed.error.issues);
   if (files.length === 0 && saysNothing(body)) fields.push(emptyMessage);
@@ -194,7 +198,7 @@ export function sendRequestOf(subAccountId: string, body: unknown, files: readon
       throw tooLarge({ path: pathOf(position, all.length, files), name, bytes });
   }
   return {
-    subAccountId,
+    ...call,
     kind: input.kind,
     userId: input.user_id,
     contactId: input.contact_id,

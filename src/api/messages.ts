@@ -34,11 +34,15 @@ export function addMessages(api: Api, deps: ApiDeps): void {
       const isLong = Number(c.req.header('content-length') ?? Infinity) > quickBytesMax;
       if (isLong) await setImmediate();
       try {
-        const request = sendRequestOf(sid, message, files);
+        const { requestId } = c.var;
+        const request = sendRequestOf({ subAccountId: sid, requestId }, message, files);
         if (isLong) await setImmediate();
         const result = await accept(request, key);
         if ('refused' in result)
           throw refusalError(result.refused, (n) => pathOf(n, request.files.length, files));
+        const { send } = result.answer;
+        const ids = { request_id: requestId, send_id: send.id, message_id: send.message_id };
+        deps.log.info(ids, 'a message was accepted');
         return c.json(result.answer, 202);
       } catch (error) {
         if (!(error instanceof ApiError) || error.code !== 'invalid_request') throw error;

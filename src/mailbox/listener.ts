@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { SecureContext } from 'node:tls';
 import type { Clock } from '../lib/clock.ts';
 import { Failure } from '../lib/failure.ts';
@@ -247,7 +248,9 @@ async function oneSession(
     login: null,
     credentialVersion,
   };
+  const log = deps.log.child({ session: randomBytes(6).toString('base64url') });
   const onLogin = async () => {
+    log.info({}, 'logged in');
     session.loggedIn = true;
     session.line = await logLogin(deps.filing.db, mailbox.id);
   };
@@ -262,9 +265,13 @@ async function oneSession(
     if (session.login === null) return session;
     const renewed = await readMailbox(deps.filing.db, mailbox.id);
     session.credentialVersion = renewed?.credentialVersion ?? credentialVersion;
-    session.ending = await watchMailbox(deps, mailbox, session.login, { ...kept, onLogin, onLive });
+    session.ending = await watchMailbox({ ...deps, log }, mailbox, session.login, {
+      ...kept,
+      onLogin,
+      onLive,
+    });
   } catch (error) {
-    if (!kept.stop.aborted) session.ending = failureOf(deps.log, error);
+    if (!kept.stop.aborted) session.ending = failureOf(log, error);
   }
   await noteEnd(deps.filing.db, mailbox.id, session);
   return session;

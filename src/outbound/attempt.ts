@@ -91,7 +91,8 @@ export function createAttempts(deps: AttemptDeps, owner: string, stopping: Abort
     async make({ send, way, n, to }, { signal, onHandover, submit }) {
       const steps = stepsOf(send.kind === 'individual');
       const startedAt = deps.clock.monotonic();
-      const log = deps.log.child({ send_id: send.id, attempt: n, lane: send.lane });
+      const ids = { request_id: send.requestId, send_id: send.id };
+      const log = deps.log.child({ ...ids, attempt: n, lane: send.lane });
       const submission: Submission = {
         envelope: { from: send.envelope.from, to },
         sizeBytes: send.rawSize,

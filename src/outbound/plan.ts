@@ -14,6 +14,8 @@ import type { Parent, ThreadHeaders } from './threading.ts';
 
 /** A message that the CRM asks to send, validated as far as it can be without the database. */
 export type SendRequest = {
+  /** Of the call, for the logs; null: it has none. */
+  requestId: string | null;
   subAccountId: string;
   kind: MessageKind;
   userId: string;

@@ -173,11 +173,12 @@ function outgoingOf({ request, plan, written }: Draft, acceptedAt: number): Outg
 }
 
 function sendOf({ request, plan, written, deferredTo }: Taking, stored: FiledOutgoing): NewSend {
-  const { subAccountId, userId, sendAt } = request;
+  const { subAccountId, userId, sendAt, requestId } = request;
   const { connection, holdFor } = plan;
   const mailboxId = connection?.mailboxId ?? null;
   return {
     id: written.sendId,
+    requestId,
     subAccountId,
     messageId: stored.messageId,
     individual: request.kind === 'individual',

@@ -10,6 +10,8 @@ export type ClaimedDelivery = {
   /** Tries so far, this one included. */
   attempts: number;
   event: PublishedEvent;
+  /** Of the call by which the send came that the event tells of, for the logs; null: it tells of none. */
+  requestId: string | null;
   webhook: { id: WebhookId; url: string; secretSealed: string };
 };
 
@@ -37,9 +39,9 @@ export async function claimDeliveries(
   const { webhookId } = claim;
   const found = await rows<ClaimedRow>(db, claimSql, { ...claim, value: webhookId, behindMax });
   const lines = new Map<string, ClaimedLine>();
-  for (const { place, id, attempts, url, secretSealed, eventId, ...event } of found) {
+  for (const { place, id, attempts, url, secretSealed, eventId, requestId, ...event } of found) {
     const webhook = { id: webhookId, url, secretSealed };
-    const delivery = { id, attempts, event: { ...event, id: eventId }, webhook };
+    const delivery = { id, attempts, requestId, event: { ...event, id: eventId }, webhook };
     const line = lines.get(place);
     if (line === undefined) lines.set(place, { ...delivery, behind: [] });
     else line.behind.push(delivery);
@@ -55,6 +57,7 @@ type ClaimedRow = Omit<PublishedEvent, 'id'> & {
   url: string;
   secretSealed: string;
   eventId: EventId;
+  requestId: string | null;
 };
 
 const claimSql = `
@@ -84,6 +87,8 @@ with ${claiming('deliveries', 'webhook_id')}, ids as materialized (
   select set_config('synchronous_commit', 'off', true)
 )
 select c.place, c.id, c.attempts, w.url, w.secret_sealed as "secretSealed",
+       (select request_id from sends where id = case when e.type like 'send.%' then e.data->>'id'
+          when e.type like 'message.%' then e.data->'send'->>'id' end) as "requestId",
        e.sequence, e.id as "eventId", e.type, e.sub_account_id as "subAccountId", e.data, e.created_at as "createdAt"
   from hurried
  cross join (select id, place, 0 as seq, attempts from first

@@ -10,6 +10,7 @@ import { awaitSentCopies } from './sent-copies.ts';
 /** A send as it is first written: with its message, in one transaction. */
 export type NewSend = {
   id: SendId;
+  requestId: string | null;
   subAccountId: string;
   messageId: MessageId;
   /** Whether it goes before bulk and workflow mail. */
@@ -44,13 +45,13 @@ export async function insertSends(db: Db, sends: readonly NewSend[]): Promise<vo
   }));
   await run(
     db,
-    `insert into sends (id, sub_account_id, message_id, individual, user_id, mailbox_id, route, state, state_reason, envelope,
+    `insert into sends (id, request_id, sub_account_id, message_id, individual, user_id, mailbox_id, route, state, state_reason, envelope,
                         internet_message_id, raw_sha256, raw_size, order_keys, send_at, due_at)
-     select id, "subAccountId", "messageId", individual, "userId", "mailboxId", route, state, reason, envelope,
+     select id, "requestId", "subAccountId", "messageId", individual, "userId", "mailboxId", route, state, reason, envelope,
             "internetMessageId", "rawSha256", "rawSize", "orderKeys", "sendAt",
             case when state = 'held' then 'infinity' else coalesce("dueAt", "sendAt", now()) end
        from json_to_recordset(:sends::json) as t(
-            n integer, id text, "subAccountId" text, "messageId" text, individual boolean, "userId" text, "mailboxId" text,
+            n integer, id text, "requestId" text, "subAccountId" text, "messageId" text, individual boolean, "userId" text, "mailboxId" text,
             route jsonb, state text, reason text, envelope jsonb, "internetMessageId" text, "rawSha256" text,
             "rawSize" bigint, "orderKeys" text[], "sendAt" timestamptz, "dueAt" timestamptz)
       order by n`,
@@ -61,6 +62,7 @@ export async function insertSends(db: Db, sends: readonly NewSend[]): Promise<vo
 /** A send with everything that its next step looks at, its row locked until the transaction ends. */
 export type LockedSend = {
   id: SendId;
+  requestId: string | null;
   subAccountId: string;
   messageId: MessageId;
   threadId: ThreadId;
@@ -135,7 +137,7 @@ const ms = (interval: string) => `floor(extract(epoch from ${interval}) * 1000)`
 
 const lockedSql = `
 select json_build_object(
-    'id', s.id, 'subAccountId', s.sub_account_id, 'messageId', s.message_id, 'threadId', m.thread_id, 'lane', s.lane, 'kind', m.kind,
+    'id', s.id, 'requestId', s.request_id, 'subAccountId', s.sub_account_id, 'messageId', s.message_id, 'threadId', m.thread_id, 'lane', s.lane, 'kind', m.kind,
     'state', s.state, 'reason', s.state_reason, 'leaseOwner', case when s.ready then s.lease_owner end,
     'envelope', s.envelope, 'internetMessageId', s.internet_message_id,
     'rawSha256', s.raw_sha256, 'rawSize', s.raw_size, 'refused', s.refused,

@@ -195,7 +195,7 @@ async function attempt(
   const ended = { delivery, answer, attempts: delivery.attempts, startedAtMs };
   lane.ended.push(ended);
   const { state } = outcomeOf(ended);
-  count(deps, ended, state);
+  note(deps, ended, state);
   const [next, ...others] = behind;
   if (next !== undefined && state === 'delivered')
     lane.claimed.unshift({ delivery: next, behind: others, atMs });
@@ -206,11 +206,21 @@ async function attempt(
   lane.waker.wake();
 }
 
-function count(deps: LaneDeps, { delivery, startedAtMs }: EndedTry, state: Outcome['state']): void {
+function note(deps: LaneDeps, ended: EndedTry, state: Outcome['state']): void {
+  const { delivery, startedAtMs, answer, attempts } = ended;
+  const { id, event, webhook, requestId } = delivery;
+  // What no call asked for comes by hundreds a second, and is in the database.
+  if (requestId !== null) {
+    const ids = { request_id: requestId, event_id: event.id, delivery_id: id, webhook_id: webhook.id };
+    deps.log.info(
+      { ...ids, type: event.type, attempt: attempts, status: answer.status, state },
+      'tried to deliver',
+    );
+  }
   deliveryTries.add([state === 'pending' ? 'failed' : state]);
   deliveryTime.observe([], (deps.clock.monotonic() - startedAtMs) / 1_000);
   if (state === 'delivered')
-    steps.observe(['delivered'], (deps.clock.now() - delivery.event.createdAt.getTime()) / 1_000);
+    steps.observe(['delivered'], (deps.clock.now() - event.createdAt.getTime()) / 1_000);
 }
 
 function post(deps: LaneDeps, delivery: ClaimedDelivery): Promise<Answer> {

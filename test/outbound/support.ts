@@ -188,6 +188,7 @@ export async function openOffice(
 }
 
 export const blankRequest: SendRequest = {
+  requestId: null,
   subAccountId: 'acme',
   kind: 'individual',
   userId: '',
