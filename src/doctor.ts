@@ -1,6 +1,9 @@
 import { readFile, statfs } from 'node:fs/promises';
 import type { Config } from './config.ts';
-import { hasData, openExistingData, spoolDirectory } from './data.ts';
+import { blobsDirectory, openBlobs, spoolDirectory } from './data.ts';
+import { clientFindings, clockFindings, consentFindings } from './doctor-findings.ts';
+import { askingMeans, seeDatabase, tokenUrlOf } from './doctor-means.ts';
+import type { DatabaseSeen } from './doctor-means.ts';
 import { askSmtp } from './intake/ask-smtp.ts';
 import type { Dial } from './intake/ask-smtp.ts';
 import { certificateFindings, parseChain, tlsPolicyFindings } from './intake/certificate-findings.ts';
@@ -10,7 +13,7 @@ import type { ResolveDns } from './intake/dns.ts';
 import { hostFindings, mxFindings } from './intake/domain-findings.ts';
 import { readDomain } from './intake/domain-records.ts';
 import type { DomainRecords } from './intake/domain-records.ts';
-import { lookAtSpool, nearestFolder } from './intake/look-at-spool.ts';
+import { lookAtSpool, nearestFolder, whyUnwritable } from './intake/look-at-spool.ts';
 import { smtpFindings, wayFindings } from './intake/smtp-findings.ts';
 import type { SmtpPort } from './intake/smtp-findings.ts';
 import { spoolLimits } from './intake/spool.ts';
@@ -21,9 +24,8 @@ import { ok, problem, warning } from './lib/finding.ts';
 import type { CheckName, Finding } from './lib/finding.ts';
 import { findingEnglish } from './lib/finding-words.ts';
 import { say } from './lib/said.ts';
-import { hasSandbox, loggingDomainOf } from './offers.ts';
+import { createProviders, hasSandbox, loggingDomainOf } from './offers.ts';
 import { secretKeyFindings } from './secret-key-findings.ts';
-import { DirectoryInUse } from './store/directory-lock.ts';
 
 /** What it looks with. */
 export type DoctorMeans = {
@@ -32,6 +34,10 @@ export type DoctorMeans = {
   clock: Clock;
   /** Bytes that the gateway may still write to the disk of a folder. */
   freeBytes(folder: string): Promise<number>;
+  /** What time a server says it is, in ms since the epoch; null: it says nothing. */
+  dateOf(url: string): Promise<number | null>;
+  /** The code of the failure that a token endpoint answers to a refresh token which nobody has. */
+  tryClient(provider: 'gmail' | 'outlook'): Promise<string>;
 };
 
 /** What several checks look at. */
@@ -42,6 +48,7 @@ type Seen = {
   records: DomainRecords | null;
   certificate: ConfiguredCertificate;
   smtp: SmtpPort;
+  database: DatabaseSeen;
 };
 
 /** One row of the list; without findings it has nothing to say of this configuration. */
@@ -49,9 +56,14 @@ type Check = { name: CheckName; look(seen: Seen): Finding[] | Promise<Finding[]>
 
 const checks: readonly Check[] = [
   { name: 'check_public_address', look: ({ config }) => publicAddress(config) },
-  { name: 'check_database', look: ({ config }) => database(config) },
+  { name: 'check_database', look: ({ database }) => database.findings },
   { name: 'check_secret_keys', look: ({ config }) => secretKeyFindings(config) },
+  { name: 'check_clock', look: clock },
   { name: 'check_disk', look: ({ config, means }) => disk(config, means) },
+  { name: 'check_blobs', look: ({ config }) => blobs(config) },
+  { name: 'check_google_client', look: ({ config, means }) => client(config, means, 'gmail') },
+  { name: 'check_microsoft_client', look: ({ config, means }) => client(config, means, 'outlook') },
+  { name: 'check_consents', look: consents },
   { name: 'check_logging_domain', look: ({ config }) => loggingDomain(config) },
   { name: 'check_mx_record', look: ({ records }) => (records === null ? [] : mxFindings(records)) },
   { name: 'check_mx_host', look: ({ records }) => (records === null ? [] : hostFindings(records)) },
@@ -67,7 +79,8 @@ export type Examined = { name: CheckName; finding: Finding };
 
 /**
  * Looks whether everything around the gateway is as it needs it, with the fix for what is not. Changes nothing, and
- * sends nothing but questions to DNS, the database and the gateway's own port; each has some seconds.
+ * sends nothing but questions to DNS, the database, the gateway's own port and the token endpoints of the providers that
+ * are configured; each has some seconds.
  */
 export async function examine(config: Config, means: DoctorMeans = systemMeans(config)): Promise<Examined[]> {
   const seen = await see(config, means);
@@ -105,6 +118,7 @@ function systemMeans(config: Config): DoctorMeans {
       const { bavail, bsize } = await statfs(folder);
       return bavail * bsize;
     },
+    ...askingMeans(createProviders(config, null)),
   };
 }
 
@@ -132,12 +146,13 @@ async function see(config: Config, means: DoctorMeans): Promise<Seen> {
   const { LOGGING_DOMAIN: domain, SMTP_HOST: host, SMTP_PORT: port, SMTP_PROXIES: proxies } = config;
   // Where it listens everywhere, it answers on loopback.
   const near = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-  const [records, configured, seen] = await Promise.all([
+  const [records, configured, seen, database] = await Promise.all([
     domain === null ? null : readDomain(means, domain),
     readCertificate(config),
     port === 0 ? null : askSmtp({ host: near, port, proxies }, means.dial),
+    seeDatabase(config, means.clock),
   ]);
-  return { config, means, records, certificate: configured, smtp: { host: near, port, seen } };
+  return { config, means, records, certificate: configured, smtp: { host: near, port, seen }, database };
 }
 
 async function readCertificate(config: Config): Promise<ConfiguredCertificate> {
@@ -157,28 +172,54 @@ function publicAddress({ PUBLIC_URL: url, production }: Config): Finding[] {
   return [problem(url === '' ? { say: 'url_not_set' } : { say: 'url_not_https', url }, { say: 'set_url' })];
 }
 
-/** How long PostgreSQL is waited for; ms. */
-const databaseLimits = { connectMs: 5_000, statementMs: 5_000, silenceMs: 1_000 };
+/** One clock against another is no better than the time that an answer takes. */
+async function clock({ config, means, database }: Seen): Promise<Finding[]> {
+  const ahead: Parameters<typeof clockFindings>[0][number][] = [{ whose: 'database', ms: database.aheadMs }];
+  const configured = [
+    { whose: 'Google' as const, url: config.GOOGLE_CLIENT_ID === null ? null : tokenUrlOf(config, 'gmail') },
+    {
+      whose: 'Microsoft' as const,
+      url: config.MICROSOFT_CLIENT_ID === null ? null : tokenUrlOf(config, 'outlook'),
+    },
+  ];
+  for (const { whose, url } of configured) {
+    const date = url === null ? null : await means.dateOf(url);
+    // A Date header has whole seconds (RFC 9110 §5.6.7).
+    ahead.push({ whose, ms: date === null ? null : means.clock.now() - date - 500 });
+  }
+  return clockFindings(ahead);
+}
 
-async function database(config: Config): Promise<Finding[]> {
-  const findings: Finding[] = [];
-  const isEmbedded = config.DATABASE_URL === null;
-  if (isEmbedded && config.production) {
-    findings.push(warning({ say: 'embedded_in_production' }, { say: 'use_postgresql' }));
+async function client(
+  config: Config,
+  { tryClient }: DoctorMeans,
+  name: 'gmail' | 'outlook',
+): Promise<Finding[]> {
+  const id = name === 'gmail' ? config.GOOGLE_CLIENT_ID : config.MICROSOFT_CLIENT_ID;
+  if (id === null) return [];
+  return clientFindings(name === 'gmail' ? 'Google' : 'Microsoft', await tryClient(name));
+}
+
+function consents({ config, database }: Seen): Finding[] {
+  if (database.providers === null) return [];
+  return consentFindings(database.providers, createProviders(config, null).of);
+}
+
+async function blobs(config: Config): Promise<Finding[]> {
+  const { S3_BUCKET: bucket } = config;
+  if (bucket !== null) {
+    try {
+      // What there is not: a bucket says of itself what is the matter.
+      await (await openBlobs(config)).blobs.size('0'.repeat(64));
+      return [ok({ say: 'bucket_ok', bucket })];
+    } catch (error) {
+      return [problem({ say: 'bucket_unusable', bucket, failure: messageOf(error) }, { say: 'mend_bucket' })];
+    }
   }
-  if (!hasData(config)) {
-    return [...findings, warning({ say: 'no_data', folder: config.DATA_DIR }, { say: 'start_first' })];
-  }
-  try {
-    const opened = await openExistingData(config, databaseLimits);
-    await opened.close();
-    return [...findings, ok({ say: isEmbedded ? 'embedded_ok' : 'postgresql_ok' })];
-  } catch (error) {
-    if (error instanceof DirectoryInUse)
-      return [...findings, ok({ say: 'embedded_in_use', pid: String(error.pid) })];
-    const fix = { say: isEmbedded ? 'mend_embedded' : 'mend_postgresql' } as const;
-    return [...findings, problem({ say: 'database_unusable', failure: messageOf(error) }, fix)];
-  }
+  const folder = blobsDirectory(config);
+  const failure = await whyUnwritable(folder);
+  if (failure === null) return [ok({ say: 'blobs_ok', folder })];
+  return [problem({ say: 'blobs_unwritable', folder, failure }, { say: 'let_write_blobs' })];
 }
 
 /** Below it, mail is refused soon, and nothing can be stored. */

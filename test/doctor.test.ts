@@ -74,10 +74,21 @@ type Given = {
   free?: number;
   /** ms since 1970. */
   now?: number;
+  /** What the token endpoints say. */
+  tryClient?: string;
+  providerDate?: number | null;
 };
 
 /** What doctor says of an installation that is sound but for what is given. */
-async function look({ zone = sound, tlsa = [], settings = {}, free = 50 * gb, now }: Given) {
+async function look({
+  zone = sound,
+  tlsa = [],
+  settings = {},
+  free = 50 * gb,
+  now,
+  tryClient = 'token_revoked',
+  providerDate = null,
+}: Given) {
   const config = readConfig({
     TWOWAY_DATA_DIR: join(directory, 'data'),
     TWOWAY_LOGGING_DOMAIN: 'log.example',
@@ -89,6 +100,8 @@ async function look({ zone = sound, tlsa = [], settings = {}, free = 50 * gb, no
     resolve: dnsOf(zone, tlsa),
     clock: now === undefined ? systemClock : { ...systemClock, now: () => now },
     freeBytes: () => Promise.resolve(free),
+    dateOf: () => Promise.resolve(providerDate),
+    tryClient: () => Promise.resolve(tryClient),
   };
   return doctor(config, means);
 }
@@ -633,7 +646,7 @@ describe('twoway doctor as a command', () => {
       const { code, stdout, stderr } = await twoway(['doctor'], settings);
       assert.deepEqual([code, stderr], [0, '']);
       for (const line of [
-        /^ok {7}database: PostgreSQL, of this version$/m,
+        /^ok {7}database: PostgreSQL 1\d\.\d+, of this version of Twoway; it answers within \d+ ms, /m,
         /^ok {7}MX record: log\.example has MX 10 mx\.log\.example$/m,
         /^ok {7}SMTP port: the gateway answers .*, and offers STARTTLS with the certificate$/m,
         /^ok {7}certificate: it is mx\.log\.example, and valid until /m,

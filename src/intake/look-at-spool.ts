@@ -44,7 +44,8 @@ export async function nearestFolder(path: string): Promise<string> {
   }
 }
 
-async function whyUnwritable(directory: string): Promise<string | null> {
+/** Why nothing can be written in a folder, or where it would be made; null where it can. Changes nothing. */
+export async function whyUnwritable(directory: string): Promise<string | null> {
   try {
     await access(await nearestFolder(directory), constants.W_OK | constants.X_OK);
     return null;

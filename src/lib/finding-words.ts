@@ -3,6 +3,11 @@ export const findingEnglish = {
   check_public_address: 'public address',
   check_database: 'database',
   check_secret_keys: 'secret keys',
+  check_clock: 'clock',
+  check_blobs: 'blobs',
+  check_google_client: 'Google client',
+  check_microsoft_client: 'Microsoft client',
+  check_consents: 'consents',
   check_disk: 'disk',
   check_logging_domain: 'logging domain',
   check_mx_record: 'MX record',
@@ -29,13 +34,63 @@ export const findingEnglish = {
   start_first:
     'The first start makes it. Otherwise set TWOWAY_DATA_DIR or TWOWAY_DATABASE_URL as the gateway has them.',
   embedded_ok: 'the embedded one, of this version',
-  postgresql_ok: 'PostgreSQL, of this version',
   embedded_in_use: 'the embedded one, in use by the gateway (process {pid})',
   database_unusable: 'it cannot be used: {failure}',
   mend_embedded:
     'Where it is older, start the gateway once; otherwise see that its user may write in TWOWAY_DATA_DIR.',
   mend_postgresql:
     'Where it is older, start the gateway once; otherwise see that PostgreSQL runs, and that TWOWAY_DATABASE_URL is right.',
+
+  postgresql_sound:
+    'PostgreSQL {version}, of this version of Twoway; it answers within {ms} ms, and has {used} of {most} connections in use',
+  postgresql_old: 'PostgreSQL {version} is too old',
+  move_postgresql: 'Move to PostgreSQL 15 or later.',
+  encoding_wrong: 'its encoding is {encoding}, which mail in most languages does not fit into',
+  make_utf8:
+    "Make a database by: create database twoway template template0 encoding 'UTF8'; and move the data there.",
+  collation_changed:
+    'the collation of the system has changed since the database was made, so that text may be found no more by an index',
+  reindex: 'Run in it: reindex database twoway; alter database twoway refresh collation version;',
+  connections_few: 'it allows {most} connections, and the nodes may open {wanted}',
+  raise_connections:
+    'Raise max_connections of PostgreSQL, or lower TWOWAY_DATABASE_CONNECTIONS on each node.',
+  answers_slowly: 'it takes {ms} ms to answer the smallest question',
+  move_nearer: 'Put the gateway near its database: each message waits for several answers.',
+  whose_database: 'the database',
+  clock_ok: 'as {whose} has it',
+  clock_ahead: 'this machine is {by} s ahead of {whose}',
+  clock_behind: 'this machine is {by} s behind {whose}',
+  set_clock:
+    'Let the machine set its clock by the network (systemd-timesyncd, chrony); so also that of the database.',
+  client_ok: '{who} knows the client and takes its secret',
+  client_refused: '{who} refuses the client, or its secret',
+  new_google_secret:
+    'See in the Google Cloud console, Credentials, whether TWOWAY_GOOGLE_CLIENT_ID is there, and make a new secret for TWOWAY_GOOGLE_CLIENT_SECRET.',
+  new_microsoft_secret:
+    "See in the Entra admin centre, App registrations, whether TWOWAY_MICROSOFT_CLIENT_ID is there and the secret has not expired; a new one's value (not its id) goes into TWOWAY_MICROSOFT_CLIENT_SECRET.",
+  client_single_tenant: 'the application is for one organisation, and is used for all',
+  name_tenant:
+    'Set TWOWAY_OUTLOOK_ENDPOINTS to a JSON object with "tenant" and the tenant id, or make it one for all organisations.',
+  client_unasked: '{who} could not be asked whether it knows the client ({code})',
+  reach_host: 'See that this machine reaches {host} by https, and ask again later.',
+  scopes_missing: '{count} mailboxes at {provider} lack {scopes}',
+  connect_again:
+    'Their users must connect again and allow everything; at /admin/connections they stand first.',
+  consents_died:
+    'the consent of {count} Gmail mailboxes died when it was seven days old, as those of an application in Testing do',
+  publish_application:
+    'In the Google Cloud console, OAuth consent screen, publish the application, or make it Internal; then their users connect once more.',
+  smtp_auth_off: '{count} Outlook mailboxes may not send: SMTP AUTH is switched off there (535 5.7.139)',
+  allow_smtp_auth:
+    'An administrator of the organisation allows it: Set-CASMailbox -Identity ann@company.example -SmtpClientAuthenticationDisabled $false',
+  consents_ok: '{count} mailboxes have all that they need',
+  blobs_ok: 'mail can be written in {folder}',
+  blobs_unwritable: 'nothing can be written in {folder}: {failure}',
+  let_write_blobs: 'Let the user of the gateway write there; until then no mail can be stored or sent.',
+  bucket_ok: 'the bucket {bucket} answers',
+  bucket_unusable: 'the bucket {bucket} cannot be used: {failure}',
+  mend_bucket:
+    'See that TWOWAY_S3_ENDPOINT, the region and the keys are right, and that they may read, write, list and delete there.',
 
   keys_unknown: '{count} secrets are sealed with the key {key}, which is not configured',
   put_key_back:

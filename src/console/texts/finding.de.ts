@@ -5,6 +5,11 @@ export const findingGerman: Record<keyof typeof findingEnglish, string> = {
   check_public_address: 'Öffentliche Adresse',
   check_database: 'Datenbank',
   check_secret_keys: 'Schlüssel',
+  check_clock: 'Uhr',
+  check_blobs: 'Blobs',
+  check_google_client: 'Client bei Google',
+  check_microsoft_client: 'Client bei Microsoft',
+  check_consents: 'Zustimmungen',
   check_disk: 'Platte',
   check_logging_domain: 'Domain der Ablageadressen',
   check_mx_record: 'MX-Eintrag',
@@ -31,13 +36,67 @@ export const findingGerman: Record<keyof typeof findingEnglish, string> = {
   start_first:
     'Der erste Start legt sie an. Andernfalls setzen Sie TWOWAY_DATA_DIR oder TWOWAY_DATABASE_URL wie beim Gateway.',
   embedded_ok: 'die eingebettete, von dieser Version',
-  postgresql_ok: 'PostgreSQL, von dieser Version',
   embedded_in_use: 'die eingebettete, benutzt vom Gateway (Prozess {pid})',
   database_unusable: 'sie ist nicht zu benutzen: {failure}',
   mend_embedded:
     'Ist sie älter, starten Sie das Gateway einmal; andernfalls sorgen Sie dafür, dass sein Benutzer in TWOWAY_DATA_DIR schreiben darf.',
   mend_postgresql:
     'Ist sie älter, starten Sie das Gateway einmal; andernfalls sehen Sie nach, ob PostgreSQL läuft und TWOWAY_DATABASE_URL stimmt.',
+
+  postgresql_sound:
+    'PostgreSQL {version}, auf dem Stand dieser Fassung von Twoway; antwortet in {ms} ms, und {used} von {most} Verbindungen sind belegt',
+  postgresql_old: 'PostgreSQL {version} ist zu alt',
+  move_postgresql: 'Wechseln Sie zu PostgreSQL 15 oder neuer.',
+  encoding_wrong: 'ihre Zeichenkodierung ist {encoding}, in die Mail der meisten Sprachen nicht passt',
+  make_utf8:
+    "Legen Sie eine Datenbank an mit: create database twoway template template0 encoding 'UTF8'; und bringen Sie die Daten dorthin.",
+  collation_changed:
+    'die Sortierung des Systems ist eine andere als bei der Anlage der Datenbank, sodass ein Index Text womöglich nicht mehr findet',
+  reindex: 'Führen Sie darin aus: reindex database twoway; alter database twoway refresh collation version;',
+  connections_few: 'sie erlaubt {most} Verbindungen, und die Knoten dürfen {wanted} öffnen',
+  raise_connections:
+    'Erhöhen Sie max_connections von PostgreSQL, oder senken Sie TWOWAY_DATABASE_CONNECTIONS auf jedem Knoten.',
+  answers_slowly: 'sie braucht {ms} ms für die Antwort auf die kleinste Frage',
+  move_nearer:
+    'Bringen Sie das Gateway in die Nähe seiner Datenbank: Jede Nachricht wartet auf mehrere Antworten.',
+  whose_database: 'Datenbank',
+  clock_ok: 'geht richtig, verglichen mit: {whose}',
+  clock_ahead: 'dieser Rechner geht {by} s vor, verglichen mit: {whose}',
+  clock_behind: 'dieser Rechner geht {by} s nach, verglichen mit: {whose}',
+  set_clock:
+    'Lassen Sie den Rechner seine Uhr nach dem Netz stellen (systemd-timesyncd, chrony); so auch den der Datenbank.',
+  client_ok: '{who} kennt den Client und nimmt sein Geheimnis an',
+  client_refused: '{who} lehnt den Client oder sein Geheimnis ab',
+  new_google_secret:
+    'Sehen Sie in der Google-Cloud-Konsole unter „Anmeldedaten“ nach, ob es TWOWAY_GOOGLE_CLIENT_ID dort gibt, und erzeugen Sie ein neues Geheimnis für TWOWAY_GOOGLE_CLIENT_SECRET.',
+  new_microsoft_secret:
+    'Sehen Sie im Entra Admin Center unter „App-Registrierungen“ nach, ob es TWOWAY_MICROSOFT_CLIENT_ID dort gibt und das Geheimnis nicht abgelaufen ist; der Wert eines neuen (nicht seine ID) gehört in TWOWAY_MICROSOFT_CLIENT_SECRET.',
+  client_single_tenant: 'die Anwendung ist für eine Organisation angelegt und wird für alle benutzt',
+  name_tenant:
+    'Setzen Sie TWOWAY_OUTLOOK_ENDPOINTS auf ein JSON-Objekt mit „tenant“ und der Mandanten-ID, oder öffnen Sie die Anwendung für alle Organisationen.',
+  client_unasked: '{who} konnte nicht gefragt werden, ob der Client dort bekannt ist ({code})',
+  reach_host:
+    'Sorgen Sie dafür, dass dieser Rechner {host} per https erreicht, und fragen Sie später noch einmal.',
+  scopes_missing: '{count} Postfächern bei {provider} fehlt {scopes}',
+  connect_again:
+    'Deren Besitzer müssen neu verbinden und alles erlauben; unter /admin/connections stehen sie zuerst.',
+  consents_died:
+    'die Zustimmung von {count} Gmail-Postfächern verfiel nach sieben Tagen, wie die einer Anwendung im Status „Test“',
+  publish_application:
+    'Veröffentlichen Sie die Anwendung in der Google-Cloud-Konsole unter „OAuth-Zustimmungsbildschirm“, oder machen Sie sie „Intern“; danach verbinden die Besitzer noch einmal.',
+  smtp_auth_off:
+    '{count} Outlook-Postfächer dürfen nicht senden: SMTP AUTH ist dort abgeschaltet (535 5.7.139)',
+  allow_smtp_auth:
+    'Die Administration der Organisation erlaubt es mit: Set-CASMailbox -Identity ann@company.example -SmtpClientAuthenticationDisabled $false',
+  consents_ok: '{count} Postfächer haben alles, was sie brauchen',
+  blobs_ok: 'Mail kann in {folder} geschrieben werden',
+  blobs_unwritable: 'in {folder} kann nichts geschrieben werden: {failure}',
+  let_write_blobs:
+    'Lassen Sie den Benutzer des Gateways dort schreiben; bis dahin kann keine Mail gespeichert oder gesendet werden.',
+  bucket_ok: 'der Bucket {bucket} antwortet',
+  bucket_unusable: 'der Bucket {bucket} ist nicht benutzbar: {failure}',
+  mend_bucket:
+    'Sorgen Sie dafür, dass TWOWAY_S3_ENDPOINT, die Region und die Schlüssel stimmen und dort lesen, schreiben, auflisten und löschen dürfen.',
 
   keys_unknown: '{count} Geheimnisse sind mit dem Schlüssel {key} verschlossen, der nicht eingestellt ist',
   put_key_back:
