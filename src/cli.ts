@@ -5,6 +5,7 @@ import { doctor } from './doctor.ts';
 import { explainMail } from './explain.ts';
 import { messageOf } from './lib/failure.ts';
 import type { MessageId } from './lib/id.ts';
+import { moveToPostgres } from './move.ts';
 import { exampleFigures } from './provider/figures.ts';
 import { resolveProvider } from './provider/providers.ts';
 import { replayDecisions } from './replay.ts';
@@ -45,6 +46,11 @@ const commands: Readonly<Record<string, Command>> = {
       'Tell why a message is here, or is not: `explain msg_…`, a Message-ID, or an address. Changes nothing.',
     run: runExplain,
   },
+  'move-to-postgres': {
+    explain:
+      'Move the embedded database of TWOWAY_DATA_DIR into the empty one of TWOWAY_DATABASE_URL, while the gateway is stopped.',
+    run: runMove,
+  },
   replay: {
     explain:
       "Ask today's rules about earlier decisions: `replay msg_…`, or `replay 2026-11-01` for all since then. Changes nothing.",
@@ -82,6 +88,12 @@ async function runExplain([what, ...more]: readonly string[]): Promise<Said> {
   }
   const { text, isFound } = await explainMail(readConfig(process.env), what);
   return { text, exitCode: isFound ? 0 : 1 };
+}
+
+async function runMove([unknown]: readonly string[]): Promise<Said> {
+  if (unknown !== undefined) throw new Error(`move-to-postgres knows no '${unknown}'`);
+  const { text, isSound } = await moveToPostgres(readConfig(process.env));
+  return { text, exitCode: isSound ? 0 : 1 };
 }
 
 async function runReplay([what, ...more]: readonly string[]): Promise<Said> {

@@ -12,7 +12,7 @@ import { lockDirectory } from './store/directory-lock.ts';
 import { makePartitions } from './store/partitions.ts';
 
 /** Where the embedded database is. */
-function embeddedDirectory(config: Pick<Config, 'DATA_DIR'>): string {
+export function embeddedDirectory(config: Pick<Config, 'DATA_DIR'>): string {
   return join(config.DATA_DIR, 'database');
 }
 

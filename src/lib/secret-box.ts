@@ -89,6 +89,7 @@ function sha256(bytes: Buffer): Buffer {
   return Buffer.from(hash('sha256', bytes, 'hex'), 'hex');
 }
 
-function keyName(key: Buffer): string {
+/** What a sealed value calls the key that it is sealed with. */
+export function keyName(key: Buffer): string {
   return createHmac('sha256', key).update('key name').digest('hex').slice(0, 8);
 }

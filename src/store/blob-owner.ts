@@ -13,11 +13,17 @@ export async function claimBlobs(
   db: Db,
   { blobs, where }: { blobs: Pick<SweptBlobStore, 'claim'>; where: string },
 ): Promise<void> {
-  const [installation] = await rows<{ id: string }>(db, 'select id from installation');
-  if (installation === undefined) throw new Error('the database has lost its table "installation"');
-  if ((await blobs.claim(installation.id)) === installation.id) return;
+  const installation = await readInstallation(db);
+  if ((await blobs.claim(installation)) === installation) return;
   throw new Error(
     `${where} holds the mail of another database than the one that is configured. ` +
       'Set TWOWAY_DATABASE_URL to that one, or TWOWAY_DATA_DIR (with S3, TWOWAY_S3_BUCKET) to what is of this one',
   );
+}
+
+/** Which installation a database is of: a copy of it is the same one, wherever that is restored. */
+export async function readInstallation(db: Db): Promise<string> {
+  const [installation] = await rows<{ id: string }>(db, 'select id from installation');
+  if (installation === undefined) throw new Error('the database has lost its table "installation"');
+  return installation.id;
 }

@@ -16,7 +16,7 @@ export function hashKeyContext(installationId: string): string {
  * @throws Error, in words for whoever starts the gateway, when none of the keys is the one that it was sealed with.
  */
 export async function openSecretBox(db: Db, keys: KeyRing): Promise<SecretBox | null> {
-  const { id, sealed } = await readInstallation(db);
+  const { id, sealed } = await readSealedKey(db);
   if (sealed === null) return null;
   const ring = createSecretBox(keys);
   if (!ring.keyNames.includes(keyNameOf(sealed))) {
@@ -30,7 +30,7 @@ export async function openSecretBox(db: Db, keys: KeyRing): Promise<SecretBox | 
 
 /** The same for the gateway, which makes the hash key at its first start. Of two nodes that do, one has made it. */
 export async function makeSecretBox(db: Db, keys: KeyRing): Promise<SecretBox> {
-  const { id, sealed } = await readInstallation(db);
+  const { id, sealed } = await readSealedKey(db);
   if (sealed === null) {
     const made = createSecretBox(keys).seal(randomBytes(32).toString('base64'), hashKeyContext(id));
     await run(db, 'update installation set hash_key_sealed = :made where hash_key_sealed is null', { made });
@@ -40,7 +40,7 @@ export async function makeSecretBox(db: Db, keys: KeyRing): Promise<SecretBox> {
   return secretBox;
 }
 
-async function readInstallation(db: Db): Promise<{ id: string; sealed: string | null }> {
+async function readSealedKey(db: Db): Promise<{ id: string; sealed: string | null }> {
   const [installation] = await rows<{ id: string; sealed: string | null }>(
     db,
     'select id, hash_key_sealed as sealed from installation',

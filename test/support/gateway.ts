@@ -21,6 +21,7 @@ export type TestGateway = {
   /** Everything that it wrote, of all its starts. */
   output(): string;
   dataDir: string;
+  /** Null: it is on the embedded one. */
   databaseUrl: string | null;
   call(method: string, path: string, json?: unknown): Promise<Answer>;
   /** The same, and the answer's body; fails on any status from 400 on. */
@@ -29,8 +30,8 @@ export type TestGateway = {
   kill(): Promise<void>;
   /** SIGTERM, and its end. */
   stop(): Promise<void>;
-  /** Starts it again on the same data, at the same address. */
-  start(): Promise<void>;
+  /** Starts it again on the same data, at the same address, with these settings as well from now on. */
+  start(settings?: Record<string, string>): Promise<void>;
   /** Ends it and removes its data; fails when that is unsound. */
   remove(): Promise<void>;
 };
@@ -52,7 +53,8 @@ export async function startTestGateway(
   const dataDir = await mkdtemp(join(tmpdir(), 'twoway-gateway-'));
   if (beside !== undefined) await symlink(join(beside.dataDir, 'blobs'), join(dataDir, 'blobs'));
   const isNew = beside === undefined && options.database === 'postgres';
-  const databaseUrl = isNew ? await createPostgresDatabase('empty') : (beside?.databaseUrl ?? null);
+  const ownDatabase = isNew ? await createPostgresDatabase('empty') : null;
+  const databaseUrl = ownDatabase ?? beside?.databaseUrl ?? null;
   const running: { child: ChildProcess | null; output: string; url: string; key: string } = {
     child: null,
     output: '',
@@ -60,12 +62,13 @@ export async function startTestGateway(
     key: beside?.key ?? '',
   };
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('TWOWAY_'));
-  const environment = {
+  const environment: NodeJS.ProcessEnv = {
     ...Object.fromEntries(inherited),
     ...settingsFor(servers, dataDir, byPort(databaseUrl, options.databasePort)),
     ...options.environment,
   };
-  const start = async () => {
+  const start = async (settings: Record<string, string> = {}) => {
+    Object.assign(environment, settings);
     // The port that the first start found is kept, so that webhooks and links stay valid.
     const port = running.url === '' ? '0' : new URL(running.url).port;
     const child = spawn(process.execPath, nodeArguments('start'), {
@@ -106,7 +109,9 @@ export async function startTestGateway(
     },
     output: () => running.output,
     dataDir,
-    databaseUrl,
+    get databaseUrl() {
+      return environment['TWOWAY_DATABASE_URL'] ?? null;
+    },
     call,
     must: async <Body>(method: string, path: string, json?: unknown) => {
       const { status, body } = await call(method, path, json);
@@ -120,9 +125,9 @@ export async function startTestGateway(
       await end('SIGTERM');
       if (beside !== undefined) return rm(dataDir, { recursive: true, force: true });
       try {
-        await assertSoundAfter(dataDir, databaseUrl);
+        await assertSoundAfter(dataDir, environment['TWOWAY_DATABASE_URL'] ?? null);
       } finally {
-        if (databaseUrl !== null) await dropPostgresDatabase(databaseUrl);
+        if (ownDatabase !== null) await dropPostgresDatabase(ownDatabase);
         await rm(dataDir, { recursive: true, force: true });
       }
     },
