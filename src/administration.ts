@@ -1,11 +1,18 @@
 import { showSettings } from './config.ts';
 import type { Config } from './config.ts';
 import type { Operator } from './console/admin/operator.ts';
+import { createPasswords } from './console/admin/passwords.ts';
 import { openExistingData } from './data.ts';
 import { examine } from './doctor.ts';
 import { validAddress } from './message/addresses.ts';
 import { loggingDomainOf } from './offers.ts';
-import { addAdministrator, canonicalOf, hasAdministrator } from './store/administrators.ts';
+import {
+  addAdministrator,
+  canonicalOf,
+  hasAdministrator,
+  lockAdministrators,
+  setPassword,
+} from './store/administrators.ts';
 import { administratorLinkHours, makeAdministratorLink } from './store/administrator-links.ts';
 import { writeAudit } from './store/audit.ts';
 import { endSessionsOfOthers } from './store/console-sessions.ts';
@@ -26,11 +33,36 @@ export function operatorOf(config: Config): Operator {
   };
 }
 
-/** Ends what earlier settings allowed, and answers the path of the first administrator's link, where there is nobody. */
+/**
+ * Ends what earlier settings allowed, and lets the first administrator in where there is nobody: by the password of the
+ * settings, or by a link, whose path is answered.
+ */
 export async function openAdministration(config: Config, db: Db): Promise<string | null> {
   await endSessionsOfOthers(db, config.OIDC_ADMINISTRATORS.map(canonicalOf));
-  if (config.OIDC_ISSUER !== null || (await hasAdministrator(db))) return null;
+  const { FIRST_ADMINISTRATOR: email, FIRST_PASSWORD: password } = config;
+  if (await hasAdministrator(db)) return null;
+  if (email !== null && password !== null) {
+    await addFirstAdministrator(db, email, password);
+    return null;
+  }
+  if (config.OIDC_ISSUER !== null) return null;
   return db.transaction((tx) => makeAdministratorLink(tx, null));
+}
+
+/** Of nodes that start together one makes them. */
+async function addFirstAdministrator(db: Db, email: string, password: string): Promise<void> {
+  const hash = await createPasswords().hash(password);
+  await db.transaction(async (tx) => {
+    await lockAdministrators(tx);
+    if (await hasAdministrator(tx)) return;
+    const { administrator } = await addAdministrator(tx, email);
+    await setPassword(tx, administrator.id, hash);
+    await writeAudit(tx, {
+      administratorId: null,
+      action: 'administrator.added',
+      subject: administrator.email,
+    });
+  });
 }
 
 /**

@@ -1,8 +1,11 @@
 import { Resolver } from 'node:dns';
 import { domainToASCII } from 'node:url';
 import { z } from 'zod';
+import { passwordFault } from './console/admin/password-rules.ts';
+import type { PasswordFault } from './console/admin/password-rules.ts';
 import { isHostOrNetwork, isNetwork } from './lib/net-guard.ts';
 import { roleNames } from './lib/roles.ts';
+import { validAddress } from './message/addresses.ts';
 import { providerFigures } from './provider/figures.ts';
 import type { ProviderFigures } from './provider/figures.ts';
 import type { ProviderEndpoints } from './provider/providers.ts';
@@ -130,3 +133,33 @@ function isDnsServer(entry: string): boolean {
     return false;
   }
 }
+
+/** A key of the API that is handed out before there is a gateway; null: none. */
+export const firstKey = z
+  .string()
+  .regex(
+    /^(tw_[\w-]{43})?$/,
+    'must be tw_ and 32 random bytes in base64url (make one: echo "tw_$(openssl rand -base64 32 | tr +/ -_ | tr -d =)")',
+  )
+  .transform((text) => (text === '' ? null : text));
+
+/** What is wrong with the first administrator, by address and password; nothing where there is neither. */
+export function firstAdministratorProblems(
+  email: string | null | undefined,
+  password: string | null | undefined,
+): string[] {
+  if (typeof email !== 'string' || typeof password !== 'string') {
+    if (email === password) return [];
+    return ['TWOWAY_FIRST_ADMINISTRATOR and TWOWAY_FIRST_PASSWORD: one is set and the other is not'];
+  }
+  if (!validAddress(email)) return [`TWOWAY_FIRST_ADMINISTRATOR: "${email}" is no e-mail address`];
+  const fault = passwordFault(password, email);
+  return fault === null ? [] : [`TWOWAY_FIRST_PASSWORD: ${passwordFaults[fault]}`];
+}
+
+const passwordFaults: Readonly<Record<PasswordFault, string>> = {
+  'password.too_short': 'it has fewer than 12 characters',
+  'password.too_long': 'it has more than 200 characters',
+  'password.is_address': 'it is made of the address',
+  'password.too_common': 'it is one of those that are tried first',
+};

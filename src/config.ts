@@ -6,6 +6,8 @@ import {
   domain,
   endpoints,
   figures,
+  firstAdministratorProblems,
+  firstKey,
   issuer,
   list,
   networks,
@@ -105,6 +107,25 @@ const settings = {
     default: '',
     explain:
       'Keys that seal credentials at rest: 32 random bytes each, in base64, separated by commas, the newest first; what an older one has sealed is sealed anew with the newest within the hour, and `twoway doctor` says when the older one can go. Empty: one is generated into TWOWAY_DATA_DIR/secret.key; not with TWOWAY_DATABASE_URL, where every node needs the same.',
+    secret: true,
+  }),
+  FIRST_KEY: setting({
+    schema: firstKey,
+    default: '',
+    explain:
+      'API key of the administrator, for all sub-accounts, that the first start takes in place of making one: tw_ and 32 random bytes in base64url. It is not looked at where there is such a key.',
+    secret: true,
+  }),
+  FIRST_ADMINISTRATOR: setting({
+    schema: optional,
+    default: '',
+    explain:
+      'Address of whom a start makes an administrator of the pages while there is nobody. Empty: it prints a link.',
+  }),
+  FIRST_PASSWORD: setting({
+    schema: optional,
+    default: '',
+    explain: 'Their first password, to be changed on the page My account.',
     secret: true,
   }),
   PUBLIC_URL: setting({
@@ -308,6 +329,7 @@ function contradictions(values: Partial<Settings>, production: boolean): string[
     problems.push(
       'TWOWAY_OIDC_ISSUER, _CLIENT_ID, _CLIENT_SECRET and _ADMINISTRATORS: some are set and others are not',
     );
+  problems.push(...firstAdministratorProblems(values.FIRST_ADMINISTRATOR, values.FIRST_PASSWORD));
   if ((values.SMTP_TLS_CERT === null) !== (values.SMTP_TLS_KEY === null))
     problems.push('TWOWAY_SMTP_TLS_CERT and _KEY: one is set and the other is not');
   if (values.DATABASE_URL === null && (values.ROLES ?? roleNames).length < roleNames.length)

@@ -217,7 +217,7 @@ async function makeFirst(
   db: Db,
   publicUrl: string,
 ): Promise<Pick<Gateway, 'firstKey' | 'firstLink'>> {
-  const firstKey = await createFirstKey(db);
+  const firstKey = await createFirstKey(db, config.FIRST_KEY);
   const firstLink = await openAdministration(config, db);
   return { firstKey, firstLink: firstLink && `${publicUrl}${firstLink}` };
 }

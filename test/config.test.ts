@@ -116,6 +116,25 @@ const faults: { name: string; environment: NodeJS.ProcessEnv; problems: RegExp[]
     ],
   },
   {
+    name: 'a first key that nobody could have, and a password that everybody has',
+    environment: {
+      TWOWAY_FIRST_KEY: 'tw_short',
+      TWOWAY_FIRST_ADMINISTRATOR: 'ann@operator.example',
+      TWOWAY_FIRST_PASSWORD: 'password1234',
+    },
+    problems: [/FIRST_KEY: must be tw_ and 32 random bytes/, /FIRST_PASSWORD: .*tried first/],
+  },
+  {
+    name: 'a first administrator without a password',
+    environment: { TWOWAY_FIRST_ADMINISTRATOR: 'ann@operator.example' },
+    problems: [/FIRST_ADMINISTRATOR and TWOWAY_FIRST_PASSWORD: one is set/],
+  },
+  {
+    name: 'a first administrator who has no address',
+    environment: { TWOWAY_FIRST_ADMINISTRATOR: 'ann', TWOWAY_FIRST_PASSWORD: 'plum harbour ladder' },
+    problems: [/FIRST_ADMINISTRATOR: "ann" is no e-mail address/],
+  },
+  {
     name: 'a missing secret file',
     environment: { TWOWAY_DATABASE_URL_FILE: '/does/not/exist' },
     problems: [/DATABASE_URL_FILE/],

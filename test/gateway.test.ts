@@ -66,6 +66,53 @@ test('a first start that fails at a port leaves the first key to the next start,
   }
 });
 
+test('a prepared start takes the key and the administrator that it is given, prints neither, and changes nothing later', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'twoway-prepared-'));
+  const given = `tw_${'k'.repeat(43)}`;
+  const other = `tw_${'o'.repeat(43)}`;
+  const start = (key: string, password: string) =>
+    startGateway(
+      readConfig({
+        ...quietly(directory),
+        TWOWAY_FIRST_KEY: key,
+        TWOWAY_FIRST_ADMINISTRATOR: 'ann@operator.example',
+        TWOWAY_FIRST_PASSWORD: password,
+      }),
+    );
+  const opens = async (url: string, key: string) =>
+    (await fetch(`${url}/v1/keys`, { headers: { authorization: `Bearer ${key}` } })).status;
+  const signsIn = async (url: string, password: string) => {
+    const body = new URLSearchParams({ email: 'ann@operator.example', password });
+    const origin = { origin: url, 'sec-fetch-site': 'same-origin' };
+    const page = await fetch(`${url}/admin/sign-in`);
+    const cookie = page.headers
+      .getSetCookie()
+      .map((set) => set.split(';')[0])
+      .join('; ');
+    for (const [, name = '', value = ''] of (await page.text()).matchAll(
+      /<input type="hidden" name="([^"]+)" value="([^"]*)"/g,
+    ))
+      body.set(name, value);
+    const headers = { ...origin, cookie };
+    const answer = await fetch(`${url}/admin/sign-in`, { method: 'POST', body, headers, redirect: 'manual' });
+    return answer.status === 303;
+  };
+  try {
+    const first = await start(given, 'plum harbour ladder');
+    assert.deepEqual([first.firstKey, first.firstLink], [null, null]);
+    assert.deepEqual([await opens(first.url, given), await opens(first.url, other)], [200, 401]);
+    assert.equal(await signsIn(first.url, 'plum harbour ladder'), true);
+    await first.stop();
+    const second = await start(other, 'another harbour ladder');
+    assert.deepEqual([second.firstKey, second.firstLink], [null, null]);
+    assert.deepEqual([await opens(second.url, given), await opens(second.url, other)], [200, 401]);
+    assert.equal(await signsIn(second.url, 'another harbour ladder'), false);
+    await second.stop();
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+});
+
 test('a part that does not stop keeps no other from it: the database is closed and the lock let go all the same', async () => {
   const ended: string[] = [];
   const logged: string[] = [];

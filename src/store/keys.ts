@@ -107,9 +107,10 @@ export async function revokeKey(db: Db, id: string, subAccountId: string | null)
 
 /**
  * Makes the administrator's key, for all sub-accounts, on the first start. Returns it for printing, or null when such a
- * key is in force already: two nodes that start together end with one.
+ * key is in force already: two nodes that start together end with one. `given` is taken in its place, and known to
+ * whoever gave it.
  */
-export async function createFirstKey(db: Db): Promise<string | null> {
+export async function createFirstKey(db: Db, given: string | null = null): Promise<string | null> {
   return db.transaction(async (tx) => {
     await run(tx, 'lock table api_keys in share row exclusive mode');
     const inForce = await rows(
@@ -117,8 +118,10 @@ export async function createFirstKey(db: Db): Promise<string | null> {
       `select 1 from api_keys where sub_account_id is null and scope = 'write' and revoked_at is null limit 1`,
     );
     if (inForce.length > 0) return null;
-    const { key } = await makeKey(tx, { subAccountId: null, scope: 'write', label: 'first administrator' });
-    return key;
+    const wanted = { subAccountId: null, scope: 'write', label: 'first administrator' } as const;
+    if (given === null) return (await makeKey(tx, wanted)).key;
+    await insertKey(tx, { ...wanted, hash: hashOfKey(given) });
+    return null;
   });
 }
 
