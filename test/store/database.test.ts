@@ -126,4 +126,22 @@ describe('the schema', () => {
     await killed.close();
     await (await open()).close();
   });
+
+  test('an older program refuses a newer database, in words, and changes nothing; without its last step it opens again', async () => {
+    const { db, close } = await open();
+    try {
+      await run(db, `insert into knex_migrations (name) values ('0009-later')`);
+      const schema = () =>
+        rows(db, `select relname from pg_class where relnamespace = 'public'::regnamespace order by relname`);
+      const before = await schema();
+      const newer = /the database was used by a newer version of Twoway \(it has 0009-later\)/;
+      await assert.rejects(open(), newer);
+      assert.deepEqual(await schema(), before);
+      // As a backup has it that was made before the newer version.
+      await run(db, `delete from knex_migrations where name = '0009-later'`);
+      await (await open()).close();
+    } finally {
+      await close();
+    }
+  });
 });
