@@ -9,6 +9,7 @@ import { moveToPostgres } from './move.ts';
 import { exampleFigures } from './provider/figures.ts';
 import { resolveProvider } from './provider/providers.ts';
 import { replayDecisions } from './replay.ts';
+import { settleAfterRestore } from './restored.ts';
 
 /** What a command says, and the exit code of the process. */
 type Said = { text: string; exitCode: 0 | 1 };
@@ -55,6 +56,11 @@ const commands: Readonly<Record<string, Command>> = {
     explain:
       "Ask today's rules about earlier decisions: `replay msg_…`, or `replay 2026-11-01` for all since then. Changes nothing.",
     run: runReplay,
+  },
+  restored: {
+    explain:
+      'After a backup was restored, and before the gateway starts on it: keep what was sent since from going out again, and events from having the same numbers.',
+    run: runRestored,
   },
   help: { explain: 'Print this list.', run: () => say(help()) },
 };
@@ -105,6 +111,11 @@ async function runReplay([what, ...more]: readonly string[]): Promise<Said> {
   const of = isMessage ? { messageId: what as MessageId } : { since };
   const { text, differences } = await replayDecisions(readConfig(process.env), of);
   return { text, exitCode: differences === 0 ? 0 : 1 };
+}
+
+async function runRestored([unknown]: readonly string[]): Promise<Said> {
+  if (unknown !== undefined) throw new Error(`restored knows no '${unknown}'`);
+  return say(await settleAfterRestore(readConfig(process.env)));
 }
 
 function help(): string {
