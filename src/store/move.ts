@@ -29,6 +29,7 @@ export function moveRows(from: Db, to: Db): Promise<Moved> {
       await target.raw(`set local timezone = 'UTC'; set local enable_seqscan = on`);
       await claimEmpty(target, tables);
       const foreignKeys = await dropForeignKeys(target);
+      await makePartitions(source, target);
       let moved = 0;
       for (const table of tables) moved += await moveTable(source, target, table);
       await target.raw(foreignKeys.map(({ add }) => add).join(';\n'));
@@ -81,6 +82,28 @@ async function claimEmpty(target: Db, tables: readonly Table[]): Promise<void> {
   throw new Error(
     `the database of TWOWAY_DATABASE_URL is not empty (it has ${names}): nothing was moved. ` +
       'A gateway that was started on it has made a key there at least: make a new database, and move before that',
+  );
+}
+
+type Partition = { name: string; make: string };
+
+/** Those that the gateway has made by itself, as time went by: what is in a default one could not be dropped with its month. */
+async function makePartitions(source: Db, target: Db): Promise<void> {
+  const there = new Set((await listPartitions(target)).map(({ name }) => name));
+  const missing = (await listPartitions(source)).filter(({ name }) => !there.has(name));
+  if (missing.length > 0) await target.raw(missing.map(({ make }) => make).join(';\n'));
+}
+
+/** A partition of a partition comes behind what it is of. */
+function listPartitions(db: Db): Promise<Partition[]> {
+  return rows<Partition>(
+    db,
+    `select c.relname as name,
+            format('create table %I partition of %s %s%s', c.relname, i.inhparent::regclass,
+                   pg_get_expr(c.relpartbound, c.oid), ' partition by ' || pg_get_partkeydef(c.oid)) as make
+       from pg_class c join pg_inherits i on i.inhrelid = c.oid
+      where c.relnamespace = current_schema()::regnamespace and c.relkind in ('r', 'p') and c.relispartition
+      order by c.oid`,
   );
 }
 
