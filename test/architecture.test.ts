@@ -31,6 +31,7 @@ const levels: Readonly<Record<string, number>> = {
 const soleUsers: Readonly<Record<string, readonly string[]>> = {
   imapflow: [
     'mailbox/session.ts',
+    'mailbox/imap-client.ts',
     'mailbox/imap-fetch.ts',
     'mailbox/imap-notify.ts',
     'mailbox/imap-write.ts',

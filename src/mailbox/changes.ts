@@ -23,6 +23,9 @@ const bound = { most: 2_000, days: 90 };
 /** So many UIDs in one command: a line of some 6 KB at most. */
 const askedAtOnce = 500;
 
+/** So many UIDs in one question to the database. */
+const lookedUpAtOnce = 10_000;
+
 /**
  * Follows the changes in the folder that is open in `session`, as far as it is time. `told` is what the server
  * said. False: what we change ourselves came in between, and must be written down first.
@@ -152,7 +155,8 @@ async function missingOf(session: Session, uids: readonly number[]): Promise<num
 
 async function storedAmong(look: Look, numbered: Numbered, uids: readonly number[]): Promise<number[]> {
   const stored: number[] = [];
-  for (const part of portions(uids)) stored.push(...(await findPlaces(look.filing.db, numbered, part)));
+  for (const part of portions(uids, lookedUpAtOnce))
+    stored.push(...(await findPlaces(look.filing.db, numbered, part)));
   return stored;
 }
 
@@ -181,8 +185,8 @@ function isBelieved(look: Look, folder: Watched, { known, gone }: News): boolean
   return now - folder.doubtedAt >= doubtMs;
 }
 
-function portions(uids: readonly number[]): number[][] {
+function portions(uids: readonly number[], size = askedAtOnce): number[][] {
   const parts: number[][] = [];
-  for (let at = 0; at < uids.length; at += askedAtOnce) parts.push(uids.slice(at, at + askedAtOnce));
+  for (let at = 0; at < uids.length; at += size) parts.push(uids.slice(at, at + size));
   return parts;
 }

@@ -21,6 +21,14 @@ type ImapError = {
 /** A tagged NO or BAD to a command: that command failed, and the connection goes on. */
 export const commandRefused = 'command_refused';
 
+/** The server said more than an answer may have (answer-limits.ts). */
+export const answerTooLong = 'answer_too_long';
+
+/** An answer that went past a bound, and is not read on. */
+export function tooLong(): Failure {
+  return new Failure('temporary', answerTooLong, 'the provider did not come to the end of its answer');
+}
+
 /**
  * What an error of the IMAP client means. `login_refused` is the only one that doubts the credential,
  * and it proves nothing by itself: imapflow marks every NO to AUTHENTICATE as a failed login, also
@@ -109,6 +117,14 @@ const meanings: readonly Meaning[] = [
     kind: 'temporary',
     code: 'server_unavailable',
     message: 'the provider has trouble of its own',
+  },
+  {
+    // What the library gives a connection up for.
+    codes: ['LINETOOLARGE', 'LITERALTOOLARGE', 'RESPONSETOOLARGE', 'TOOMANYRESPONSES', 'TOOMANYTOKENS'],
+    words: /(?!)/,
+    kind: 'temporary',
+    code: answerTooLong,
+    message: 'the provider did not come to the end of its answer',
   },
 ];
 

@@ -8,6 +8,7 @@ import type {
 import type { StructurePart } from '../message/attachment-limits.ts';
 import { readHeader } from '../message/header.ts';
 import type { Ability } from './change-plan.ts';
+import { tooLong } from './imap-errors.ts';
 import type { Seen } from './seen.ts';
 import type { Changes } from './session.ts';
 
@@ -114,6 +115,12 @@ export function modseqOf(client: ImapFlow): string | null {
   return mailbox.highestModseq?.toString() ?? null;
 }
 
+/**
+ * A server that has forgotten what it expunged names every UID that is not there (RFC 7162 §3.2.10): in a folder with
+ * many messages behind it, millions.
+ */
+const goneMax = 4_000_000;
+
 /** See Session.changes. */
 export async function fetchChanges(
   client: ImapFlow,
@@ -123,7 +130,7 @@ export async function fetchChanges(
   const there = new Map<number, Set<string>>();
   const gone: number[] = [];
   const note = ({ uid }: { uid?: number }) => {
-    if (uid !== undefined) gone.push(uid);
+    if (uid !== undefined && gone.length <= goneMax) gone.push(uid);
   };
   const query = { uid: true, flags: true, ...(gmail ? { labels: true } : {}) };
   client.on('expunge', note);
@@ -138,6 +145,7 @@ export async function fetchChanges(
   } finally {
     client.off('expunge', note);
   }
+  if (gone.length > goneMax) throw tooLong();
   return { there: [...there].map(([uid, marks]) => ({ uid, marks })), gone };
 }
 

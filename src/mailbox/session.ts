@@ -1,7 +1,5 @@
-import { isIP } from 'node:net';
 import type { SecureContext } from 'node:tls';
-import { ImapFlow } from 'imapflow';
-import type { ImapFlowOptions, ListResponse, MailboxObject, SearchObject, StatusObject } from 'imapflow';
+import type { ImapFlow, ListResponse, MailboxObject, SearchObject, StatusObject } from 'imapflow';
 import type { StructurePart } from '../message/attachment-limits.ts';
 import { Failure } from '../lib/failure.ts';
 import type { ServerAddress } from '../provider/providers.ts';
@@ -18,8 +16,11 @@ import {
 } from './imap-fetch.ts';
 import type { Query } from './imap-fetch.ts';
 import { askForNotices } from './imap-notify.ts';
+import { sessionLimits, watchAnswer } from './answer-limits.ts';
+import type { SessionLimits } from './answer-limits.ts';
 import { appendSeen, canMove, moveMessages, removeMessages, storeSeen } from './imap-write.ts';
-import { commandRefused, imapFailure } from './imap-errors.ts';
+import { createClient } from './imap-client.ts';
+import { answerTooLong, commandRefused, imapFailure } from './imap-errors.ts';
 import type { Ability } from './change-plan.ts';
 import type { Listed, Observed, Standing } from './plan.ts';
 import type { Seen } from './seen.ts';
@@ -36,6 +37,7 @@ export type SessionOptions = {
   login: Login;
   /** Aborted: the connection is closed, whatever it is at. */
   stop?: AbortSignal;
+  limits?: SessionLimits;
   /**
    * The open folder has so many messages more than before; 0: the server has stopped listening by
    * itself, so that only a look can tell.
@@ -116,40 +118,36 @@ export type Session = {
   close(): void;
 };
 
-/** Limits of one connection. A mail of 150 MB is the most that Exchange takes (providers.md B.6). */
-const limits = {
-  connectMs: 30_000,
-  greetingMs: 20_000,
-  /** Silence after which imapflow asks with NOOP; twice that, and the connection is dead. */
-  silenceMs: 120_000,
-  literalBytesMax: 200 * 1024 * 1024,
-  responseBytesMax: 256 * 1024 * 1024,
-  lineBytesMax: 8 * 1024 * 1024,
-};
-
-/** A throttle hint up to this is waited out inside the call; imapflow does that by itself, without a word. */
-const patienceMs = 5_000;
-
 /** Connects and logs in. */
 export async function openSession(options: SessionOptions): Promise<Session> {
-  const { stop } = options;
-  const told: { throttle: Failure | null } = { throttle: null };
-  const client = new ImapFlow({
-    ...clientOptions(options),
-    logger: throttleListener((hintMs) => {
-      if (hintMs <= patienceMs || told.throttle !== null) return;
-      told.throttle = imapFailure({ code: 'ETHROTTLE', throttleReset: hintMs });
-      // It begins to wait when it has written its log; closing ends that.
-      setImmediate(() => client.close());
-    }),
+  const { stop, limits = sessionLimits } = options;
+  /** Why we closed it, where the library would only say that it is closed. */
+  let closedFor: Failure | null = null;
+  const closeFor = (why: Failure) => {
+    closedFor ??= why;
+    client.close();
+  };
+  const client = createClient(options, limits, (hintMs) => {
+    if (closedFor !== null) return;
+    closedFor = imapFailure({ code: 'ETHROTTLE', throttleReset: hintMs });
+    // It begins to wait when it has written its log; closing ends that.
+    setImmediate(() => client.close());
   });
   const close = () => client.close();
+  const watch = (msMax: number) =>
+    watchAnswer(
+      { received: () => client.stats().received, bytesMax: limits.answerBytesMax, msMax },
+      closeFor,
+    );
   let open = false;
   // Without a listener an error of the socket would end the process; what matters follows as `close`.
-  client.on('error', () => undefined);
+  client.on('error', (error) => {
+    const why = imapFailure(error);
+    if (why.code === answerTooLong) closedFor ??= why;
+  });
   client.on('close', () => {
     stop?.removeEventListener('abort', close);
-    if (open) options.onClose(told.throttle ?? imapFailure({ reason: client.byeReason ?? '' }));
+    if (open) options.onClose(closedFor ?? imapFailure({ reason: client.byeReason ?? '' }));
     open = false;
   });
   client.on('exists', ({ count, prevCount }: { count: number; prevCount: number }) => {
@@ -163,90 +161,50 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   });
   stop?.addEventListener('abort', close, { once: true });
   if (stop?.aborted === true) close();
+  const watched = watch(limits.loginMs);
   try {
     await client.connect();
     open = true;
   } catch (error) {
     client.close();
-    throw told.throttle ?? imapFailure(error);
+    throw closedFor ?? imapFailure(error);
+  } finally {
+    watched();
   }
-  return sessionOf(client, {
-    failure: (error) => told.throttle ?? imapFailure(error),
+  return sessionOf(client, limits, {
+    watch,
+    failure: (error) => closedFor ?? imapFailure(error),
     onQuiet: () => options.onArrival(0),
     onNotice: (path) => options.onNotice?.(path),
     onFlags: () => options.onChange?.('flags'),
   });
 }
 
-function clientOptions(options: SessionOptions): ImapFlowOptions {
-  const { server, login, address, secureContext } = options;
-  return {
-    host: address ?? server.host,
-    ...(address === undefined || isIP(server.host) > 0 ? {} : { servername: server.host }),
-    port: server.port,
-    secure: server.security === 'tls',
-    ...(secureContext === undefined ? {} : { tls: { secureContext } }),
-    doSTARTTLS: server.security === 'starttls' ? true : server.security === 'none' ? false : undefined,
-    auth:
-      'accessToken' in login
-        ? { user: login.user, accessToken: login.accessToken }
-        : { user: login.user, pass: login.password },
-    // Google asks clients to name themselves (providers.md A.5). The empty ones would be the library's own.
-    clientInfo: { name: 'Twoway', version: '', vendor: '', 'support-url': '' },
-    // The loop says when to listen; the library's own delay of 15 s would be a deaf window.
-    disableAutoIdle: true,
-    // Where it is offered: tells by UID what is gone, also what went while nobody listened (RFC 7162).
-    qresync: true,
-    // zlib holds some 300 KB for each connection, idle ones too, which is twice all the rest.
-    disableCompression: true,
-    connectionTimeout: limits.connectMs,
-    greetingTimeout: limits.greetingMs,
-    socketTimeout: limits.silenceMs,
-    maxLiteralSize: limits.literalBytesMax,
-    maxResponseSize: limits.responseBytesMax,
-    maxLineLength: limits.lineBytesMax,
-  };
-}
-
-/**
- * imapflow (2.10.2) waits out what Exchange suggests as a pause, up to five minutes and several times
- * over, inside the call that was throttled; its log alone tells of it.
- */
-function throttleListener(onThrottle: (hintMs: number) => void): NonNullable<ImapFlowOptions['logger']> {
-  const ignore = () => undefined;
-  const logger = {
-    debug: ignore,
-    info: ignore,
-    warn: (entry: { throttleDelay?: unknown }) => {
-      if (typeof entry.throttleDelay === 'number') onThrottle(entry.throttleDelay);
-    },
-    error: ignore,
-    fatal: ignore,
-    // Entries that nobody reads are not even made.
-    isLevelEnabled: (level: string) => level === 'warn',
-  };
-  return logger;
-}
+/** Asks the server something, for as long as its answer may take. */
+type Call = <T>(work: () => Promise<T>, msMax?: number) => Promise<T>;
 
 type Told = {
+  watch(msMax: number): () => void;
   failure(error: unknown): Failure;
   onQuiet(): void;
   onNotice: (path: string) => void;
   onFlags: () => void;
 };
 
-function sessionOf(client: ImapFlow, on: Told): Session {
+function sessionOf(client: ImapFlow, limits: SessionLimits, on: Told): Session {
+  const { bodiesMs } = limits;
   let calls = 0;
   /** How folders stood when they were left: nobody tells of what happens in one that is not open. */
   const left = new Map<string, string>();
-  let listening = false;
-  const call = async <T>(work: () => Promise<T>): Promise<T> => {
+  const call: Call = async (work, msMax = limits.answerMs) => {
     calls += 1;
+    const watched = on.watch(msMax);
     try {
       return await work();
     } catch (error) {
       throw on.failure(error);
     } finally {
+      watched();
       calls -= 1;
     }
   };
@@ -283,22 +241,30 @@ function sessionOf(client: ImapFlow, on: Told): Session {
       }),
     uids: (set) => search({ uid: set }),
     find: (query) => search(searchOf(query)),
-    ...writingOf(client, { call, search }),
-    ...readingOf(client, { call, search, gmail, onFlags: on.onFlags }),
+    ...writingOf(client, { call, search, bodiesMs }),
+    ...readingOf(client, { call, search, bodiesMs, gmail, onFlags: on.onFlags }),
     notify: (paths) => call(() => askForNotices(client, paths, on.onNotice)),
-    idle: () => {
-      if (listening) return;
-      listening = true;
-      client.idle().then(
-        () => {
-          listening = false;
-          // Neither a call of ours nor the end of the connection: the server, or the library's watchdog.
-          if (calls === 0 && !client.isClosed) on.onQuiet();
-        },
-        () => client.close(),
-      );
-    },
+    idle: idleOf(client, () => {
+      // Neither a call of ours nor the end of the connection: the server, or the library's watchdog.
+      if (calls === 0 && !client.isClosed) on.onQuiet();
+    }),
     close: () => client.close(),
+  };
+}
+
+/** Listens, unless it does already; `onEnd` is told when that is over. */
+function idleOf(client: ImapFlow, onEnd: () => void): () => void {
+  let listening = false;
+  return () => {
+    if (listening) return;
+    listening = true;
+    client.idle().then(
+      () => {
+        listening = false;
+        onEnd();
+      },
+      () => client.close(),
+    );
   };
 }
 
@@ -308,7 +274,8 @@ function writingOf(
   {
     call,
     search,
-  }: { call<T>(work: () => Promise<T>): Promise<T>; search(query: SearchObject): Promise<number[]> },
+    bodiesMs,
+  }: { call: Call; search(query: SearchObject): Promise<number[]>; bodiesMs: number },
 ): Pick<
   Session,
   'openToWrite' | 'uidsOfGmail' | 'storeSeen' | 'moveMessages' | 'removeMessages' | 'appendSeen' | 'moves'
@@ -319,7 +286,7 @@ function writingOf(
     storeSeen: (uids, seen) => call(() => storeSeen(client, uids, seen)),
     moveMessages: (uids, to) => call(() => moveMessages(client, uids, to)),
     removeMessages: (uids) => call(() => removeMessages(client, uids)),
-    appendSeen: (path, raw, date) => call(() => appendSeen(client, path, { raw, date })),
+    appendSeen: (path, raw, date) => call(() => appendSeen(client, path, { raw, date }), bodiesMs),
     moves: canMove(client),
   };
 }
@@ -328,8 +295,9 @@ function writingOf(
 function readingOf(
   client: ImapFlow,
   of: {
-    call<T>(work: () => Promise<T>): Promise<T>;
+    call: Call;
     search(query: SearchObject): Promise<number[]>;
+    bodiesMs: number;
     gmail: boolean;
     onFlags(): void;
   },
@@ -337,11 +305,11 @@ function readingOf(
   Session,
   'headers' | 'marks' | 'bodies' | 'structures' | 'noop' | 'ability' | 'modseq' | 'changes' | 'messageIds'
 > {
-  const { call, search, gmail, onFlags } = of;
+  const { call, search, bodiesMs, gmail, onFlags } = of;
   return {
     headers: (uids, onWhole) => call(() => fetchHeaders(client, uids, { gmail, onWhole, onOthers: onFlags })),
     marks: (uids) => call(() => fetchMarks(client, uids, gmail)),
-    bodies: (uids) => call(() => fetchBodies(client, uids)),
+    bodies: (uids) => call(() => fetchBodies(client, uids), bodiesMs),
     structures: (uids) => call(() => fetchStructures(client, uids)),
     noop: () => call(() => client.noop()),
     ability: () => abilityOf(client),

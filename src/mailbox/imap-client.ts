@@ -1,0 +1,84 @@
+import { isIP } from 'node:net';
+import { ImapFlow } from 'imapflow';
+import type { ImapFlowOptions } from 'imapflow';
+import type { SessionLimits } from './answer-limits.ts';
+import { inTurns, readInTurns } from './answer-limits.ts';
+import type { SessionOptions } from './session.ts';
+
+type ClientOptions = Pick<SessionOptions, 'server' | 'address' | 'secureContext' | 'login'>;
+
+/** A throttle hint up to this is waited out inside the call; imapflow does that by itself, without a word. */
+const patienceMs = 5_000;
+
+/**
+ * imapflow's client, not connected yet, with every option that is not its own default for a reason. `onThrottle` is told
+ * of a pause, in milliseconds, that the server asked for and that is too long to be waited out inside a call.
+ */
+export function createClient(
+  options: ClientOptions,
+  limits: SessionLimits,
+  onThrottle: (hintMs: number) => void,
+): ImapFlow {
+  const client: ImapFlow = new ImapFlow({
+    ...clientOptions(options, limits),
+    expungeHandler: inTurns(
+      (event) => void client.emit('expunge', event),
+      () => client.isClosed,
+    ),
+    logger: throttleListener((hintMs) => {
+      if (hintMs > patienceMs) onThrottle(hintMs);
+    }),
+  });
+  readInTurns(client);
+  return client;
+}
+
+function clientOptions(options: ClientOptions, limits: SessionLimits): ImapFlowOptions {
+  const { server, login, address, secureContext } = options;
+  return {
+    host: address ?? server.host,
+    ...(address === undefined || isIP(server.host) > 0 ? {} : { servername: server.host }),
+    port: server.port,
+    secure: server.security === 'tls',
+    ...(secureContext === undefined ? {} : { tls: { secureContext } }),
+    doSTARTTLS: server.security === 'starttls' ? true : server.security === 'none' ? false : undefined,
+    auth:
+      'accessToken' in login
+        ? { user: login.user, accessToken: login.accessToken }
+        : { user: login.user, pass: login.password },
+    // Google asks clients to name themselves (providers.md A.5). The empty ones would be the library's own.
+    clientInfo: { name: 'Twoway', version: '', vendor: '', 'support-url': '' },
+    // The loop says when to listen; the library's own delay of 15 s would be a deaf window.
+    disableAutoIdle: true,
+    // Where it is offered: tells by UID what is gone, also what went while nobody listened (RFC 7162).
+    qresync: true,
+    // zlib holds some 300 KB for each connection, idle ones too, which is twice all the rest.
+    disableCompression: true,
+    connectionTimeout: limits.connectMs,
+    greetingTimeout: limits.greetingMs,
+    socketTimeout: limits.silenceMs,
+    maxLiteralSize: limits.literalBytesMax,
+    maxResponseSize: limits.responseBytesMax,
+    maxLineLength: limits.lineBytesMax,
+  };
+}
+
+/**
+ * imapflow (2.10.2) waits out what Exchange suggests as a pause, up to five minutes and several times
+ * over, inside the call that was throttled; its log alone tells of it.
+ */
+function throttleListener(onThrottle: (hintMs: number) => void): NonNullable<ImapFlowOptions['logger']> {
+  const ignore = () => undefined;
+  const logger = {
+    debug: ignore,
+    info: ignore,
+    warn: (entry: { throttleDelay?: unknown }) => {
+      if (typeof entry.throttleDelay === 'number') onThrottle(entry.throttleDelay);
+    },
+    error: ignore,
+    fatal: ignore,
+    // Entries that nobody reads are not even made.
+    isLevelEnabled: (level: string) => level === 'warn',
+  };
+  return logger;
+}
