@@ -12,12 +12,13 @@ const patienceMs = 5_000;
 
 /**
  * imapflow's client, not connected yet, with every option that is not its own default for a reason. `onThrottle` is told
- * of a pause, in milliseconds, that the server asked for and that is too long to be waited out inside a call.
+ * of a pause, in milliseconds, that the server asked for and that is too long to be waited out inside a call;
+ * `onUnparsed` of a line that made no sense and was left out.
  */
 export function createClient(
   options: ClientOptions,
   limits: SessionLimits,
-  onThrottle: (hintMs: number) => void,
+  on: { onThrottle(hintMs: number): void; onUnparsed(): void },
 ): ImapFlow {
   const client: ImapFlow = new ImapFlow({
     ...clientOptions(options, limits),
@@ -25,9 +26,7 @@ export function createClient(
       (event) => void client.emit('expunge', event),
       () => client.isClosed,
     ),
-    logger: throttleListener((hintMs) => {
-      if (hintMs > patienceMs) onThrottle(hintMs);
-    }),
+    logger: logListener(on),
   });
   readInTurns(client);
   return client;
@@ -65,20 +64,25 @@ function clientOptions(options: ClientOptions, limits: SessionLimits): ImapFlowO
 
 /**
  * imapflow (2.10.2) waits out what Exchange suggests as a pause, up to five minutes and several times
- * over, inside the call that was throttled; its log alone tells of it.
+ * over, inside the call that was throttled, and leaves out what it cannot read; its log alone tells of either.
  */
-function throttleListener(onThrottle: (hintMs: number) => void): NonNullable<ImapFlowOptions['logger']> {
+function logListener(on: {
+  onThrottle(hintMs: number): void;
+  onUnparsed(): void;
+}): NonNullable<ImapFlowOptions['logger']> {
   const ignore = () => undefined;
   const logger = {
     debug: ignore,
     info: ignore,
-    warn: (entry: { throttleDelay?: unknown }) => {
-      if (typeof entry.throttleDelay === 'number') onThrottle(entry.throttleDelay);
+    warn: ({ throttleDelay }: { throttleDelay?: unknown }) => {
+      if (typeof throttleDelay === 'number' && throttleDelay > patienceMs) on.onThrottle(throttleDelay);
     },
-    error: ignore,
+    error: ({ src, payloadBytes }: { src?: unknown; payloadBytes?: unknown }) => {
+      if (src === 's' && payloadBytes !== undefined) on.onUnparsed();
+    },
     fatal: ignore,
     // Entries that nobody reads are not even made.
-    isLevelEnabled: (level: string) => level === 'warn',
+    isLevelEnabled: (level: string) => level === 'warn' || level === 'error',
   };
   return logger;
 }

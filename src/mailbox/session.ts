@@ -127,11 +127,15 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     closedFor ??= why;
     client.close();
   };
-  const client = createClient(options, limits, (hintMs) => {
-    if (closedFor !== null) return;
-    closedFor = imapFailure({ code: 'ETHROTTLE', throttleReset: hintMs });
-    // It begins to wait when it has written its log; closing ends that.
-    setImmediate(() => client.close());
+  let unparsed = 0;
+  const client = createClient(options, limits, {
+    onThrottle: (hintMs) => {
+      if (closedFor !== null) return;
+      closedFor = imapFailure({ code: 'ETHROTTLE', throttleReset: hintMs });
+      // It begins to wait when it has written its log; closing ends that.
+      setImmediate(() => client.close());
+    },
+    onUnparsed: () => void (unparsed += 1),
   });
   const close = () => client.close();
   const watch = (msMax: number) =>
@@ -173,6 +177,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   }
   return sessionOf(client, limits, {
     watch,
+    unparsed: () => unparsed,
     failure: (error) => closedFor ?? imapFailure(error),
     onQuiet: () => options.onArrival(0),
     onNotice: (path) => options.onNotice?.(path),
@@ -185,6 +190,7 @@ type Call = <T>(work: () => Promise<T>, msMax?: number) => Promise<T>;
 
 type Told = {
   watch(msMax: number): () => void;
+  unparsed(): number;
   failure(error: unknown): Failure;
   onQuiet(): void;
   onNotice: (path: string) => void;
@@ -210,17 +216,18 @@ function sessionOf(client: ImapFlow, limits: SessionLimits, on: Told): Session {
   };
   const search = (query: SearchObject) =>
     call(async () => {
-      const found = await client.search(query, { uid: true });
-      // `false` is a refusal, not an empty answer (providers.md C.1).
-      if (!Array.isArray(found)) throw refusal('SEARCH');
-      return found.sort((a, b) => a - b);
+      const before = on.unparsed();
+      const found = await searched(client, query);
+      // An answer of which a part is missing reads like one that says: there are no such messages.
+      if (on.unparsed() > before) throw unreadable('SEARCH');
+      return found;
     });
   const gmail = client.capabilities.has('X-GM-EXT-1');
   const listsStatus = client.capabilities.has('LIST-STATUS');
   return {
     gmail,
     listsStatus,
-    list: () => call(async () => (await client.list(listsStatus ? { statusQuery } : {})).map(listed)),
+    list: () => call(async () => usable(await client.list(listsStatus ? { statusQuery } : {})).map(listed)),
     open: (path) =>
       call(async () => {
         if (client.mailbox !== false) left.set(client.mailbox.path, standingOf(client.mailbox));
@@ -250,6 +257,13 @@ function sessionOf(client: ImapFlow, limits: SessionLimits, on: Told): Session {
     }),
     close: () => client.close(),
   };
+}
+
+async function searched(client: ImapFlow, query: SearchObject): Promise<number[]> {
+  const found = await client.search(query, { uid: true });
+  // `false` is a refusal, not an empty answer (providers.md C.1).
+  if (!Array.isArray(found)) throw refusal('SEARCH');
+  return found.sort((a, b) => a - b);
 }
 
 /** Listens, unless it does already; `onEnd` is told when that is over. */
@@ -328,8 +342,21 @@ function refusal(command: string): Failure {
   return new Failure('temporary', commandRefused, `the provider refused ${command}`);
 }
 
+function unreadable(command: string): Failure {
+  return new Failure('temporary', 'unexpected_answer', `the provider’s answer to ${command} cannot be read`);
+}
+
 function standingOf({ exists, highestModseq }: MailboxObject): string {
   return [exists, highestModseq].join(' ');
+}
+
+/**
+ * Some servers list a folder twice, as INBOX inside a namespace and outside of it; a name with a NUL is none (RFC 9051 §9),
+ * and PostgreSQL takes no such text: one of either would keep all folders from being read.
+ */
+function usable(folders: readonly ListResponse[]): ListResponse[] {
+  const byPath = new Map(folders.toReversed().map((folder) => [folder.path, folder]));
+  return [...byPath.values()].filter(({ path }) => !path.includes('\0')).toReversed();
 }
 
 function listed(folder: ListResponse): Listed {

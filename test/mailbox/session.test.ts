@@ -190,6 +190,16 @@ describe('reading', () => {
   });
 });
 
+describe('what cannot be read', () => {
+  test('an answer to SEARCH is not taken for one that names nothing', async () => {
+    const { session } = await open(
+      `${plain}${folders}on UID SEARCH *:\n  S: * SEARCH 9 (10\n  S: $tag OK done\n`,
+    );
+    await session.open('INBOX');
+    await assert.rejects(session.uids('1:*'), { name: 'Failure', code: 'unexpected_answer' });
+  });
+});
+
 describe('folders', () => {
   test('RFC 5819: one round trip tells all of them and where they stand', async () => {
     const { session, peer } = await open(able + folders);
@@ -205,6 +215,16 @@ describe('folders', () => {
     );
     assert.equal(peer.sent('* LIST *').length, 1);
     assert.deepEqual([...peer.sent('* STATUS INBOX*'), ...peer.sent('* LSUB *')], []);
+  });
+
+  test('one that is listed twice is one; one whose name holds a NUL is none, and keeps nobody from the others', async () => {
+    const { session } = await open(
+      `${plain}on LIST *:\n  S: * LIST () "/" INBOX\n  S: * LIST () "/" "a\0b"\n  S: * LIST () "/" INBOX\n  S: * LIST () "/" Projects\n  S: $tag OK done\n`,
+    );
+    assert.deepEqual(
+      (await session.list()).map(({ path }) => path),
+      ['INBOX', 'Projects'],
+    );
   });
 
   test('without that, STATUS tells of one at a time; null for one that is not there', async () => {

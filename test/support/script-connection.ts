@@ -7,7 +7,7 @@ import { smtpAnswers, type SmtpAnswers, type Taken } from './script-smtp.ts';
 import { durationMs, matchPattern, substitute } from './script-syntax.ts';
 import type { Rule, Script, Section, Step } from './script-syntax.ts';
 import { wordOf } from './script-tokens.ts';
-import { openWire, type Wire } from './script-wire.ts';
+import { openWire, type Garble, type Wire } from './script-wire.ts';
 
 /** What all connections of one peer share. */
 export type Play = {
@@ -22,6 +22,7 @@ export type Play = {
   /** How often each folder was opened. */
   opened: Map<string, number>;
   tls: { key: string; cert: string } | undefined;
+  garble: Garble | undefined;
   mayEnter(secret: string): boolean;
   advance(ms: number): Promise<void>;
   signal(name: string): void;
@@ -76,6 +77,7 @@ export function serveConnection(play: Play, socket: Socket): void {
     ordinal,
     protocol: play.script.protocol,
     tls: play.tls,
+    garble: play.garble,
     onLine(text) {
       play.progress();
       const banned = play.script.forbidden.find(({ pattern }) => matchPattern(pattern, text, new Map()));

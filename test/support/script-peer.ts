@@ -4,6 +4,7 @@ import { countRule, serveConnection, waitingSection, type Play } from './script-
 import { changeMailbox, createMailbox } from './script-mailbox.ts';
 import type { Taken } from './script-smtp.ts';
 import { tokensOf } from './script-tokens.ts';
+import type { Garble } from './script-wire.ts';
 import { matchPattern, readScript, type Script } from './script-syntax.ts';
 
 /** An IMAP or SMTP server whose behaviour is a transcript. */
@@ -41,6 +42,8 @@ type PeerOptions = {
   tokens?: readonly string[];
   /** Key and certificate, PEM. STARTTLS where the script offers that, else TLS from the first byte. */
   tls?: { key: string; cert: string };
+  /** What becomes of each line of the server, literals included, on its way; with `end`, and of the connection after it. */
+  garble?: Garble;
   /** How long nothing may move while something is waited for. Ten seconds. */
   deadlineMs?: number;
 };
@@ -126,6 +129,7 @@ function createPlay(script: Script, options: PeerOptions, progress: () => void):
     wires: [],
     opened: new Map(),
     tls: options.tls,
+    garble: options.garble,
     failure: undefined,
     mayEnter: (secret) => options.tokens?.includes(secret) ?? script.auth === 'accept',
     advance: async (ms) => options.onAdvance?.(ms),

@@ -21,10 +21,14 @@ export type Wire = {
   destroy(): void;
 };
 
+/** Changes what a line of the server is on the wire; `ordinal` is the connection's. */
+export type Garble = (bytes: Buffer, ordinal: number) => { bytes: Buffer; end?: 'close' | 'reset' };
+
 type WireOptions = {
   ordinal: number;
   protocol: 'imap' | 'smtp';
   tls: { key: string; cert: string } | undefined;
+  garble: Garble | undefined;
   /** Told of each line before anything answers it. */
   onLine(text: string): void;
   onClose(): void;
@@ -50,7 +54,15 @@ export function openWire(raw: Socket, options: WireOptions): Wire {
     if (state !== 'open') return;
     transcript.push(replyText(line));
     if (protocol === 'smtp' && String(line[0]).startsWith('354')) content.open();
-    socket.write(bytesOf(line));
+    const garbled = options.garble?.(bytesOf(line), options.ordinal) ?? { bytes: bytesOf(line) };
+    socket.write(garbled.bytes);
+    if (garbled.end !== undefined) end(garbled.end);
+  };
+  const end = (how: 'close' | 'reset' | 'dead') => {
+    if (state === 'open') transcript.push(`S: (${how})`);
+    state = how === 'dead' ? 'dead' : 'closed';
+    if (how === 'close') socket.end();
+    else if (how === 'reset') raw.resetAndDestroy();
   };
   const read = wireReader({
     literals: protocol === 'imap',
@@ -83,12 +95,7 @@ export function openWire(raw: Socket, options: WireOptions): Wire {
     isClosed: () => state === 'closed',
     next: () => lines.next(),
     send,
-    end(how) {
-      if (state === 'open') transcript.push(`S: (${how})`);
-      state = how === 'dead' ? 'dead' : 'closed';
-      if (how === 'close') socket.end();
-      else if (how === 'reset') raw.resetAndDestroy();
-    },
+    end,
     isSecure: () => socket !== raw,
     startTls() {
       if (tls === undefined) throw new Error('this peer has no certificate');
