@@ -17,7 +17,7 @@ import { secretBox } from './gateway.ts';
 import { addMailbox } from './tenant.ts';
 import { usualLimits } from '../support/limits.ts';
 
-export const loggingDomain = 'log.example';
+const loggingDomain = 'log.example';
 
 /** A user of the bench who logs mail. */
 export type LoggingUser = { address: string; loggingId: LoggingOwner['id']; loggingAddress: string };

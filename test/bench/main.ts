@@ -1,6 +1,6 @@
 // npm run bench [-- part ...]: measures the gateway against the bare libraries, in one run on the tests' own
 // servers (PostgreSQL with fsync), and prints one table in Markdown. Parts: judged, stored, notice, memory, mailboxes, audit,
-// contacts, flags, intake, soak, sending, pages.
+// contacts, flags, intake, sending, pages.
 import { cpus } from 'node:os';
 import { measureAudit } from './audit.ts';
 import { startBench } from './bench.ts';
@@ -14,7 +14,6 @@ import { measureMemory } from './memory.ts';
 import { measureNotice } from './notice.ts';
 import { measurePages } from './pages.ts';
 import { measureSending } from './sending.ts';
-import { measureSoak } from './soak.ts';
 import { measureStored } from './stored.ts';
 import { markdownTable } from './table.ts';
 import type { Row } from './table.ts';
@@ -31,7 +30,6 @@ const parts: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> = {
   intake: measureIntake,
   sending: measureSending,
   pages: measurePages,
-  soak: measureSoak,
 };
 
 /** Well over what it takes on a busy machine; a bench that hangs leaves nothing running. */

@@ -20,6 +20,8 @@ export type TestGateway = {
   key: string;
   /** Everything that it wrote, of all its starts. */
   output(): string;
+  /** Of the process that runs now. */
+  pid(): number;
   dataDir: string;
   /** Null: it is on the embedded one. */
   databaseUrl: string | null;
@@ -108,6 +110,7 @@ export async function startTestGateway(
       return running.key;
     },
     output: () => running.output,
+    pid: () => running.child?.pid ?? 0,
     dataDir,
     get databaseUrl() {
       return environment['TWOWAY_DATABASE_URL'] ?? null;
