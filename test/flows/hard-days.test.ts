@@ -33,6 +33,7 @@ import type { Story } from './story.ts';
  * mail server mute or restarted  mailbox/transcripts (dead-in-idle), flows/listening
  * token endpoint down, 429, 500  provider/oauth-client, provider/oauth-failures, mailbox/listener
  * webhook receiver down or mute  webhook/deliverer
+ * a thousand messages a minute  mailbox/hard-mailboxes
  * killed at any moment           flows/kill, flows/logging-storm, outbound/crash
  */
 

