@@ -242,6 +242,8 @@ try {
   // Whatever failed while the database was away is in the log; nothing may have come past whoever was to look at it.
   assert.ok(!/uncaught|unhandled/i.test(gateway.output()), 'every failure was dealt with');
 } finally {
+  // Ann's own client was last seen before some restart, and logs out in the end.
+  await story.kick();
   await story.end();
   await proxy.stop();
   await servers.stop();
