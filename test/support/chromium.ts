@@ -66,7 +66,7 @@ async function assertAccessible(page: Page, rules: readonly string[] | null): Pr
 async function assertFits(page: Page): Promise<void> {
   const sticksOut: string[] = await page.evaluate(`
     [document.documentElement, ...document.querySelectorAll('body, body :not(.away, svg *)')]
-      .filter((one) => one.clientWidth > 0 && one.scrollWidth > one.clientWidth + 1)
+      .filter((one) => one.checkVisibility() && one.clientWidth > 0 && one.scrollWidth > one.clientWidth + 1)
       .filter((one) => one === document.documentElement || getComputedStyle(one).overflowX === 'visible')
       .map((one) => one.outerHTML.slice(0, 200) + ': ' + one.scrollWidth + ' in ' + one.clientWidth)
   `);
@@ -90,12 +90,16 @@ const looksInGerman: readonly Look[] = [
   { width: 390, colorScheme: 'light', axe: 'all' },
 ];
 
+/** Paths of the pages that were looked at in this process. */
+export const lookedAt = new Set<string>();
+
 /**
  * Looks at the page as it is now on a large screen and a phone, light and dark: axe finds nothing, and it fits. Then at
  * what its address shows in German, which has longer words, where that shows anything: what a form was answered with
  * does not. `name` is that of its pictures.
  */
 export async function assertGoodToRead(page: Page, name: string): Promise<void> {
+  lookedAt.add(new URL(page.url()).pathname);
   const before = page.viewportSize();
   await assertLooks(page, looks, name);
   if (before !== null) await page.setViewportSize(before);

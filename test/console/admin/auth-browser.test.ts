@@ -8,6 +8,7 @@ import { readConfig, showSettings } from '../../../src/config.ts';
 import { ok, problem, warning } from '../../../src/lib/finding.ts';
 import { makeAdministratorLink } from '../../../src/store/administrator-links.ts';
 import { assertGoodToRead, openChromium, openPage } from '../../support/chromium.ts';
+import { assertAllLookedAt } from '../looked-at.ts';
 import { startOpenId } from '../../support/openid.ts';
 import type { OpenIdProvider } from '../../support/openid.ts';
 import { startPages } from '../pages.ts';
@@ -173,4 +174,9 @@ describe('administrators in a browser', () => {
     assert.equal(await heading(page), 'Sign in to the administration');
     assert.deepEqual(complaints, []);
   });
+
+  test('every page of these was looked at', () =>
+    assertAllLookedAt(
+      /^\/(?!$|connect\b|mailbox\b|assets\b|admin$|admin\/(?:held|sends|webhooks|live|connections|conversations|messages|why)\b)/,
+    ));
 });

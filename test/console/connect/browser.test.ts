@@ -7,6 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { assertGoodToRead, openChromium, openPage } from '../../support/chromium.ts';
 import type { WatchedPage } from '../../support/chromium.ts';
+import { assertAllLookedAt } from '../looked-at.ts';
 import { startDns } from '../../support/dns.ts';
 import type { TestDns } from '../../support/dns.ts';
 import { startTestGateway } from '../../support/gateway.ts';
@@ -299,4 +300,6 @@ describe('C1: the connect page in a real browser', () => {
     assert.deepEqual(watched.complaints, []);
     await page.context().close();
   });
+
+  test('every page of these was looked at', () => assertAllLookedAt(/^\/connect\b/));
 });

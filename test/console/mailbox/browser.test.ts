@@ -5,6 +5,7 @@ import { openStory } from '../../flows/story.ts';
 import type { Story } from '../../flows/story.ts';
 import { assertGoodToRead, openChromium, openPage } from '../../support/chromium.ts';
 import type { WatchedPage } from '../../support/chromium.ts';
+import { assertAllLookedAt } from '../looked-at.ts';
 import { deliver } from '../../support/mail.ts';
 import { waitFor } from '../../support/wait.ts';
 
@@ -112,6 +113,17 @@ describe('a person’s own pages, in a browser, on the real servers', () => {
       return (await body()).includes('It was asked for by hand.');
     });
     assert.equal(await page.title(), 'Why is it here? · My mailbox');
+  });
+
+  test('a link for somebody else is not followed by itself by who is signed in', async () => {
+    await story.gateway.must('PUT', '/v1/users/zoe', { name: 'Zoe', email: 'zoe@crm.example' });
+    await story.gateway.must('PUT', `${story.sub}/users/zoe`);
+    const made = await story.gateway.must<{ url: string }>('POST', `${story.sub}/users/zoe/mailbox-links`);
+    await page.goto(made.url);
+    await shows('Open somebody else’s pages?');
+    await assertGoodToRead(page, 'change');
+    await page.getByRole('link', { name: 'Stay' }).click();
+    await shows(/All is well/);
   });
 
   test('S15: the never-log list, with what is stored of somebody on it', async () => {
@@ -226,4 +238,6 @@ describe('a person’s own pages, in a browser, on the real servers', () => {
     await plain.page.getByText('Davor war nichts davon gespeichert.').waitFor();
     assert.deepEqual(plain.complaints, []);
   });
+
+  test('every page of these was looked at', () => assertAllLookedAt(/^\/mailbox\b/));
 });

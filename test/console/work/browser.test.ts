@@ -7,6 +7,7 @@ import { countDecisions } from '../../../src/store/decision-counts.ts';
 import { run } from '../../../src/store/database.ts';
 import { assertGoodToRead, openChromium, openPage } from '../../support/chromium.ts';
 import type { WatchedPage } from '../../support/chromium.ts';
+import { assertAllLookedAt } from '../looked-at.ts';
 import { startReceiver } from '../../support/receiver.ts';
 import type { Receiver } from '../../support/receiver.ts';
 import { endSessions, openWorkingOffice } from './office.ts';
@@ -131,6 +132,10 @@ describe('the administrators’ work in Chromium', () => {
     await page.getByRole('link', { name: 'Webhooks' }).first().click();
     await page.getByRole('link', { name: 'https://crm.example/hook' }).click();
     await assertGoodToRead(page, 'webhook-one');
+    await page.getByRole('link', { name: 'Change' }).click();
+    await page.getByRole('heading', { level: 1, name: 'Change' }).waitFor();
+    await assertGoodToRead(page, 'webhook-change');
+    await page.getByRole('link', { name: 'Cancel' }).click();
     await page.getByRole('button', { name: 'Try all of them again' }).click();
     await page.getByText('It is delivered again now.').waitFor();
   }
@@ -146,6 +151,9 @@ describe('the administrators’ work in Chromium', () => {
     await page.getByText('Freigegeben').waitFor();
     assert.deepEqual(complaints, []);
   });
+
+  test('every page of these was looked at', () =>
+    assertAllLookedAt(/^\/admin(?:$|\/(?:held|sends|webhooks|live)\b)/));
 });
 
 /** Sends of each kind of end, and a webhook with deliveries of each state. */

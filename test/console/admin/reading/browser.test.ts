@@ -9,6 +9,7 @@ import { run } from '../../../../src/store/database.ts';
 import { openWaitingConnection } from '../../../../src/store/lifecycle.ts';
 import { assertGoodToRead, openChromium, openPage } from '../../../support/chromium.ts';
 import type { WatchedPage } from '../../../support/chromium.ts';
+import { assertAllLookedAt } from '../../looked-at.ts';
 import { waitFor } from '../../../support/wait.ts';
 import { nastyMails, nastyText } from './nasty.ts';
 import { htmlMail, startReading } from './world.ts';
@@ -234,6 +235,9 @@ describe('an administrator reads, in a real browser', () => {
     await page.getByText('No rule asks for it').waitFor();
     assert.deepEqual([...origins], [new URL(http.url).host]);
   });
+
+  test('every page of these was looked at', () =>
+    assertAllLookedAt(/^\/admin\/(?:connections|conversations|messages|why)\b/));
 });
 
 /** Runs in the browser. */
