@@ -5,10 +5,30 @@ export const configurationGerman: Readonly<Record<string, string>> = {
   TWOWAY_DATABASE_CONNECTIONS: 'So viele Verbindungen zu PostgreSQL öffnet dieser Prozess höchstens.',
   TWOWAY_KEEP_FACTS_DAYS:
     'Wie viele Tage lang das aufbewahrt wird, worauf jede Entscheidung beruht, um sie nachzuspielen. Die Entscheidung mit ihrer Regel und ihrem Grund bleibt.',
+  TWOWAY_KEEP_DECISIONS_DAYS:
+    'Wie viele Tage lang von ausgelassener Mail bekannt bleibt, dass sie kam und warum sie ausgelassen wurde. Entscheidungen über Gespeichertes, Zurückgehaltenes und Gescheitertes bleiben.',
+  TWOWAY_KEEP_EVENTS_DAYS:
+    'Wie viele Tage lang Ereignisse und ihre Zustellungen aufbewahrt werden, um sie zu lesen, zu erklären und noch einmal zuzustellen. Was noch zuzustellen ist, bleibt.',
+  TWOWAY_KEEP_ATTEMPTS_DAYS:
+    'Wie viele Tage lang die einzelnen Versuche einer Sendung aufbewahrt werden, vom Aufruf an. Ihr Zustand bleibt.',
   TWOWAY_DATA_DIR:
     'Ordner der eingebetteten Datenbank, der Blobs (ganze Nachrichten, Anhänge) und des erzeugten Geheimnisses.',
+  TWOWAY_S3_BUCKET:
+    'Bucket von S3 für die Blobs, allein für diese Installation, damit mehrere Knoten sie teilen. Leer: ein Ordner in TWOWAY_DATA_DIR.',
+  TWOWAY_S3_ENDPOINT: 'Adresse eines S3, das nicht das von Amazon ist, etwa https://s3.storage.example.',
+  TWOWAY_S3_REGION: 'Dessen Region.',
+  TWOWAY_S3_ACCESS_KEY_ID:
+    'Schlüssel dafür. Leer: was das SDK von Amazon selbst findet, etwa die Rolle der Maschine.',
+  TWOWAY_S3_SECRET_ACCESS_KEY: 'Dessen Geheimnis.',
+  TWOWAY_ROLES:
+    'Was dieser Knoten tut, durch Kommas getrennt: api (die API und die Seiten), mailbox (Postfächer beobachten), intake (Mail an Ablageadressen), outbound (senden), webhook (dem CRM Bescheid geben). Alle Knoten zusammen brauchen jede Rolle; weniger als alle brauchen TWOWAY_DATABASE_URL.',
   TWOWAY_SECRET_KEYS:
     'Schlüssel, mit denen gespeicherte Zugangsdaten versiegelt werden: je 32 zufällige Bytes in Base64, durch Kommas getrennt, der neueste zuerst. Leer: Einer wird in TWOWAY_DATA_DIR/secret.key erzeugt; nicht mit TWOWAY_DATABASE_URL, wo jeder Knoten denselben braucht.',
+  TWOWAY_FIRST_KEY:
+    'API-Schlüssel der Administration für alle Mandanten, den der erste Start annimmt, statt einen zu erzeugen: tw_ und 32 zufällige Bytes in base64url. Wo es einen solchen gibt, wird er nicht beachtet.',
+  TWOWAY_FIRST_ADMINISTRATOR:
+    'Adresse der Person, der ein Start die Administration der Seiten gibt, solange niemand sie hat. Leer: Er zeigt einen Link.',
+  TWOWAY_FIRST_PASSWORD: 'Deren erstes Passwort, zu ändern auf der Seite „Mein Konto“.',
   TWOWAY_PUBLIC_URL:
     'Wo Browser dieses Gateway erreichen; die Umleitungs-URI bei Google und Microsoft ist dies und /connect/callback. Leer: die HTTP-Adresse; localhost, wo diese 0.0.0.0 oder :: ist.',
   TWOWAY_CRM_ORIGINS:
