@@ -17,6 +17,7 @@ import type { Db } from '../../src/store/database.ts';
 import { createDeliverer } from '../../src/webhook/deliverer.ts';
 import { createPublisher } from '../../src/webhook/publisher.ts';
 import { createWebhookAgent } from '../../src/webhook/request.ts';
+import type { Wakes } from '../../src/wakes.ts';
 import { usualLimits } from '../support/limits.ts';
 
 export const secretBox = createSecretBox([Buffer.alloc(32, 7)]);
@@ -39,8 +40,10 @@ export function startBenchGateway(options: {
   committed?: () => void;
   /** Connections of each mailbox. */
   connections?: number;
+  /** Where it is one of several. */
+  node?: { id: string; wakes: Wakes };
 }): BenchGateway {
-  const { db, blobsDirectory, imap, loginOf, committed, connections = 2 } = options;
+  const { db, blobsDirectory, imap, loginOf, committed, connections = 2, node } = options;
   const parts = { db, clock: systemClock, log: createLog('error'), secretBox };
   const netGuard = createNetGuard({ allow: ['127.0.0.0/8'] });
   const dispatcher = createWebhookAgent(netGuard);
@@ -65,10 +68,11 @@ export function startBenchGateway(options: {
     resolveHost: (host: string) => netGuard.resolve(host),
   };
   const supervisor = createSupervisor(
-    { ...reading, limits: listenerLimits, wakeOthers: () => {} },
+    { ...reading, limits: listenerLimits, wakeOthers: () => node?.wakes.elsewhere('mailbox') },
     supervisorLimits,
-    'bench',
+    node?.id ?? 'bench',
   );
+  node?.wakes.here('mailbox', supervisor.wake);
   const errands = createErrandRunner(reading);
   publisher.start();
   deliverer.start();

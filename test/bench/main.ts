@@ -1,6 +1,6 @@
 // npm run bench [-- part ...]: measures the gateway against the bare libraries, in one run on the tests' own
 // servers (PostgreSQL with fsync), and prints one table in Markdown. Parts: judged, stored, notice, memory, mailboxes, audit,
-// contacts, flags, intake, sending, pages.
+// contacts, flags, intake, sending, pages, nodes.
 import { cpus } from 'node:os';
 import { measureAudit } from './audit.ts';
 import { startBench } from './bench.ts';
@@ -11,6 +11,7 @@ import { measureIntake } from './intake.ts';
 import { measureJudged } from './judged.ts';
 import { measureMailboxes } from './mailboxes.ts';
 import { measureMemory } from './memory.ts';
+import { measureNodes } from './nodes.ts';
 import { measureNotice } from './notice.ts';
 import { measurePages } from './pages.ts';
 import { measureSending } from './sending.ts';
@@ -30,6 +31,7 @@ const parts: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> = {
   intake: measureIntake,
   sending: measureSending,
   pages: measurePages,
+  nodes: measureNodes,
 };
 
 /** Well over what it takes on a busy machine; a bench that hangs leaves nothing running. */
