@@ -79,7 +79,7 @@ describe('housekeeping', () => {
     const { db } = database;
     await run(db, `insert into sub_accounts (id, name) values ('acme', 'Acme')`);
     const days = (count: number) => idFrom('dec', Date.now() - count * 86_400_000);
-    for (const id of [days(200), days(91), days(89)]) {
+    for (const id of [days(140), days(91), days(89)]) {
       await run(
         db,
         `insert into decisions (id, sub_account_id, outcome, reason, reasons, facts)
