@@ -163,6 +163,7 @@ create table mailboxes (
   saves_sent_copy boolean,                      -- learned for generic hosts; null: not known yet
   sent_looked_at timestamptz,                   -- when the Sent folder was last looked at, to its end
   node_id text collate "C",                     -- the node whose listener has it; free when that node is gone
+  trace_until timestamptz,                      -- its sessions that begin before are written down (wire_traces)
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   unique (provider, account)
@@ -192,6 +193,17 @@ create table nodes (
   seen_until timestamptz not null,              -- past: it is gone, and others take its mailboxes over
   leaving boolean not null default false        -- it stops: it takes no more, and others have its share already
 );
+
+-- What was said on connections with mail servers, while an administrator asks for it; in parts, in the order of n.
+create table wire_traces (
+  id text collate "C" not null,
+  mailbox_id text collate "C" not null references mailboxes on delete cascade,
+  n integer not null,
+  at timestamptz not null default now(),
+  text text not null,
+  primary key (mailbox_id, id, n)
+);
+create index wire_traces_by_age on wire_traces (at);
 
 create table folders (
   id text collate "C" primary key,

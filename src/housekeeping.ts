@@ -16,6 +16,7 @@ import { dropPastEvents, listHoldingUp } from './store/event-retention.ts';
 import { forgetAnswers } from './store/idempotency.ts';
 import { dropPast, makePartitions } from './store/partitions.ts';
 import { resealAll } from './store/sealed.ts';
+import { forgetTraces } from './store/wire-traces.ts';
 
 /** How often it comes round. */
 const everyMs = 3_600_000;
@@ -31,6 +32,9 @@ const answersKeptHours = 7 * 24;
 
 /** T2: how often a connection is audited by itself, and how far back. A round leaves no more than a node can do before the next. */
 const audits = { everyHours: 24, windowDays: 3, limit: 500 };
+
+/** How long traces can be read. */
+const tracesKeptDays = 7;
 
 /** How long it can be seen what a backfill or an audit came to. */
 const errandsKeptDays = 90;
@@ -90,6 +94,7 @@ export function createHousekeeping(deps: {
         await forgetAnswers(database.db, answersKeptHours);
         await forgetErrands(database.db, errandsKeptDays);
         await forgetSpooled(database.db);
+        await forgetTraces(database.db, tracesKeptDays);
         await countDecisions(database.db);
         await scheduleAudits(database.db, { ...audits, now: clock.now() });
         const before = clock.now() - keptDays.facts * dayMs;

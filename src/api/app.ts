@@ -28,6 +28,7 @@ import { addNeverLog } from './never-log.ts';
 import { addOpenApi } from './openapi.ts';
 import { addSends } from './sends.ts';
 import { addSubAccounts } from './sub-accounts.ts';
+import { addTraces } from './traces.ts';
 import { addThreads } from './threads.ts';
 import { addUsers } from './users.ts';
 import { addWebhooks } from './webhooks.ts';
@@ -82,6 +83,7 @@ export function createApi(deps: ApiDeps): Api {
   addMailboxLinks(api, deps);
   addConnections(api, deps);
   addErrandRoutes(api, deps);
+  addTraces(api, deps);
   addConversations(api, deps);
   addThreads(api, deps);
   addMessages(api, deps);

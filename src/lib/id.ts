@@ -26,7 +26,8 @@ export type IdPrefix =
   | 'mln'
   | 'adm'
   | 'ses'
-  | 'pvl';
+  | 'pvl'
+  | 'trc';
 
 /** A gateway id: a prefix and a UUIDv7, for example `msg_01932c07-…`. Unique in the whole installation. */
 export type Id<P extends IdPrefix> = `${P}_${string}`;
@@ -49,6 +50,7 @@ export type SpoolId = Id<'spl'>;
 export type AdministratorId = Id<'adm'>;
 export type SessionId = Id<'ses'>;
 export type ProvenLoginId = Id<'pvl'>;
+export type TraceId = Id<'trc'>;
 /** A backfill, an audit, or another errand in a mailbox. */
 export type ErrandId = Id<'bkf' | 'aud' | 'err'>;
 

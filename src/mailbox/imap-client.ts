@@ -1,11 +1,15 @@
 import { isIP } from 'node:net';
 import { ImapFlow } from 'imapflow';
 import type { ImapFlowOptions } from 'imapflow';
+import { imapTrace } from '../lib/trace.ts';
 import type { SessionLimits } from './answer-limits.ts';
 import { inTurns, readInTurns } from './answer-limits.ts';
 import type { SessionOptions } from './session.ts';
 
-type ClientOptions = Pick<SessionOptions, 'server' | 'address' | 'secureContext' | 'login'>;
+type ClientOptions = Pick<SessionOptions, 'server' | 'address' | 'secureContext' | 'login' | 'trace'>;
+
+/** Whom the library's log tells of what nobody else does. */
+type Told = { onThrottle(hintMs: number): void; onUnparsed(): void };
 
 /** A throttle hint up to this is waited out inside the call; imapflow does that by itself, without a word. */
 const patienceMs = 5_000;
@@ -15,18 +19,14 @@ const patienceMs = 5_000;
  * of a pause, in milliseconds, that the server asked for and that is too long to be waited out inside a call;
  * `onUnparsed` of a line that made no sense and was left out.
  */
-export function createClient(
-  options: ClientOptions,
-  limits: SessionLimits,
-  on: { onThrottle(hintMs: number): void; onUnparsed(): void },
-): ImapFlow {
+export function createClient(options: ClientOptions, limits: SessionLimits, on: Told): ImapFlow {
   const client: ImapFlow = new ImapFlow({
     ...clientOptions(options, limits),
     expungeHandler: inTurns(
       (event) => void client.emit('expunge', event),
       () => client.isClosed,
     ),
-    logger: logListener(on),
+    ...loggingOf(options, on),
   });
   readInTurns(client);
   return client;
@@ -62,14 +62,21 @@ function clientOptions(options: ClientOptions, limits: SessionLimits): ImapFlowO
   };
 }
 
+/** What imapflow writes its log to: whoever waits for what it alone tells, and whoever writes a trace. */
+function loggingOf({ trace }: ClientOptions, on: Told): Pick<ImapFlowOptions, 'logger' | 'logRaw'> {
+  const logger = logListener(on);
+  if (trace === undefined) return { logger };
+  const tracing = imapTrace('plain', trace);
+  const { warn, error } = logger;
+  const all = { ...logger, ...tracing.logger, warn, error, isLevelEnabled: () => true };
+  return { logRaw: tracing.logRaw, logger: all };
+}
+
 /**
  * imapflow (2.10.2) waits out what Exchange suggests as a pause, up to five minutes and several times
  * over, inside the call that was throttled, and leaves out what it cannot read; its log alone tells of either.
  */
-function logListener(on: {
-  onThrottle(hintMs: number): void;
-  onUnparsed(): void;
-}): NonNullable<ImapFlowOptions['logger']> {
+function logListener(on: Told): Exclude<ImapFlowOptions['logger'], false | undefined> {
   const ignore = () => undefined;
   const logger = {
     debug: ignore,

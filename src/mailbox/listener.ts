@@ -24,6 +24,8 @@ import { outageAfter, pauseAfter, stateIn } from './outage.ts';
 import type { Outage } from './outage.ts';
 import type { Login, openSession } from './session.ts';
 import { placeOfError } from '../lib/failure.ts';
+import { createTraces } from './tracing.ts';
+import type { Traces } from './tracing.ts';
 import { createTroubles } from './trouble.ts';
 import type { Troubles } from './trouble.ts';
 import { watchMailbox } from './watching.ts';
@@ -109,6 +111,8 @@ export type Listening = {
   gained: Map<string, number>;
   /** Sessions of late have ended as soon as they were live: the CRM hears of this one only when it lasts. */
   doubted: boolean;
+  /** Null: what is said is not written down. */
+  traces: Traces | null;
   /** The provider took the login. */
   onLogin(): Promise<void>;
   /** The session has caught up and listens. */
@@ -162,8 +166,8 @@ async function listenForever(
       outage = null;
       doubted = false;
     }
-    // The token's hour is over, the server restarts, the network changed: connect again at once, or in turn.
-    if (ending === 'folders_changed') continue;
+    // Other connections are wanted, the token's hour is over, the server restarts, the network changed: connect again at once, or in turn.
+    if (typeof ending === 'string') continue;
     if (proven && ending.kind === 'temporary') {
       await pause(deps, kept, deps.gates.spread(), ending);
       continue;
@@ -236,7 +240,7 @@ async function oneSession(
   deps: ListenerDeps,
   mailbox: Mailbox,
   refused: Login | null,
-  kept: Omit<Listening, 'onLogin' | 'onLive'>,
+  kept: Omit<Listening, 'onLogin' | 'onLive' | 'traces'>,
 ): Promise<Session> {
   const { credentialVersion } = mailbox;
   const session: Session = {
@@ -254,6 +258,7 @@ async function oneSession(
     session.loggedIn = true;
     session.line = await logLogin(deps.filing.db, mailbox.id);
   };
+  const traces = mailbox.isTraced ? createTraces({ db: deps.filing.db, log }, mailbox.id) : null;
   const onLive = () => void (session.liveAt = deps.clock.monotonic());
   try {
     // Nor is the database asked for thousands of logins at once, or a token endpoint for thousands of tokens.
@@ -267,12 +272,14 @@ async function oneSession(
     session.credentialVersion = renewed?.credentialVersion ?? credentialVersion;
     session.ending = await watchMailbox({ ...deps, log }, mailbox, session.login, {
       ...kept,
+      traces,
       onLogin,
       onLive,
     });
   } catch (error) {
     if (!kept.stop.aborted) session.ending = failureOf(log, error);
   }
+  await traces?.written();
   await noteEnd(deps.filing.db, mailbox.id, session);
   return session;
 }

@@ -35,6 +35,8 @@ export type SessionOptions = {
   /** What trusts which certificates; one of its own costs each connection 31 KB. */
   secureContext?: SecureContext;
   login: Login;
+  /** Takes what is said, line by line, without credentials and content; missing: nobody listens. */
+  trace?(text: string): void;
   /** Aborted: the connection is closed, whatever it is at. */
   stop?: AbortSignal;
   limits?: SessionLimits;

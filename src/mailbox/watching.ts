@@ -19,7 +19,7 @@ import type { Watched } from './watched.ts';
 import type { Login, Session } from './session.ts';
 
 /** Why a session with the provider ended: a connection that closed says what the server said. */
-export type Ending = 'stopped' | 'folders_changed' | Failure;
+export type Ending = 'stopped' | 'folders_changed' | 'trace_begins' | Failure;
 
 /** A server that ends IDLE by itself again so soon does not mean it; it would be asked without end. */
 const restMs = 1_000;
@@ -119,6 +119,7 @@ async function connectLine(
       ...(await placeOf(deps, mailbox)),
       login,
       stop,
+      ...(of.listening.traces === null ? {} : { trace: of.listening.traces.begin() }),
       onArrival: (announced) => {
         if (announced === 0) {
           line.rests = deps.clock.monotonic() - quietAt < restMs;
@@ -270,9 +271,7 @@ async function listen(
     const why = round.closed();
     if (why !== null) return why;
     const now = clock.monotonic();
-    if (round.liveAt !== null && now >= round.liveAt) {
-      await goLive(round, true);
-    }
+    if (round.liveAt !== null && now >= round.liveAt) await goLive(round, true);
     if (listening.bell.takeWanted()) doWanted();
     const wanted = listening.bell.takeAll();
     if (!wanted && now < lookedAt + limits.lookEveryMs) {
@@ -288,20 +287,24 @@ async function listen(
     doWanted();
     const lists = !seesAll(round) || now >= listedAt + limits.listEveryMs;
     if (lists) listedAt = now;
-    if (!(await lookAround(round, { lists, now }))) return 'folders_changed';
+    const ending = await lookAround(round, { lists, now });
+    if (ending !== null) return ending;
   }
 }
 
-/** The safety net, with a new listing or without; false when that asks for other connections than there are. */
-async function lookAround(round: Round, { lists, now }: { lists: boolean; now: number }): Promise<boolean> {
+/** The safety net, with a new listing or without; answers why the session must end, if it must. */
+async function lookAround(
+  round: Round,
+  { lists, now }: { lists: boolean; now: number },
+): Promise<Ending | null> {
   await lookAtHome(round);
   const listed = lists ? await round.lines[0].session.list() : null;
-  if (listed !== null && !(await follow(round, listed))) return false;
+  if (listed !== null && !(await follow(round, listed))) return 'folders_changed';
   await sweep(round, listed);
   await settleVanished(round, now);
-  await noteProgress(round, { lookedAt: now, backlog: 0 });
+  const isTraced = await noteProgress(round, { lookedAt: now, backlog: 0 });
   if (isThrough(round)) await goLive(round, false);
-  return true;
+  return isTraced && round.listening.traces === null ? 'trace_begins' : null;
 }
 
 /** The CRM was told of a backlog, which has been read, and may hear that. */
@@ -357,11 +360,11 @@ async function goLive(round: Round, afterOutage: boolean): Promise<void> {
 async function noteProgress(
   round: Round,
   { lookedAt, backlog }: { lookedAt: number | null; backlog: number },
-): Promise<void> {
+): Promise<boolean> {
   const { deps, mailbox } = round;
   const seen = lookedAt === null ? { all: false, sent: false } : seenBy(round);
   const msAgo = deps.clock.monotonic() - (lookedAt ?? 0);
-  await saveProgress(deps.filing.db, mailbox.id, {
+  return saveProgress(deps.filing.db, mailbox.id, {
     caughtUpTo: seen.all ? Math.round(deps.clock.now() - msAgo) : null,
     sentLookedMsAgo: seen.sent ? msAgo : null,
     backlog,

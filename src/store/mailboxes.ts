@@ -22,6 +22,8 @@ export type Mailbox = {
   syncSince: number | null;
   /** Up to when every message has a decision, ms since the epoch; null before the first look. */
   caughtUpTo: number | null;
+  /** What is said in sessions that begin now is to be written down. */
+  isTraced: boolean;
 };
 
 /** A mailbox with an active connection or without; null when there is no such mailbox. */
@@ -36,7 +38,7 @@ export async function readMailbox(db: Db, id: MailboxId): Promise<Mailbox | null
   >(
     db,
     `select m.id, m.provider, m.address, m.login, m.servers, m.credential_kind, m.token_version, m.state,
-            m.caught_up_to,
+            m.caught_up_to, coalesce(m.trace_until > now(), false) as "isTraced",
             (select min(c.started_at) from connections c where c.mailbox_id = m.id and c.ended_at is null) as since
        from mailboxes m where m.id = :id`,
     { id },
@@ -184,24 +186,26 @@ export async function leaveNode(db: Db, node: NodeInstance): Promise<void> {
   await run(db, 'delete from nodes where id = :id and instance = :instance', node);
 }
 
-/** Notes how far a mailbox has been judged. Times are ms since the epoch; null leaves a column as it is. */
+/** Notes how far a mailbox has been judged; answers whether it is to be traced. Times are ms since the epoch; null leaves a column as it is. */
 export async function saveProgress(
   db: Db,
   mailboxId: MailboxId,
   progress: { caughtUpTo: number | null; sentLookedMsAgo: number | null; backlog: number },
-): Promise<void> {
-  await run(
+): Promise<boolean> {
+  const [noted] = await rows<{ isTraced: boolean }>(
     db,
     `update mailboxes set caught_up_to = greatest(caught_up_to, :caughtUpTo::timestamptz),
             sent_looked_at = greatest(sent_looked_at, now() - :sentLookedMsAgo::float8 * interval '1 millisecond'),
             backlog = :backlog
-      where id = :mailboxId`,
+      where id = :mailboxId
+     returning coalesce(trace_until > now(), false) as "isTraced"`,
     {
       mailboxId,
       ...progress,
       caughtUpTo: progress.caughtUpTo === null ? null : new Date(progress.caughtUpTo),
     },
   );
+  return noted?.isTraced === true;
 }
 
 /** Says of the mailbox of a connection what differs from its provider's limits (L4); false: it has no mailbox. */

@@ -126,6 +126,16 @@ export const accessCases: Readonly<Record<string, AccessCase>> = {
   'GET /v1/connections': { all: 200, own: 200, foreign: null },
   'GET /v1/connections/{id}': { id: 'connection', all: 200, own: 200, foreign: 404 },
   // The mailbox is other sub-accounts', too.
+  'POST /v1/connections/{id}/traces': {
+    id: 'connection',
+    json: { minutes: 5 },
+    all: 201,
+    own: 403,
+    foreign: 404,
+  },
+  'GET /v1/connections/{id}/traces': { id: 'connection', all: 200, own: 403, foreign: 404 },
+  'GET /v1/connections/{id}/traces/{tid}': { id: 'connection', all: 200, own: 403, foreign: 404 },
+  'DELETE /v1/connections/{id}/traces': { id: 'connection', all: 204, own: 403, foreign: 404 },
   'PUT /v1/connections/{id}/limits': { id: 'connection', json: {}, all: 200, own: 403, foreign: 404 },
   'POST /v1/connections/{id}/pause': { id: 'connection', all: 200, own: 200, foreign: 404 },
   'POST /v1/connections/{id}/resume': { id: 'connection', all: 200, own: 200, foreign: 404 },
@@ -239,6 +249,7 @@ export async function seed(t: ApiUnderTest): Promise<PathValues> {
     doubtful: 'spl_10',
     bid: 'bkf_1',
     aid: 'aud_1',
+    tid: 'trc_1',
     mailbox: 'mbx_1',
     folder: 'fld_1',
     n: '1',
@@ -257,6 +268,7 @@ export async function seed(t: ApiUnderTest): Promise<PathValues> {
     doubtful: 'spl_20',
     bid: 'bkf_2',
     aid: 'aud_2',
+    tid: 'trc_2',
     mailbox: 'mbx_2',
     folder: 'fld_2',
     n: '1',
@@ -275,6 +287,7 @@ export async function seed(t: ApiUnderTest): Promise<PathValues> {
     doubtful: 'spl_90',
     bid: 'bkf_9',
     aid: 'aud_9',
+    tid: 'trc_9',
     n: '1',
   };
   for (const values of [own, foreign]) {
@@ -309,6 +322,7 @@ async function seedConnection(t: ApiUnderTest, values: Values): Promise<void> {
      on conflict do nothing`,
     `insert into connections (id, sub_account_id, user_id, mailbox_id, provider, state)
      values (:connection, :sid, :uid, :mailbox, 'gmail', 'live') on conflict do nothing`,
+    `insert into wire_traces (id, mailbox_id, n, text) values (:tid, :mailbox, 1, '') on conflict do nothing`,
     `insert into folders (id, mailbox_id, path, role, uid_validity, cursor_uid)
      values (:folder, :mailbox, 'INBOX', 'inbox', 1, 1) on conflict do nothing`,
     `insert into decisions (id, sub_account_id, connection_id, mailbox_id, folder_id, uid_validity, uid, outcome, reason, reasons)

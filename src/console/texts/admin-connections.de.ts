@@ -133,6 +133,7 @@ export const adminConnectionsGerman: Record<keyof typeof adminConnectionsEnglish
     'Angemeldet. Wie sie endete, ist nicht bekannt: Das Gateway selbst wurde währenddessen beendet.',
   'life.session': 'Angemeldet für {length}.',
   'life.end.stopped': 'Das Gateway hörte auf zu lauschen.',
+  'life.end.trace_begins': 'Was gesagt wird, soll aufgezeichnet werden.',
   'life.end.folders_changed': 'Die Ordner verlangten andere Verbindungen.',
   'life.end.connection_closed': 'Der Anbieter schloss die Verbindung.',
   'life.end.login_refused': 'Der Anbieter wies die Anmeldung ab.',

@@ -127,6 +127,7 @@ export const adminConnectionsEnglish = {
   'life.session_without_end': 'Logged in. How it ended is not known: the gateway itself was ended then.',
   'life.session': 'Logged in for {length}.',
   'life.end.stopped': 'The gateway stopped listening.',
+  'life.end.trace_begins': 'What is said is to be written down.',
   'life.end.folders_changed': 'The folders asked for other connections.',
   'life.end.connection_closed': 'The provider closed the connection.',
   'life.end.login_refused': 'The provider refused the login.',
