@@ -98,7 +98,7 @@ describe('T1: the page that says why', () => {
       const { text, html } = await ask(what);
       assert.match(
         text,
-        /Nothing is known of .*may not be connected.*older than the connection.*another key/,
+        /Nothing is known of .*may not be connected.*older than the connection.*written whole/,
       );
       assert.doesNotMatch(html, /<img|<script>/);
     });
