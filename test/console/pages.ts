@@ -48,7 +48,7 @@ export type PagesUnderTest = ConnectingUnderTest & {
   person(member?: { subAccountId: string; userId: string; returnUrl?: string | null }): Promise<Browser>;
 };
 
-/** `client`: the address that it asks from. */
+/** `client`: the address that it asks from; without one, another after each 500 pages, so that none asks too often. */
 type BrowserOptions = { cookies?: boolean; fetchSite?: boolean; language?: string; client?: string };
 
 type LinkOptions = {
@@ -201,13 +201,16 @@ function createBrowser(
   cookies: readonly (readonly [string, string])[] = [],
 ): Browser {
   const jar = new Map(cookies);
+  let asked = 0;
   let page = '';
   let at = publicUrl;
   const show = async (url: string, init: RequestInit): Promise<Shown> => {
     const headers = new Headers(init.headers);
     if (options.language !== undefined) headers.set('accept-language', options.language);
     if (jar.size > 0) headers.set('cookie', [...jar].map(([name, value]) => `${name}=${value}`).join('; '));
-    const incoming = { socket: { remoteAddress: options.client ?? '192.0.2.1' } };
+    const remoteAddress = options.client ?? `192.0.2.${1 + Math.floor(asked / 500)}`;
+    asked += 1;
+    const incoming = { socket: { remoteAddress } };
     const response = await app.request(url, { ...init, headers }, { incoming });
     for (const line of response.headers.getSetCookie()) {
       const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? [];
