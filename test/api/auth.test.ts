@@ -41,13 +41,13 @@ for (const kind of databaseKinds)
       const slow = await startApi({ kind, clock });
       const other = await slow.makeKey(null, 'read');
       let answer = await slow.call('GET', '/openapi.json');
-      const calls = Array.from({ length: 5_100 }, () => () => slow.call('GET', '/v1/nothing'));
-      const held = new Map<number, number>();
-      for (const call of calls) {
-        const { status } = (answer = await call());
-        held.set(status, (held.get(status) ?? 0) + 1);
+      const held = new Set<number>();
+      for (let n = 0; n < 51; n += 1) {
+        const answers = await Promise.all(Array.from({ length: 100 }, () => slow.call('GET', '/v1/nothing')));
+        for (const { status } of answers) held.add(status);
+        answer = answers.at(-1) ?? answer;
       }
-      assert.deepEqual([...held.keys()], [404, 429]);
+      assert.deepEqual([...held], [404, 429]);
       assert.equal(answer.headers.get('content-type'), 'application/problem+json');
       assert.equal(answer.headers.get('retry-after'), '1');
       assert.equal(answer.body['code'], 'too_many_requests');

@@ -11,7 +11,7 @@ import { openNodes } from './nodes-world.ts';
 import type { NodesWorld, Pair } from './nodes-world.ts';
 
 /** Mail flows until so many nodes have died, however long a start takes here, and letters went both ways each time. */
-const deathsMin = 5;
+const deathsMin = 3;
 /** Of a killed node deliveries are taken over after 60 s, everything else after 30. */
 const settleMsMax = 120_000;
 const seed = 20_261_128;
