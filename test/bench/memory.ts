@@ -13,28 +13,28 @@ const forms = {
   bare: { kind: 'bare', connections: 1 },
   /** As on Gmail, where All Mail shows received and sent mail. */
   one: { kind: 'listeners', connections: 1 },
-  /** As everywhere else: INBOX and Sent. */
-  two: { kind: 'listeners', connections: 2 },
+  /** INBOX and, by NOTIFY on the same connection, Sent. */
+  noticed: { kind: 'listeners', connections: 2 },
 } as const satisfies Record<string, Pick<IdleOptions, 'kind' | 'connections'>>;
 
 type Form = keyof typeof forms;
 
-/** Resident memory for each idle mailbox, with one connection and with two, against as many bare clients. */
+/** Resident memory for each idle mailbox, with All Mail and with NOTIFY, against as many bare clients. */
 export async function measureMemory(bench: Bench): Promise<Row[]> {
   const runs: Record<Form, number[]>[] = [];
   for (let run = 0; run < runsMax; run += 1) {
     runs.push({
       bare: await oneRun(bench, forms.bare),
       one: await oneRun(bench, forms.one),
-      two: await oneRun(bench, forms.two),
+      noticed: await oneRun(bench, forms.noticed),
     });
   }
   const load = bench.load();
   return sizes.flatMap((size, at) =>
-    (['one', 'two'] as const).map((form): Row => {
+    (['one', 'noticed'] as const).map((form): Row => {
       const of = (which: Form) => runs.map((run) => run[which][at] ?? Number.NaN);
       return {
-        what: `KB for each of ${size} idle mailboxes, ${form} connection${form === 'one' ? '' : 's'} each`,
+        what: `KB for each of ${size} idle mailboxes, one connection each${form === 'one' ? '' : ', Sent noticed'}`,
         raw: `${shown(figureOf(of('bare')))} (one each)`,
         ours: shown(figureOf(of(form))),
         ratio: ratios(of(form), of('bare')),
