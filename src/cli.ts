@@ -124,6 +124,8 @@ function help(): string {
 }
 
 async function main(): Promise<void> {
+  // As the gateway does it.
+  process.umask(0o077);
   const [name = 'help', ...words] = process.argv.slice(2);
   const command = commands[name];
   if (command === undefined) {

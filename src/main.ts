@@ -11,6 +11,8 @@ import { messageOf } from './lib/failure.ts';
  * of 280, and after a long catch-up 950 MB in place of 365. With half as much, storing takes a quarter longer.
  */
 async function main(): Promise<void> {
+  // What is made is for this user alone, since stored mail is in clear: PGlite (0.5.16) opens its files to everybody.
+  process.umask(0o077);
   const config = readConfig(process.env);
   const gateway = await startGateway(config);
   process.stdout.write(welcome(gateway, config.DATABASE_URL === null));

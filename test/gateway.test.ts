@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -138,28 +138,42 @@ test('a part that does not stop keeps no other from it: the database is closed a
   assert.equal(logged.length, 2);
 });
 
-test('Ctrl-C says that it stops, and that it has', async () => {
-  const directory = await mkdtemp(join(tmpdir(), 'twoway-ctrl-c-'));
-  try {
+for (const [how, command, given, signal] of [
+  ['Ctrl-C', process.execPath, nodeArguments('start'), 'SIGINT'],
+  // What a supervisor sends reaches npm alone.
+  ['SIGTERM to npm', 'npm', ['start'], 'SIGTERM'],
+] as const) {
+  test(`${how} says that it stops, and that it has; what was made is nobody else's to read`, async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'twoway-stop-'));
     const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('TWOWAY_'));
-    const child = spawn(process.execPath, nodeArguments('start'), {
+    const child = spawn(command, given, {
       env: { ...Object.fromEntries(inherited), ...quietly(directory) },
       stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
     });
-    let output = '';
-    for (const stream of [child.stdout, child.stderr])
-      stream.on('data', (text: Buffer) => (output += text.toString()));
-    const isUp = () => child.exitCode !== null || output.includes('Twoway is running');
-    await waitFor('the start', isUp, { deadlineMs: 60_000 });
-    assert.equal(child.exitCode, null, output);
-    child.kill('SIGINT');
-    const [code] = (await once(child, 'close')) as [number];
-    assert.equal(code, 0);
-    assert.match(output, /Twoway is stopping.*\nTwoway has stopped\.\n$/);
-  } finally {
-    await rm(directory, { recursive: true });
-  }
-});
+    const closed = once(child, 'close');
+    try {
+      let output = '';
+      for (const stream of [child.stdout, child.stderr])
+        stream.on('data', (text: Buffer) => (output += text.toString()));
+      const isUp = () => child.exitCode !== null || output.includes('Twoway is running');
+      await waitFor('the start', isUp, { deadlineMs: 60_000 });
+      assert.equal(child.exitCode, null, output);
+      for (const made of ['blobs', 'database', 'spool']) {
+        assert.equal((await stat(join(directory, made))).mode & 0o777, 0o700, made);
+      }
+      child.kill(signal);
+      await waitFor('the stop', () => output.includes('Twoway has stopped'), { deadlineMs: 30_000 });
+      const [code] = (await closed) as [number];
+      assert.equal(code, 0);
+      assert.match(output, /Twoway is stopping.*\nTwoway has stopped\.\n$/);
+    } finally {
+      endGroup(child.pid);
+      await closed;
+      await rm(directory, { recursive: true });
+    }
+  });
+}
 
 test('the young objects of a gateway take 32 MB at most, and the bench measures it so', async () => {
   const options = nodeArguments('start').slice(0, -1);
@@ -172,6 +186,15 @@ test('the young objects of a gateway take 32 MB at most, and the bench measures 
   const { stdout } = await promisify(execFile)(process.execPath, [...options, '-e', script]);
   assert.ok(Number(stdout) > 0 && Number(stdout) <= 32 * 1024 * 1024, stdout);
 });
+
+/** Ends what a failed test left: npm may be gone, and its child not. */
+function endGroup(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'ESRCH') throw error;
+  }
+}
 
 /** Settings of a gateway that takes free ports and keeps to itself. */
 function quietly(directory: string): Record<string, string> {

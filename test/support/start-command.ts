@@ -6,7 +6,8 @@ export function nodeArguments(script: 'start' | 'bench'): string[] {
   const { scripts } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
     scripts: Record<typeof script, string>;
   };
-  const [node, ...given] = scripts[script].split(' ');
+  // `exec` puts Node in the place of the shell, which would not pass signals on.
+  const [node, ...given] = scripts[script].replace(/^exec /, '').split(' ');
   assert.equal(node, 'node');
   return given;
 }
