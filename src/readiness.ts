@@ -1,4 +1,4 @@
-import { mkdir, open, unlink } from 'node:fs/promises';
+import { mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ReadyCheck } from './api/route.ts';
 import type { Config } from './config.ts';
@@ -35,7 +35,10 @@ async function whySilent(blobs: Pick<BlobStore, 'size'>): Promise<string | null>
   }
 }
 
-/** Writes a file and removes it: permissions alone say nothing of a full disk, or of one that went read-only. */
+/**
+ * Writes a file and removes it: permissions alone say nothing of a full disk, or of one that went read-only. Others may
+ * be at it at the same time, on a node too that has the same folder and, in its container, the same process id.
+ */
 async function whyUnwritable(directory: string): Promise<string | null> {
   const path = join(directory, `ready-${process.pid}.probe`);
   try {
@@ -45,7 +48,7 @@ async function whyUnwritable(directory: string): Promise<string | null> {
       await file.writeFile('ready?');
     } finally {
       await file.close();
-      await unlink(path);
+      await rm(path, { force: true });
     }
     return null;
   } catch (error) {

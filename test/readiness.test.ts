@@ -50,3 +50,14 @@ test('readiness: each check has its own word why not, and a probe leaves nothing
     await rm(directory, { recursive: true });
   }
 });
+
+test('readiness: whoever asks while others do is told the same, not that their probe is gone', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'twoway-ready-'));
+  try {
+    const answers = await Promise.all(Array.from({ length: 50 }, () => ask({ directory })));
+    for (const { spool, blobs } of answers) assert.deepEqual([spool, blobs], [null, null]);
+    assert.deepEqual(await readdir(join(directory, 'blobs')), []);
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+});

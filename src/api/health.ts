@@ -20,7 +20,7 @@ export function addHealth(api: Api, deps: HealthDeps): void {
   const all: readonly ReadyCheck[] = [
     { name: 'database', why: () => databaseFailure(deps) },
     ...deps.readyChecks,
-  ];
+  ].map(oncePerAnswer);
   addRoute(
     api,
     readyRoute,
@@ -76,6 +76,16 @@ const readyRoute = defineRoute({
     ),
   },
 });
+
+/** Who asks while an answer is awaited gets that one: strangers may ask, and each answer costs a disk and a database. */
+function oncePerAnswer({ name, why }: ReadyCheck): ReadyCheck {
+  let awaited: Promise<string | null> | null = null;
+  const ask = () =>
+    Promise.resolve()
+      .then(why)
+      .finally(() => (awaited = null));
+  return { name, why: () => (awaited ??= ask()) };
+}
 
 /** All at once; what says nothing in time is no better than what says no. */
 async function inTime(

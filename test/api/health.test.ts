@@ -45,6 +45,25 @@ describe('health', () => {
     await t.close();
   });
 
+  test('however many ask at once, each check is made once; who asks afterwards has it made again', async () => {
+    let made = 0;
+    const answer = Promise.withResolvers<null>();
+    const why = () => {
+      made += 1;
+      return answer.promise;
+    };
+    const t = await startApi({ kind: 'pglite', readyChecks: [{ name: 'blobs', why }] });
+    const ask = () => t.call('GET', '/readyz', { key: null });
+    const asked = Array.from({ length: 20 }, ask);
+    await waitFor('the check is made', () => made > 0);
+    answer.resolve(null);
+    for (const { status } of await Promise.all(asked)) assert.equal(status, 200);
+    assert.equal(made, 1);
+    assert.equal((await ask()).status, 200);
+    assert.equal(made, 2);
+    await t.close();
+  });
+
   test('a database of another version is not ready: a newer program has changed it meanwhile', async () => {
     const t = await startApi({ kind: 'pglite' });
     await run(t.db, `insert into knex_migrations (name, batch) values ('0099-later', 99)`);
