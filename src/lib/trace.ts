@@ -150,7 +150,9 @@ function serverText(line: WireLine, level: TraceLevel): string {
   const shown = tagged.map((part) => {
     if (level === 'with_bodies') return part;
     if (typeof part !== 'string') return `{${part.length} hidden}`;
-    return isFetch ? part.replace(QUOTED, hiddenString) : part.replace(ADDRESS, 'hidden@$1');
+    return isFetch
+      ? part.replace(QUOTED, hiddenString).replace(LABELS, hiddenLabels)
+      : part.replace(ADDRESS, 'hidden@$1');
   });
   // A tag is a variable, so that the trace still plays when the client numbers its commands otherwise.
   return replyText(shown).replace('\u0000', '$t');
@@ -167,6 +169,15 @@ const SYSTEM_LABEL = /^\\\\[A-Z][a-z]+$/;
 function hiddenString(whole: string, dateName: string | undefined, value: string): string {
   const isKept = dateName !== undefined || STRUCTURE_WORD.test(value) || SYSTEM_LABEL.test(value);
   return isKept ? whole : `{${value.length} hidden}`;
+}
+
+/** Gmail quotes a label only where its name asks for it: `(\Inbox Work "Two words")`. After `QUOTED`. */
+const LABELS = /(?<=X-GM-LABELS \()[^()]*/gi;
+
+function hiddenLabels(labels: string): string {
+  return labels.replace(/"[^"]*"|\{\d+ hidden\}|[^\s"{}]+/g, (label) =>
+    /^["{\\]/.test(label) ? label : `{${label.length} hidden}`,
+  );
 }
 
 function clientText(line: WireLine, level: TraceLevel): string {

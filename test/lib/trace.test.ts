@@ -41,6 +41,16 @@ describe('a trace of IMAP', () => {
     assert.match(trace, /BODY\[\] \{\d+ hidden\}/);
   });
 
+  test('plain: a label that stands without quotes is content, too; those of Gmail itself stay', async () => {
+    const labels = String.raw`(\Inbox Divorce "Two words" "\\Sent")`;
+    const script = `${FOLDER}on UID FETCH *:\n  S: * 1 FETCH (UID 1 X-GM-LABELS ${labels} FLAGS (\\Seen))\n  S: $tag OK\n`;
+    const { trace } = await imapStory('plain', script, { accessToken: 'the-token' });
+    assert.ok(
+      trace.includes(String.raw`X-GM-LABELS (\Inbox {7 hidden} {9 hidden} "\\Sent") FLAGS (\Seen)`),
+      trace,
+    );
+  });
+
   const logins: [name: string, auth: { pass?: string; accessToken?: string; loginMethod?: string }][] = [
     ['OAuth', { accessToken: 'the-token' }],
     ['AUTHENTICATE PLAIN', { pass: 'the-password' }],
