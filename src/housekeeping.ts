@@ -86,7 +86,7 @@ export function createHousekeeping(deps: {
   const reseal = async () => {
     const { resealed, lost } = await resealAll(database.db, secretBox, stopping.signal);
     if (resealed > 0) log.info({ resealed }, 'secrets were sealed anew with the newest key');
-    if (lost > 0) log.warn({ lost }, 'secrets are sealed with a key that is not configured');
+    if (lost > 0) log.warn({ lost }, 'secrets cannot be opened with the keys that are configured');
   };
   const run = async () => {
     while (!stopping.signal.aborted) {

@@ -1,5 +1,4 @@
 import type { AdministratorId, MailboxId, ProvenLoginId, WebhookId } from '../lib/id.ts';
-import { keyNameOf } from '../lib/secret-box.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import { totpContext } from './administrators.ts';
 import { consentContext } from './connect-links.ts';
@@ -65,7 +64,7 @@ export function countSealed(db: Db): Promise<{ key: string; sealed: number }[]> 
 /** Rows of one transaction: whoever wants one of them waits for no more. */
 const resealedAtOnce = 50;
 
-/** What a round came to. `lost`: sealed with a key that is not configured. */
+/** What a round came to. `lost`: cannot be opened, for want of a key or because it is not what was sealed. */
 export type Resealed = { resealed: number; lost: number };
 
 /**
@@ -102,10 +101,10 @@ async function resealPortion(
       order by id limit :resealedAtOnce for no key update`,
     { after, newest: secretBox.keyNames[0], resealedAtOnce },
   );
-  const known = found.filter(({ sealed }) => secretBox.keyNames.includes(keyNameOf(sealed)));
-  const anew = known.map(({ id, bound: boundTo, sealed }) => {
+  const anew = found.flatMap(({ id, bound: boundTo, sealed }) => {
     const context = contextOf === 'sealed_for' ? boundTo : contextOf(boundTo);
-    return { id, sealed: secretBox.seal(secretBox.open(sealed, context), context) };
+    const plain = openedIfItOpens(secretBox, sealed, context);
+    return plain === null ? [] : [{ id, sealed: secretBox.seal(plain, context) }];
   });
   if (anew.length > 0) {
     await run(
@@ -116,5 +115,14 @@ async function resealPortion(
     );
   }
   const last = found.length < resealedAtOnce ? null : (found.at(-1)?.id ?? null);
-  return { resealed: anew.length, lost: found.length - known.length, last };
+  return { resealed: anew.length, lost: found.length - anew.length, last };
+}
+
+/** Null: its key is not configured, or it was changed or moved. One of those must not keep the others from their new key. */
+function openedIfItOpens(secretBox: SecretBox, sealed: string, context: string): string | null {
+  try {
+    return secretBox.open(sealed, context);
+  } catch {
+    return null;
+  }
 }
