@@ -18,20 +18,20 @@ export async function dropPastEvents(
   before: number,
 ): Promise<{ dropped: string[]; undelivered: Undelivered[] }> {
   const counts = new Map<WebhookId, number>();
-  const dropped = await dropPast(db, 'events', before, async (partition) => {
-    for (const { webhookId, count } of await deleteDeliveries(db, partition))
+  const dropped = await dropPast(db, 'events', before, async (from) => {
+    for (const { webhookId, count } of await deleteDeliveries(db, from))
       counts.set(webhookId, (counts.get(webhookId) ?? 0) + count);
   });
   return { dropped, undelivered: [...counts].map(([webhookId, count]) => ({ webhookId, count })) };
 }
 
-/** Deletes the deliveries of a partition's events that are over; answers those of them that had been given up. */
-async function deleteDeliveries(db: Db, partition: string): Promise<Undelivered[]> {
+/** Deletes the deliveries of such events (SQL to select from) that are over; answers those of them that had been given up. */
+async function deleteDeliveries(db: Db, from: string): Promise<Undelivered[]> {
   const parked: Undelivered[] = [];
   for (let after = '0'; ;) {
     const found = await db.raw<{ rows: { last: string | null; parked: Undelivered[] }[] }>(
       `with past as materialized (
-         select ord from ${partition} where ord > :after order by ord limit :atOnce),
+         select ord from ${from} where ord > :after order by ord limit :atOnce),
        gone as (
          delete from deliveries where not ready and event_ord = any(array(select ord from past))
          returning webhook_id, state)

@@ -13,13 +13,20 @@ import type { Db } from './database.ts';
 /** A table with partitions by month. `parent` is what they are partitions of, `key` the id that says when a row is of. */
 const tables = {
   /** Of mail that was left out. Decisions about what is stored, failed or held lie beside them and stay. */
-  decisions: { parent: 'decisions_left_out', key: 'id', prefix: 'dec', isHeldUp: () => 'false' },
+  decisions: {
+    parent: 'decisions_left_out',
+    key: 'id',
+    prefix: 'dec',
+    isHeldUp: () => 'false',
+    isRowHeldUp: 'false',
+  },
   /** They go by when their send was made, and not before that is over. */
   send_attempts: {
     parent: 'send_attempts',
     key: 'send_id',
     prefix: 'snd',
     isHeldUp: () => `exists (select from sends where ready and id < :before)`,
+    isRowHeldUp: `exists (select from sends s where s.id = r.send_id and s.ready)`,
   },
   /** With their deliveries, and not before the last of those is made, or was given up (W2). */
   events: {
@@ -28,6 +35,7 @@ const tables = {
     prefix: 'evt',
     isHeldUp: (name) => `exists (select from ${name} where sequence is null) or exists (
       select from deliveries d where d.ready and exists (select from ${name} e where e.ord = d.event_ord))`,
+    isRowHeldUp: `(r.sequence is null or exists (select from deliveries d where d.event_ord = r.ord and d.ready))`,
   },
 } as const satisfies Record<
   string,
@@ -37,6 +45,8 @@ const tables = {
     prefix: IdPrefix;
     /** SQL: something in a partition, or of before its end (:before, an id), is still to be done. */
     isHeldUp(name: string): string;
+    /** SQL: a row (r) of the default partition is still needed for what is to be done. */
+    isRowHeldUp: string;
   }
 >;
 
@@ -67,43 +77,43 @@ export async function makePartitions(db: Db, now: number): Promise<string[]> {
     wanted.map(({ name }) => name),
   );
   const missing = wanted.filter(({ name }) => !there.has(name));
-  if (missing.length === 0) return [];
+  const taken: string[] = [];
+  // Each by itself: whoever writes into two of the tables, in another order than this one, would wait and be waited for.
+  for (const each of missing) if (!(await makePartition(db, each))) taken.push(each.name);
+  return taken;
+}
+
+/** False: what belongs there is in the default partition already. */
+function makePartition(
+  db: Db,
+  { name, parent, key, from, to }: { name: string; parent: string; key: string; from: string; to: string },
+): Promise<boolean> {
   return db.transaction(async (tx) => {
     await lockPartitions(tx);
-    const made = await listExisting(
+    if ((await listExisting(tx, [name])).has(name)) return true;
+    const found = await rows(
       tx,
-      missing.map(({ name }) => name),
+      `select from ${parent}_default where ${key} >= :from and ${key} < :to limit 1`,
+      { from, to },
     );
-    const taken: string[] = [];
-    for (const { name, parent, key, from, to } of missing.filter((each) => !made.has(each.name))) {
-      const found = await rows(
-        tx,
-        `select from ${parent}_default where ${key} >= :from and ${key} < :to limit 1`,
-        {
-          from,
-          to,
-        },
-      );
-      if (found.length > 0) taken.push(name);
-      else
-        await tx.raw(`create table ${name} partition of ${parent} for values from ('${from}') to ('${to}')`);
-    }
-    return taken;
+    if (found.length > 0) return false;
+    await tx.raw(`create table ${name} partition of ${parent} for values from ('${from}') to ('${to}')`);
+    return true;
   });
 }
 
 /**
  * Drops the partitions of a table that end before a time (ms since the epoch), unless something in them is still to be
- * done, and deletes rows as old from its default partition. `clear` removes what belongs to one, just before. Answers the
- * names of those that were dropped.
+ * done, and deletes rows as old from its default partition, each unless it is. `clear` removes what belongs to a
+ * partition, or to such rows, just before; it is given SQL to select from. Answers the names of those that were dropped.
  */
 export async function dropPast(
   db: Db,
   table: PartitionedTable,
   before: number,
-  clear: (partition: string) => Promise<void> = () => Promise.resolve(),
+  clear: (from: string) => Promise<void> = () => Promise.resolve(),
 ): Promise<string[]> {
-  const { parent, prefix } = tables[table];
+  const { parent } = tables[table];
   const past = await rows<{ name: string }>(
     db,
     `select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
@@ -118,7 +128,9 @@ export async function dropPast(
     if (!(await dropPartition(db, table, past))) break;
     dropped.push(name);
   }
-  await deleteStrays(db, table, idFrom(prefix, monthOf(before, 0).start));
+  const strays = straysOf(table, monthOf(before, 0).start);
+  await clear(strays.from);
+  await deleteStrays(db, table, strays);
   return dropped;
 }
 
@@ -147,31 +159,48 @@ async function dropPartition(db: Db, table: PartitionedTable, past: Past): Promi
   return db.transaction(async (tx) => {
     await lockPartitions(tx);
     if (!(await listExisting(tx, [name])).has(name)) return false;
-    // What would change in it meanwhile waits.
-    await tx.raw(`lock table ${name} in access exclusive mode`);
+    // What would change in it meanwhile waits. As everybody does, first what it is a partition of: else a query that is
+    // between the two and this one would wait for each other.
+    await tx.raw(`lock table only ${tables[table].parent}, only ${name} in access exclusive mode`);
     if (await isHeldUp(tx, table, past)) return false;
-    const sequence = table === 'events' ? `(select max(sequence) from ${name})` : 'null';
-    await tx.raw(
-      `insert into kept_since (table_name, since, sequence) values (:table, :end, ${sequence})
-       on conflict (table_name) do update set since = greatest(kept_since.since, excluded.since),
-              sequence = greatest(kept_since.sequence, excluded.sequence)`,
-      { table, end: new Date(end) },
-    );
+    await tx.raw(noteKept(table, name), { table, since: new Date(end) });
     await tx.raw(`drop table ${name}`);
     return true;
   });
 }
 
-async function deleteStrays(db: Db, table: PartitionedTable, before: string): Promise<void> {
-  const { parent, key, prefix } = tables[table];
+/** SQL that notes from when on there is all of a table, and the highest number of an event in `from`, which goes. */
+function noteKept(table: PartitionedTable, from: string): string {
+  const sequence = table === 'events' ? 'max(sequence)' : 'null::bigint';
+  return `insert into kept_since (table_name, since, sequence)
+    select :table, :since::timestamptz, n.sequence from (select ${sequence} as sequence from ${from}) n
+    on conflict (table_name) do update set since = greatest(kept_since.since, excluded.since),
+           sequence = greatest(kept_since.sequence, excluded.sequence)`;
+}
+
+type Strays = { since: number; from: string };
+
+/** What is past in a default partition, before `since` (ms since the epoch), and is not held up. */
+function straysOf(table: PartitionedTable, since: number): Strays {
+  const { parent, key, prefix, isRowHeldUp } = tables[table];
+  const from = `(select *, ctid as place from ${parent}_default r
+    where ${key} >= '${prefix}_' and ${key} < '${idFrom(prefix, since)}' and not ${isRowHeldUp}) strays`;
+  return { since, from };
+}
+
+async function deleteStrays(db: Db, table: PartitionedTable, { since, from }: Strays): Promise<void> {
+  const { parent } = tables[table];
   for (;;) {
-    const deleted = await run(
+    const [gone] = await rows<{ count: number }>(
       db,
-      `delete from ${parent}_default where ctid = any(array(
-         select ctid from ${parent}_default where ${key} >= :first and ${key} < :before limit :deletedAtOnce))`,
-      { first: `${prefix}_`, before, deletedAtOnce },
+      `with gone as (
+         delete from ${parent}_default where ctid = any(array(select place from ${from} limit :deletedAtOnce))
+         returning *),
+       noted as (${noteKept(table, '(select * from gone) g having count(*) > 0')})
+       select count(*)::int as count from gone`,
+      { table, since: new Date(since), deletedAtOnce },
     );
-    if (deleted < deletedAtOnce) return;
+    if ((gone?.count ?? 0) < deletedAtOnce) return;
   }
 }
 
