@@ -50,7 +50,10 @@ function createGate({ first, most }: { first: number; most: number }): KeyedGate
 async function turn(waiting: (() => void)[], stop: AbortSignal | undefined): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const leave = () => {
-    waiting.splice(waiting.indexOf(resolve), 1);
+    const at = waiting.indexOf(resolve);
+    // Its turn has come in this moment: it goes on, and nobody behind it loses theirs.
+    if (at === -1) return;
+    waiting.splice(at, 1);
     reject(stop?.reason as Error);
   };
   if (stop?.aborted === true) throw stop.reason as Error;

@@ -49,6 +49,24 @@ test('who waits at one key holds up nobody at another', async () => {
   assert.equal(await second, true);
 });
 
+test('who is stopped in the moment of its turn takes nobody along', async () => {
+  const gate = createKeyedGate(1);
+  const stop = new AbortController();
+  let leave = () => {};
+  const first = gate('host.example', () => new Promise<void>((resolve) => (leave = resolve)));
+  const second = gate('host.example', () => Promise.resolve('second'), stop.signal);
+  let third: string | null = null;
+  void gate('host.example', () => Promise.resolve('third')).then((came) => (third = came));
+  leave();
+  // Here the place is given to the second one, which has not heard of that yet.
+  await Promise.resolve();
+  stop.abort();
+  await first;
+  assert.equal(await second, 'second');
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(third, 'third');
+});
+
 test('who is stopped while waiting goes away, and takes nobody’s place', async () => {
   const gate = createKeyedGate(1);
   const stop = new AbortController();
