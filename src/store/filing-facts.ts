@@ -336,7 +336,9 @@ ${list(`
          ${sentMail('s.id', 's.envelope')} as sent
     from sends s join message_keys k on k.message_id = s.message_id join messages m on m.id = s.message_id
    where s.mailbox_id = :mailboxId and ${mayHaveACopy}
-     and exists (select from send_attempts t where t.send_id = s.id) and k.fingerprint = any(:fingerprints)
+     -- Whose end is known was tried, also where its tries are past, and dropped (see partitions.ts).
+     and (s.state in ('sent', 'bounced', 'uncertain') or exists (select from send_attempts t where t.send_id = s.id))
+     and k.fingerprint = any(:fingerprints)
    order by s.copy_seen_at is not null, s.seq`)} as unconfirmed,
 ${list(`select sub_account_id as sub, key, kind, thread_id as thread from named order by thread_id`)} as "threadKeys",
 ${list(`

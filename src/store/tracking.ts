@@ -46,10 +46,14 @@ const counted = `
   counted as (
     select t.send_id, t.n, h.at from hits h join tracked t on t.send_id = h.send_id and t.n = h.n
      where (t.last_at is null or t.last_at + :sameMs * interval '1 millisecond' <= h.at)
-       and exists (
-         select from send_attempts a
-          where a.send_id = t.send_id and a.outcome in ('accepted', 'uncertain')
-            and coalesce(a.ended_at, a.started_at) + :handoverMs * interval '1 millisecond' <= h.at))`;
+       and (
+         exists (
+           select from send_attempts a
+            where a.send_id = t.send_id and a.outcome in ('accepted', 'uncertain')
+              and coalesce(a.ended_at, a.started_at) + :handoverMs * interval '1 millisecond' <= h.at)
+         -- Its tries are past, and dropped (see partitions.ts).
+         or (not exists (select from send_attempts a where a.send_id = t.send_id)
+             and exists (select from sends s where s.id = t.send_id and s.state in ('sent', 'bounced')))))`;
 
 /**
  * Counts hits, at most one for each send and number, in the caller's transaction. Those of erased messages are left

@@ -136,6 +136,16 @@ for (const kind of databaseKinds)
       assert.equal(await countOf('By hand'), 2);
     });
 
+    test('U1, D5: a send whose tries are past and dropped still has its late copy', async () => {
+      const mailbox = await world.connect('ann-past@mail.example', [['north', 'ann']]);
+      const { raw } = await sent('Long ago');
+      await run(database.db, 'delete from send_attempts');
+      assert.deepEqual(await mailbox.see('sent', renamed(raw, 'long-ago@outlook.example')), [
+        'north:sent_copy',
+      ]);
+      assert.equal(await countOf('Long ago'), 1);
+    });
+
     for (const [how, batches] of [
       ['in one batch', [2]],
       ['one after the other', [1, 1]],

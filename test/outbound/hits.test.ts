@@ -78,6 +78,16 @@ for (const kind of databaseKinds) {
         { id },
       );
 
+    test('what is opened when its tries are past and dropped counts; what was never tried does not', async () => {
+      const id = await send(null);
+      await hit(id, [[0, 'person']]);
+      assert.equal((await shown(id))[0], 'opens 0');
+      await run(office.db, `update sends set state = 'sent', ready = false where id = :id`, { id });
+      await hit(id, [[0, 'person']]);
+      assert.equal((await shown(id))[0], 'opens 1');
+      await run(office.db, `update sends set state = 'queued', ready = true where id = :id`, { id });
+    });
+
     test('the first of each is an event; later ones are counted', async () => {
       const id = await send(10);
       assert.deepEqual(await shown(id), ['opens 0', 'https://a.example/ 0', 'https://b.example/ 0']);
