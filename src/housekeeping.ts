@@ -83,33 +83,38 @@ export function createHousekeeping(deps: {
   const waker = createWaker(clock);
   let running: Promise<void> = Promise.resolve();
   let forgottenTo = '';
-  const reseal = async () => {
-    const { resealed, lost } = await resealAll(database.db, secretBox, stopping.signal);
-    if (resealed > 0) log.info({ resealed }, 'secrets were sealed anew with the newest key');
-    if (lost > 0) log.warn({ lost }, 'secrets cannot be opened with the keys that are configured');
+  const forget = async () => {
+    await forgetAnswers(database.db, answersKeptHours);
+    await forgetErrands(database.db, errandsKeptDays);
+    await forgetSpooled(database.db);
+    await forgetTraces(database.db, tracesKeptDays);
+    await countDecisions(database.db);
+    await scheduleAudits(database.db, { ...audits, now: clock.now() });
+    const before = clock.now() - keptDays.facts * dayMs;
+    forgottenTo = await forgetFacts(database.db, { before, after: forgottenTo }, stopping.signal);
+    if (secretBox.keyNames.length > 1) await reseal(deps, stopping.signal);
+  };
+  const sweep = async () => {
+    const removed = await blobs.sweep({
+      before: new Date(clock.now() - blobsUntouchedMs),
+      findUnreferenced: (names) => findUnreferencedBlobs(database.db, names),
+    });
+    if (removed > 0) log.info({ removed }, 'blobs that nothing refers to were removed');
+  };
+  const keep = async () => {
+    await keepPartitions({ db: database.db, clock, log }, keptDays);
+    // The embedded database says that it vacuums by itself and does not (PGlite 0.5.16, 2026-11).
+    if (database.kind === 'pglite') await vacuum(database.db);
   };
   const run = async () => {
     while (!stopping.signal.aborted) {
-      try {
-        await forgetAnswers(database.db, answersKeptHours);
-        await forgetErrands(database.db, errandsKeptDays);
-        await forgetSpooled(database.db);
-        await forgetTraces(database.db, tracesKeptDays);
-        await countDecisions(database.db);
-        await scheduleAudits(database.db, { ...audits, now: clock.now() });
-        const before = clock.now() - keptDays.facts * dayMs;
-        forgottenTo = await forgetFacts(database.db, { before, after: forgottenTo }, stopping.signal);
-        if (secretBox.keyNames.length > 1) await reseal();
-        const removed = await blobs.sweep({
-          before: new Date(clock.now() - blobsUntouchedMs),
-          findUnreferenced: (names) => findUnreferencedBlobs(database.db, names),
-        });
-        if (removed > 0) log.info({ removed }, 'blobs that nothing refers to were removed');
-        await keepPartitions({ db: database.db, clock, log }, keptDays);
-        // The embedded database says that it vacuums by itself and does not (PGlite 0.5.16, 2026-11).
-        if (database.kind === 'pglite') await vacuum(database.db);
-      } catch (error) {
-        log.warn({ error: messageOf(error) }, 'housekeeping failed; it comes round again');
+      // Each by itself: a month without partitions is not to follow from a store of blobs that refuses to be listed.
+      for (const part of [forget, sweep, keep]) {
+        try {
+          await part();
+        } catch (error) {
+          log.warn({ error: messageOf(error) }, 'housekeeping failed; it comes round again');
+        }
       }
       await clock.sleep(pauseMs, stopping.signal);
       await waker.wait(everyMs - pauseMs);
@@ -126,6 +131,15 @@ export function createHousekeeping(deps: {
     },
     wake: () => waker.wake(),
   };
+}
+
+async function reseal(
+  { database, secretBox, log }: { database: Database; secretBox: SecretBox; log: Log },
+  stop: AbortSignal,
+): Promise<void> {
+  const { resealed, lost } = await resealAll(database.db, secretBox, stop);
+  if (resealed > 0) log.info({ resealed }, 'secrets were sealed anew with the newest key');
+  if (lost > 0) log.warn({ lost }, 'secrets cannot be opened with the keys that are configured');
 }
 
 /** Makes the partitions of the months to come, and drops those that are past; what keeps one from either is logged. */

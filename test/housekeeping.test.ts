@@ -35,12 +35,12 @@ describe('housekeeping', () => {
   beforeEach(() => run(database.db, 'truncate sub_accounts cascade'));
 
   /** Starts it on a clock of its own; `wait` waits until a round is over. */
-  function start(now = Date.now()) {
+  function start(now = Date.now(), store = blobs) {
     const clock = createManualClock(now);
     const { db, kind } = database;
     const housekeeping = createHousekeeping({
       database: { db, kind, close: () => Promise.resolve() },
-      blobs,
+      blobs: store,
       secretBox: createSecretBox([Buffer.alloc(32, 7)]),
       clock,
       log: silent,
@@ -116,6 +116,15 @@ describe('housekeeping', () => {
       { table: 'events', months: from.march },
       { table: 'send_attempts', months: `2018_06 2018_07 2018_10 2018_11 ${from.december} ${from.march}` },
     ]);
+    await housekeeping.stop();
+  });
+
+  test('a store of blobs that cannot be swept keeps no partition from being made', async () => {
+    const sweep = () => Promise.reject(new Error('AccessDenied'));
+    const { housekeeping, round } = start(Date.UTC(2017, 5, 15), { ...blobs, sweep });
+    await round();
+    const made = await rows(database.db, `select from pg_class where relname = 'events_2017_07'`);
+    assert.equal(made.length, 1);
     await housekeeping.stop();
   });
 

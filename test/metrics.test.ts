@@ -83,7 +83,7 @@ describe('/metrics in a story', () => {
   test('the counters move with what happens, step by step, and nothing of a tenant is in them', async () => {
     const { gateway, servers, ann, carla, sub, receiver } = story;
     const before = read(await scrape());
-    await openMailbox(servers, carla);
+    await (await openMailbox(servers, carla)).close();
     await deliver(servers, { from: carla, to: ann, subject: 'Confidential question', text: 'How much?' });
     await story.conversationOf(1);
     await deliver(servers, {
