@@ -1,5 +1,7 @@
+import { planFolder } from './plan.ts';
 import { comeHome, visitInTurns } from './round.ts';
 import type { Line, Round } from './round.ts';
+import type { Watched } from './watched.ts';
 
 /** Folders besides its own in which the first line's server tells of new mail at once; none where it cannot. */
 export async function noticedBy(line: Line, watch: Round['watch']): Promise<Set<string>> {
@@ -12,14 +14,21 @@ export async function noticedBy(line: Line, watch: Round['watch']): Promise<Set<
  */
 export async function lookWhereNoticed(round: Round): Promise<void> {
   const { bell } = round.listening;
-  let isAway = false;
-  for (const path of round.noticed) {
-    if (!bell.notes().has(path)) continue;
-    bell.clear(path);
-    const folder = round.folders.get(path);
-    if (folder === undefined) continue;
-    isAway = true;
-    await visitInTurns(round, folder);
+  const rung = [...round.noticed].filter((path) => bell.notes().has(path));
+  for (const path of rung) bell.clear(path);
+  const folders = rung.flatMap((path) => round.folders.get(path) ?? []);
+  await visitAll(round, folders);
+  // What came into one while it was open was announced as its own, and perhaps after it had been read.
+  const missed: Watched[] = [];
+  for (const folder of folders) {
+    const observed = await round.lines[0].session.status(folder.path);
+    if (observed !== null && planFolder(folder, observed).step === 'read') missed.push(folder);
   }
-  if (isAway) await comeHome(round);
+  // Once more, not again and again: one that the server lists and does not show waits for the safety net.
+  await visitAll(round, missed);
+}
+
+async function visitAll(round: Round, folders: readonly Watched[]): Promise<void> {
+  for (const folder of folders) await visitInTurns(round, folder);
+  if (folders.length > 0) await comeHome(round);
 }

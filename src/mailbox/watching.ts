@@ -331,8 +331,10 @@ async function follow(round: Round, listed: readonly Listed[]): Promise<boolean>
   if (found.watch.idle.join('\n') !== round.watch.idle.join('\n')) return false;
   round.watch = found.watch;
   round.folders = found.folders;
-  if (round.noticed.size > 0) round.noticed = await noticedBy(round.lines[0], found.watch);
-  return true;
+  const before = round.noticed;
+  if (before.size > 0) round.noticed = await noticedBy(round.lines[0], found.watch);
+  // One that is noticed no more wants a connection of its own.
+  return !found.watch.idle.some((path) => before.has(path) && !round.noticed.has(path));
 }
 
 /** Whether what was found by catching up had been held back: by an outage, or because nobody was listening (C7). */
