@@ -16,7 +16,7 @@ function randomFrom(seed: number): () => number {
   };
 }
 
-const rounds = 4;
+const rounds = 3;
 
 /** Messages of a campaign in each round. */
 const newsMax = 3;

@@ -133,7 +133,7 @@ async function assertNothingWaitsOrCameBack(story: LoggingStory): Promise<void> 
   assert.deepEqual(bounced, []);
 }
 
-const rounds = { postgres: 3, pglite: 2 };
+const rounds = { postgres: 2, pglite: 2 };
 const sendersMax = 4;
 const mailsOfSender = 5;
 const mailsOfPostfix = 3;
