@@ -11,6 +11,7 @@ import { createManualClock } from '../support/manual-clock.ts';
 import { startScriptPeer } from '../support/script-peer.ts';
 import type { Garble } from '../support/script-wire.ts';
 import { faithfulWays, falseWays } from './garble.ts';
+import { waitFor } from '../support/wait.ts';
 
 /*
  * One listener against one server whose answers are spoiled on the way, by a seed, for some connections; the ones after
@@ -108,8 +109,9 @@ folder: Projects uidvalidity 9 uidnext ${firstUid} exists 2
         deliver();
         late -= 1;
       }
+      // What is under way ends by limits of real time, well before.
+      await waitFor('the listener to wait', () => clock.sleeping() > 0, { everyMs: 10 });
       await clock.advance(random.pick([100, 1_000, 12_000, 40_000, 300_000]));
-      await new Promise((resolve) => setTimeout(resolve, 30));
     }
     wrong.push(...(await atTheEnd(scene, person, { ledger, isFaithful })));
   } finally {
