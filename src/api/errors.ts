@@ -3,6 +3,7 @@ import type { Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { z } from 'zod';
 import type { Log } from '../lib/log.ts';
+import { isOfAbsence } from '../store/away.ts';
 
 /**
  * Every code that an error of this API can carry, with its HTTP status and its title. The codes are
@@ -62,7 +63,7 @@ export const problems = {
   too_many_requests: { status: 429, title: 'Too many calls' },
   internal: { status: 500, title: 'The gateway failed' },
   not_available: { status: 501, title: 'This is not available yet' },
-  unavailable: { status: 503, title: 'The gateway is not ready' },
+  unavailable: { status: 503, title: 'The gateway cannot do its work now' },
 } as const satisfies Record<string, { status: ContentfulStatusCode; title: string }>;
 
 export type ProblemCode = keyof typeof problems;
@@ -133,7 +134,8 @@ export const problemSchema = z
       .string()
       .optional()
       .describe(
-        'With `daily_limit` and `too_many_requests`: from when on the call works again, also in the header `Retry-After`.',
+        'With `daily_limit` and `too_many_requests`: from when on the call works again; with `unavailable`: when to try ' +
+          'again. Also in the header `Retry-After`.',
       ),
     kept_since: z.string().optional().describe('With `events_gone`: from when on all events are kept.'),
     request_id: z.string().describe('Also in the header `X-Request-Id` and in the log of the gateway.'),
@@ -160,8 +162,29 @@ export const problemSchema = z
 export function answerError(thrown: Error, c: Context, log: Log, requestId: string): Response {
   const error = thrown instanceof HTTPException ? fromHono(thrown) : thrown;
   if (error instanceof ApiError) return problem(c, error, requestId);
-  log.error({ request_id: requestId, ...describeThrown(error) }, 'a call failed');
+  const told = { request_id: requestId, ...describeThrown(error) };
+  if (isOfAbsence(error)) {
+    log.warn(told, 'a call found no database');
+    return problem(c, databaseAway(c.req.method), requestId);
+  }
+  log.error(told, 'a call failed');
   return problem(c, new ApiError('internal', 'The gateway failed; its log has more.'), requestId);
+}
+
+/** When to try again: a database that was restarted, or replaced by its standby, is back within seconds. */
+const awayMs = 5_000;
+
+/**
+ * The 503 of a call that found no database, or lost it. A commit whose answer was lost may have been made: so it is not
+ * said of a call that it did nothing.
+ */
+function databaseAway(method: string): ApiError {
+  const detail =
+    method === 'GET' || method === 'HEAD'
+      ? 'The database cannot be asked; try again later.'
+      : 'The database cannot be asked. Whether this call was carried out is not known: the same PUT or DELETE again is ' +
+        'safe, and so is the same message with the same Idempotency-Key; of anything else look first whether it is there.';
+  return new ApiError('unavailable', detail, { retryAt: Date.now() + awayMs });
 }
 
 function problem(c: Context, error: ApiError, requestId: string): Response {

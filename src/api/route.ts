@@ -197,7 +197,7 @@ function documented(route: RouteConfig, own: readonly ProblemCode[]): RouteConfi
   const codes = new Set<ProblemCode>(own);
   const request = route.request ?? {};
   if (route.path.startsWith('/v1/')) {
-    codes.add('unauthenticated').add('too_many_requests').add('invalid_request');
+    codes.add('unauthenticated').add('too_many_requests').add('invalid_request').add('unavailable');
     if (route.method !== 'get') codes.add('read_only_key');
   }
   if (route.path.includes('{')) codes.add('not_found');

@@ -13,6 +13,7 @@ import type { Discover } from '../mailbox/discovery.ts';
 import type { LookAhead } from '../mailbox/dry-run.ts';
 import type { LimitsOf } from '../provider/figures.ts';
 import type { BlobStore } from '../store/blobs.ts';
+import { isOfAbsence } from '../store/away.ts';
 import type { Db } from '../store/database.ts';
 import type { EventSignal } from '../webhook/follow.ts';
 import type { Operator } from './admin/operator.ts';
@@ -92,7 +93,13 @@ export function createConsole(deps: ConsoleDeps): Hono {
   app.use(withoutNul(site));
   app.onError((error, c) => {
     // Only the kind of it: a database's message can quote the values of a row.
-    deps.log.error({ error: error.name, at: firstFrame(error) }, 'a page failed');
+    const told = { error: error.name, at: firstFrame(error) };
+    if (isOfAbsence(error)) {
+      deps.log.warn(told, 'a page found no database');
+      c.header('Retry-After', '5');
+      return sendPage(c, site, sayingPage('away', 503, { framed: true }));
+    }
+    deps.log.error(told, 'a page failed');
     return sendPage(c, site, sayingPage('internal', 500, { framed: true }));
   });
   app.notFound((c) => sendPage(c, site, sayingPage('not_found', 404, { framed: true })));

@@ -63,7 +63,7 @@ async function opened<Opened extends Story>(opening: Promise<Opened>): Promise<O
   return one;
 }
 
-/** Sends from the CRM; the status of the answer. A repeat has the same key. */
+/** Sends from the CRM; the status of the answer, of which a 503 says when to come again. A repeat has the same key. */
 async function send({ gateway, sub }: Story, subject: string): Promise<number> {
   const response = await fetch(`${gateway.url}${sub}/messages`, {
     method: 'POST',
@@ -74,7 +74,8 @@ async function send({ gateway, sub }: Story, subject: string): Promise<number> {
     },
     body: JSON.stringify({ kind: 'individual', user_id: 'ann', contact_id: 'carla', subject, text: 'x' }),
   });
-  await response.arrayBuffer();
+  const { code } = (await response.json()) as { code?: string };
+  assert.ok(response.status !== 503 || (code === 'unavailable' && response.headers.has('retry-after')));
   return response.status;
 }
 
@@ -82,10 +83,18 @@ const comesIn = ({ servers: used, ann, carla }: Story, subject: string) =>
   deliver(used, { from: carla, to: ann, subject, text: 'x' });
 
 const sendUntilAccepted = (of: Story, subject: string) =>
-  waitFor(`${subject} to be accepted`, async () => (await send(of, subject)) === 202, {
-    deadlineMs: 60_000,
-    everyMs: 200,
-  });
+  waitFor(
+    `${subject} to be accepted`,
+    async () => {
+      const status = await send(of, subject);
+      statuses.add(status);
+      return status === 202;
+    },
+    { deadlineMs: 60_000, everyMs: 200 },
+  );
+
+/** What `sendUntilAccepted` was answered. */
+const statuses = new Set<number>();
 
 /** All of these are in the conversation, were told as created, and, where they were sent, have arrived: each once. */
 async function assertOnce(of: Story, subjects: readonly string[], sent: readonly string[]): Promise<void> {
@@ -254,6 +263,7 @@ describe('PostgreSQL', () => {
     const { postgres } = servers.info;
     const daemons: Daemon[] = [];
     const one = await opened(openStory({ name: 'failover', database: 'postgres' }));
+    statuses.clear();
     const mail = traffic(one);
     const enough = async (more: number) => {
       const until = mail.subjects.length + more;
@@ -264,6 +274,10 @@ describe('PostgreSQL', () => {
       const first = await pidOf(postgres.dataDirectory);
       kill(first, 'SIGINT');
       await waitFor('PostgreSQL to stop', () => isGone(first));
+      const ready = await one.gateway.call('GET', '/readyz');
+      assert.deepEqual([ready.status, ready.body['code']], [503, 'unavailable']);
+      const stoppedAt = Date.now();
+      await waitFor('PostgreSQL to have been away for some seconds', () => Date.now() - stoppedAt > 4_000);
       daemons.push(await startPostgres(postgres));
       await enough(4);
 
@@ -306,6 +320,11 @@ describe('PostgreSQL', () => {
       daemons.push(await startPostgres({ ...standby, port: postgres.port }));
       await enough(4);
       await mail.stop();
+      assert.deepEqual(
+        [...statuses].toSorted((a, b) => a - b),
+        [202, 503],
+        'away is told as away, never as a fault of ours',
+      );
       await assertOnce(one, mail.subjects, mail.sent);
       assertNobodyAsked(one);
     } finally {

@@ -60,6 +60,11 @@ export const commonGerman: Record<keyof typeof commonEnglish, string> = {
   'internal.text': 'Der Fehler liegt bei uns. Nichts wurde halb erledigt.',
   'internal.next':
     'Bitte versuchen Sie es noch einmal. Geschieht es wieder, nennen Sie Ihrer Administration die Uhrzeit.',
+  'away.title': 'Im Augenblick nicht verfügbar',
+  'away.text':
+    'Die Datenbank ist nicht erreichbar. E-Mails, die inzwischen ankommen, gehen nicht verloren; was Sie zuletzt taten, kann geschehen sein oder nicht.',
+  'away.next':
+    'Versuchen Sie es in einer Minute wieder und sehen Sie nach, ob es geschehen ist. Bleibt es so, sagen Sie es Ihrem Administrator.',
   'not_found.title': 'Diese Seite gibt es nicht',
   'not_found.text': 'Die Adresse ist unvollständig, oder es gab sie nie.',
   'not_found.next': 'Gehen Sie dorthin zurück, wo Sie sie gefunden haben.',

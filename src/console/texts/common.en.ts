@@ -58,6 +58,11 @@ export const commonEnglish = {
   'internal.title': 'Something went wrong here',
   'internal.text': 'The fault is ours. Nothing was half done.',
   'internal.next': 'Please try again. If it happens again, tell your administrator the time of it.',
+  'away.title': 'Not available for the moment',
+  'away.text':
+    'The database cannot be reached. Mail that arrives meanwhile is not lost; what you did last may have been done, or not.',
+  'away.next':
+    'Try again in a minute, and look whether it was done. If it stays so, tell your administrator.',
   'not_found.title': 'There is no such page',
   'not_found.text': 'The address is not complete, or it was never one.',
   'not_found.next': 'Go back to where you found it.',
