@@ -89,7 +89,7 @@ async function open(config: Where, how: typeof openDatabase, limits?: PostgresLi
     const { DATABASE_URL: url, DATABASE_CONNECTIONS: connectionsMax } = config;
     return how({ kind: 'postgres', url, connectionsMax, ...(limits === undefined ? {} : { limits }) });
   }
-  const unlock = lockDirectory(config.DATA_DIR);
+  const unlock = await lockDirectory(config.DATA_DIR);
   try {
     const database = await how({ kind: 'pglite', directory: embeddedDirectory(config) });
     const close = async () => {

@@ -26,7 +26,7 @@ export async function moveToPostgres(config: Config): Promise<CheckReport> {
   const aside = `${embeddedDirectory(config)}.moved`;
   if (existsSync(aside)) throw new Error(`there is a database that was moved before: remove ${aside} first`);
   const said = await copy(config);
-  putAside(config, aside);
+  await putAside(config, aside);
   // The mail itself stays where it is: what is in the database must be there, too.
   const { text, isSound } = await check(config, { blobs: true });
   const next = isSound
@@ -61,8 +61,8 @@ async function copy(config: Config): Promise<string> {
 }
 
 /** Both databases would own the same folder of mail: a gateway that was started on the old one would remove what is new. */
-function putAside(config: Config, aside: string): void {
-  const unlock = lockDirectory(config.DATA_DIR);
+async function putAside(config: Config, aside: string): Promise<void> {
+  const unlock = await lockDirectory(config.DATA_DIR);
   try {
     renameSync(embeddedDirectory(config), aside);
   } finally {

@@ -85,7 +85,7 @@ export async function openSpool(options: {
   openFiles?: (directory: string) => Promise<SpoolFiles>;
 }): Promise<Spool> {
   const { directory, clock, log, limits = spoolLimits, openFiles = openSpoolFiles } = options;
-  const unlock = lockDirectory(directory);
+  const unlock = await lockDirectory(directory);
   try {
     const files = await openFiles(join(directory, 'messages'));
     const { journal, found } = await openJournal(files, log);

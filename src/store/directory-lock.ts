@@ -1,27 +1,56 @@
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimes,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** How often a lock is renewed, by its time of change. */
+const renewMs = 2_000;
+/** One that nobody has renewed for so long is of a process that died, where it cannot be asked for. */
+const silentMs = 10_000;
 
 /**
  * Keeps a second process away from the embedded database: two on one folder both succeed, and commits
  * vanish without an error (PGlite 0.5.16, 2026-11). Throws DirectoryInUse when a living process holds the folder; the
- * lock of one that died is taken over. Answers how to let go.
+ * lock of one that died is taken over, which takes `watchMs` where it ran in another container, on another machine, or
+ * before a restart of this one: its process id says nothing here. Answers how to let go.
  */
-export function lockDirectory(directory: string): () => void {
+export async function lockDirectory(directory: string, watchMs = silentMs): Promise<() => void> {
   mkdirSync(directory, { recursive: true });
   const path = join(directory, 'lock');
   // Written aside and linked: a lock is there with its holder's name, or not at all.
   const own = `${path}.${randomUUID()}`;
-  writeFileSync(own, `${process.pid} ${startOf(process.pid) ?? ''}\n`);
+  writeFileSync(own, `${process.pid} ${startOf(process.pid) ?? ''} ${processSpace()}\n`);
+  const silent = new Set<string>();
   try {
-    take(path, own);
+    while (!takeUnlessElsewhere(path, own, silent)) await watchElsewhere(path, watchMs, silent);
   } catch (error) {
     if (!(error instanceof Held)) throw error;
     throw new DirectoryInUse(directory, error);
   } finally {
     rmSync(own, { force: true });
   }
-  return () => rmSync(path, { force: true });
+  const renewing = setInterval(() => renew(path), renewMs).unref();
+  return () => {
+    clearInterval(renewing);
+    rmSync(path, { force: true });
+  };
+}
+
+/** A disk that refuses is told of by whatever is written there; the lock is renewed in the next turn. */
+function renew(path: string): void {
+  const now = new Date();
+  utimes(path, now, now, () => undefined);
 }
 
 /** Another process uses the folder. */
@@ -29,19 +58,46 @@ export class DirectoryInUse extends Error {
   readonly pid: number;
 
   constructor(directory: string, held: Held) {
-    super(`another Twoway (process ${held.pid}) is using ${directory}; stop it first`, { cause: held });
+    const where = held.elsewhere ? ' of another container or machine' : '';
+    super(`another Twoway (process ${held.pid}${where}) is using ${directory}; stop it first`, {
+      cause: held,
+    });
     this.pid = held.pid;
   }
 }
 
-/** A living process has it. */
+/** A living process has it. `elsewhere`: its id means nothing here, and it is alive as far as is known. */
 class Held extends Error {
   readonly pid: number;
+  readonly elsewhere: boolean;
 
-  constructor(pid: number) {
+  constructor(pid: number, elsewhere: boolean) {
     super(`held by process ${pid}`);
     this.pid = pid;
+    this.elsewhere = elsewhere;
   }
+}
+
+/** False: a process elsewhere has it that was not found `silent`. */
+function takeUnlessElsewhere(path: string, own: string, silent: ReadonlySet<string>): boolean {
+  try {
+    take(path, own, silent);
+    return true;
+  } catch (error) {
+    if (error instanceof Held && error.elsewhere) return false;
+    throw error;
+  }
+}
+
+/** Adds what the lock says to `silent` when it is not renewed for so long; throws Held when it is. */
+async function watchElsewhere(path: string, watchMs: number, silent: Set<string>): Promise<void> {
+  const before = { held: read(path), changed: changedAt(path) };
+  await sleep(watchMs);
+  const held = read(path);
+  // Another one has it by now, or nobody.
+  if (held === null || held !== before.held) return;
+  if (changedAt(path) !== before.changed) throw new Held(Number(held.split(' ')[0]), true);
+  silent.add(held);
 }
 
 /**
@@ -49,18 +105,36 @@ class Held extends Error {
  * succession in hand, which is named after that holder: of two that found the same one, the later
  * would else remove the lock of the earlier.
  */
-function take(path: string, own: string): void {
+function take(path: string, own: string, silent: ReadonlySet<string>): void {
   while (!link(own, path)) {
     const held = read(path);
     if (held === null) continue;
-    const [, pid, start] = /^([1-9]\d*) (\d*)\n$/.exec(held) ?? [];
+    const [, pid, start, space] = /^([1-9]\d*) (\d*)(?: ([0-9a-f]+))?\n$/.exec(held) ?? [];
+    const elsewhere = space !== undefined && space !== processSpace();
     // What names nobody was cut off by a crash of the machine.
-    if (pid !== undefined && isAlive(Number(pid), start)) throw new Held(Number(pid));
+    if (pid !== undefined && (elsewhere ? !silent.has(held) : isAlive(Number(pid), start)))
+      throw new Held(Number(pid), elsewhere);
     const succession = `${path}.after-${pid ?? 'nobody'}-${start ?? ''}`;
-    take(succession, own);
+    take(succession, own, silent);
     if (read(path) === held) return renameSync(succession, path);
     rmSync(succession);
   }
+}
+
+/** Names where process ids are those of this process: this start of this machine, this container (pid_namespaces(7)). */
+function processSpace(): string {
+  const space = `${read('/proc/sys/kernel/random/boot_id') ?? ''} ${namespaceOf() ?? ''}`;
+  return createHash('sha256').update(space).digest('hex').slice(0, 16);
+}
+
+/** Null where there is no /proc. */
+function namespaceOf(): string | null {
+  return existsSync('/proc/self/ns/pid') ? readlinkSync('/proc/self/ns/pid') : null;
+}
+
+/** When a lock was last renewed; null: there is none. */
+function changedAt(path: string): number | null {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? null;
 }
 
 /** Whether it could be linked: false when there is something already. */

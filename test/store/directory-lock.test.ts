@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { fork, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { lockDirectory } from '../../src/store/directory-lock.ts';
+import { waitFor } from '../support/wait.ts';
 
 /** The id of a process that has ended. */
 const deadPid = spawnSync(process.execPath, ['--version']).pid;
@@ -20,13 +21,16 @@ describe('the lock of a folder', () => {
   const leave = (content: string) => writeFile(join(directory, 'lock'), content);
 
   test('is had by one, names its process, and is free again when that lets go', async () => {
-    const release = lockDirectory(directory);
-    assert.match(await readFile(join(directory, 'lock'), 'utf8'), new RegExp(`^${process.pid} \\d+\n$`));
+    const release = await lockDirectory(directory);
+    assert.match(
+      await readFile(join(directory, 'lock'), 'utf8'),
+      new RegExp(`^${process.pid} \\d+ [0-9a-f]{16}\n$`),
+    );
     const taken = `another Twoway (process ${process.pid}) is using ${directory}; stop it first`;
-    assert.throws(() => lockDirectory(directory), { message: taken });
+    await assert.rejects(lockDirectory(directory), { message: taken });
     release();
     assert.deepEqual(await readdir(directory), [], 'nothing is left behind');
-    lockDirectory(directory)();
+    (await lockDirectory(directory))();
   });
 
   const left: [what: string, content: () => string][] = [
@@ -40,8 +44,8 @@ describe('the lock of a folder', () => {
   for (const [what, content] of left) {
     test(`of ${what} is taken over`, async () => {
       await leave(content());
-      const release = lockDirectory(directory);
-      assert.throws(() => lockDirectory(directory), /another Twoway/);
+      const release = await lockDirectory(directory);
+      await assert.rejects(lockDirectory(directory), /another Twoway/);
       assert.deepEqual(await readdir(directory), ['lock']);
       release();
     });
@@ -50,7 +54,7 @@ describe('the lock of a folder', () => {
   test('of which a taker died in the middle of taking it over is taken over all the same', async () => {
     await leave(`${deadPid} 123\n`);
     await writeFile(join(directory, `lock.after-${deadPid}-123`), `${deadPid} 456\n`);
-    const release = lockDirectory(directory);
+    const release = await lockDirectory(directory);
     assert.deepEqual(await readdir(directory), ['lock']);
     release();
   });
@@ -58,8 +62,46 @@ describe('the lock of a folder', () => {
   test('that a living process is taking over is not taken', async () => {
     await leave(`${deadPid} 123\n`);
     await writeFile(join(directory, `lock.after-${deadPid}-123`), `${process.pid} \n`);
-    assert.throws(() => lockDirectory(directory), /another Twoway/);
+    await assert.rejects(lockDirectory(directory), /another Twoway/);
     assert.equal(await readFile(join(directory, 'lock'), 'utf8'), `${deadPid} 123\n`);
+  });
+});
+
+describe('the lock of a process in another container', () => {
+  // Its id is that of a living process here, which says nothing: in a container, most are number 1.
+  const held = `${process.pid} 123 0123456789abcdef\n`;
+  let directory: string;
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'twoway-lock-'));
+    await writeFile(join(directory, 'lock'), held);
+  });
+  afterEach(() => rm(directory, { recursive: true }));
+
+  test('is left to it while it renews it', async () => {
+    const path = join(directory, 'lock');
+    const renewing = setInterval(() => void utimes(path, new Date(), new Date()), 20);
+    await assert.rejects(lockDirectory(directory, 300), {
+      message: `another Twoway (process ${process.pid} of another container or machine) is using ${directory}; stop it first`,
+    });
+    clearInterval(renewing);
+    assert.equal(await readFile(path, 'utf8'), held);
+    assert.deepEqual(await readdir(directory), ['lock']);
+  });
+
+  test('is taken over when it does not, by one of those who wait for it', async () => {
+    const taken = await Promise.allSettled([lockDirectory(directory, 300), lockDirectory(directory, 300)]);
+    const [mine, ...more] = taken.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    assert.ok(mine !== undefined && more.length === 0, JSON.stringify(taken));
+    assert.deepEqual(await readdir(directory), ['lock']);
+    mine();
+  });
+
+  test('is renewed by whoever has it', async () => {
+    await rm(join(directory, 'lock'));
+    const release = await lockDirectory(directory);
+    const { mtimeMs } = await stat(join(directory, 'lock'));
+    await waitFor('it to be renewed', async () => (await stat(join(directory, 'lock'))).mtimeMs > mtimeMs);
+    release();
   });
 });
 

@@ -3,11 +3,9 @@ import { messageOf } from '../../src/lib/failure.ts';
 import { lockDirectory } from '../../src/store/directory-lock.ts';
 
 process.on('message', (directory: string) => {
-  try {
-    lockDirectory(directory);
-    process.send?.('won');
-  } catch (error) {
-    process.send?.(messageOf(error));
-  }
+  lockDirectory(directory).then(
+    () => process.send?.('won'),
+    (error: unknown) => process.send?.(messageOf(error)),
+  );
 });
 process.send?.('ready');
