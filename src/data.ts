@@ -9,11 +9,16 @@ import type { SweptBlobStore } from './store/blobs.ts';
 import { openDatabase, openDatabaseAsItIs } from './store/database.ts';
 import type { Database, PostgresLimits } from './store/database.ts';
 import { lockDirectory } from './store/directory-lock.ts';
-import { makePartitions } from './store/partitions.ts';
+import { makePartitionsPatiently } from './store/partitions.ts';
 
 /** Where the embedded database is. */
 export function embeddedDirectory(config: Pick<Config, 'DATA_DIR'>): string {
   return join(config.DATA_DIR, 'database');
+}
+
+/** Where the embedded database is after it was moved to PostgreSQL. */
+export function movedDirectory(config: Pick<Config, 'DATA_DIR'>): string {
+  return `${embeddedDirectory(config)}.moved`;
 }
 
 /** Where blobs are that are in no bucket. */
@@ -58,7 +63,7 @@ export async function openData(config: Where): Promise<Database> {
   const database = await open(config, openDatabase);
   try {
     // Before anything is written that belongs there.
-    await makePartitions(database.db, systemClock.now());
+    await makePartitionsPatiently(database.db, systemClock);
   } catch (error) {
     await database.close();
     throw error;
@@ -89,9 +94,15 @@ async function open(config: Where, how: typeof openDatabase, limits?: PostgresLi
     const { DATABASE_URL: url, DATABASE_CONNECTIONS: connectionsMax } = config;
     return how({ kind: 'postgres', url, connectionsMax, ...(limits === undefined ? {} : { limits }) });
   }
+  const directory = embeddedDirectory(config);
+  if (!existsSync(directory) && existsSync(movedDirectory(config))) {
+    throw new Error(
+      `the database of ${config.DATA_DIR} was moved to PostgreSQL, and ${config.DATA_DIR} holds the mail of that one: set TWOWAY_DATABASE_URL`,
+    );
+  }
   const unlock = await lockDirectory(config.DATA_DIR);
   try {
-    const database = await how({ kind: 'pglite', directory: embeddedDirectory(config) });
+    const database = await how({ kind: 'pglite', directory });
     const close = async () => {
       try {
         await database.close();

@@ -2,7 +2,7 @@ import { existsSync, renameSync } from 'node:fs';
 import { check } from './check.ts';
 import type { CheckReport } from './check.ts';
 import type { Config } from './config.ts';
-import { embeddedDirectory, existingSecretKeys, openData, openExistingData } from './data.ts';
+import { embeddedDirectory, existingSecretKeys, movedDirectory, openData, openExistingData } from './data.ts';
 import { keyName } from './lib/secret-box.ts';
 import { readInstallation } from './store/blob-owner.ts';
 import type { Db, PostgresLimits } from './store/database.ts';
@@ -23,7 +23,7 @@ export async function moveToPostgres(config: Config): Promise<CheckReport> {
       'set TWOWAY_DATABASE_URL to an empty database of PostgreSQL, and leave TWOWAY_DATA_DIR as it is',
     );
   }
-  const aside = `${embeddedDirectory(config)}.moved`;
+  const aside = movedDirectory(config);
   if (existsSync(aside)) throw new Error(`there is a database that was moved before: remove ${aside} first`);
   const said = await copy(config);
   await putAside(config, aside);

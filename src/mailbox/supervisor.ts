@@ -35,7 +35,7 @@ export type SupervisorLimits = {
   handOverMax: number;
   /** How long those before may take to be taken, and how soon an overloaded node hands over the next. */
   handOverMs: number;
-  /** A stop hands over for so long; then it ends all that is left at once. */
+  /** A stop hands over for so long; then it ends all that is left at once, and waits as long for what does not end. */
   leaveMs: number;
   /** Connections to one host that are being opened at the same time: in the beginning, and most. */
   logins: { first: number; most: number };
@@ -133,8 +133,10 @@ export function createSupervisor(deps: SupervisorDeps, limits: SupervisorLimits,
       waker.wake();
       await running;
       await handOver(node);
-      await Promise.all([...node.listeners.values()].map((listener) => listener.stop()));
-      await Promise.all(node.ending.values());
+      const left = [...node.listeners.values()].map((listener) => listener.stop());
+      // Its mailboxes are free all the same: should it read on, filing lets only one move a folder's cursor.
+      if (!(await haveEnded(node, [...left, ...node.ending.values()], limits.leaveMs)))
+        deps.log.warn({ mailboxes: node.ending.size + node.listeners.size }, 'listeners do not end');
       await leaveNode(db, node);
       node.wakeOthers();
     },
@@ -227,12 +229,32 @@ async function handOver(node: Node): Promise<void> {
     while (node.listeners.size > 0 && clock.monotonic() < until) {
       const ids = [...node.listeners.keys()].slice(0, handOverMax);
       for (const id of ids) end(node, id);
-      await Promise.all(ids.flatMap((id) => node.ending.get(id) ?? []));
-      await untilTaken(node, ids);
+      const ending = ids.flatMap((id) => node.ending.get(id) ?? []);
+      await haveEnded(node, ending, Math.min(hangMs, until - clock.monotonic()));
+      await untilTaken(
+        node,
+        ids.filter((id) => !node.ending.has(id)),
+      );
     }
   } catch (error) {
     log.warn({ ...placeOfError(error) }, 'the mailboxes of this node could not be handed over in turn');
   }
+}
+
+/** A listener ends within some milliseconds; one that hangs keeps the next ones from others no longer than this. */
+const hangMs = 1_000;
+
+/** Whether all of them end within so long. */
+async function haveEnded(
+  { deps }: Node,
+  endings: readonly Promise<void>[],
+  withinMs: number,
+): Promise<boolean> {
+  const done = new AbortController();
+  const late = deps.clock.sleep(withinMs, done.signal).then(() => false);
+  const ended = await Promise.race([Promise.all(endings).then(() => true), late]);
+  done.abort();
+  return ended;
 }
 
 /** How often it is asked whether somebody has taken what was given back. */

@@ -1,3 +1,4 @@
+import type { Clock } from '../lib/clock.ts';
 import { idFrom } from '../lib/id.ts';
 import type { IdPrefix } from '../lib/id.ts';
 import { rows, run } from './database.ts';
@@ -81,6 +82,39 @@ export async function makePartitions(db: Db, now: number): Promise<string[]> {
   // Each by itself: whoever writes into two of the tables, in another order than this one, would wait and be waited for.
   for (const each of missing) if (!(await makePartition(db, each))) taken.push(each.name);
   return taken;
+}
+
+/** How long a start waits for whoever holds the tables: longer than a statement of ours may take. */
+const patienceMs = 90_000;
+const retryMs = 500;
+
+/**
+ * As makePartitions, for a start: nothing may be written before there is the month that it belongs to, so a lock that is
+ * not to be had at once is asked for again, between which others go on. Throws, in words for a person, after 90 s.
+ */
+export async function makePartitionsPatiently(db: Db, clock: Clock, mostMs = patienceMs): Promise<void> {
+  const until = clock.monotonic() + mostMs;
+  for (;;) {
+    try {
+      await makePartitions(db, clock.now());
+      return;
+    } catch (error) {
+      if (!lockWasTaken(error)) throw error;
+      if (clock.monotonic() >= until) {
+        throw new Error(
+          'this month has no tables yet, and another session of PostgreSQL holds those that they belong to: ' +
+            'find it in pg_stat_activity, end it, and start again',
+          { cause: error },
+        );
+      }
+      await clock.sleep(retryMs);
+    }
+  }
+}
+
+/** Whether a lock was not to be had in time (PostgreSQL, appendix A: 55P03). */
+function lockWasTaken(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === '55P03';
 }
 
 /** False: what belongs there is in the default partition already. */

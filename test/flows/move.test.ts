@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { readFile, rename, rm } from 'node:fs/promises';
+import { readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { readConfig } from '../../src/config.ts';
@@ -121,12 +121,12 @@ describe('an installation moves from the embedded database to PostgreSQL', () =>
     await story.gateway.stop();
     const old = readConfig({ TWOWAY_DATA_DIR: story.gateway.dataDir });
     const start = startGateway({ ...old, HTTP_PORT: 0, SMTP_PORT: 0, SANDBOX: 'off', LOG_LEVEL: 'error' });
-    await assert.rejects(start, /holds the mail of another database/);
+    await assert.rejects(start, /was moved to PostgreSQL.*: set TWOWAY_DATABASE_URL/);
+    assert.ok(!existsSync(join(story.gateway.dataDir, 'database')), 'nor leaves an empty one behind');
   });
 
   test('ended between the move and the step behind it, the next call only puts the old one aside', async () => {
     const { dataDir } = story.gateway;
-    await rm(join(dataDir, 'database'), { recursive: true });
     await rename(join(dataDir, 'database.moved'), join(dataDir, 'database'));
     const server = await openData(readConfig(settings));
     await run(server.db, `update sub_accounts set name = 'Changed since'`);

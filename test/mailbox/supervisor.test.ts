@@ -3,6 +3,7 @@ import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { systemClock } from '../../src/lib/clock.ts';
 import { Failure } from '../../src/lib/failure.ts';
 import type { MailboxId } from '../../src/lib/id.ts';
+import { openSession } from '../../src/mailbox/session.ts';
 import { createSupervisor, supervisorLimits } from '../../src/mailbox/supervisor.ts';
 import type { Supervisor, SupervisorLimits } from '../../src/mailbox/supervisor.ts';
 import { openDatabase, rows, run } from '../../src/store/database.ts';
@@ -30,6 +31,8 @@ for (const kind of databaseKinds) {
     let peer: ScriptPeer;
     let nodes: Node[] = [];
     let refusedMailbox: MailboxId | null = null;
+    /** Sessions of this one neither begin nor end. */
+    let hangingMailbox: MailboxId | null = null;
 
     before(async () => {
       database = await testDatabase(kind);
@@ -45,11 +48,15 @@ for (const kind of databaseKinds) {
       for (const { supervisor } of nodes) await supervisor.stop();
       nodes = [];
       refusedMailbox = null;
+      hangingMailbox = null;
       await peer.stop();
     });
 
     /** What a notice of one node does to all the others. */
     const wakeAll = () => nodes.forEach(({ supervisor }) => supervisor.wake(null));
+
+    const openUnlessHanging: typeof openSession = (options) =>
+      options.login.user === hangingMailbox ? new Promise(() => {}) : openSession(options);
 
     function startNode(
       id: string,
@@ -65,11 +72,11 @@ for (const kind of databaseKinds) {
         loginOf: (mailbox) =>
           mailbox.id === refusedMailbox
             ? Promise.reject(new Failure('denied', 'token_revoked', 'for a test'))
-            : Promise.resolve({ user: mailbox.address, accessToken: 'token' }),
+            : Promise.resolve({ user: mailbox.id, accessToken: 'token' }),
       });
       const filing = { ...deps.filing, db };
       const supervisor = createSupervisor(
-        { ...deps, filing, wakeOthers: wakeAll },
+        { ...deps, filing, wakeOthers: wakeAll, openSession: openUnlessHanging },
         { ...supervisorLimits, ...limits },
         id,
       );
@@ -174,6 +181,30 @@ for (const kind of databaseKinds) {
       await a.supervisor.stop();
       assert.ok(Date.now() - startedAt < 10_000);
       assert.deepEqual(await rows(database.db, 'select from nodes'), []);
+    });
+
+    test('a listener that hangs keeps no other mailbox from the next node, nor the node from its end', async () => {
+      const ids = await people(4);
+      hangingMailbox = ids[0] ?? null;
+      const calm = { leaseMs: 300_000, beatMs: 60_000, leaveMs: 2_000 };
+      const a = startNode('a', { ...calm, handOverMax: 2 });
+      await until('all but one live', () => openConnections(peer) === 3);
+      await enterNode(database.db, { id: 'b', instance: 'takes all' }, 300_000);
+      let isOver = false;
+      const startedAt = Date.now();
+      const stopped = a.supervisor.stop().then(() => (isOver = true));
+      await until('the others to be free', async () => (await shares())['nobody'] === 3);
+      assert.deepEqual([isOver, await shares()], [false, { a: 1, nobody: 3 }]);
+      assert.equal((await leaseMailboxes(database.db, 'b', 10)).length, 3);
+      await stopped;
+      nodes = [];
+      assert.ok(Date.now() - startedAt < 15_000, 'twice as long as it hands over, at most');
+      assert.equal(
+        (await leaseMailboxes(database.db, 'b', 10)).length,
+        1,
+        'whoever is left has that one, too',
+      );
+      assert.ok(a.log.lines.some(({ message }) => message === 'listeners do not end'));
     });
 
     test('a mailbox that was in the hands of a killed node is taken in the moment when its lease is over', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
+import { systemClock } from '../../src/lib/clock.ts';
 import { idFrom } from '../../src/lib/id.ts';
 import type { DeliveryId, WebhookId } from '../../src/lib/id.ts';
 import { rows, run } from '../../src/store/database.ts';
@@ -7,7 +8,7 @@ import type { Db } from '../../src/store/database.ts';
 import { retryParked } from '../../src/store/delivery-list.ts';
 import { dropPastEvents, listHoldingUp, readDroppedEvents } from '../../src/store/event-retention.ts';
 import { publishBatch, recordEvents } from '../../src/store/events.ts';
-import { dropPast, keptSince, makePartitions } from '../../src/store/partitions.ts';
+import { dropPast, keptSince, makePartitions, makePartitionsPatiently } from '../../src/store/partitions.ts';
 import { databaseKinds, testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { waitFor } from '../support/wait.ts';
@@ -37,15 +38,19 @@ for (const kind of databaseKinds) {
       for (const month of [december, january]) assert.deepEqual(await makePartitions(db, month), []);
     });
 
-    const partitionsOf = async (table: string) =>
+    const partitionsOf = async (table: string, years = '2018|2019') =>
       (
         await rows<{ name: string }>(
           db,
           `select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
-            where i.inhparent = :table::regclass and c.relname ~ '2018|2019' order by 1`,
-          { table },
+            where i.inhparent = :table::regclass and c.relname ~ :years order by 1`,
+          { table, years },
         )
       ).map(({ name }) => name);
+
+    const waitingFor = async (table: string) =>
+      (await rows(db, `select from pg_locks where relation = :table::regclass and not granted`, { table }))
+        .length;
 
     const decide = (at: number, name: string, lasting = false) =>
       run(
@@ -72,6 +77,30 @@ for (const kind of databaseKinds) {
         ['decisions_left_out_2019_01', 'decisions_left_out_2019_01', 'decisions_left_out_2019_02'],
       );
     });
+
+    if (kind === 'postgres') {
+      test('a start waits for whoever holds the tables, and says what to do when that has no end', async () => {
+        const month = Date.UTC(2030, 6, 1);
+        const clock = { ...systemClock, now: () => month };
+        const held = Promise.withResolvers<void>();
+        const isHeld = Promise.withResolvers<void>();
+        const holding = db.transaction(async (tx) => {
+          await tx.raw('lock table events in share mode');
+          isHeld.resolve();
+          await held.promise;
+        });
+        await isHeld.promise;
+        await assert.rejects(makePartitionsPatiently(db, clock, 0), /pg_stat_activity.*start again/);
+        assert.ok(!(await partitionsOf('events', '2030')).includes('events_2030_07'));
+        const making = makePartitionsPatiently(db, clock);
+        await waitFor('it to wait', async () => (await waitingFor('events')) > 0);
+        await waitFor('it to have let others through', async () => (await waitingFor('events')) === 0);
+        held.resolve();
+        await holding;
+        await making;
+        assert.ok((await partitionsOf('events', '2030')).includes('events_2030_07'));
+      });
+    }
 
     test('T1: of mail that was left out decisions go, month by month; what lasts stays, and what is younger', async () => {
       await decide(january, 'past');
