@@ -172,7 +172,8 @@ async function listenForever(
       await pause(deps, kept, deps.gates.spread(), ending);
       continue;
     }
-    refused = ending.code === 'login_refused' ? session.login : null;
+    // Where there was no login, the one that was refused before is refused still: else it would be tried in between.
+    if (session.login !== null) refused = ending.code === 'login_refused' ? session.login : null;
     outage = outageAfter(outage, ending, { at: session.startedAt, loggedIn: session.loggedIn });
     const credential = mailbox.credentialKind;
     const pauseMs = pauseAfter(outage, { credential, retry: limits.retry });

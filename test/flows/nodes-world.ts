@@ -31,6 +31,7 @@ export async function openNodes(options: {
   name: string;
   environments: Record<string, string>[];
   people: string[];
+  provider?: 'gmail' | 'outlook';
 }): Promise<NodesWorld> {
   worlds += 1;
   const servers = await useServers();
@@ -54,7 +55,7 @@ export async function openNodes(options: {
     contact: `contact-of-${user}`,
     customer: `customer-of-${user}@customer-${domain}`,
   }));
-  for (const pair of pairs) await connect(first, sub, pair);
+  for (const pair of pairs) await connect(first, sub, pair, options.provider ?? 'gmail');
   const opened = await openDatabase({
     kind: 'postgres',
     url: first.databaseUrl ?? '',
@@ -83,13 +84,13 @@ export async function openNodes(options: {
   };
 }
 
-async function connect(api: TestGateway, sub: string, pair: Pair): Promise<void> {
+async function connect(api: TestGateway, sub: string, pair: Pair, provider: string): Promise<void> {
   const { user, mailbox, contact, customer } = pair;
   await api.must('PUT', `/v1/users/${user}`, { name: user, email: mailbox });
   await api.must('PUT', `${sub}/users/${user}`);
   await api.must('PUT', `${sub}/contacts/${contact}`, { name: contact, emails: [customer] });
   const { url } = await api.must<{ url: string }>('POST', `${sub}/users/${user}/connection-links`, {
-    provider: 'gmail',
+    provider,
   });
   const { status, page } = await consentByLink(url, mailbox);
   if (status >= 400) throw new Error(`consent ended with ${status}: ${page}`);
