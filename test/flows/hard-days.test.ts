@@ -27,12 +27,12 @@ import type { Story } from './story.ts';
  * disk that takes no more        here (the kernel's own refusal); intake/spool, intake/server, store/blobs
  * descriptors exhausted          here
  * clock set forward and back     here; mailbox/round, webhook/deliverer, webhook/request
- * PostgreSQL restarted, failed over   here; away: flows/logging-storm; silent: store/database; lease lost: mailbox/supervisor
+ * PostgreSQL restarted, failed over   here; away: api/errors, console/away, flows/logging-storm; silent: store/database; lease lost: mailbox/supervisor
  * mail server without end        mailbox/hostile-server
  * mail server that talks nonsense, or cuts   mailbox/fuzz, mailbox/transcripts, mailbox/watching
  * mail server mute or restarted  mailbox/transcripts (dead-in-idle), flows/listening
- * token endpoint down, 429, 500  provider/oauth-client, provider/oauth-failures, mailbox/listener
- * webhook receiver down or mute  webhook/deliverer
+ * token endpoint down, slow, 429, 500  flows/token-endpoint; provider/oauth-client, provider/oauth-failures, mailbox/listener
+ * webhook receiver down, or mute for a day  webhook/deliverer
  * a thousand messages a minute  mailbox/hard-mailboxes
  * killed at any moment           flows/kill, flows/logging-storm, outbound/crash
  */

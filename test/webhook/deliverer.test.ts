@@ -248,6 +248,69 @@ for (const kind of databaseKinds) {
       assert.deepEqual(found, [{ failures: 1 }]);
     });
 
+    // By a poll every 20 ms; the embedded database has one session for all of them.
+    if (kind === 'postgres') {
+      test('W2: an endpoint that is mute for a day holds up no other, holds little of ours, and then gets all of it in order', async () => {
+        await node.stop();
+        // A try of 15 s takes 300 ms; what a day brings beside it, the end of its pauses, is brought by `skipPauses`.
+        node = startNode(db, { ...hurriedClock, sleep: (ms, signal) => systemClock.sleep(ms / 50, signal) });
+        let isMute = true;
+        const open = new Set<unknown>();
+        const mute = await startEndpoint((_, response) => {
+          if (!isMute) return 204;
+          open.add(response);
+          response.on('close', () => open.delete(response));
+          return undefined;
+        });
+        const well = await startEndpoint();
+        endpoints.push(mute, well);
+        const { id } = await addWebhook(db, { url: mute.url });
+        await addWebhook(db, { url: well.url });
+        let n = 0;
+        const leasedMost = { deliveries: 0, open: 0 };
+        // The pauses of an endpoint grow to five minutes: some 280 in a day. Those of a delivery: 14.
+        for (let hour = 0; hour < 24; hour += 2) {
+          for (let more = 0; more < 10; more += 1, n += 1)
+            await record(db, event(n, `conversation-${n % 7}`));
+          node.publisher.wake();
+          // On a busy machine one of its answers may come too late for so short a try.
+          await waitFor('the other to have all of it', async () => {
+            await skipPauses(db);
+            return new Set(well.arrivals.map(({ data }) => data.n)).size === n;
+          });
+          const triesBefore = mute.arrivals.length;
+          await skipPauses(db);
+          await waitFor('the mute one to be asked', () => mute.arrivals.length > triesBefore);
+          const leased = await rows(
+            db,
+            'select from deliveries where webhook_id = :id and lease_owner is not null',
+            { id },
+          );
+          leasedMost.deliveries = Math.max(leasedMost.deliveries, leased.length);
+          leasedMost.open = Math.max(leasedMost.open, open.size);
+        }
+        assert.ok(leasedMost.open <= 8, `${leasedMost.open} requests at once`);
+        assert.ok(leasedMost.deliveries <= 64, `${leasedMost.deliveries} in memory`);
+        await waitFor('the tries to be settled', async () => (await states(db))['delivered'] === n);
+        assert.deepEqual(await states(db), { delivered: n, pending: n }, 'nothing is parked in a day');
+        const heard = mute.arrivals.length;
+        isMute = false;
+        await waitFor(
+          'it to have all of it',
+          async () => {
+            await skipPauses(db);
+            return (await states(db))['delivered'] === 2 * n;
+          },
+          { deadlineMs: 30_000 },
+        );
+        const taken = mute.arrivals.slice(heard);
+        assert.equal(new Set(taken.map(({ data }) => data.n)).size, n);
+        assertOrdered(taken);
+        assertOrdered(well.arrivals);
+        await waitFor('no request to be left', () => open.size === 0);
+      });
+    }
+
     test('410 ends it', async () => {
       const crm = await endpoint(() => 410);
       const { id } = await addWebhook(db, { url: crm.url });
