@@ -99,6 +99,18 @@ describe('PostgreSQL that says nothing', () => {
     await assert.rejects(work);
     assert.deepEqual(await rows(db, 'select id from sub_accounts'), [{ id: 'acme' }]);
   });
+
+  test('of connections that fell silent together one costs the wait, and no call after it another', async () => {
+    const through = Object.assign(new URL(url), { port: String(proxy.port) }).href;
+    const two = await openDatabase({ kind: 'postgres', url: through, connectionsMax: 2, limits });
+    const askBoth = () => Promise.all([1, 2].map(() => run(two.db, 'select pg_sleep(0.05)')));
+    await askBoth();
+    proxy.fallSilent();
+    await assert.rejects(run(two.db, 'select 1'), /Query read timeout/);
+    proxy.recover();
+    assert.deepEqual(await askBoth(), [1, 1], 'both are new');
+    await two.close();
+  });
 });
 
 describe('the schema', () => {
