@@ -950,6 +950,8 @@ create index delivery_keys_by_delivery on delivery_keys (delivery_id);
  */
 const partitions = `
 create table decisions_lasting partition of decisions for values in (true);
+-- Here alone: there are few of them among what is stored, and nothing else is where mail was left out.
+create index decisions_lasting_not_stored on decisions_lasting (sub_account_id, id) where outcome <> 'stored';
 create table decisions_left_out partition of decisions for values in (false) partition by range (id);
 create table decisions_left_out_default partition of decisions_left_out default;
 create table send_attempts_default partition of send_attempts default;

@@ -76,7 +76,12 @@ export async function listDecisions(
     ...(filter.subAccountId === null ? [] : ['d.sub_account_id = :subAccountId']),
     ...(filter.connectionId === null ? [] : ['d.connection_id = :connectionId']),
     ...(filter.outcome === null ? [] : ['d.outcome = :outcome']),
-    ...(filter.since === null ? [] : ['d.decided_at >= :since::timestamptz']),
+    // Written out, for the index that these have.
+    ...(filter.outcome === null || filter.outcome === 'stored' ? [] : [`d.outcome <> 'stored'`]),
+    // What was left out lies apart, and has none of these.
+    ...(filter.outcome === null || filter.outcome === 'skipped' ? [] : ['d.lasting']),
+    // By the id as well, which begins with the time: all that is older would be gone through for what is missing of a page.
+    ...(filter.since === null ? [] : ['d.decided_at >= :since::timestamptz', 'd.id >= :sinceId']),
     ...(page.after === null ? [] : ['d.id < :after']),
   ];
   const found = await rows<{ decision: Decision }>(
@@ -84,10 +89,20 @@ export async function listDecisions(
     `select ${decisionObject} as decision from ${asked(filter)} d left join folders f on f.id = d.folder_id
       where ${['true', ...conditions].join(' and ')}
       order by d.id desc limit :limit`,
-    { ...filter, ...page },
+    {
+      ...filter,
+      sinceId: idFrom(
+        'dec',
+        Math.max(0, Date.parse(filter.since ?? '1970-01-01T00:00:00Z') - clocksApartMsMax),
+      ),
+      ...page,
+    },
   );
   return found.map((row) => row.decision);
 }
+
+/** An id has the time of the node that made it, and its decision that of the database, when its transaction began. */
+const clocksApartMsMax = 3_600_000;
 
 /** Those of a Message-ID or address by themselves: for their order alone, all decisions would be gone through. */
 function asked({ idHash, addressHash }: DecisionFilter): string {

@@ -59,7 +59,7 @@ export async function listHeld(
     db,
     `select ${heldObject} as held from intake_spool i join decisions d on d.id = i.decision_id
       where i.state = 'held' ${of.subAccountId === null ? '' : 'and i.sub_account_id = :subAccountId'}
-        and (:userId::text is null or i.user_id = :userId) ${partSql('i.id', part)}`,
+        ${of.userId === null ? '' : 'and i.user_id = :userId'} ${partSql('i.id', part)}`,
     { ...of, ...part },
   );
   return newestFirst(
@@ -79,7 +79,7 @@ export async function countNewerHeld(
     `select count(*)::int as count from (
        select from intake_spool
         where state = 'held' and id > :than ${of.subAccountId === null ? '' : 'and sub_account_id = :subAccountId'}
-          and (:userId::text is null or user_id = :userId) limit :max) n`,
+          ${of.userId === null ? '' : 'and user_id = :userId'} limit :max) n`,
     { ...of, than, max },
   );
   return found?.count ?? 0;

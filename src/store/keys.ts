@@ -87,7 +87,7 @@ export function listKeys(
     db,
     `select ${columns} from api_keys
      where revoked_at is null and id > :after
-       and (:subAccountId::text is null or sub_account_id = :subAccountId)
+       ${page.subAccountId === null ? '' : 'and sub_account_id = :subAccountId'}
      order by id limit :limit`,
     page,
   );

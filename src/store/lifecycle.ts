@@ -92,8 +92,8 @@ export async function findActiveMembers(db: Db, which: Whose): Promise<Member[]>
   return rows<Member>(
     db,
     `select sub_account_id as "subAccountId", user_id as "userId" from connections
-      where ended_at is null and (:subAccountId::text is null or sub_account_id = :subAccountId)
-        and (:userId::text is null or user_id = :userId) order by id`,
+      where ended_at is null ${which.subAccountId === undefined ? '' : 'and sub_account_id = :subAccountId'}
+        ${which.userId === undefined ? '' : 'and user_id = :userId'} order by id`,
     { subAccountId: which.subAccountId ?? null, userId: which.userId ?? null },
   );
 }

@@ -178,7 +178,7 @@ async function listAs<Shown>(db: Db, object: string, of: ListOf, page: ListPage)
     db,
     `select ${object} as message from messages m
       where m.sub_account_id = :subAccountId and ${threads}
-        and (:afterDate::timestamptz is null or (m.date, m.id) ${comparison} (:afterDate::timestamptz, :afterId))
+        ${page.after === null ? '' : `and (m.date, m.id) ${comparison} (:afterDate::timestamptz, :afterId)`}
       order by m.date ${order}, m.id ${order} limit :limit`,
     {
       subAccountId: of.subAccountId,

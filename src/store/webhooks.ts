@@ -74,7 +74,7 @@ export function listWebhooks(
   return rows<WebhookRow>(
     db,
     `select ${columns} from webhooks w
-     where w.id > :after and (:subAccountId::text is null or w.sub_account_id = :subAccountId)
+     where w.id > :after ${page.subAccountId === null ? '' : 'and w.sub_account_id = :subAccountId'}
      order by w.id limit :limit`,
     page,
   );

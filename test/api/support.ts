@@ -51,7 +51,11 @@ export async function startApi(
   options: Partial<ApiDeps> & { kind?: (typeof databaseKinds)[number]; breaks?: readonly string[] } = {},
 ): Promise<ApiUnderTest> {
   const { kind = 'postgres', breaks = [], ...more } = options;
-  const database = await testDatabase(kind, { breaks });
+  // One that is there already is not closed with the rest.
+  const database =
+    options.db === undefined
+      ? await testDatabase(kind, { breaks })
+      : { db: options.db, drop: () => Promise.resolve() };
   const directory = await mkdtemp(join(tmpdir(), 'twoway-api-'));
   const blobs = createDiskBlobs(directory);
   const logged: Record<string, unknown>[] = [];

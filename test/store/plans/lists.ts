@@ -1,0 +1,94 @@
+import type { ApiUnderTest } from '../../api/support.ts';
+import { workOf } from './watch.ts';
+import type { Watched, Work } from './watch.ts';
+
+/** A question to a list route of the API: its query, and how it may read more than a page needs. */
+export type ListQuestion = {
+  /** As in the OpenAPI document. */
+  route: string;
+  /** What the parameters of its path are, and its query. */
+  path: string;
+  /** So many rows may be read, sorted or hashed, and why. */
+  upTo?: { rows: number; because: string };
+};
+
+const s1 = '/v1/sub-accounts/s1';
+const decisions = { route: '/v1/sub-accounts/{sid}/decisions' };
+const conversations = { route: '/v1/sub-accounts/{sid}/conversations' };
+const contacts = { route: '/v1/sub-accounts/{sid}/contacts' };
+const held = { route: '/v1/sub-accounts/{sid}/held' };
+const connections = { route: '/v1/connections' };
+const deliveries = { route: '/v1/webhooks/{wid}/deliveries' };
+const events = { route: '/v1/events' };
+
+/** Every list route, with each of its filters. `heavy` names what has a fiftieth of all mail. */
+export function listQuestions(heavy: {
+  connectionId: string;
+  conversationId: string;
+  webhookId: string;
+  recent: string;
+  lastEvent: number;
+}): ListQuestion[] {
+  const of = (route: { route: string }, path: string, more: Partial<ListQuestion> = {}) => ({
+    ...route,
+    path,
+    ...more,
+  });
+  const days = encodeURIComponent(heavy.recent);
+  return [
+    of({ route: '/v1/sub-accounts/{sid}/users' }, `${s1}/users`),
+    of({ route: '/v1/keys' }, '/v1/keys'),
+    of({ route: '/v1/webhooks' }, '/v1/webhooks'),
+    of(contacts, `${s1}/contacts`),
+    of(contacts, `${s1}/contacts?email=contact-0@customer.example`),
+    of(conversations, `${s1}/conversations`),
+    of(conversations, `${s1}/conversations?contact_id=c0`),
+    of(conversations, `${s1}/conversations?updated_after=${days}`),
+    of(
+      { route: '/v1/sub-accounts/{sid}/conversations/{id}/messages' },
+      `${s1}/conversations/${heavy.conversationId}/messages`,
+      {
+        upTo: { rows: 10_000, because: 'all that one contact has is put in its order' },
+      },
+    ),
+    of(held, `${s1}/held`),
+    of(held, `${s1}/held?user_id=u0`),
+    of(connections, '/v1/connections'),
+    of(connections, '/v1/connections?state=live'),
+    of(connections, '/v1/connections?sub_account_id=s1'),
+    of(decisions, `${s1}/decisions`),
+    of(decisions, `${s1}/decisions?outcome=stored`),
+    of(decisions, `${s1}/decisions?outcome=skipped`),
+    of(decisions, `${s1}/decisions?outcome=failed`),
+    of(decisions, `${s1}/decisions?outcome=held`),
+    of(decisions, `${s1}/decisions?since=${days}`),
+    of(decisions, `${s1}/decisions?internet_message_id=m77@mail.example`),
+    of(decisions, `${s1}/decisions?connection_id=${heavy.connectionId}`),
+    of(deliveries, `/v1/webhooks/${heavy.webhookId}/deliveries`),
+    of(deliveries, `/v1/webhooks/${heavy.webhookId}/deliveries?state=parked`),
+    of(events, '/v1/events'),
+    of(events, '/v1/events?sub_account_id=s1'),
+    of(events, `/v1/events?after=${heavy.lastEvent - 100}`),
+  ];
+}
+
+/** What a page read, of its statement that read most. */
+export type PageWork = { path: string; work: Work; sql: string };
+
+/** Asks one question, and the same behind the first page where there is more; what each took. */
+export async function askList(t: ApiUnderTest, watched: Watched, path: string): Promise<PageWork[]> {
+  const found: PageWork[] = [];
+  let next: string | null = path;
+  for (let page = 0; next !== null && page < 3; page += 1) {
+    watched.told();
+    const { status, body } = await t.call('GET', next);
+    if (status !== 200) throw new Error(`${next}: ${status} ${JSON.stringify(body)}`);
+    for (const { sql, plan } of watched.told()) found.push({ path: next, work: workOf(plan, 1_000), sql });
+    const cursor = body['next_cursor'];
+    next =
+      typeof cursor === 'string'
+        ? `${path}${path.includes('?') ? '&' : '?'}cursor=${encodeURIComponent(cursor)}`
+        : null;
+  }
+  return found;
+}
