@@ -65,7 +65,8 @@ export async function findKeys(db: Db, asked: readonly AskedKey[]): Promise<Foun
     db,
     `select case when k.id is not null then
               json_build_object('id', k.id, 'subAccountId', k.sub_account_id, 'scope', k.scope) end as access,
-            exists (select from sub_accounts where id = asked.sub) as "subAccountExists"
+            -- Not exists: that was planned as a hash of all sub-accounts, at each call.
+            coalesce((select true from sub_accounts where id = asked.sub), false) as "subAccountExists"
        from unnest(:hashes::bytea[], :subs::text[]) with ordinality as asked (hash, sub, n)
        left join lateral (select * from api_keys where hash = asked.hash and revoked_at is null offset 0) k on true
       order by asked.n`,

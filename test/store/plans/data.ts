@@ -12,7 +12,7 @@ import type { Db } from '../../../src/store/database.ts';
 export type Counts = { subAccounts: number; users: number; contacts: number; messages: number };
 
 /** What a suite can make in some seconds. */
-export const smallCounts: Counts = { subAccounts: 11, users: 200, contacts: 20_000, messages: 200_000 };
+export const smallCounts: Counts = { subAccounts: 51, users: 200, contacts: 20_000, messages: 200_000 };
 
 /** All mail is of so many days up to now. */
 const days = 170;
