@@ -198,6 +198,7 @@ create table nodes (
 create table wire_traces (
   id text collate "C" not null,
   mailbox_id text collate "C" not null references mailboxes on delete cascade,
+  protocol text collate "C" not null check (protocol in ('imap', 'smtp')),
   n integer not null,
   at timestamptz not null default now(),
   text text not null,

@@ -8,7 +8,7 @@ import { gatewayId, timeField } from './fields.ts';
 import { addRoute, defineRoute, jsonBody, jsonResponse } from './route.ts';
 import type { Api, ApiDeps } from './route.ts';
 
-/** `/v1/connections/{id}/traces`: what is said between the gateway and the mail server of one mailbox, for a while. */
+/** `/v1/connections/{id}/traces`: what is said between the gateway and the mail servers of one mailbox, for a while. */
 export function addTraces(api: Api, deps: ApiDeps): void {
   addRoute(
     api,
@@ -78,10 +78,13 @@ const params = z.object({ id: gatewayId.describe('`con_…`') });
 const traceSchema = z
   .strictObject({
     id: z.string().describe('`trc_…`'),
+    protocol: z
+      .enum(['imap', 'smtp'])
+      .describe('`imap`: with the server that the mailbox is read at; `smtp`: with that by which it sends.'),
     started_at: timeField.describe('When the connection was made.'),
     bytes: z.int().describe('Of its text.'),
   })
-  .meta({ id: 'Trace', description: 'What was said on one connection with the IMAP server of a mailbox.' });
+  .meta({ id: 'Trace', description: 'What was said on one connection with a mail server of a mailbox.' });
 
 const postRoute = defineRoute({
   method: 'post',
@@ -89,7 +92,8 @@ const postRoute = defineRoute({
   tags,
   summary: 'Trace a mailbox for a while',
   description:
-    'From the next session on, which begins within a minute. Commands and answers are written down without credentials, ' +
+    'From the next session on, which begins within a minute, and of what is sent through the mailbox from the next ' +
+    'message on. Commands and answers are written down without credentials, ' +
     'without content of mail (bodies, headers, names of files, terms of searches), and of addresses with the domain ' +
     'alone; names of folders stay. Kept for a week.',
   request: {

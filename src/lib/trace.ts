@@ -69,7 +69,7 @@ export function smtpTrace(
       else if (level === 'with_bodies') write(commented(Buffer.from(String(text), 'latin1').toString()));
     } else if (tnx === 'server') {
       challenged = String(text).startsWith('334');
-      for (const line of String(text).split(/\r?\n/)) {
+      for (const line of withoutNul(String(text)).split(/\r?\n/)) {
         write(`S: ${level === 'plain' ? line.replace(ADDRESS, 'hidden@$1') : line}`);
       }
     } else write(`C: ${challenged ? hiddenAnswer(String(text)) : plain(hiddenAuth(String(text)))}`);
@@ -131,19 +131,29 @@ export function replyText(line: WireLine): string {
 
 /** Something that would be read as a variable of a transcript, in a line that was really sent. */
 const VARIABLE = /\$(?=[a-z])/g;
-/** An address; its domain is kept in a plain trace, since faults often belong to a domain. */
-const ADDRESS = /[^\s<>"@(),:;=]+@([\w.-]+\w)/g;
+/**
+ * An address, also one with a quoted local part, in a domain of any letters (RFC 6531) or at an address literal; its domain
+ * is kept in a plain trace, since faults often belong to a domain.
+ */
+const ADDRESS =
+  /(?:"(?:[^"\\]|\\.)*"|[^\s<>"@(),:;=]+)@(\[[\w.:-]+\]|[\p{L}\p{M}\p{N}_.-]*[\p{L}\p{M}\p{N}])/gu;
 
 function block(literal: Buffer): string {
   const text = literal.toString();
   const wholeLines =
-    text.endsWith('\r\n') && !/\r(?!\n)|(?<!\r)\n|^\s|\n\s*\}/.test(text) && !text.startsWith('}');
+    text.endsWith('\r\n') && !/\r(?!\n)|(?<!\r)\n|^\s|\n\s*\}|\0/.test(text) && !text.startsWith('}');
   if (!wholeLines || !Buffer.from(text).equals(literal)) return `{base64 ${literal.toString('base64')}}`;
   return `{\n${text.replaceAll('\r\n', '\n')}}`;
 }
 
+/** PostgreSQL's text takes no U+0000, which a server may say all the same; its picture stands for it. */
+function withoutNul(text: string): string {
+  return text.replaceAll('\u0000', '\u2400');
+}
+
 function serverText(line: WireLine, level: TraceLevel): string {
-  const tagged = line.map((part, index) =>
+  const written = line.map((part) => (typeof part === 'string' ? withoutNul(part) : part));
+  const tagged = written.map((part, index) =>
     index === 0 && typeof part === 'string' ? part.replace(/^\w+(?= (OK|NO|BAD)\b)/, '\u0000$&') : part,
   );
   const isFetch = typeof line[0] === 'string' && /^\* \d+ FETCH /i.test(line[0]);

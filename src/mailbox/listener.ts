@@ -14,6 +14,8 @@ import { setMailboxState } from '../store/connections.ts';
 import type { Db } from '../store/database.ts';
 import { readMailbox } from '../store/mailboxes.ts';
 import type { Mailbox } from '../store/mailboxes.ts';
+import { createTraces } from '../store/tracing.ts';
+import type { Traces } from '../store/tracing.ts';
 import { createBell } from './bell.ts';
 import type { Bell } from './bell.ts';
 import { changePace } from './change-plan.ts';
@@ -24,8 +26,6 @@ import { outageAfter, pauseAfter, stateIn } from './outage.ts';
 import type { Outage } from './outage.ts';
 import type { Login, openSession } from './session.ts';
 import { placeOfError } from '../lib/failure.ts';
-import { createTraces } from './tracing.ts';
-import type { Traces } from './tracing.ts';
 import { createTroubles } from './trouble.ts';
 import type { Troubles } from './trouble.ts';
 import { watchMailbox } from './watching.ts';
@@ -259,7 +259,7 @@ async function oneSession(
     session.loggedIn = true;
     session.line = await logLogin(deps.filing.db, mailbox.id);
   };
-  const traces = mailbox.isTraced ? createTraces({ db: deps.filing.db, log }, mailbox.id) : null;
+  const traces = mailbox.isTraced ? createTraces({ db: deps.filing.db, log }) : null;
   const onLive = () => void (session.liveAt = deps.clock.monotonic());
   try {
     // Nor is the database asked for thousands of logins at once, or a token endpoint for thousands of tokens.

@@ -119,7 +119,7 @@ async function connectLine(
       ...(await placeOf(deps, mailbox)),
       login,
       stop,
-      ...(of.listening.traces === null ? {} : { trace: of.listening.traces.begin() }),
+      ...(of.listening.traces === null ? {} : { trace: of.listening.traces.begin(mailbox.id, 'imap') }),
       onArrival: (announced) => {
         if (announced === 0) {
           line.rests = deps.clock.monotonic() - quietAt < restMs;

@@ -1,3 +1,4 @@
+import type { SendingWay } from '../store/sends.ts';
 import { judgeSmtp } from './smtp-errors.ts';
 import { SmtpFailure } from './smtp.ts';
 import type { Accepted, openSession, SmtpServer, Submission } from './smtp.ts';
@@ -5,11 +6,11 @@ import type { Accepted, openSession, SmtpServer, Submission } from './smtp.ts';
 /** A way to one server that keeps its session from one message to the next. */
 export type Line = {
   /**
-   * Hands a message over, on the session that is there or on a new one.
+   * Hands a message over, on the session that is there or on a new one; where its mailbox is traced, on one that is.
    *
    * @throws SmtpFailure; whatever `serverOf` and the login throw.
    */
-  submit(submission: Submission, serverOf: () => Promise<SmtpServer>): Promise<Accepted>;
+  submit(submission: Submission, way: SendingWay, serverOf: () => Promise<SmtpServer>): Promise<Accepted>;
   /** Whether a session is kept. */
   isOpen(): boolean;
   end(): void;
@@ -25,12 +26,24 @@ const submissionsMax = 100;
 export function createLine(open: typeof openSession): Line {
   let session: Awaited<ReturnType<typeof openSession>> | null = null;
 
-  const ready = async (serverOf: () => Promise<SmtpServer>, signal: AbortSignal, refused: string | null) => {
-    if (session !== null && (!session.isOpen() || session.submitted() >= submissionsMax)) {
+  let isTraced = false;
+
+  const ready = async (
+    way: SendingWay,
+    serverOf: () => Promise<SmtpServer>,
+    signal: AbortSignal,
+    refused: string | null,
+  ) => {
+    const wantsTrace = way.through === 'mailbox' && way.isTraced;
+    const isOver = session?.isOpen() !== true || session.submitted() >= submissionsMax;
+    if (session !== null && (isOver || (wantsTrace && !isTraced))) {
       session.end();
       session = null;
     }
-    session ??= await open(await serverOf(), signal, refused);
+    if (session === null) {
+      session = await open(await serverOf(), signal, refused);
+      isTraced = wantsTrace;
+    }
     return session;
   };
 
@@ -40,10 +53,10 @@ export function createLine(open: typeof openSession): Line {
       session?.end();
       session = null;
     },
-    async submit(submission, serverOf) {
+    async submit(submission, way, serverOf) {
       let refused: string | null = null;
       for (;;) {
-        const used = await ready(serverOf, submission.signal, refused);
+        const used = await ready(way, serverOf, submission.signal, refused);
         const isFresh = used.submitted() === 0;
         try {
           return await used.submit(submission);

@@ -23,7 +23,7 @@ const patience = { connectMs: 20_000, greetingMs: 20_000, silenceMs: 20_000, ste
  *   `tls_failed` (permanent), `smtp_login_refused` (denied).
  */
 export async function proveSmtpLogin({ server, address, login }: SmtpTrial): Promise<void> {
-  const wire = createWire(server, address, patience);
+  const wire = createWire({ server, address }, patience);
   const { signal } = new AbortController();
   let stage: 'connect' | 'login' = 'connect';
   try {

@@ -100,7 +100,7 @@ export function createRuns(
         signal: send.abort.signal,
         onHandover: () => (send.handedOver = true),
         submit: ({ subAccountId }, way, submission) =>
-          line.submit(submission, () => serverOf(subAccountId, way)),
+          line.submit(submission, way, () => serverOf(subAccountId, way)),
       });
       making
         .then((ending) => {

@@ -12,6 +12,7 @@ import {
   renewSendLeases,
 } from '../store/sends.ts';
 import type { SendLane } from '../store/sends.ts';
+import { createTraces } from '../store/tracing.ts';
 import { claimLanes } from '../store/work.ts';
 import { createAttempts } from './attempt.ts';
 import type { AttemptDeps } from './attempt.ts';
@@ -125,6 +126,7 @@ function createHand(deps: SenderDeps, limits: Limits, wake: () => void, stopping
   const owner = randomUUID();
   const attempts = createAttempts({ ...deps, limits }, owner, stopping);
   const precedence = createPrecedence(clock);
+  const traces = createTraces(deps);
   const lanes = new Map<string, Lane>();
   /** Where the database is away, a lease that runs out does the same. */
   const left = (lane: string) => (error: unknown) => {
@@ -141,7 +143,7 @@ function createHand(deps: SenderDeps, limits: Limits, wake: () => void, stopping
       attempts,
       precedence,
       open: deps.open ?? openSession,
-      serverOf: (subAccountId, way) => serverFor(deps, subAccountId, way),
+      serverOf: (subAccountId, way) => serverFor({ ...deps, traces }, subAccountId, way),
       sessionsMax: mailbox === null ? relaySessionsMax : deps.provider(mailbox.provider).smtpSessionsMax,
       idleMs: limits.idleMs,
       onEnd: wake,
@@ -180,6 +182,7 @@ function createHand(deps: SenderDeps, limits: Limits, wake: () => void, stopping
       await done;
       for (const lane of all) lane.close();
       await given;
+      await traces.written();
     },
   };
 }

@@ -2,13 +2,16 @@ import { Failure } from '../lib/failure.ts';
 import { readPassword } from '../store/mailboxes.ts';
 import type { SendingMailbox, SendingRelay, SendingWay } from '../store/sends.ts';
 import { providerPasswordContext } from '../store/sub-accounts.ts';
+import type { Traces } from '../store/tracing.ts';
 import type { AttemptDeps } from './attempt.ts';
 import type { SmtpLogin, SmtpServer } from './smtp.ts';
 
 /** Sessions at once with a sub-account's own provider: what relays take from one customer as a matter of course. */
 export const relaySessionsMax = 5;
 
-type ServerDeps = Pick<AttemptDeps, 'db' | 'secretBox' | 'tokens' | 'provider' | 'resolveHost'>;
+type ServerDeps = Pick<AttemptDeps, 'db' | 'secretBox' | 'tokens' | 'provider' | 'resolveHost'> & {
+  traces: Traces;
+};
 
 /**
  * The server that a way leads to, and the login there. Hosts that people named are looked up each time: a name that
@@ -28,7 +31,8 @@ export async function serverFor(
   const server = way.smtp ?? deps.provider(way.provider).smtp;
   if (server === null) throw new Failure('operator', 'no_smtp_server', `${way.provider} has no SMTP server`);
   const named = way.smtp === null ? {} : { address: (await deps.resolveHost(way.smtp.host)).address };
-  return { server, ...named, login: await mailboxLogin(deps, way) };
+  const login = await mailboxLogin(deps, way);
+  return { server, ...named, login, ...(way.isTraced ? { trace: deps.traces.begin(way.id, 'smtp') } : {}) };
 }
 
 function relayLogin({ secretBox }: ServerDeps, subAccountId: string, relay: SendingRelay): SmtpLogin | null {

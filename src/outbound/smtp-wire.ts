@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import type { Readable } from 'node:stream';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import type { SMTPConnectionAuth, SMTPConnectionSendInfo } from 'nodemailer/lib/smtp-connection';
+import { smtpTrace } from '../lib/trace.ts';
 import type { ServerAddress } from '../provider/providers.ts';
 
 /** How long a server may take, ms. */
@@ -54,9 +55,13 @@ export class Stopped extends Error {}
 type Step<Result> = (done: (error: unknown, result?: Result) => void) => void;
 
 /** Makes a wire that is not connected yet. `address`: where to connect in place of looking the host up. */
-export function createWire(server: ServerAddress, address: string | undefined, patience: Patience): Wire {
+export function createWire(
+  to: { server: ServerAddress; address?: string; trace?: (text: string) => void },
+  patience: Patience,
+): Wire {
   const connection = new SMTPConnection({
-    ...serverOptions(server, address),
+    ...serverOptions(to.server, to.address),
+    ...(to.trace === undefined ? {} : smtpTrace('plain', to.trace)),
     connectionTimeout: patience.connectMs,
     greetingTimeout: patience.greetingMs,
     socketTimeout: patience.silenceMs,

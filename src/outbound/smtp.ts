@@ -15,6 +15,8 @@ export type SmtpServer = {
   address?: string;
   /** Null: it takes mail without a login. */
   login: SmtpLogin | null;
+  /** Where what is said is written down; not given: nowhere. */
+  trace?: (text: string) => void;
 };
 
 /** One message to be handed to a provider. */
@@ -158,7 +160,7 @@ async function connect(
   auth: SMTPConnectionAuth | null,
   signal: AbortSignal,
 ): Promise<SmtpSession> {
-  const wire = createWire(to.server, to.address, patience);
+  const wire = createWire(to, patience);
   const progress: Progress = { phase: 'connect' };
   try {
     await wire.connect(signal);

@@ -111,6 +111,7 @@ export type SendingMailbox = {
   credentialKind: 'oauth' | 'password' | null;
   /** Learned: a copy of what we submitted appeared in its Sent folder by itself. */
   savesSentCopy: boolean;
+  isTraced: boolean;
   /** What was said of its limits (L4). */
   limitsSaid: Partial<MailboxLimits>;
 };
@@ -143,7 +144,8 @@ select json_build_object(
     'rawSha256', s.raw_sha256, 'rawSize', s.raw_size, 'refused', s.refused,
     'way', case when b.id is not null then json_build_object(
          'through', 'mailbox', 'id', b.id, 'provider', b.provider, 'login', b.login, 'smtp', b.servers->'smtp',
-         'credentialKind', b.credential_kind, 'savesSentCopy', coalesce(b.saves_sent_copy, false), 'limitsSaid', b.limits)
+         'credentialKind', b.credential_kind, 'savesSentCopy', coalesce(b.saves_sent_copy, false), 'limitsSaid', b.limits,
+         'isTraced', coalesce(b.trace_until > now(), false))
        when a.provider is not null then json_build_object(
          'through', 'provider', 'server', json_build_object('host', a.provider->'host', 'port', a.provider->'port',
            'security', a.provider->'security'),
@@ -193,10 +195,7 @@ export type SendChange = {
 /** A send and what becomes of it. */
 export type ChangedSend = { id: SendId; change: SendChange };
 
-/**
- * Writes the new states of sends, each once; their rows must be locked. From what the provider took on, its copy in
- * Sent is awaited.
- */
+/** Writes new states of locked sends, each once; of what the provider took, the copy in Sent is awaited from then on. */
 export async function writeSendChanges(db: Db, changed: readonly ChangedSend[]): Promise<void> {
   await run(
     db,

@@ -31,22 +31,25 @@ export async function endTraces(db: Db, connectionId: ConnectionId): Promise<voi
   await run(db, `delete from wire_traces where mailbox_id = ${mailbox}`, { connectionId });
 }
 
+/** What is spoken on a traced connection: with the server that the mailbox is read at, or with that by which it sends. */
+export type TracedProtocol = 'imap' | 'smtp';
+
 /** Adds to a trace; false: it is not wanted any more, and nothing was added. */
 export async function appendTrace(
   db: Db,
-  part: { id: TraceId; mailboxId: MailboxId; n: number; text: string },
+  part: { id: TraceId; mailboxId: MailboxId; protocol: TracedProtocol; n: number; text: string },
 ): Promise<boolean> {
   const added = await run(
     db,
-    `insert into wire_traces (id, mailbox_id, n, text)
-     select :id, id, :n, :text from mailboxes where id = :mailboxId and trace_until > now()`,
+    `insert into wire_traces (id, mailbox_id, protocol, n, text)
+     select :id, id, :protocol, :n, :text from mailboxes where id = :mailboxId and trace_until > now()`,
     part,
   );
   return added > 0;
 }
 
 /** A trace of one connection with the server. */
-export type TraceRow = { id: TraceId; started_at: string; bytes: number };
+export type TraceRow = { id: TraceId; protocol: TracedProtocol; started_at: string; bytes: number };
 
 /** Those of the mailbox of a connection, the newest first, and until when there will be more; null: there will be none. */
 export async function listTraces(
@@ -57,7 +60,7 @@ export async function listTraces(
     db,
     `select case when m.trace_until > now() then ${timestamp('m.trace_until')} end as until,
             (select coalesce(json_agg(t order by t.id desc), '[]') from (
-               select id, ${timestamp('min(at)')} as started_at, sum(octet_length(text))::int as bytes
+               select id, min(protocol) as protocol, ${timestamp('min(at)')} as started_at, sum(octet_length(text))::int as bytes
                  from wire_traces where mailbox_id = m.id group by id) t) as traces
        from connections c join mailboxes m on m.id = c.mailbox_id where c.id = :connectionId`,
     { connectionId },

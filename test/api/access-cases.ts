@@ -322,7 +322,7 @@ async function seedConnection(t: ApiUnderTest, values: Values): Promise<void> {
      on conflict do nothing`,
     `insert into connections (id, sub_account_id, user_id, mailbox_id, provider, state)
      values (:connection, :sid, :uid, :mailbox, 'gmail', 'live') on conflict do nothing`,
-    `insert into wire_traces (id, mailbox_id, n, text) values (:tid, :mailbox, 1, '') on conflict do nothing`,
+    `insert into wire_traces (id, mailbox_id, protocol, n, text) values (:tid, :mailbox, 'imap', 1, '') on conflict do nothing`,
     `insert into folders (id, mailbox_id, path, role, uid_validity, cursor_uid)
      values (:folder, :mailbox, 'INBOX', 'inbox', 1, 1) on conflict do nothing`,
     `insert into decisions (id, sub_account_id, connection_id, mailbox_id, folder_id, uid_validity, uid, outcome, reason, reasons)

@@ -51,6 +51,13 @@ describe('a trace of IMAP', () => {
     );
   });
 
+  test('U+0000 is written as its picture, and is nothing else, since PostgreSQL takes none', async () => {
+    const script = `${FOLDER}on UID FETCH *:\n  S: * OK [ALERT] a\u0000b\n  S: $tag OK done\u0000\n`;
+    const { trace } = await imapStory('plain', script, { accessToken: 'the-token' });
+    assert.match(trace, /^S: \* OK \[ALERT\] a\u2400b\nS: \$t\w+ OK done\u2400$/m);
+    assert.ok(!trace.includes('\u0000'));
+  });
+
   const logins: [name: string, auth: { pass?: string; accessToken?: string; loginMethod?: string }][] = [
     ['OAuth', { accessToken: 'the-token' }],
     ['AUTHENTICATE PLAIN', { pass: 'the-password' }],
@@ -117,6 +124,27 @@ describe('a trace of SMTP', () => {
     assert.match(trace, /^# Fifty thousand\.$/m);
     assert.ok(!trace.includes('the-token') && !trace.includes('stale'));
   });
+});
+
+describe('an address', () => {
+  const rows: [name: string, address: string, shown: string][] = [
+    ['as usual', 'ann.bell+x@customer.example', '*@customer.example'],
+    ['with a quoted local part', String.raw`"ann \"b\" bell"@customer.example`, '*@customer.example'],
+    ['of other letters (RFC 6531)', 'änn@bücher.example', '*@bücher.example'],
+    ['in a domain whose first letter is none of ours', 'ann@übung.example', '*@übung.example'],
+    ['at an address literal', 'ann@[192.0.2.1]', '*@[192.0.2.1]'],
+    ['in a domain of one letter', 'ann@x', '*@x'],
+  ];
+  for (const [name, address, shown] of rows) {
+    test(`is left with its domain alone: ${name}`, () => {
+      const written: string[] = [];
+      const { logger } = smtpTrace('plain', (text) => written.push(text));
+      logger.debug({ tnx: 'client' }, `RCPT TO:<${address}>`);
+      logger.debug({ tnx: 'server' }, `550 5.1.1 <${address}>: unknown`);
+      const answer = `S: 550 5.1.1 <${shown.replace('*', 'hidden')}>: unknown`;
+      assert.deepEqual(written.slice(1), [`C: RCPT TO:<${shown}>`, answer]);
+    });
+  }
 });
 
 describe('lines and literals', () => {

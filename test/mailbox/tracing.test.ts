@@ -125,9 +125,13 @@ describe('traces of a mailbox', () => {
     await run(db, `update wire_traces set at = at - interval '8 days'`);
     await forgetTraces(db, 7);
     assert.deepEqual(await bytes(), []);
-    await run(db, `insert into wire_traces (id, mailbox_id, n, text) values ('trc_1', :mailboxId, 1, 'x')`, {
-      mailboxId,
-    });
+    await run(
+      db,
+      `insert into wire_traces (id, mailbox_id, protocol, n, text) values ('trc_1', :mailboxId, 'imap', 1, 'x')`,
+      {
+        mailboxId,
+      },
+    );
     await endTraces(db, connection);
     assert.deepEqual(await bytes(), []);
     assert.equal(peer.sent('* AUTHENTICATE *').length, 2, 'no session was ended for it');

@@ -2,13 +2,14 @@ import { messageOf } from '../lib/failure.ts';
 import { newId } from '../lib/id.ts';
 import type { MailboxId } from '../lib/id.ts';
 import type { Log } from '../lib/log.ts';
-import type { Db } from '../store/database.ts';
-import { appendTrace } from '../store/wire-traces.ts';
+import type { Db } from './database.ts';
+import { appendTrace } from './wire-traces.ts';
+import type { TracedProtocol } from './wire-traces.ts';
 
-/** The traces of one session with the provider: one for each of its connections. */
+/** Traces of connections with mail servers, while they are made: one for each connection. */
 export type Traces = {
   /** What takes the lines of one more connection. Never waits, never throws. */
-  begin(): (text: string) => void;
+  begin(mailboxId: MailboxId, protocol: TracedProtocol): (text: string) => void;
   /** Resolves when all that was said so far is written down, or cannot be. */
   written(): Promise<void>;
 };
@@ -18,10 +19,10 @@ const charsMax = 4_000_000;
 const full = '# The trace is full, and ends here.\n';
 
 /** What comes while a part is written goes into the next one. A trace that cannot be written disturbs nothing. */
-export function createTraces(deps: { db: Db; log: Log }, mailboxId: MailboxId): Traces {
+export function createTraces(deps: { db: Db; log: Log }): Traces {
   const writing = new Set<Promise<void>>();
   return {
-    begin() {
+    begin(mailboxId, protocol) {
       const id = newId('trc');
       let held = '';
       let n = 0;
@@ -32,7 +33,7 @@ export function createTraces(deps: { db: Db; log: Log }, mailboxId: MailboxId): 
           const text = held;
           held = '';
           n += 1;
-          if (await appendTrace(deps.db, { id, mailboxId, n, text })) continue;
+          if (await appendTrace(deps.db, { id, mailboxId, protocol, n, text })) continue;
           charsLeft = 0;
           held = '';
         }
