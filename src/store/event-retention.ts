@@ -19,30 +19,41 @@ export async function dropPastEvents(
 ): Promise<{ dropped: string[]; undelivered: Undelivered[] }> {
   const counts = new Map<WebhookId, number>();
   const dropped = await dropPast(db, 'events', before, async (from) => {
-    for (const { webhookId, count } of await deleteDeliveries(db, from))
-      counts.set(webhookId, (counts.get(webhookId) ?? 0) + count);
+    const { parked, isLeft } = await deleteDeliveries(db, from);
+    for (const { webhookId, count } of parked) counts.set(webhookId, (counts.get(webhookId) ?? 0) + count);
+    return !isLeft;
   });
   return { dropped, undelivered: [...counts].map(([webhookId, count]) => ({ webhookId, count })) };
 }
 
-/** Deletes the deliveries of such events (SQL to select from) that are over; answers those of them that had been given up. */
-async function deleteDeliveries(db: Db, from: string): Promise<Undelivered[]> {
+type Portion = { last: string | null; parked: Undelivered[]; isLeft: boolean };
+
+/**
+ * Deletes the deliveries of such events (SQL to select from) that are over; answers those of them that had been given up,
+ * and whether one is left, since somebody asked for another try.
+ */
+async function deleteDeliveries(db: Db, from: string): Promise<Pick<Portion, 'parked' | 'isLeft'>> {
   const parked: Undelivered[] = [];
+  let isLeft = false;
   for (let after = '0'; ;) {
-    const found = await db.raw<{ rows: { last: string | null; parked: Undelivered[] }[] }>(
+    const found = await db.raw<{ rows: Portion[] }>(
       `with past as materialized (
          select ord from ${from} where ord > :after order by ord limit :atOnce),
        gone as (
          delete from deliveries where not ready and event_ord = any(array(select ord from past))
-         returning webhook_id, state)
+         returning id, webhook_id, state)
        select (select max(ord) from past) as last,
               (select coalesce(json_agg(json_build_object('webhookId', webhook_id, 'count', count)), '[]') from (
-                 select webhook_id, count(*) as count from gone where state = 'parked' group by 1) p) as parked`,
+                 select webhook_id, count(*) as count from gone where state = 'parked' group by 1) p) as parked,
+              -- Not by its state, which may have changed since the statement began.
+              exists (select from deliveries d where event_ord = any(array(select ord from past))
+                        and not exists (select from gone where gone.id = d.id)) as "isLeft"`,
       { after, atOnce },
     );
     const [portion] = found.rows;
-    if (portion?.last == null) return parked;
+    if (portion?.last == null) return { parked, isLeft };
     parked.push(...portion.parked);
+    isLeft ||= portion.isLeft;
     after = portion.last;
   }
 }

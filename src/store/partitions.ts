@@ -20,6 +20,7 @@ const tables = {
     prefix: 'dec',
     isHeldUp: () => 'false',
     isRowHeldUp: 'false',
+    belongings: () => 'false',
   },
   /** They go by when their send was made, and not before that is over. */
   send_attempts: {
@@ -28,6 +29,7 @@ const tables = {
     prefix: 'snd',
     isHeldUp: () => `exists (select from sends where ready and id < :before)`,
     isRowHeldUp: `exists (select from sends s where s.id = r.send_id and s.ready)`,
+    belongings: () => 'false',
   },
   /** With their deliveries, and not before the last of those is made, or was given up (W2). */
   events: {
@@ -37,6 +39,7 @@ const tables = {
     isHeldUp: (name) => `exists (select from ${name} where sequence is null) or exists (
       select from deliveries d where d.ready and exists (select from ${name} e where e.ord = d.event_ord))`,
     isRowHeldUp: `(r.sequence is null or exists (select from deliveries d where d.event_ord = r.ord and d.ready))`,
+    belongings: (row) => `exists (select from deliveries d where d.event_ord = ${row}.ord)`,
   },
 } as const satisfies Record<
   string,
@@ -48,6 +51,8 @@ const tables = {
     isHeldUp(name: string): string;
     /** SQL: a row (r) of the default partition is still needed for what is to be done. */
     isRowHeldUp: string;
+    /** SQL: something is there that is to go before a row. */
+    belongings(row: string): string;
   }
 >;
 
@@ -139,13 +144,14 @@ function makePartition(
 /**
  * Drops the partitions of a table that end before a time (ms since the epoch), unless something in them is still to be
  * done, and deletes rows as old from its default partition, each unless it is. `clear` removes what belongs to a
- * partition, or to such rows, just before; it is given SQL to select from. Answers the names of those that were dropped.
+ * partition, or to such rows, just before; it is given SQL to select from, and answers whether all of that is gone: what
+ * was set going again meanwhile would be left behind. Answers the names of those that were dropped.
  */
 export async function dropPast(
   db: Db,
   table: PartitionedTable,
   before: number,
-  clear: (from: string) => Promise<void> = () => Promise.resolve(),
+  clear: (from: string) => Promise<boolean> = () => Promise.resolve(true),
 ): Promise<string[]> {
   const { parent } = tables[table];
   const past = await rows<{ name: string }>(
@@ -158,8 +164,7 @@ export async function dropPast(
   for (const { name } of past) {
     const past = { name, end: endOf(name) };
     if (past.end > before || (await isHeldUp(db, table, past))) break;
-    await clear(name);
-    if (!(await dropPartition(db, table, past))) break;
+    if (!(await clear(name)) || !(await dropPartition(db, table, past))) break;
     dropped.push(name);
   }
   const strays = straysOf(table, monthOf(before, 0).start);
@@ -223,12 +228,14 @@ function straysOf(table: PartitionedTable, since: number): Strays {
 }
 
 async function deleteStrays(db: Db, table: PartitionedTable, { since, from }: Strays): Promise<void> {
-  const { parent } = tables[table];
+  const { parent, belongings } = tables[table];
+  // What was set going again since the rest was cleared keeps its row.
+  const bare = `select place from ${from} where not ${belongings('strays')}`;
   for (;;) {
     const [gone] = await rows<{ count: number }>(
       db,
       `with gone as (
-         delete from ${parent}_default where ctid = any(array(select place from ${from} limit :deletedAtOnce))
+         delete from ${parent}_default where ctid = any(array(${bare} limit :deletedAtOnce))
          returning *),
        noted as (${noteKept(table, '(select * from gone) g having count(*) > 0')})
        select count(*)::int as count from gone`,

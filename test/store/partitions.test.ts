@@ -5,7 +5,7 @@ import { idFrom } from '../../src/lib/id.ts';
 import type { DeliveryId, WebhookId } from '../../src/lib/id.ts';
 import { rows, run } from '../../src/store/database.ts';
 import type { Db } from '../../src/store/database.ts';
-import { retryParked } from '../../src/store/delivery-list.ts';
+import { retryDelivery, retryParked } from '../../src/store/delivery-list.ts';
 import { dropPastEvents, listHoldingUp, readDroppedEvents } from '../../src/store/event-retention.ts';
 import { publishBatch, recordEvents } from '../../src/store/events.ts';
 import { dropPast, keptSince, makePartitions, makePartitionsPatiently } from '../../src/store/partitions.ts';
@@ -287,6 +287,58 @@ for (const kind of databaseKinds) {
         const [delivery] = await rows<{ id: DeliveryId }>(db, 'select id from deliveries where ready');
         assert.ok(delivery);
       });
+
+      for (const [table, at] of [
+        ['events_2019_01', january],
+        ['events_default', day(6, 10) - 3 * 365 * 86_400_000],
+      ] as const)
+        test(`what is tried again while events are dropped, and over before they are, leaves no delivery without its event: ${table}`, async () => {
+          await tell(at, 'parked', 2);
+          const [first] = await rows<{ id: DeliveryId }>(db, 'select id from deliveries order by seq');
+          assert.ok(first);
+          const clearing = (statement: string) =>
+            statement.includes(table) && statement.includes('delete from deliveries');
+          const past = await dropPastEvents(
+            meanwhile(db, clearing, {
+              before: () => retryDelivery(db, { webhookId: hook, id: first.id }),
+              after: () => run(db, `update deliveries set state = 'delivered', ready = false where ready`),
+            }),
+            day(3, 1),
+          );
+          assert.equal(past.undelivered[0]?.count, 1);
+          const told = await rows<{ id: string }>(
+            db,
+            'select d.id from deliveries d join events e on e.ord = d.event_ord',
+          );
+          assert.deepEqual(told, [first], 'what was tried again stays, with its event');
+          assert.equal((await left())?.deliveries, 1);
+          await run(db, 'delete from delivery_keys');
+          await dropPastEvents(db, day(3, 1));
+          assert.deepEqual(await left(), { n: 0, deliveries: 0 }, 'until the next round');
+        });
     });
+  });
+}
+
+/** A database to which something happens before and after the first raw statement that fits. */
+function meanwhile(
+  db: Db,
+  fits: (statement: string) => boolean,
+  { before, after }: { before(): Promise<unknown>; after(): Promise<unknown> },
+): Db {
+  let isDone = false;
+  const between = async (statement: string, values: Record<string, unknown>) => {
+    await before();
+    const result: unknown = await db.raw(statement, values as never);
+    await after();
+    return result;
+  };
+  const raw = (statement: string, values: Record<string, unknown> = {}): unknown => {
+    if (isDone || !fits(statement)) return db.raw(statement, values as never);
+    isDone = true;
+    return between(statement, values);
+  };
+  return new Proxy(db, {
+    get: (target, name) => (name === 'raw' ? raw : Reflect.get(target, name)) as never,
   });
 }
