@@ -137,25 +137,32 @@ async function* read(
   { start, end }: { start: number; end: number | null },
 ): AsyncGenerator<Buffer> {
   const { client, Bucket } = bucket;
-  const copy = await newestOf(bucket, name);
-  if (copy === null) throw missing(name);
-  const { key: Key } = copy;
+  let copy = await copyOf(bucket, name);
   let at = start;
   for (let broken = 0; ; broken += 1) {
     try {
       // Of no bytes there is no range.
       const part = at === 0 && end === null ? {} : { Range: `bytes=${at}-${end ?? ''}` };
-      const { Body } = await client.send(new GetObjectCommand({ Bucket, Key, ...part }));
+      const { Body } = await client.send(new GetObjectCommand({ Bucket, Key: copy.key, ...part }));
       for await (const chunk of Body as Readable) {
         at += (chunk as Buffer).length;
         yield chunk as Buffer;
       }
       return;
     } catch (error) {
-      if (error instanceof S3ServiceException || broken === limits.resumes) throw asMissing(error, name);
+      if (broken === limits.resumes) throw error;
+      // A sweep took the copy: a newer one has the same bytes, or there is none any more.
+      if (isNoSuchKey(error)) copy = await copyOf(bucket, name);
+      else if (error instanceof S3ServiceException) throw error;
       if (at > Math.min(end ?? Infinity, copy.size - 1)) return;
     }
   }
+}
+
+async function copyOf(bucket: Bucket, name: string): Promise<Copy> {
+  const copy = await newestOf(bucket, name);
+  if (copy === null) throw missing(name);
+  return copy;
 }
 
 async function remove({ client, Bucket }: Bucket, copies: readonly Copy[]): Promise<void> {
@@ -208,13 +215,12 @@ function missing(name: string): Error {
   return Object.assign(new Error(`there is no blob ${name}`), { code: 'ENOENT' });
 }
 
-/** What was swept since it was listed is as if it had not been there. */
-function asMissing(error: unknown, name: string): unknown {
-  return error instanceof S3ServiceException && error.name === 'NoSuchKey' ? missing(name) : error;
+function isNoSuchKey(error: unknown): boolean {
+  return error instanceof S3ServiceException && error.name === 'NoSuchKey';
 }
 
 function unlessNoSuchKey(error: unknown): null {
-  if (error instanceof S3ServiceException && error.name === 'NoSuchKey') return null;
+  if (isNoSuchKey(error)) return null;
   throw error;
 }
 

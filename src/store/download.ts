@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import type { BlobStore } from './blobs.ts';
 
@@ -49,16 +50,32 @@ export async function openDownload(blobs: BlobStore, content: Content, asked: As
   const range = rangeOf(wanted, size);
   if (range === 'unsatisfiable') return { outcome: 'unsatisfiable', size };
   // A file is opened for those alone who read it.
-  const empty = asked.method === 'HEAD' || size === 0;
-  const stream = (part?: { start: number; end: number }) =>
-    empty ? null : (Readable.toWeb(blobs.get(content.sha256, part)) as ReadableStream<Uint8Array>);
+  const isRead = asked.method !== 'HEAD' && size > 0;
+  const body = isRead ? await begin(blobs, content.sha256, range ?? undefined) : null;
+  if (body === 'gone') return { outcome: 'not_found' };
   if (range === null) {
     headers['Content-Length'] = String(size);
-    return { outcome: 'found', status: 200, headers, body: stream() };
+    return { outcome: 'found', status: 200, headers, body };
   }
   headers['Content-Length'] = String(range.end - range.start + 1);
   headers['Content-Range'] = `bytes ${range.start}-${range.end}/${size}`;
-  return { outcome: 'found', status: 206, headers, body: stream(range) };
+  return { outcome: 'found', status: 206, headers, body };
+}
+
+/** A blob from its first bytes on: what was removed since it was asked for its size is gone before anything is answered. */
+async function begin(
+  blobs: BlobStore,
+  sha256: string,
+  range: { start: number; end: number } | undefined,
+): Promise<ReadableStream<Uint8Array> | 'gone'> {
+  const stream = blobs.get(sha256, range);
+  try {
+    await once(stream, 'readable');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'gone';
+    throw error;
+  }
+  return Readable.toWeb(stream) as ReadableStream<Uint8Array>;
 }
 
 /**

@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { createDiskBlobs } from '../../src/store/blobs.ts';
 import type { SweptBlobStore } from '../../src/store/blobs.ts';
 import { createS3Blobs } from '../../src/store/blobs-s3.ts';
+import { openDownload } from '../../src/store/download.ts';
 import { startS3 } from '../support/s3.ts';
 
 /** A store of blobs, and how a test makes what is in it old. */
@@ -76,6 +77,23 @@ for (const [kind, open] of Object.entries({ disk: onDisk, S3: onS3 })) {
       const name = nameOf(randomBytes(10));
       assert.equal(await blobs.size(name), null);
       await assert.rejects(buffer(blobs.get(name)), { code: 'ENOENT' });
+    });
+
+    test('a download of what is removed as it begins is "not found", and no answer that breaks off', async () => {
+      const content = randomBytes(300_000);
+      const [name = ''] = await blobs.put([content]);
+      const asked = { method: 'GET', header: () => undefined };
+      const file = { sha256: name, type: 'text/plain', name: 'a.txt' };
+      const found = await openDownload(blobs, file, asked);
+      assert.equal(found.outcome, 'found');
+      assert.deepEqual(Buffer.from(await new Response(found.body).arrayBuffer()), content);
+      await store.age(name);
+      const size = async () => {
+        const bytes = await blobs.size(name);
+        await blobs.sweep({ before: hourAgo(), findUnreferenced: everything });
+        return bytes;
+      };
+      assert.deepEqual(await openDownload({ ...blobs, size }, file, asked), { outcome: 'not_found' });
     });
 
     test('takes nothing for a name that is none: not a path, not another object', async () => {

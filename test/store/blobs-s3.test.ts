@@ -93,6 +93,31 @@ describe('blobs in S3', () => {
     assert.ok(later.length >= 3, 'what had come is not asked for again');
   });
 
+  test('a download goes on with the newest copy where a sweep takes the one that it reads; of what is gone it says so', async () => {
+    await blobs.put([content]);
+    age(40 * 60_000);
+    const chunks: Buffer[] = [];
+    const reading = blobs.get(name);
+    s3.breakOff(1);
+    for await (const chunk of reading) {
+      if (chunks.push(chunk as Buffer) > 1) continue;
+      await blobs.put([content]);
+      const before = new Date(Date.now() - 30 * 60_000);
+      await blobs.sweep({ before, findUnreferenced: () => Promise.resolve([]) });
+      assert.equal(s3.objects.size, 1);
+    }
+    assert.deepEqual(Buffer.concat(chunks), content);
+    assert.equal(s3.requests.filter(({ status }) => status === 404).length, 1, 'the copy was gone');
+
+    s3.breakOff(1);
+    await assert.rejects(
+      async () => {
+        for await (const _chunk of blobs.get(name)) s3.objects.clear();
+      },
+      { code: 'ENOENT' },
+    );
+  });
+
   test('a download that always breaks off is an error, never a part that looks like the whole', async () => {
     await blobs.put([content]);
     s3.breakOff(1_000);
