@@ -12,7 +12,23 @@ import type { ProviderEndpoints } from './provider/providers.ts';
 
 /* What may stand in the environment, as a person writes it: each kind of setting turns text into its value. */
 
+/** One setting: what it is called in the environment (`TWOWAY_` before it), what it means, what it is by default. */
+export type Setting<Schema extends z.ZodType> = {
+  schema: Schema;
+  /** As a person writes it; empty: none. */
+  default: string;
+  explain: string;
+  /** Never printed, never in an example. */
+  secret?: boolean;
+};
+
+export function setting<Schema extends z.ZodType>(of: Setting<Schema>): Setting<Schema> {
+  return of;
+}
+
 export const port = z.coerce.number().int().min(0).max(65_535);
+/** A time for which something is kept, in days. */
+export const days = (least: number) => z.coerce.number().int().min(least).max(36_500);
 export const list = z.string().transform((text) =>
   text
     .split(',')

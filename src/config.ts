@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import {
   databaseUrl,
+  days,
   dnsServers,
   domain,
   endpoints,
@@ -17,23 +18,11 @@ import {
   peers,
   port,
   roles,
+  setting,
   trackingUrl,
 } from './config-fields.ts';
+import type { Setting } from './config-fields.ts';
 import { roleNames } from './lib/roles.ts';
-
-/** One setting: what it is called in the environment (`TWOWAY_` before it), what it means, what it is by default. */
-type Setting<Schema extends z.ZodType> = {
-  schema: Schema;
-  /** As a person writes it; empty: none. */
-  default: string;
-  explain: string;
-  /** Never printed, never in an example. */
-  secret?: boolean;
-};
-
-function setting<Schema extends z.ZodType>(of: Setting<Schema>): Setting<Schema> {
-  return of;
-}
 
 /** Every setting. The order is that of config/example.env. */
 const settings = {
@@ -50,27 +39,32 @@ const settings = {
     explain: 'Most connections to PostgreSQL that this process opens.',
   }),
   KEEP_FACTS_DAYS: setting({
-    schema: z.coerce.number().int().min(1).max(36_500),
+    schema: days(1),
     default: '90',
     explain:
       'How many days the facts behind each decision are kept, for replay. The decision with its rule and reason stays.',
   }),
   KEEP_DECISIONS_DAYS: setting({
-    schema: z.coerce.number().int().min(30).max(36_500),
+    schema: days(30),
     default: '180',
     explain:
       'How many days it is known of mail that was left out that it came, and why it was. Decisions on what is stored, held or failed stay.',
   }),
   KEEP_EVENTS_DAYS: setting({
-    schema: z.coerce.number().int().min(30).max(36_500),
+    schema: days(30),
     default: '90',
     explain:
       'How many days events and their deliveries are kept, to be read, explained and delivered again. What is still to be delivered stays.',
   }),
   KEEP_ATTEMPTS_DAYS: setting({
-    schema: z.coerce.number().int().min(30).max(36_500),
+    schema: days(30),
     default: '365',
     explain: 'How many days the single tries of a send are kept, counted from the call. Its state stays.',
+  }),
+  KEEP_AUDIT_DAYS: setting({
+    schema: days(30),
+    default: '730',
+    explain: 'How many days the audit log is kept: what administrators did, when and from where.',
   }),
   DATA_DIR: setting({
     schema: z.string().min(1),

@@ -16,6 +16,7 @@ import { dropPastEvents, listHoldingUp } from './store/event-retention.ts';
 import { forgetAnswers } from './store/idempotency.ts';
 import { dropPast, makePartitions } from './store/partitions.ts';
 import { resealAll } from './store/sealed.ts';
+import { forgetAudit } from './store/audit.ts';
 import { forgetTraces } from './store/wire-traces.ts';
 
 /** How often it comes round. */
@@ -51,16 +52,22 @@ export type KeptDays = {
   events: number;
   /** Tries of sends. */
   attempts: number;
+  /** What administrators did. */
+  audit: number;
 };
 
 export function keptDaysOf(
-  config: Pick<Config, 'KEEP_FACTS_DAYS' | 'KEEP_DECISIONS_DAYS' | 'KEEP_EVENTS_DAYS' | 'KEEP_ATTEMPTS_DAYS'>,
+  config: Pick<
+    Config,
+    'KEEP_FACTS_DAYS' | 'KEEP_DECISIONS_DAYS' | 'KEEP_EVENTS_DAYS' | 'KEEP_ATTEMPTS_DAYS' | 'KEEP_AUDIT_DAYS'
+  >,
 ): KeptDays {
   return {
     facts: config.KEEP_FACTS_DAYS,
     decisions: config.KEEP_DECISIONS_DAYS,
     events: config.KEEP_EVENTS_DAYS,
     attempts: config.KEEP_ATTEMPTS_DAYS,
+    audit: config.KEEP_AUDIT_DAYS,
   };
 }
 
@@ -88,6 +95,7 @@ export function createHousekeeping(deps: {
     await forgetErrands(database.db, errandsKeptDays);
     await forgetSpooled(database.db);
     await forgetTraces(database.db, tracesKeptDays);
+    await forgetAudit(database.db, keptDays.audit);
     await countDecisions(database.db);
     await scheduleAudits(database.db, { ...audits, now: clock.now() });
     const before = clock.now() - keptDays.facts * dayMs;

@@ -44,7 +44,7 @@ describe('housekeeping', () => {
       secretBox: createSecretBox([Buffer.alloc(32, 7)]),
       clock,
       log: silent,
-      keptDays: { facts: 90, decisions: 180, events: 90, attempts: 365 },
+      keptDays: { facts: 90, decisions: 180, events: 90, attempts: 365, audit: 730 },
     });
     housekeeping.start();
     return { housekeeping, clock, round: () => waitFor('the end of a round', () => clock.sleeping() === 1) };

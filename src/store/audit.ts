@@ -89,3 +89,20 @@ export function listAudit(db: Db, page: AuditPage): Promise<Audited[]> {
     page,
   );
 }
+
+/** So many entries are deleted in one statement. */
+const forgottenAtOnce = 5_000;
+
+/** Forgets entries that are older; their ids rise with time, so that none but the oldest are looked at. */
+export async function forgetAudit(db: Db, keptDays: number): Promise<void> {
+  for (;;) {
+    const gone = await run(
+      db,
+      `delete from audit where id = any(array(
+         select id from (select id, at from audit order by id limit :forgottenAtOnce) oldest
+          where at < now() - :keptDays * interval '1 day'))`,
+      { keptDays, forgottenAtOnce },
+    );
+    if (gone < forgottenAtOnce) return;
+  }
+}

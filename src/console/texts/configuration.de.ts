@@ -11,6 +11,8 @@ export const configurationGerman: Readonly<Record<string, string>> = {
     'Wie viele Tage lang Ereignisse und ihre Zustellungen aufbewahrt werden, um sie zu lesen, zu erklären und noch einmal zuzustellen. Was noch zuzustellen ist, bleibt.',
   TWOWAY_KEEP_ATTEMPTS_DAYS:
     'Wie viele Tage lang die einzelnen Versuche einer Sendung aufbewahrt werden, vom Aufruf an. Ihr Zustand bleibt.',
+  TWOWAY_KEEP_AUDIT_DAYS:
+    'Wie viele Tage lang das Protokoll aufbewahrt wird: was die Administration wann und von wo aus tat.',
   TWOWAY_DATA_DIR:
     'Ordner der eingebetteten Datenbank, der Blobs (ganze Nachrichten, Anhänge) und des erzeugten Geheimnisses.',
   TWOWAY_S3_BUCKET:
