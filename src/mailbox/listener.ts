@@ -9,10 +9,8 @@ import type { FilingDeps } from '../filing/file.ts';
 import type { MailboxId } from '../lib/id.ts';
 import type { MailboxState } from '../provider/connection-states.ts';
 import type { Provider } from '../provider/providers.ts';
-import { logLogin, logSessionEnd } from '../store/connection-log.ts';
-import { setMailboxState } from '../store/connections.ts';
+import { logSessionEnd } from '../store/connection-log.ts';
 import type { Db } from '../store/database.ts';
-import { readMailbox } from '../store/mailboxes.ts';
 import type { Mailbox } from '../store/mailboxes.ts';
 import { createTraces } from '../store/tracing.ts';
 import type { Traces } from '../store/tracing.ts';
@@ -26,6 +24,7 @@ import { outageAfter, pauseAfter, stateIn } from './outage.ts';
 import type { Outage } from './outage.ts';
 import type { Login, openSession } from './session.ts';
 import { placeOfError } from '../lib/failure.ts';
+import type { Together } from './together.ts';
 import { createTroubles } from './trouble.ts';
 import type { Troubles } from './trouble.ts';
 import { watchMailbox } from './watching.ts';
@@ -50,6 +49,8 @@ export type ListenerDeps = {
     /** When sessions that have ended begin anew. */
     spread: Spread;
   };
+  /** What they ask the database for, joined. */
+  together: Together;
   /** Shared by all connections; without it each makes one of its own. */
   secureContext?: SecureContext;
   /** Replaces session.ts in tests. */
@@ -156,7 +157,7 @@ async function listenForever(
   let refused: Login | null = null;
   let doubted = false;
   while (!stop.aborted) {
-    const mailbox = await readMailbox(deps.filing.db, mailboxId);
+    const mailbox = await deps.together.readMailbox(mailboxId);
     if (mailbox === null || mailbox.syncSince === null || mailbox.credentialKind === null) return;
     const session = await oneSession(deps, mailbox, refused, { ...kept, doubted });
     const { ending } = session;
@@ -211,7 +212,7 @@ async function announce(
 ) {
   const { state, reason, pauseMs } = next;
   const asksForPerson = state === 'reauth_required';
-  const change = await setMailboxState(deps.filing.db, mailboxId, {
+  const change = await deps.together.setState(mailboxId, {
     state,
     reason,
     nextTryAt: asksForPerson ? null : deps.clock.now() + pauseMs,
@@ -257,7 +258,7 @@ async function oneSession(
   const onLogin = async () => {
     log.info({}, 'logged in');
     session.loggedIn = true;
-    session.line = await logLogin(deps.filing.db, mailbox.id);
+    session.line = await deps.together.logLogin(mailbox.id);
   };
   const traces = mailbox.isTraced ? createTraces({ db: deps.filing.db, log }) : null;
   const onLive = () => void (session.liveAt = deps.clock.monotonic());
@@ -269,7 +270,7 @@ async function oneSession(
       deps.gates.logins(`tokens of ${mailbox.provider}`, ask, kept.stop),
     );
     if (session.login === null) return session;
-    const renewed = await readMailbox(deps.filing.db, mailbox.id);
+    const renewed = await deps.together.readMailbox(mailbox.id);
     session.credentialVersion = renewed?.credentialVersion ?? credentialVersion;
     session.ending = await watchMailbox({ ...deps, log }, mailbox, session.login, {
       ...kept,

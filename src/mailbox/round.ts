@@ -1,6 +1,5 @@
 import { Failure } from '../lib/failure.ts';
 import type { FolderId } from '../lib/id.ts';
-import { findFoldersWithPlaces } from '../store/places.ts';
 import type { Mailbox } from '../store/mailboxes.ts';
 import { waitsMs } from './change-plan.ts';
 import { followChanges } from './changes.ts';
@@ -177,7 +176,7 @@ export async function sweep(round: Round, listed: readonly Listed[] | null): Pro
   const stored =
     paths.length === 0
       ? new Set<FolderId>()
-      : await findFoldersWithPlaces(round.deps.filing.db, round.mailbox.id);
+      : await round.deps.together.findFoldersWithPlaces(round.mailbox.id);
   const { clock } = round.deps;
   let away = false;
   let until = 0;

@@ -21,6 +21,7 @@ import { createKeyedGate, createRampedGate } from './gate.ts';
 import { startListener } from './listener.ts';
 import type { Listener, ListenerDeps } from './listener.ts';
 import { createSpread } from './spread.ts';
+import { createTogether } from './together.ts';
 import { placeOfError } from '../lib/failure.ts';
 
 /** All in milliseconds but the counts. */
@@ -74,7 +75,7 @@ export type Supervisor = {
 };
 
 /** What a supervisor needs beside what its listeners do. */
-export type SupervisorDeps = Omit<ListenerDeps, 'gates' | 'secureContext'> & {
+export type SupervisorDeps = Omit<ListenerDeps, 'gates' | 'secureContext' | 'together'> & {
   /** Tells the other nodes that there are mailboxes to take. */
   wakeOthers(): void;
 };
@@ -95,6 +96,9 @@ type Node = {
 /** Mailboxes that are given back by one statement. */
 const releasesMax = 500;
 
+/** From so many listeners on what they ask the database for waits a moment for others of them. */
+const crowdMin = 100;
+
 /**
  * Leases mailboxes and runs a listener for each. A mailbox is listened to by one node at a time: a
  * node that cannot say that it is there stops its listeners before others take them over. (Should two
@@ -110,8 +114,9 @@ export function createSupervisor(deps: SupervisorDeps, limits: SupervisorLimits,
     spread: createSpread(deps.clock),
   };
   const { db } = deps.filing;
+  const together = createTogether(db, () => node.listeners.size >= crowdMin);
   const node: Node = {
-    deps: { ...deps, gates, secureContext: createSecureContext() },
+    deps: { ...deps, gates, secureContext: createSecureContext(), together },
     limits,
     wakeOthers: () => deps.wakeOthers(),
     id: nodeId,

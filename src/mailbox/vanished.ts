@@ -16,10 +16,10 @@ const searchedAtOnce = 20;
  * `lookBeganAt` (by the monotonic clock), so that whatever was moved has been seen where it is now.
  */
 export async function settleVanished(round: Round, lookBeganAt: number): Promise<void> {
-  const { filing, clock } = round.deps;
+  const { filing, clock, together } = round.deps;
   const { id: mailboxId } = round.mailbox;
   const { isBusy, times } = round.look.writing;
-  if (isBusy || !seenBy(round).all) return;
+  if (isBusy || !seenBy(round).all || !(await together.findWork(mailboxId)).vanished) return;
   const vanished = await findVanished(filing.db, mailboxId, {
     now: clock.now(),
     lookBeganAt: clock.now() - (clock.monotonic() - lookBeganAt),

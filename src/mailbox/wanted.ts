@@ -30,6 +30,8 @@ type Deps = {
   mailboxId: MailboxId;
   /** A connection of its own, which is opened only when there is something to do, and closed then. */
   connect(): Promise<Session>;
+  /** Whether anything may be due: the question is asked for many mailboxes at once, and mostly answered by no. */
+  isWanted(): Promise<boolean>;
   stop: AbortSignal;
   /** What is done and not written down yet must not be taken for somebody else's doing. */
   writing: Writing;
@@ -48,19 +50,19 @@ export function createWantedWorker(deps: Deps): WantedWorker {
   const owner = randomUUID();
   let running: Promise<void> | null = null;
   let again = false;
+  const unlessFailed = async (work: () => Promise<boolean>): Promise<boolean> => {
+    try {
+      return !deps.stop.aborted && (await work());
+    } catch (error) {
+      deps.log.warn({ ...placeOfError(error) }, 'what is to be written into a mailbox was left to its lease');
+      return false;
+    }
+  };
   const run = async () => {
     do {
       again = false;
-      for (const work of [carryOut, putSentCopies]) {
-        try {
-          while (!deps.stop.aborted && (await work(deps, owner)));
-        } catch (error) {
-          deps.log.warn(
-            { ...placeOfError(error) },
-            'what is to be written into a mailbox was left to its lease',
-          );
-        }
-      }
+      if (!(await unlessFailed(() => deps.isWanted()))) continue;
+      for (const work of [carryOut, putSentCopies]) while (await unlessFailed(() => work(deps, owner)));
     } while (again && !deps.stop.aborted);
     running = null;
   };

@@ -1,7 +1,4 @@
 import { Failure } from '../lib/failure.ts';
-import { setMailboxState } from '../store/connections.ts';
-import { saveFolders } from '../store/folders.ts';
-import { saveProgress } from '../store/mailboxes.ts';
 import type { Mailbox } from '../store/mailboxes.ts';
 import type { ListenerDeps, Listening } from './listener.ts';
 import type { Look } from './looking.ts';
@@ -46,6 +43,7 @@ export async function watchMailbox(
     mailboxId: mailbox.id,
     connect: () => connectApart(deps, mailbox, login, ended.signal),
     stop: ended.signal,
+    isWanted: async () => (await deps.together.findWork(mailbox.id)).writes,
     writing,
     onWritten: () => {
       for (const { path } of lines) listening.bell.ringChanged(path, 'gone');
@@ -227,7 +225,7 @@ async function adopt(
   });
   // A listing is evidence, no proof: one without an inbox changes nothing.
   if (watch.idle.length === 0) return { watch, folders: new Map(known) };
-  const saved = await saveFolders(deps.filing.db, mailbox.id, folders);
+  const saved = await deps.together.saveFolders(mailbox.id, folders);
   const present = saved.filter((folder) => !folder.missing);
   return {
     watch,
@@ -366,7 +364,8 @@ async function noteProgress(
   const { deps, mailbox } = round;
   const seen = lookedAt === null ? { all: false, sent: false } : seenBy(round);
   const msAgo = deps.clock.monotonic() - (lookedAt ?? 0);
-  return saveProgress(deps.filing.db, mailbox.id, {
+  return deps.together.saveProgress({
+    mailboxId: mailbox.id,
     caughtUpTo: seen.all ? Math.round(deps.clock.now() - msAgo) : null,
     sentLookedMsAgo: seen.sent ? msAgo : null,
     backlog,
@@ -377,10 +376,6 @@ async function tell(
   { deps, mailbox }: Round,
   next: { state: 'live' | 'catching_up'; recovered?: ReadonlyMap<string, number> },
 ): Promise<void> {
-  const change = await setMailboxState(deps.filing.db, mailbox.id, {
-    ...next,
-    reason: null,
-    nextTryAt: null,
-  });
+  const change = await deps.together.setState(mailbox.id, { ...next, reason: null, nextTryAt: null });
   if (change === 'announced') deps.filing.wakePublisher();
 }

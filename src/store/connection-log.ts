@@ -27,16 +27,16 @@ export async function logStates(db: Db, ids: readonly ConnectionId[]): Promise<v
   );
 }
 
-/** Notes that the provider took the login of a session; answers the line, for its end. */
-export async function logLogin(db: Db, mailboxId: MailboxId): Promise<string> {
-  const [line] = await rows<{ n: string }>(
+/** Notes that the provider took the logins of sessions, each of another mailbox; answers their lines, for their ends. */
+export async function logLogins(db: Db, mailboxIds: readonly MailboxId[]): Promise<Map<MailboxId, string>> {
+  const lines = await rows<{ n: string; mailbox_id: MailboxId }>(
     db,
-    `with trimmed as (${trimmed('mailbox_id', 'select :mailboxId::text collate "C"')})
-     insert into connection_log (mailbox_id, kind, logged_in_at) values (:mailboxId, 'session', now()) returning n`,
-    { mailboxId },
+    `with trimmed as (${trimmed('mailbox_id', 'select unnest(:mailboxIds::text[]) collate "C"')})
+     insert into connection_log (mailbox_id, kind, logged_in_at)
+     select id, 'session', now() from unnest(:mailboxIds::text[]) as m (id) returning n, mailbox_id`,
+    { mailboxIds: [...mailboxIds] },
   );
-  if (line === undefined) throw new Error('a line that was written was not returned');
-  return line.n;
+  return new Map(lines.map(({ n, mailbox_id }) => [mailbox_id, n]));
 }
 
 /**

@@ -3,7 +3,7 @@ import type { ConnectionState, MailboxState } from '../provider/connection-state
 import type { ProviderName } from '../provider/providers.ts';
 import type { ConnectionId, MailboxId } from '../lib/id.ts';
 import { logStates } from './connection-log.ts';
-import { rows, run } from './database.ts';
+import { jsonText, rows, run } from './database.ts';
 import type { Db } from './database.ts';
 import { recordEvents } from './events.ts';
 import type { NewEvent } from './events.ts';
@@ -129,75 +129,111 @@ function shown(found: readonly { connection: ConnectionRow }[]): PublicConnectio
 /** What setMailboxState came to. `outdated`: a newer credential came in between, and nothing was changed. */
 export type StateChange = 'announced' | 'unchanged' | 'outdated';
 
+/** What a mailbox's state is to be. */
+export type NextState = {
+  state: MailboxState;
+  reason: string | null;
+  /** ms since the epoch. */
+  nextTryAt: number | null;
+  /** Only while the credential is still this one: what was found out about an older one is no news. */
+  credentialVersion?: number;
+  /**
+   * How many messages of each sub-account an outage had held back; told to the connections that
+   * were not `live`, and to those for which there were any (C7).
+   */
+  recovered?: ReadonlyMap<string, number>;
+};
+
 /**
  * Sets the mailbox's own state and passes it on to its active connections, with one event for each
  * that changes (C5: the same state is never announced twice in a row; a new reason or next try alone
  * is no event). Locks the mailbox before its connections, as everybody does.
  */
-export async function setMailboxState(
+export async function setMailboxState(db: Db, mailboxId: MailboxId, next: NextState): Promise<StateChange> {
+  const [change = 'outdated'] = await setMailboxStates(db, [{ mailboxId, next }]);
+  return change;
+}
+
+/** The same for several mailboxes, each of them once, in one transaction; answers in their order. */
+export async function setMailboxStates(
   db: Db,
-  mailboxId: MailboxId,
-  next: {
-    state: MailboxState;
-    reason: string | null;
-    /** ms since the epoch. */
-    nextTryAt: number | null;
-    /** Only while the credential is still this one: what was found out about an older one is no news. */
-    credentialVersion?: number;
-    /**
-     * How many messages of each sub-account an outage had held back; told to the connections that
-     * were not `live`, and to those for which there were any (C7).
-     */
-    recovered?: ReadonlyMap<string, number>;
-  },
-): Promise<StateChange> {
+  changes: readonly { mailboxId: MailboxId; next: NextState }[],
+): Promise<StateChange[]> {
   return db.transaction(async (tx) => {
     const values = {
-      mailboxId,
-      state: next.state,
-      reason: next.reason,
-      nextTryAt: next.nextTryAt === null ? null : new Date(next.nextTryAt),
+      wanted: jsonText(
+        changes.map(({ mailboxId, next }) => ({
+          mailbox_id: mailboxId,
+          state: next.state,
+          reason: next.reason,
+          next_try_at: next.nextTryAt === null ? null : new Date(next.nextTryAt),
+          token_version: next.credentialVersion ?? null,
+        })),
+      ),
     };
-    const mailbox = await run(
+    const ids = changes.map(({ mailboxId }) => mailboxId);
+    const current = await rows<{ id: MailboxId }>(
       tx,
-      `update mailboxes set state = :state, state_reason = :reason, next_try_at = :nextTryAt::timestamptz, updated_at = now(),
-              state_since = case when state = :state then state_since else now() end
-        where id = :mailboxId and token_version = coalesce(:credentialVersion::bigint, token_version)`,
-      { ...values, credentialVersion: next.credentialVersion ?? null },
+      `with ${wantedStates}, mine as materialized (
+         select id, token_version from mailboxes where id = any(:ids) order by id for no key update
+       ), current as (
+         select mine.id, w.state, w.reason, w.next_try_at
+           from mine join wanted w on w.mailbox_id = mine.id and mine.token_version = coalesce(w.token_version, mine.token_version)
+       ), changed as (
+         update mailboxes m set state = c.state, state_reason = c.reason, next_try_at = c.next_try_at, updated_at = now(),
+                state_since = case when m.state = c.state then m.state_since else now() end
+           from current c
+          where m.id = c.id and (m.state, m.state_reason, m.next_try_at) is distinct from (c.state, c.reason, c.next_try_at)
+       )
+       select id from current`,
+      { ...values, ids },
     );
-    if (mailbox === 0) return 'outdated';
-    const active = await rows<{ id: ConnectionId; sub: string; was: ConnectionState }>(
+    const active = await rows<{ id: ConnectionId; mailboxId: MailboxId; sub: string; was: ConnectionState }>(
       tx,
-      `select id, sub_account_id as sub, state as was from connections
-        where mailbox_id = :mailboxId and ended_at is null and state <> 'paused' order by id for no key update`,
-      values,
+      `select id, mailbox_id as "mailboxId", sub_account_id as sub, state as was from connections
+        where mailbox_id = any(:ids) and ended_at is null and state <> 'paused' order by id for no key update`,
+      { ids: current.map(({ id }) => id) },
     );
     await run(
       tx,
-      `update connections set state = :state, state_reason = :reason, next_try_at = :nextTryAt::timestamptz,
-              state_since = case when state = :state then state_since else now() end
-        where id = any(:ids)
-          and (state, state_reason, next_try_at) is distinct from (:state, :reason::text, :nextTryAt::timestamptz)`,
+      `with ${wantedStates}
+       update connections c set state = w.state, state_reason = w.reason, next_try_at = w.next_try_at,
+              state_since = case when c.state = w.state then c.state_since else now() end
+         from wanted w
+        where c.id = any(:ids) and c.mailbox_id = w.mailbox_id
+          and (c.state, c.state_reason, c.next_try_at) is distinct from (w.state, w.reason, w.next_try_at)`,
       { ...values, ids: active.map((row) => row.id) },
     );
-    const told = active.map(({ id, sub, was }) => {
-      const changed = was !== next.state;
-      const held = next.recovered?.get(sub) ?? 0;
-      return { id, changed, recovered: next.recovered !== undefined && (changed || held > 0) ? held : null };
+    const nextOf = new Map(changes.map(({ mailboxId, next }) => [mailboxId, next]));
+    const told = active.map(({ id, mailboxId, sub, was }) => {
+      const next = nextOf.get(mailboxId);
+      const changed = was !== next?.state;
+      const held = next?.recovered?.get(sub) ?? 0;
+      const recovered = next?.recovered !== undefined && (changed || held > 0) ? held : null;
+      return { id, mailboxId, changed, recovered };
     });
-    return (await tell(tx, told)) ? 'announced' : 'unchanged';
+    const announced = await tell(tx, told);
+    const isCurrent = new Set(current.map(({ id }) => id));
+    return ids.map((id) => (announced.has(id) ? 'announced' : isCurrent.has(id) ? 'unchanged' : 'outdated'));
   });
 }
 
-/** Records `connection.state_changed` for each that changed, and `connection.recovered` where an outage ended. */
+const wantedStates = `wanted as (
+  select * from json_to_recordset(:wanted::json)
+    as w (mailbox_id text, state text, reason text, next_try_at timestamptz, token_version bigint))`;
+
+/**
+ * Records `connection.state_changed` for each that changed, and `connection.recovered` where an outage ended. Answers of
+ * which mailboxes there was something to tell.
+ */
 async function tell(
   tx: Db,
-  told: readonly { id: ConnectionId; changed: boolean; recovered: number | null }[],
-): Promise<boolean> {
+  told: readonly { id: ConnectionId; mailboxId: MailboxId; changed: boolean; recovered: number | null }[],
+): Promise<Set<MailboxId>> {
   const news = new Map(
     told.flatMap((row) => (row.changed || row.recovered !== null ? [[row.id, row] as const] : [])),
   );
-  if (news.size === 0) return false;
+  if (news.size === 0) return new Set();
   await logStates(
     tx,
     told.flatMap(({ id, changed }) => (changed ? [id] : [])),
@@ -213,5 +249,5 @@ async function tell(
     ];
   });
   await recordEvents(tx, events);
-  return true;
+  return new Set([...news.values()].map(({ mailboxId }) => mailboxId));
 }

@@ -46,19 +46,35 @@ export async function saveFolders(
 
 /** All folders of a mailbox that are remembered, but those at a host that it has left. */
 export async function readFolders(db: Db, mailboxId: MailboxId): Promise<SavedFolder[]> {
+  return (await readFoldersOf(db, [mailboxId])).get(mailboxId) ?? [];
+}
+
+/** Those of several mailboxes. */
+export async function readFoldersOf(
+  db: Db,
+  mailboxIds: readonly MailboxId[],
+): Promise<Map<MailboxId, SavedFolder[]>> {
   const found = await rows<
-    Omit<SavedFolder, 'uidValidity' | 'cursorUid'> & { uid_validity: string | null; cursor_uid: string }
+    Omit<SavedFolder, 'uidValidity' | 'cursorUid'> & {
+      mailbox_id: MailboxId;
+      uid_validity: string | null;
+      cursor_uid: string;
+    }
   >(
     db,
-    `select id, path, role, uid_validity, cursor_uid, highest_modseq as "highestModseq", missing_since is not null as missing
-       from folders where mailbox_id = :mailboxId and left_at is null order by path`,
-    { mailboxId },
+    `select mailbox_id, id, path, role, uid_validity, cursor_uid, highest_modseq as "highestModseq",
+            missing_since is not null as missing
+       from folders where mailbox_id = any(:mailboxIds) and left_at is null order by path`,
+    { mailboxIds: [...mailboxIds] },
   );
-  return found.map(({ uid_validity, cursor_uid, ...folder }) => ({
-    ...folder,
-    uidValidity: uid_validity === null ? null : Number(uid_validity),
-    cursorUid: Number(cursor_uid),
-  }));
+  const folders = new Map<MailboxId, SavedFolder[]>();
+  for (const { mailbox_id, uid_validity, cursor_uid, ...folder } of found) {
+    const of = folders.get(mailbox_id) ?? [];
+    const uidValidity = uid_validity === null ? null : Number(uid_validity);
+    of.push({ ...folder, uidValidity, cursorUid: Number(cursor_uid) });
+    folders.set(mailbox_id, of);
+  }
+  return folders;
 }
 
 /**

@@ -28,7 +28,12 @@ export type Mailbox = {
 
 /** A mailbox with an active connection or without; null when there is no such mailbox. */
 export async function readMailbox(db: Db, id: MailboxId): Promise<Mailbox | null> {
-  const [row] = await rows<
+  return (await readMailboxes(db, [id])).get(id) ?? null;
+}
+
+/** Several of them, by id. */
+export async function readMailboxes(db: Db, ids: readonly MailboxId[]): Promise<Map<MailboxId, Mailbox>> {
+  const found = await rows<
     Omit<Mailbox, 'credentialKind' | 'credentialVersion' | 'syncSince' | 'caughtUpTo'> & {
       caught_up_to: Date | null;
       credential_kind: Mailbox['credentialKind'];
@@ -40,18 +45,21 @@ export async function readMailbox(db: Db, id: MailboxId): Promise<Mailbox | null
     `select m.id, m.provider, m.address, m.login, m.servers, m.credential_kind, m.token_version, m.state,
             m.caught_up_to, coalesce(m.trace_until > now(), false) as "isTraced",
             (select min(c.started_at) from connections c where c.mailbox_id = m.id and c.ended_at is null) as since
-       from mailboxes m where m.id = :id`,
-    { id },
+       from mailboxes m where m.id = any(:ids)`,
+    { ids: [...ids] },
   );
-  if (row === undefined) return null;
-  const { credential_kind, token_version, since, caught_up_to, ...mailbox } = row;
-  return {
-    ...mailbox,
-    credentialKind: credential_kind,
-    credentialVersion: Number(token_version),
-    syncSince: since?.getTime() ?? null,
-    caughtUpTo: caught_up_to?.getTime() ?? null,
-  };
+  return new Map(
+    found.map(({ credential_kind, token_version, since, caught_up_to, ...mailbox }) => [
+      mailbox.id,
+      {
+        ...mailbox,
+        credentialKind: credential_kind,
+        credentialVersion: Number(token_version),
+        syncSince: since?.getTime() ?? null,
+        caughtUpTo: caught_up_to?.getTime() ?? null,
+      },
+    ]),
+  );
 }
 
 /** What a mailbox's sealed credential is bound to. */
@@ -186,26 +194,41 @@ export async function leaveNode(db: Db, node: NodeInstance): Promise<void> {
   await run(db, 'delete from nodes where id = :id and instance = :instance', node);
 }
 
-/** Notes how far a mailbox has been judged; answers whether it is to be traced. Times are ms since the epoch; null leaves a column as it is. */
-export async function saveProgress(
-  db: Db,
-  mailboxId: MailboxId,
-  progress: { caughtUpTo: number | null; sentLookedMsAgo: number | null; backlog: number },
-): Promise<boolean> {
-  const [noted] = await rows<{ isTraced: boolean }>(
+/** How far a mailbox has been judged. Times are ms since the epoch; null leaves a column as it is. */
+export type Progress = {
+  mailboxId: MailboxId;
+  caughtUpTo: number | null;
+  sentLookedMsAgo: number | null;
+  backlog: number;
+};
+
+/** Notes how far mailboxes have been judged; answers which of them are to be traced. Locks them in the order of all who lock several. */
+export async function saveProgress(db: Db, progress: readonly Progress[]): Promise<Set<MailboxId>> {
+  const noted = progress.map(({ mailboxId, caughtUpTo, sentLookedMsAgo, backlog }) => ({
+    mailbox_id: mailboxId,
+    caught_up_to: caughtUpTo === null ? null : new Date(caughtUpTo),
+    sent_looked_ms_ago: sentLookedMsAgo,
+    backlog,
+  }));
+  const traced = await rows<{ id: MailboxId }>(
     db,
-    `update mailboxes set caught_up_to = greatest(caught_up_to, :caughtUpTo::timestamptz),
-            sent_looked_at = greatest(sent_looked_at, now() - :sentLookedMsAgo::float8 * interval '1 millisecond'),
-            backlog = :backlog
-      where id = :mailboxId
-     returning coalesce(trace_until > now(), false) as "isTraced"`,
-    {
-      mailboxId,
-      ...progress,
-      caughtUpTo: progress.caughtUpTo === null ? null : new Date(progress.caughtUpTo),
-    },
+    `with noted as (
+       select n.* from json_to_recordset(:noted::json)
+         as n (mailbox_id text, caught_up_to timestamptz, sent_looked_ms_ago float8, backlog integer)
+     ), mine as materialized (
+       select id from mailboxes where id = any(:ids) order by id for no key update
+     ), saved as (
+       update mailboxes m set caught_up_to = greatest(m.caught_up_to, n.caught_up_to),
+              sent_looked_at = greatest(m.sent_looked_at, now() - n.sent_looked_ms_ago * interval '1 millisecond'),
+              backlog = n.backlog
+         from mine join noted n on n.mailbox_id = mine.id
+        where m.id = mine.id
+       returning m.id, m.trace_until
+     )
+     select id from saved where trace_until > now()`,
+    { noted: jsonText(noted), ids: progress.map(({ mailboxId }) => mailboxId) },
   );
-  return noted?.isTraced === true;
+  return new Set(traced.map((row) => row.id));
 }
 
 /** Says of the mailbox of a connection what differs from its provider's limits (L4); false: it has no mailbox. */

@@ -109,14 +109,17 @@ export async function countPlaces(db: Db, folder: Numbered): Promise<number> {
   return found?.count ?? 0;
 }
 
-/** Those of a mailbox's folders in which stored messages lie. */
-export async function findFoldersWithPlaces(db: Db, mailboxId: MailboxId): Promise<Set<FolderId>> {
+/** Those of some mailboxes' folders in which stored messages lie. */
+export async function findFoldersWithPlaces(
+  db: Db,
+  mailboxIds: readonly MailboxId[],
+): Promise<Set<FolderId>> {
   const found = await rows<{ id: FolderId }>(
     db,
     `select f.id from folders f
-      where f.mailbox_id = :mailboxId and exists (
+      where f.mailbox_id = any(:mailboxIds) and exists (
         select from sightings s where s.folder_id = f.id and s.uid_validity = f.uid_validity and s.gone_at is null)`,
-    { mailboxId },
+    { mailboxIds: [...mailboxIds] },
   );
   return new Set(found.map((row) => row.id));
 }

@@ -2,6 +2,7 @@ import { createKeyedGate } from '../../src/mailbox/gate.ts';
 import { listenerLimits, startListener } from '../../src/mailbox/listener.ts';
 import type { Listener, ListenerDeps, ListenerLimits } from '../../src/mailbox/listener.ts';
 import type { Login } from '../../src/mailbox/session.ts';
+import { createTogether } from '../../src/mailbox/together.ts';
 import { resolveProvider } from '../../src/provider/providers.ts';
 import type { Provider, ProviderName, ServerAddress } from '../../src/provider/providers.ts';
 import type { Clock } from '../../src/lib/clock.ts';
@@ -120,6 +121,7 @@ export function depsFor(setting: Setting): ListenerDeps {
     resolveHost: (host) => Promise.resolve({ address: host }),
     limits: { ...listenerLimits, ...limits },
     gates: { logins: createKeyedGate(40), batches: createKeyedGate(8), spread: () => 0 },
+    together: createTogether(world.filing.db),
   };
 }
 

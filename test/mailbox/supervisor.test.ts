@@ -64,7 +64,11 @@ for (const kind of databaseKinds) {
       db: TestDatabase['db'] = database.db,
     ): Node {
       const log = keptLog();
-      const { gates: _, ...deps } = depsFor({
+      const {
+        gates: _,
+        together: __,
+        ...deps
+      } = depsFor({
         world: scene.world,
         clock: systemClock,
         imap: { host: peer.host, port: peer.port, security: 'none' },
@@ -316,7 +320,11 @@ for (const kind of databaseKinds) {
       const [id] = await people(3);
       let bugs = 0;
       const log = keptLog();
-      const { gates: _, ...deps } = depsFor({
+      const {
+        gates: _,
+        together: __,
+        ...deps
+      } = depsFor({
         world: scene.world,
         clock: systemClock,
         imap: { host: peer.host, port: peer.port, security: 'none' },
@@ -380,7 +388,11 @@ describe('a node that loses its database', () => {
     const peer = await startScriptPeer(script);
     const own = await openDatabase({ kind: 'postgres', url: database.url ?? '', connectionsMax: 5 });
     const { mailboxId } = await scene.person();
-    const { gates: _, ...deps } = depsFor({
+    const {
+      gates: _,
+      together: __,
+      ...deps
+    } = depsFor({
       world: scene.world,
       clock: systemClock,
       imap: { host: peer.host, port: peer.port, security: 'none' },

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { wish } from '../../src/filing/wishes.ts';
 import { createKeyedGate } from '../../src/mailbox/gate.ts';
+import { createTogether } from '../../src/mailbox/together.ts';
 import { createConnecting } from '../../src/mailbox/connect.ts';
 import type { Connecting } from '../../src/mailbox/connect.ts';
 import { Failure } from '../../src/lib/failure.ts';
@@ -569,6 +570,7 @@ class Simulated implements World {
       resolveHost: (host) => Promise.resolve({ address: host }),
       limits: listenerLimits,
       gates: { logins: createKeyedGate(40), batches: createKeyedGate(8), spread: () => 0 },
+      together: createTogether(process.db),
       openSession: async (options) => {
         running.lines.add(options);
         const session = await connectTo(box, options, () => this.onCall(process, running));

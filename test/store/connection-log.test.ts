@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { ConnectionId } from '../../src/lib/id.ts';
-import { logLogin, logSessionEnd, logStates, readLifeLine } from '../../src/store/connection-log.ts';
+import { logLogins, logSessionEnd, logStates, readLifeLine } from '../../src/store/connection-log.ts';
 import { setMailboxState } from '../../src/store/connections.ts';
 import { rows, run } from '../../src/store/database.ts';
 import { databaseKinds, testDatabase } from '../support/database.ts';
@@ -42,7 +42,7 @@ for (const kind of databaseKinds) {
       const { db } = database;
       await setMailboxState(db, box.id, { state: 'degraded', reason: 'x', nextTryAt: null });
       await setMailboxState(db, box.id, { state: 'degraded', reason: 'y', nextTryAt: null });
-      const line = await logLogin(db, box.id);
+      const line = (await logLogins(db, [box.id])).get(box.id) ?? null;
       await logSessionEnd(db, { mailboxId: box.id, line, reason: 'z' });
       await setMailboxState(db, box.id, { state: 'live', reason: null, nextTryAt: null });
       const expected = ['live', '1 z', 'degraded', 'live'];
@@ -69,7 +69,11 @@ for (const kind of databaseKinds) {
     test('the newest 200 of each are kept, and read by pages', async () => {
       const { db } = database;
       for (let n = 0; n < 205; n += 1)
-        await logSessionEnd(db, { mailboxId: box.id, line: await logLogin(db, box.id), reason: `r${n}` });
+        await logSessionEnd(db, {
+          mailboxId: box.id,
+          line: (await logLogins(db, [box.id])).get(box.id) ?? null,
+          reason: `r${n}`,
+        });
       for (let n = 0; n < 205; n += 1) await logStates(db, [first]);
       const kept = await readLifeLine(db, first, { before: null, limit: 1000 });
       const counts = Map.groupBy(kept, (line) => line.kind);

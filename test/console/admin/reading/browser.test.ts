@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import type { Browser, Request } from 'playwright-core';
 import { startHttpServer } from '../../../../src/api/server.ts';
 import type { HttpServer } from '../../../../src/api/server.ts';
-import { logLogin, logSessionEnd } from '../../../../src/store/connection-log.ts';
+import { logLogins, logSessionEnd } from '../../../../src/store/connection-log.ts';
 import { setMailboxState } from '../../../../src/store/connections.ts';
 import { run } from '../../../../src/store/database.ts';
 import { openWaitingConnection } from '../../../../src/store/lifecycle.ts';
@@ -263,7 +263,7 @@ async function storeUnsanitised({ t }: ReadingWorld): Promise<void> {
 
 /** People and mail that show what the pages are for. */
 async function fill({ t, world, ann, zoe }: ReadingWorld): Promise<void> {
-  const line = await logLogin(t.db, ann.id);
+  const line = (await logLogins(t.db, [ann.id])).get(ann.id) ?? null;
   await logSessionEnd(t.db, { mailboxId: ann.id, line, reason: 'connection_closed' });
   for (let tries = 0; tries < 4; tries += 1)
     await logSessionEnd(t.db, { mailboxId: ann.id, line: null, reason: 'login_refused' });

@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import type { ConnectionId } from '../../../../src/lib/id.ts';
 import { connectionStates, remedyNameOf } from '../../../../src/provider/connection-states.ts';
 import { findText } from '../../../../src/console/texts/texts.ts';
-import { logLogin, logSessionEnd } from '../../../../src/store/connection-log.ts';
+import { logLogins, logSessionEnd } from '../../../../src/store/connection-log.ts';
 import { setMailboxState } from '../../../../src/store/connections.ts';
 import { run } from '../../../../src/store/database.ts';
 import { createTokenStore } from '../../../../src/store/tokens.ts';
@@ -122,7 +122,7 @@ describe('the administrators’ pages about connections', () => {
 
   test('one connection: state with cause and remedy, and what happened to it in order', async () => {
     const mailboxId = await mailboxOf(ids.ann);
-    const line = await logLogin(t.db, mailboxId);
+    const line = (await logLogins(t.db, [mailboxId])).get(mailboxId) ?? null;
     await logSessionEnd(t.db, { mailboxId, line, reason: 'connection_closed' });
     for (const _ of [1, 2, 3]) await logSessionEnd(t.db, { mailboxId, line: null, reason: 'login_refused' });
     const tokens = createTokenStore(t.db, t.secretBox);
