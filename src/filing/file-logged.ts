@@ -147,7 +147,7 @@ type JudgedAll = {
   effects: LoggedEffects;
   letters: JudgedLetter[];
   ground: Ground | null;
-  tombstones: ReturnType<typeof soughtTombstones>;
+  connection: LoggingParty['connection'];
 };
 
 async function judgeAll(
@@ -191,7 +191,7 @@ async function judgeAll(
     effects.writes.decisions.push(row);
     return { letter, facts, verdict, row };
   });
-  return { effects, letters: judged, ground: party === null ? null : ground, tombstones };
+  return { effects, letters: judged, ground: party === null ? null : ground, connection };
 }
 
 /** B7. Whoever has no mailbox has its limits neither. */
@@ -259,6 +259,7 @@ const nobody: LoggingParty['connection'] = {
   limitsSaid: {},
   claimsVersion: 0,
   neverLogVersions: [0, 0],
+  hasErased: false,
   mailboxAddress: '',
   ownAddresses: [],
 };
@@ -306,7 +307,12 @@ async function write(
   const written = letters.flatMap(({ letter, row }) =>
     row.message_id === null ? [] : [{ uid: letter.sighting.place.uid, message_id: row.message_id }],
   );
-  await assertNotErased(tx, { messages: effects.writes.messages, sightings: written }, judged.tombstones);
+  await assertNotErased(
+    tx,
+    deps.secretBox,
+    { messages: effects.writes.messages, sightings: written },
+    { sightings: letters.map(({ letter }) => letter.sighting), connections: [judged.connection] },
+  );
   await Promise.all(letters.map(({ letter }) => letter.kept));
   const replaced = letters.flatMap(({ letter, row }) =>
     letter.mail.decidedBefore === null ? [] : [{ id: letter.mail.decidedBefore, by: row.id }],

@@ -17,7 +17,7 @@ import type { NewErrand } from '../store/errands.ts';
 import { readDecided, replaceDecisions } from '../store/decisions.ts';
 import type { Decided } from '../store/decisions.ts';
 import { lockPosition, readFactRows, readPosition } from '../store/filing-facts.ts';
-import type { FactKeys, FactRows, FilingConnection, FilingPosition } from '../store/filing-facts.ts';
+import type { FactRows, FilingConnection, FilingPosition } from '../store/filing-facts.ts';
 import { FiledMeanwhile, recogniseMessages, writeFiling } from '../store/filing-writes.ts';
 import { refreshMessages } from '../store/places.ts';
 import { noteReports } from '../store/send-reports.ts';
@@ -176,8 +176,6 @@ type Known = {
   grounds: Map<ConnectionId, Ground>;
   /** By UID; empty where all are new. */
   decided: ReadonlyMap<number, Decided>;
-  /** What was looked for among what was erased. */
-  tombstones: FactKeys['tombstones'];
   /** How many reports were read by then: what later ones cite was not looked up. */
   reports: number;
   /** Nothing was filed since. */
@@ -256,7 +254,7 @@ async function knownOf(deps: FilingDeps, batch: Batch, portion: Portion, course:
     connections.length > 0 && open.length > 0 ? await readFactRows(deps.db, { ...keys, tombstones }) : null;
   const grounds = groundsOf(batch, connections, rows);
   const decided = await decidedOf(deps.db, batch, open);
-  course.known = { connections, whose, rows, grounds, decided, tombstones, reports, isFresh: true, at };
+  course.known = { connections, whose, rows, grounds, decided, reports, isFresh: true, at };
   return course.known;
 }
 
@@ -328,7 +326,7 @@ async function write(
     // Whoever has connected meanwhile has no decision yet; whoever has disconnected, or has lost a contact
     // to a claim, shall get nothing.
     if (JSON.stringify(position.connections) !== known.whose) throw new ConnectionsChanged();
-    return writeEffects(tx, batch, portion, { effects, keeping, known });
+    return writeEffects(deps, tx, batch, portion, { effects, keeping, known });
   });
   known.isFresh = false;
   noteDecisions('mailbox', effects.writes.decisions);
@@ -339,6 +337,7 @@ async function write(
 }
 
 async function writeEffects(
+  deps: FilingDeps,
   tx: Db,
   batch: Batch,
   portion: Portion,
@@ -359,7 +358,8 @@ async function writeEffects(
     await replaceDecisions(tx, redone);
   }
   await addErrands(tx, effects.heads.map(headErrand));
-  await assertNotErased(tx, effects.writes, known.tombstones);
+  const { connections } = known;
+  await assertNotErased(tx, deps.secretBox, effects.writes, { ...portion, connections });
   // Before conversations are locked, for which others wait.
   await Promise.all(keeping);
   const recognised = await recogniseMessages(tx, effects.recognised);

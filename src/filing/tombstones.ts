@@ -35,8 +35,16 @@ export function tombstonesOf(secretBox: SecretBox, { keys, send }: Identity): st
   return [...new Set(marks)].map((mark) => hashOf(secretBox, mark));
 }
 
-/** The hashes by which sightings are looked up among what was erased. */
+/** The hashes by which sightings are looked up among what was erased; none where nothing was. */
 export function soughtTombstones(
+  secretBox: SecretBox,
+  sightings: readonly Sighting[],
+  connections: readonly FilingConnection[],
+): FactKeys['tombstones'] {
+  return connections.some(({ hasErased }) => hasErased) ? namesOf(secretBox, sightings, connections) : [];
+}
+
+function namesOf(
   secretBox: SecretBox,
   sightings: readonly Sighting[],
   connections: readonly FilingConnection[],
@@ -77,12 +85,15 @@ function soughtFor(
  */
 export async function assertNotErased(
   tx: Db,
+  secretBox: SecretBox,
   { messages, sightings }: Written,
-  sought: FactKeys['tombstones'],
+  of: { sightings: readonly Sighting[]; connections: readonly FilingConnection[] },
 ): Promise<void> {
   if (messages.length === 0) return;
   const written = new Map(messages.map((message) => [message.id, message]));
-  const byUid = Map.groupBy(sought, ({ uid }) => uid);
+  const uids = new Set(sightings.map(({ uid }) => uid));
+  const shown = of.sightings.filter(({ place }) => uids.has(place.uid));
+  const byUid = Map.groupBy(namesOf(secretBox, shown, of.connections), ({ uid }) => uid);
   const erased = await findTombstones(
     tx,
     sightings.flatMap(({ uid, message_id: id }) => {

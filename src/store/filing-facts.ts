@@ -28,6 +28,8 @@ export type FilingConnection = {
   claimsVersion: number;
   /** Of the sub-account and of the user: other ones when a never-log list was put meanwhile (S15). */
   neverLogVersions: [number, number];
+  /** Something was erased in the sub-account (C7): what comes is looked for among it. */
+  hasErased: boolean;
   /** Own form; of who has no mailbox, empty. */
   mailboxAddress: string;
   /** Own form: the mailbox's address and every address of the user. */
@@ -134,6 +136,7 @@ select json_build_object(
     'limitsSaid', coalesce(m.limits, '{}'),
     'claimsVersion', coalesce(m.claims_version, 0),
     'neverLogVersions', json_build_array(s.never_log_version, p.never_log_version),
+    'hasErased', exists (select from tombstones t where t.sub_account_id = s.id),
     'mailboxAddress', coalesce(m.canonical, ''),
     'ownAddresses', array(select canonical from user_addresses u where u.user_id = b.user_id
                           union select m.canonical where m.canonical is not null order by 1)) as connection,
@@ -173,6 +176,7 @@ select json_build_object(
     'settings', s.settings, 'limitsSaid', m.limits,
     'claimsVersion', m.claims_version,
     'neverLogVersions', json_build_array(s.never_log_version, p.never_log_version),
+    'hasErased', exists (select from tombstones t where t.sub_account_id = s.id),
     'mailboxAddress', m.canonical,
     'ownAddresses', array(select m.canonical union
                           select canonical from user_addresses u where u.user_id = c.user_id

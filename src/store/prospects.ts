@@ -27,6 +27,7 @@ export async function readProspect(db: Db, member: Member, mailbox: ProvenMailbo
          'startedAt', 0, 'paused', false, 'settings', s.settings, 'limitsSaid', coalesce(m.limits, '{}'),
          'claimsVersion', coalesce(m.claims_version, 0),
          'neverLogVersions', json_build_array(s.never_log_version, p.never_log_version),
+         'hasErased', exists (select from tombstones t where t.sub_account_id = s.id),
          'mailboxAddress', :canonical::text,
          'ownAddresses', array(select canonical from user_addresses u where u.user_id = b.user_id
                                union select :canonical::text order by 1)) as own,
