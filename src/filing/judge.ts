@@ -57,6 +57,7 @@ export function judge(
   const wanted = new Map<string, Wanted>();
   const judged: Judged[] = [];
   const settled = new Map(given.settled);
+  const decided = decidesEachOnce();
   const want = (uid: number, as: Wanted['as']) => wanted.set(`${as} ${uid}`, { uid, as });
   for (const sighting of given.sightings) {
     const { uid } = sighting.place;
@@ -69,8 +70,7 @@ export function judge(
     for (const ground of given.grounds.values()) {
       const report = reports.get(uid) ?? null;
       const size = sizeOf(sighting, given.limits, given.fetched);
-      const facts = factsOf(sighting, ground, report, size === 'too_large');
-      const verdict = decide(facts);
+      const { facts, verdict } = decided(factsOf(sighting, ground, report, size === 'too_large'));
       const isReport = facts.kind === 'delivery_report' || facts.kind === 'read_receipt';
       if (isReport && mayBeOnOurs.has(verdict.reason) && !reports.has(uid)) want(uid, 'report');
       const stores = verdict.verdict === 'store';
@@ -96,6 +96,20 @@ export function judge(
     effects.writes.sentAs.push(...judged.flatMap(sentAs));
   }
   return { wanted: [...wanted.values()], settled, judged };
+}
+
+/**
+ * Most of a batch is alike: the same facts are decided once, and are one object with their reasons, so that they are
+ * written once too (see decision-writes.ts).
+ */
+function decidesEachOnce(): (facts: Facts) => { facts: Facts; verdict: Verdict } {
+  const known = new Map<string, { facts: Facts; verdict: Verdict }>();
+  return (facts) => {
+    const text = JSON.stringify(facts);
+    const each = known.get(text) ?? { facts, verdict: decide(facts) };
+    known.set(text, each);
+    return each;
+  };
 }
 
 /**

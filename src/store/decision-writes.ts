@@ -41,12 +41,12 @@ export type Cursor = { folderId: FolderId; uidValidity: number; uid: number };
 /** What `decisionParts` is given: decisions, and where their folder stands from then on; null: they are of no folder's new mail. */
 export function decisionBindings(decisions: readonly DecisionRow[], cursor: Cursor | null): Bindings {
   const { folderId, uidValidity, uid } = cursor ?? { folderId: null, uidValidity: null, uid: null };
-  const reasons = distinct(decisions.map((decision) => decision.reasons));
-  const facts = distinct(decisions.map((decision) => decision.facts));
-  const listed = decisions.map((decision, n) => ({
+  const reasons = collection();
+  const facts = collection();
+  const listed = decisions.map((decision) => ({
     ...decision,
-    reasons: reasons.places[n],
-    facts: facts.places[n],
+    reasons: reasons.placeOf(decision.reasons),
+    facts: facts.placeOf(decision.facts),
   }));
   return {
     decisions: jsonText(listed),
@@ -59,19 +59,22 @@ export function decisionBindings(decisions: readonly DecisionRow[], cursor: Curs
 }
 
 /**
- * Each value once, as JSON, and for each of the list its place among them, from 1. Most decisions of a batch
- * rest on the same facts, for the same reasons: PostgreSQL took twice as long to read all of it as to write the rows.
+ * Values as JSON, each once, and the place of each of them, from 1. Most decisions of a batch rest on the same facts, for
+ * the same reasons: PostgreSQL took twice as long to read all of it as to write the rows.
  */
-function distinct(values: readonly (object | null)[]): { texts: string[]; places: (number | null)[] } {
-  const known = new Map<string, number>();
-  const places = values.map((value) => {
+function collection(): { texts: string[]; placeOf(value: object | null): number | null } {
+  const texts: string[] = [];
+  const places = new Map<string | object, number>();
+  const placeOf = (value: object | null): number | null => {
     if (value === null) return null;
+    const known = places.get(value);
+    if (known !== undefined) return known;
     const text = jsonText(value);
-    const place = known.get(text) ?? known.size + 1;
-    known.set(text, place);
+    const place = places.get(text) ?? texts.push(text);
+    places.set(text, place).set(value, place);
     return place;
-  });
-  return { texts: [...known.keys()], places };
+  };
+  return { texts, placeOf };
 }
 
 /** Writes decisions and their folder's cursor, as the parts of a `with`. */
