@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { openDatabase, rows } from '../../src/store/database.ts';
 import type { Database } from '../../src/store/database.ts';
-import { createFirstKey } from '../../src/store/keys.ts';
 import { createPostgresDatabase, dropPostgresDatabase } from '../support/database.ts';
 import { startSilentProxy } from '../support/silent-proxy.ts';
 import type { SilentProxy } from '../support/silent-proxy.ts';
@@ -17,7 +16,6 @@ describe('a call while the database is away', () => {
   let database: Database;
   let beside: Database;
   let t: ApiUnderTest;
-  let key: string;
 
   before(async () => {
     url = await createPostgresDatabase('migrated');
@@ -25,8 +23,7 @@ describe('a call while the database is away', () => {
     const through = Object.assign(new URL(url), { port: String(proxy.port) }).href;
     database = await openDatabase({ kind: 'postgres', url: through, connectionsMax: 4 });
     beside = await openDatabase({ kind: 'postgres', url, connectionsMax: 1 });
-    t = await startApi({ kind: 'pglite', db: database.db });
-    key = (await createFirstKey(database.db)) ?? '';
+    t = await startApi({ db: database.db });
     const provider = { kind: 'smtp', host: 'relay.example', port: 587, security: 'starttls' };
     for (const [path, json] of [
       [sub, { name: 'S', provider: { ...provider, username: 'u', password: 'p', from: 'crm@s1.example' } }],
@@ -34,7 +31,7 @@ describe('a call while the database is away', () => {
       [`${sub}/users/ann`, undefined],
       [`${sub}/contacts/carla`, { name: 'Carla', emails: ['carla@customer.example'] }],
     ] as const) {
-      const { status, body } = await t.call('PUT', path, { key, json });
+      const { status, body } = await t.call('PUT', path, { json });
       assert.ok(status < 300, JSON.stringify(body));
     }
   });
@@ -48,7 +45,6 @@ describe('a call while the database is away', () => {
 
   const send = (idempotencyKey: string): Promise<Answer> =>
     t.call('POST', `${sub}/messages`, {
-      key,
       headers: { 'idempotency-key': idempotencyKey },
       json: { kind: 'workflow', user_id: 'ann', contact_id: 'carla', subject: idempotencyKey, text: 'x' },
     });
@@ -63,10 +59,10 @@ describe('a call while the database is away', () => {
 
   test('is 503 with Retry-After, is in the log as a warning, and works again', async () => {
     proxy.cut();
-    const read = await t.call('GET', sub, { key });
+    const read = await t.call('GET', sub);
     assertAway(read);
     assert.doesNotMatch(String(read.body['detail']), /not known/, 'a question has no outcome');
-    const written = await t.call('PUT', '/v1/users/ben', { key, json: { name: 'B', email: 'b@s1.example' } });
+    const written = await t.call('PUT', '/v1/users/ben', { json: { name: 'B', email: 'b@s1.example' } });
     assertAway(written);
     assert.match(String(written.body['detail']), /Whether this call was carried out is not known/);
     assertAway(await send('refused'));
@@ -74,7 +70,7 @@ describe('a call while the database is away', () => {
     assert.deepEqual(levels, ['warn', 'warn', 'warn']);
     assert.ok(!t.logged.some(({ level }) => level === 'error'));
     proxy.recover();
-    assert.equal((await t.call('GET', sub, { key })).status, 200);
+    assert.equal((await t.call('GET', sub)).status, 200);
     assert.equal((await send('refused')).status, 202);
   });
 

@@ -101,7 +101,7 @@ describe('health', () => {
     const proxy = await startSilentProxy(Number(new URL(url).port));
     const through = Object.assign(new URL(url), { port: String(proxy.port) }).href;
     const database = await openDatabase({ kind: 'postgres', url: through, connectionsMax: 2 });
-    const t = await startApi({ kind: 'pglite', db: database.db });
+    const t = await startApi({ db: database.db });
     const status = async () => (await t.call('GET', '/readyz', { key: null })).status;
     assert.equal(await status(), 200);
     proxy.fallSilent();
