@@ -33,6 +33,22 @@ function addressOf(c: Context<ApiEnv>, httpProxies: readonly string[]): string |
   return address === null ? null : clientOf(address);
 }
 
+/**
+ * Holds back guessing: to be called for each call whose key is not in force, of which an address has so many.
+ * Throws `too_many_requests` where it made more. An address that is not known is not held back.
+ */
+export function limitUnknownKeys({
+  clock,
+  httpProxies,
+}: Pick<AuthDeps, 'clock' | 'httpProxies'>): (c: Context<ApiEnv>) => void {
+  const byAddress = createRateLimit({ ...rates.unknownKey, clock });
+  return (c) => {
+    const address = addressOf(c, httpProxies);
+    if (address !== null)
+      holdBack(byAddress.take(address), 'Too many calls without a valid key came from this address.');
+  };
+}
+
 /** Look-ups of keys that go together. */
 const lookUps = { most: 100, overtaking: { lateMs: 30, atOnce: 4 } };
 
@@ -48,7 +64,7 @@ const lookUps = { most: 100, overtaking: { lateMs: 30, atOnce: 4 } };
  */
 export function authenticate({ db, clock, httpProxies }: AuthDeps): MiddlewareHandler<ApiEnv> {
   const byKey = createRateLimit({ ...rates.key, clock });
-  const byAddress = createRateLimit({ ...rates.unknownKey, clock });
+  const limitUnknown = limitUnknownKeys({ clock, httpProxies });
   const lookUp = createBatcher({ ...lookUps, run: (asked: readonly AskedKey[]) => findKeys(db, asked) });
   return async (c, next) => {
     const before = c.var.key as KeyAccess | undefined;
@@ -61,9 +77,7 @@ export function authenticate({ db, clock, httpProxies }: AuthDeps): MiddlewareHa
     });
     if (key === null) {
       // Asked of who has no key alone: nobody is held back for what others at their address do.
-      const address = addressOf(c, httpProxies);
-      if (address !== null)
-        holdBack(byAddress.take(address), 'Too many calls without a valid key came from this address.');
+      limitUnknown(c);
       throw new ApiError('unauthenticated', 'Send a key that is in force as "Authorization: Bearer tw_…".');
     }
     if (key.scope === 'read' && c.req.method !== 'GET' && c.req.method !== 'HEAD') {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { createBatcher } from '../lib/batcher.ts';
 import { findKeys, hashOfKey } from '../store/keys.ts';
 import type { AskedKey, FoundKey, KeyAccess } from '../store/keys.ts';
-import { bearerOf } from './auth.ts';
+import { bearerOf, limitUnknownKeys } from './auth.ts';
 import { ApiError } from './errors.ts';
 import { addRoute, defineRoute } from './route.ts';
 import type { Api, ApiDeps } from './route.ts';
@@ -12,7 +12,7 @@ const rememberedMs = 3_600_000;
 /** And so long the database is waited for. */
 const answerMsMax = 2_000;
 
-type MetricsDeps = Pick<ApiDeps, 'db' | 'clock' | 'metrics'>;
+type MetricsDeps = Pick<ApiDeps, 'db' | 'clock' | 'httpProxies' | 'metrics'>;
 
 /**
  * `/metrics`, for a key of all sub-accounts, which may be one that only reads. A database that is away is when the
@@ -20,6 +20,7 @@ type MetricsDeps = Pick<ApiDeps, 'db' | 'clock' | 'metrics'>;
  */
 export function addMetrics(api: Api, deps: MetricsDeps): void {
   const goodAt = new Map<string, number>();
+  const limitUnknown = limitUnknownKeys(deps);
   // Strangers who ask with keys that they make up take one connection to the database, not all.
   const find = createBatcher({
     most: 100,
@@ -38,18 +39,20 @@ export function addMetrics(api: Api, deps: MetricsDeps): void {
           throw new ApiError('unavailable', 'The database does not answer.');
       } else {
         goodAt.delete(id);
-        if (key === null)
+        if (key === null) {
+          limitUnknown(c);
           throw new ApiError(
             'unauthenticated',
             'Send a key that is in force as "Authorization: Bearer tw_…".',
           );
+        }
         if (key.subAccountId !== null)
           throw new ApiError('sub_account_key', 'The figures are those of all sub-accounts.');
         goodAt.set(id, deps.clock.monotonic());
       }
       return c.text(await deps.metrics(), 200, { 'Content-Type': contentType });
     },
-    ['unauthenticated', 'sub_account_key', 'unavailable'],
+    ['unauthenticated', 'sub_account_key', 'too_many_requests', 'unavailable'],
   );
 }
 
