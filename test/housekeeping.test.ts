@@ -75,6 +75,22 @@ describe('housekeeping', () => {
     await housekeeping.stop();
   });
 
+  test('what administrators did is forgotten after its time', async () => {
+    const { db } = database;
+    for (const days of [731, 729]) {
+      await run(
+        db,
+        `insert into audit (at, action, subject)
+         values (now() - :days * interval '1 day', 'sub_account.made', 'days-' || :days)`,
+        { days },
+      );
+    }
+    const { housekeeping, round } = start();
+    await round();
+    assert.deepEqual(await rows(db, 'select subject from audit'), [{ subject: 'days-729' }]);
+    await housekeeping.stop();
+  });
+
   test('T4: the facts of a decision go after their time, its reason stays', async () => {
     const { db } = database;
     await run(db, `insert into sub_accounts (id, name) values ('acme', 'Acme')`);
