@@ -51,7 +51,7 @@ const loopLimits = {
   stopMs: 10_000,
   /** Held for longer, and a message goes stale: it fails. */
   heldMsMax: 7 * 24 * 60 * 60_000,
-  /** Held sends looked at in one round. */
+  /** Held sends that go on, or end, in one transaction. */
   heldBatchMax: 100,
 };
 
@@ -78,7 +78,7 @@ export function createSender(deps: SenderDeps): Sender {
       try {
         if (deps.clock.monotonic() - settledAt >= limits.pollMs) {
           settledAt = deps.clock.monotonic();
-          await settleHeld(deps, limits);
+          await settleHeld(deps, limits, stopping.signal);
         }
         await claimDue(deps, limits, hand, stopping.signal);
         const dueMs = (await nextSendDueMs(deps.db)) ?? limits.pollMs;
@@ -284,12 +284,19 @@ async function holdLane(deps: SenderDeps, limits: Limits, lane: string, word: st
   deps.wakePublisher();
 }
 
-/** Lets held sends go on, or ends them (see findHeldToSettle). */
-async function settleHeld(deps: SenderDeps, limits: Limits): Promise<void> {
+/** Lets held sends go on, or ends them (see findHeldToSettle): all that there are, a batch in each transaction. */
+async function settleHeld(deps: SenderDeps, limits: Limits, signal: AbortSignal): Promise<void> {
   const { heldMsMax, heldBatchMax } = limits;
-  const found = await findHeldToSettle(deps.db, { blockedStates, heldMsMax, limit: heldBatchMax });
-  if (found.length === 0) return;
-  const how = new Map(found.map((each) => [each.id, each]));
+  while (!signal.aborted) {
+    const found = await findHeldToSettle(deps.db, { blockedStates, heldMsMax, limit: heldBatchMax });
+    if (found.length > 0) await settleBatch(deps, new Map(found.map((each) => [each.id, each])));
+    if (found.length < heldBatchMax) return;
+  }
+}
+
+type HeldToSettle = Awaited<ReturnType<typeof findHeldToSettle>>[number];
+
+async function settleBatch(deps: SenderDeps, how: ReadonlyMap<HeldToSettle['id'], HeldToSettle>): Promise<void> {
   await deps.db.transaction(async (tx) => {
     const held = (await lockSends(tx, [...how.keys()])).filter(({ state }) => state === 'held');
     await changeSends(

@@ -117,6 +117,18 @@ describe('D1: held, never on another way', () => {
     });
   }
 
+  test('all that is held goes on in one round, however much of it there is', async () => {
+    await withAnna(async ({ office, post, write }) => {
+      await setState(office, 'paused');
+      const written = await Promise.all(['carla', 'carlo', 'cleo'].map((name) => write(name)));
+      const held = written.map(({ send }) => send.id);
+      await setState(office, 'live');
+      office.sender({ open: sessionsOf(post.submit), limits: { heldBatchMax: 1, pollMs: 3_600_000 } });
+      for (const id of held) await office.waitForState(id, 'sent');
+      assert.equal(post.taken.length, held.length);
+    });
+  });
+
   test('D6: what is to go out later waits for its time, also where its mailbox works again before', async () => {
     await withAnna(async ({ office, post, write }) => {
       await setState(office, 'reauth_required');
