@@ -30,7 +30,6 @@ import { Crash, secretBox, startProcess } from './node.ts';
 import type { DecidedRow, Process } from './node.ts';
 import {
   announce,
-  connectTo,
   copyAt,
   flag,
   folderOf,
@@ -43,6 +42,7 @@ import {
   tokenOf,
 } from './provider.ts';
 import type { Box, Mail } from './provider.ts';
+import { connectTo } from './session.ts';
 import type { Cast, ContactSpec, Fault, SmtpAnswer, Step } from './steps.ts';
 import { SimulatedErrands } from './errands.ts';
 import { loopClock, turns } from './time.ts';
