@@ -296,7 +296,10 @@ async function settleHeld(deps: SenderDeps, limits: Limits, signal: AbortSignal)
 
 type HeldToSettle = Awaited<ReturnType<typeof findHeldToSettle>>[number];
 
-async function settleBatch(deps: SenderDeps, how: ReadonlyMap<HeldToSettle['id'], HeldToSettle>): Promise<void> {
+async function settleBatch(
+  deps: SenderDeps,
+  how: ReadonlyMap<HeldToSettle['id'], HeldToSettle>,
+): Promise<void> {
   await deps.db.transaction(async (tx) => {
     const held = (await lockSends(tx, [...how.keys()])).filter(({ state }) => state === 'held');
     await changeSends(
