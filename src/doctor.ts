@@ -100,10 +100,11 @@ export async function doctor(
 ): Promise<{ text: string; isSound: boolean }> {
   const all = await examine(config, means);
   const count = (level: Finding['level']) => all.filter(({ finding }) => finding.level === level).length;
+  const amiss = (['problem', 'warning'] as const).filter((level) => count(level) > 0);
   const summary =
-    count('problem') + count('warning') === 0
+    amiss.length === 0
       ? 'Everything is as it should be.'
-      : `${counted(count('problem'), 'problem')}, ${counted(count('warning'), 'warning')}.`;
+      : `${amiss.map((level) => counted(count(level), level)).join(', ')}.`;
   return {
     text: `${[...all.flatMap(linesOf), '', summary].join('\n')}\n`,
     isSound: count('problem') === 0,
@@ -139,7 +140,7 @@ function linesOf({ name, finding }: Examined): string[] {
 }
 
 function counted(count: number, what: string): string {
-  return `${count === 0 ? 'No' : count} ${what}${count === 1 ? '' : 's'}`;
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
 
 async function see(config: Config, means: DoctorMeans): Promise<Seen> {

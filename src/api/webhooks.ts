@@ -118,7 +118,11 @@ function urlCheck(deps: ApiDeps): FieldCheck {
       return null;
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
-      return { code: error.code, detail: `${error.message}.` };
+      const remedy =
+        error.code === 'private_address'
+          ? ' Whoever runs this gateway can allow it by TWOWAY_ALLOW_PRIVATE.'
+          : '';
+      return { code: error.code, detail: `${error.message}.${remedy}` };
     }
   });
 }
@@ -131,8 +135,8 @@ function positionOf(cursor: readonly string[] | null): string | null {
 
 const typeField = z.enum(eventTypes);
 const urlField = plainText(2048).describe(
-  'Where events are posted: https, or http. A host in a private network must be allowed by the configuration of ' +
-    'the gateway; where a name leads is checked at every connection.',
+  'Where events are posted: https, or http. A host in a private network must be allowed by the setting ' +
+    'TWOWAY_ALLOW_PRIVATE; where a name leads is checked at every connection.',
 );
 const typesField = z.array(typeField).max(eventTypes.length).describe('The types wanted; empty: all.');
 

@@ -73,17 +73,18 @@ export const findingEnglish = {
     'Set TWOWAY_OUTLOOK_ENDPOINTS to a JSON object with "tenant" and the tenant id, or make it one for all organisations.',
   client_unasked: '{who} could not be asked whether it knows the client ({code})',
   reach_host: 'See that this machine reaches {host} by https, and ask again later.',
-  scopes_missing: '{count} mailboxes at {provider} lack {scopes}',
+  scopes_missing: 'mailboxes at {provider} that lack {scopes}: {count}',
   connect_again:
     'Their users must connect again and allow everything; at /admin/connections they stand first.',
   consents_died:
-    'the consent of {count} Gmail mailboxes died when it was seven days old, as those of an application in Testing do',
+    'Gmail mailboxes of which the consent died when it was seven days old, as those of an application in Testing do: {count}',
   publish_application:
     'In the Google Cloud console, OAuth consent screen, publish the application, or make it Internal; then their users connect once more.',
-  smtp_auth_off: '{count} Outlook mailboxes may not send: SMTP AUTH is switched off there (535 5.7.139)',
+  smtp_auth_off:
+    'Outlook mailboxes that may not send, as SMTP AUTH is switched off there (535 5.7.139): {count}',
   allow_smtp_auth:
     'An administrator of the organisation allows it: Set-CASMailbox -Identity ann@company.example -SmtpClientAuthenticationDisabled $false',
-  consents_ok: '{count} mailboxes have all that they need',
+  consents_ok: 'mailboxes that have all that they need: {count}',
   blobs_ok: 'mail can be written in {folder}',
   blobs_unwritable: 'nothing can be written in {folder}: {failure}',
   let_write_blobs: 'Let the user of the gateway write there; until then no mail can be stored or sent.',
@@ -92,14 +93,14 @@ export const findingEnglish = {
   mend_bucket:
     'See that TWOWAY_S3_ENDPOINT, the region and the keys are right, and that they may read, write, list and delete there.',
 
-  keys_unknown: '{count} secrets are sealed with the key {key}, which is not configured',
+  keys_unknown: 'secrets sealed with the key {key}, which is not configured: {count}',
   put_key_back:
     'Put that key back into TWOWAY_SECRET_KEYS, behind the others; where it is lost, these mailboxes, providers, webhooks and second factors must be set up anew.',
-  keys_older: '{count} secrets are still sealed with the older key {key}',
+  keys_older: 'secrets still sealed with the older key {key}: {count}',
   keep_key:
     'Keep it in TWOWAY_SECRET_KEYS. A gateway that runs seals them anew with the newest one within the hour.',
   keys_done: 'the older key {key} seals nothing any more: it can be taken out of TWOWAY_SECRET_KEYS',
-  keys_ok: '{count} secrets are sealed with the key {key}',
+  keys_ok: 'secrets sealed with the key {key}: {count}',
 
   disk_free: '{free} are free for TWOWAY_DATA_DIR ({folder})',
   disk_short:

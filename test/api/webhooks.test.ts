@@ -96,9 +96,11 @@ describe('W2: webhooks by API', () => {
         await post({ url }),
         await t.call('PATCH', `/v1/webhooks/${id}`, { json: { url } }),
       ]) {
-        const [error] = (answer.body['errors'] ?? []) as { path: string; code: string }[];
+        const [error] = (answer.body['errors'] ?? []) as { path: string; code: string; detail: string }[];
         if (code === null) assert.ok(answer.status < 300);
         else assert.deepEqual([answer.status, error?.path, error?.code], [422, 'url', code]);
+        const namesSetting = error?.detail.includes('TWOWAY_ALLOW_PRIVATE') ?? false;
+        assert.equal(namesSetting, code === 'private_address', 'what allows it is named where that helps');
       }
     });
   }

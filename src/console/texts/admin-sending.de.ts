@@ -168,7 +168,7 @@ export const adminSendingGerman: Record<keyof typeof adminSendingEnglish, string
   'webhooks.invalid_url':
     'An diese Adresse lassen sich keine Ereignisse senden: Sie beginnt mit https oder http und nennt keine Person',
   'webhooks.private_address':
-    'Das ist in einem privaten Netz. In der Konfiguration des Gateways steht, welche erlaubt sind',
+    'Das ist in einem privaten Netz. Soll das so sein, erlauben Sie es mit TWOWAY_ALLOW_PRIVATE',
   'webhooks.only_of': 'Nur von diesem Unterkonto',
   'webhooks.only_of_hint': 'Seine Kennung im CRM. Leer gelassen: von allen.',
   'webhooks.no_sub_account': 'Dieses Unterkonto gibt es nicht',

@@ -163,7 +163,7 @@ export const adminSendingEnglish = {
   'webhooks.invalid_url':
     'This is no address that events can be posted to: it begins with https or http, and names no user',
   'webhooks.private_address':
-    'This is in a private network. The gateway’s configuration has a list of those that are allowed',
+    'This is in a private network. If that is as it should be, allow it by TWOWAY_ALLOW_PRIVATE',
   'webhooks.only_of': 'Only of this sub-account',
   'webhooks.only_of_hint': 'The CRM’s id of it. Left empty: of all of them.',
   'webhooks.no_sub_account': 'There is no such sub-account',

@@ -77,18 +77,18 @@ export const findingGerman: Record<keyof typeof findingEnglish, string> = {
   client_unasked: '{who} konnte nicht gefragt werden, ob der Client dort bekannt ist ({code})',
   reach_host:
     'Sorgen Sie dafür, dass dieser Rechner {host} per https erreicht, und fragen Sie später noch einmal.',
-  scopes_missing: '{count} Postfächern bei {provider} fehlt {scopes}',
+  scopes_missing: 'Postfächer bei {provider}, denen {scopes} fehlt: {count}',
   connect_again:
     'Deren Besitzer müssen neu verbinden und alles erlauben; unter /admin/connections stehen sie zuerst.',
   consents_died:
-    'die Zustimmung von {count} Gmail-Postfächern verfiel nach sieben Tagen, wie die einer Anwendung im Status „Test“',
+    'Gmail-Postfächer, deren Zustimmung nach sieben Tagen verfiel, wie die einer Anwendung im Status „Test“: {count}',
   publish_application:
     'Veröffentlichen Sie die Anwendung in der Google-Cloud-Konsole unter „OAuth-Zustimmungsbildschirm“, oder machen Sie sie „Intern“; danach verbinden die Besitzer noch einmal.',
   smtp_auth_off:
-    '{count} Outlook-Postfächer dürfen nicht senden: SMTP AUTH ist dort abgeschaltet (535 5.7.139)',
+    'Outlook-Postfächer, die nicht senden dürfen, weil SMTP AUTH dort abgeschaltet ist (535 5.7.139): {count}',
   allow_smtp_auth:
     'Die Administration der Organisation erlaubt es mit: Set-CASMailbox -Identity ann@company.example -SmtpClientAuthenticationDisabled $false',
-  consents_ok: '{count} Postfächer haben alles, was sie brauchen',
+  consents_ok: 'Postfächer, die alles haben, was sie brauchen: {count}',
   blobs_ok: 'Mail kann in {folder} geschrieben werden',
   blobs_unwritable: 'in {folder} kann nichts geschrieben werden: {failure}',
   let_write_blobs:
@@ -98,15 +98,15 @@ export const findingGerman: Record<keyof typeof findingEnglish, string> = {
   mend_bucket:
     'Sorgen Sie dafür, dass TWOWAY_S3_ENDPOINT, die Region und die Schlüssel stimmen und dort lesen, schreiben, auflisten und löschen dürfen.',
 
-  keys_unknown: '{count} Geheimnisse sind mit dem Schlüssel {key} verschlossen, der nicht eingestellt ist',
+  keys_unknown: 'Geheimnisse, verschlossen mit dem Schlüssel {key}, der nicht eingestellt ist: {count}',
   put_key_back:
     'Tragen Sie diesen Schlüssel wieder in TWOWAY_SECRET_KEYS ein, hinter den anderen. Ist er verloren, müssen diese Postfächer, Anbieter, Webhooks und zweiten Faktoren neu eingerichtet werden.',
-  keys_older: '{count} Geheimnisse sind noch mit dem älteren Schlüssel {key} verschlossen',
+  keys_older: 'Geheimnisse, noch verschlossen mit dem älteren Schlüssel {key}: {count}',
   keep_key:
     'Lassen Sie ihn in TWOWAY_SECRET_KEYS. Ein laufendes Gateway verschließt sie innerhalb einer Stunde neu mit dem neuesten.',
   keys_done:
     'der ältere Schlüssel {key} verschließt nichts mehr: Er kann aus TWOWAY_SECRET_KEYS entfernt werden',
-  keys_ok: '{count} Geheimnisse sind mit dem Schlüssel {key} verschlossen',
+  keys_ok: 'Geheimnisse, verschlossen mit dem Schlüssel {key}: {count}',
 
   disk_free: '{free} sind für TWOWAY_DATA_DIR ({folder}) frei',
   disk_short:
