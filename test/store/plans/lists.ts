@@ -1,6 +1,9 @@
+import { rows } from '../../../src/store/database.ts';
+import type { Db } from '../../../src/store/database.ts';
+import { timestamp } from '../../../src/store/timestamp.ts';
 import type { ApiUnderTest } from '../../api/support.ts';
 import { workOf } from './watch.ts';
-import type { Watched, Work } from './watch.ts';
+import type { UpTo, Watched, Work } from './watch.ts';
 
 /** A question to a list route of the API: its query, and how it may read more than a page needs. */
 export type ListQuestion = {
@@ -8,9 +11,29 @@ export type ListQuestion = {
   route: string;
   /** What the parameters of its path are, and its query. */
   path: string;
-  /** So many rows may be read, sorted or hashed, and why. */
-  upTo?: { rows: number; because: string };
+  upTo?: UpTo;
 };
+
+/** What has a fiftieth of all mail, and times and numbers near the end of it. */
+export type Heavy = {
+  connectionId: string;
+  conversationId: string;
+  webhookId: string;
+  recent: string;
+  lastEvent: number;
+};
+
+/** Of a database that was generated. */
+export async function findHeavy(db: Db): Promise<Heavy> {
+  const [heavy] = await rows<Heavy>(
+    db,
+    `select (select min(id) from connections) as "connectionId", (select min(id) from conversations) as "conversationId",
+            (select min(id) from webhooks) as "webhookId", ${timestamp("(now() - interval '1 day')")} as recent,
+            (select max(sequence)::int from events) as "lastEvent"`,
+  );
+  if (heavy === undefined) throw new Error('a select without a from clause gave no row');
+  return heavy;
+}
 
 const s1 = '/v1/sub-accounts/s1';
 const decisions = { route: '/v1/sub-accounts/{sid}/decisions' };
@@ -21,14 +44,8 @@ const connections = { route: '/v1/connections' };
 const deliveries = { route: '/v1/webhooks/{wid}/deliveries' };
 const events = { route: '/v1/events' };
 
-/** Every list route, with each of its filters. `heavy` names what has a fiftieth of all mail. */
-export function listQuestions(heavy: {
-  connectionId: string;
-  conversationId: string;
-  webhookId: string;
-  recent: string;
-  lastEvent: number;
-}): ListQuestion[] {
+/** Every list route, with each of its filters. */
+export function listQuestions(heavy: Heavy): ListQuestion[] {
   const of = (route: { route: string }, path: string, more: Partial<ListQuestion> = {}) => ({
     ...route,
     path,
@@ -48,7 +65,7 @@ export function listQuestions(heavy: {
       { route: '/v1/sub-accounts/{sid}/conversations/{id}/messages' },
       `${s1}/conversations/${heavy.conversationId}/messages`,
       {
-        upTo: { rows: 10_000, because: 'all that one contact has is put in its order' },
+        upTo: { share: 1 / 20, because: 'all that one contact has is put in its order' },
       },
     ),
     of(held, `${s1}/held`),
@@ -76,7 +93,11 @@ export function listQuestions(heavy: {
 export type PageWork = { path: string; work: Work; sql: string };
 
 /** Asks one question, and the same behind the first page where there is more; what each took. */
-export async function askList(t: ApiUnderTest, watched: Watched, path: string): Promise<PageWork[]> {
+export async function askList(
+  t: Pick<ApiUnderTest, 'call'>,
+  watched: Watched,
+  path: string,
+): Promise<PageWork[]> {
   const found: PageWork[] = [];
   let next: string | null = path;
   for (let page = 0; next !== null && page < 3; page += 1) {

@@ -110,3 +110,22 @@ export function workOf(plan: PlanNode, rowsMax: number): Work {
   visit(plan);
   return work;
 }
+
+/** What a page of fifty may read at most, of one table by one step; a sub-account has many times as many of each. */
+export const rowsMax = 500;
+
+/** What one statement may read at most, of all its tables. */
+export const buffersMax = 20 * rowsMax;
+
+/** Where more may be read, sorted or hashed: such a share of all messages, and why. */
+export type UpTo = { share: number; because: string };
+
+/** Whether a statement did more than it may, where there are so many messages. */
+export function isTooMuch(
+  { rows, sorted, whole, buffers }: Work,
+  upTo: UpTo | undefined,
+  messages: number,
+): boolean {
+  const most = upTo === undefined ? rowsMax : upTo.share * messages;
+  return rows > most || sorted > most || whole.length > 0 || (upTo === undefined && buffers > buffersMax);
+}
