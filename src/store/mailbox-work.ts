@@ -17,11 +17,13 @@ export async function findMailboxWork(
 ): Promise<Map<MailboxId, MailboxWork>> {
   const found = await rows<MailboxWork & { id: MailboxId }>(
     db,
+    // The first row of each: exists was planned as a hash of all that waits in every mailbox.
     `select * from (
        select m.id,
-              exists (select from wanted_changes w where w.mailbox_id = m.id and w.ready and w.due_at <= now())
-                or exists (select from sent_copies c where c.mailbox_id = m.id and c.ready and c.due_at <= now()) as writes,
-              exists (select from sightings s where s.mailbox_id = m.id and s.gone_due_at is not null) as vanished
+              coalesce((select true from wanted_changes where mailbox_id = m.id and ready and due_at <= now() limit 1),
+                       (select true from sent_copies where mailbox_id = m.id and ready and due_at <= now() limit 1),
+                       false) as writes,
+              coalesce((select true from sightings where mailbox_id = m.id and gone_due_at is not null limit 1), false) as vanished
          from (select unnest(:mailboxIds::text[]) collate "C" as id) m) work
       where writes or vanished`,
     { mailboxIds: [...mailboxIds] },

@@ -48,7 +48,7 @@ export async function measurePlans(bench: Bench): Promise<Row[]> {
 function aimOf(upTo: ListQuestion['upTo']): string {
   return upTo === undefined
     ? `${rowsMax} rows, ${buffersMax} blocks`
-    : `${upTo.share * counts.messages} rows: ${upTo.because}`;
+    : `${upTo.most(counts.messages)} rows: ${upTo.because}`;
 }
 
 /** ms of each question, the first page, on connections that nobody watches; and the key of the API, which is made once. */

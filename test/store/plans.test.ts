@@ -5,13 +5,15 @@ import { createPostgresDatabase, dropPostgresDatabase } from '../support/databas
 import { openDatabase } from '../../src/store/database.ts';
 import { startApi } from '../api/support.ts';
 import type { ApiUnderTest } from '../api/support.ts';
+import { pileUp } from './plans/backlog.ts';
 import { generate, smallCounts } from './plans/data.ts';
 import { askList, findHeavy, listQuestions } from './plans/lists.ts';
 import type { ListQuestion } from './plans/lists.ts';
-import { isTooMuch, openWatched } from './plans/watch.ts';
+import { isTooMuch, openWatched, workOf } from './plans/watch.ts';
 import type { Watched } from './plans/watch.ts';
+import { workQuestions } from './plans/work.ts';
 
-describe('lists of the API go by an index, whatever there is', () => {
+describe('what is asked of the database goes by an index, whatever there is', () => {
   let url: string;
   let watched: Watched;
   let t: ApiUnderTest;
@@ -52,6 +54,24 @@ describe('lists of the API go by an index, whatever there is', () => {
     for (const { path, upTo } of questions)
       for (const page of await askList(t, watched, path))
         if (isTooMuch(page.work, upTo, smallCounts.messages)) tooMuch.push(page);
+    assert.deepEqual(tooMuch, []);
+  });
+
+  test('filing, listeners and workers read no more than their batch, whatever has piled up', async () => {
+    await pileUp(url);
+    const aside = await openDatabase({ kind: 'postgres', url, connectionsMax: 2 });
+    const tooMuch: unknown[] = [];
+    for (const { what, ask, upTo } of await workQuestions(aside.db)) {
+      watched.told();
+      await ask(watched.database.db);
+      const told = watched.told();
+      assert.ok(told.length > 0, what);
+      for (const { sql, plan } of told) {
+        const work = workOf(plan, 1_000);
+        if (isTooMuch(work, upTo, smallCounts.messages)) tooMuch.push({ what, work, sql });
+      }
+    }
+    await aside.close();
     assert.deepEqual(tooMuch, []);
   });
 });

@@ -65,7 +65,7 @@ export function listQuestions(heavy: Heavy): ListQuestion[] {
       { route: '/v1/sub-accounts/{sid}/conversations/{id}/messages' },
       `${s1}/conversations/${heavy.conversationId}/messages`,
       {
-        upTo: { share: 1 / 20, because: 'all that one contact has is put in its order' },
+        upTo: { most: (messages) => messages / 20, because: 'all that one contact has is put in its order' },
       },
     ),
     of(held, `${s1}/held`),

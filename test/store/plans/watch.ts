@@ -111,14 +111,14 @@ export function workOf(plan: PlanNode, rowsMax: number): Work {
   return work;
 }
 
-/** What a page of fifty may read at most, of one table by one step; a sub-account has many times as many of each. */
+/** What a page of fifty, or a batch of a hundred, may read at most of one table by one step: there is many times as much of each. */
 export const rowsMax = 500;
 
 /** What one statement may read at most, of all its tables. */
 export const buffersMax = 20 * rowsMax;
 
-/** Where more may be read, sorted or hashed: such a share of all messages, and why. */
-export type UpTo = { share: number; because: string };
+/** Where more may be read, sorted or hashed: so much where there are so many messages, and why. */
+export type UpTo = { most(messages: number): number; because: string };
 
 /** Whether a statement did more than it may, where there are so many messages. */
 export function isTooMuch(
@@ -126,6 +126,6 @@ export function isTooMuch(
   upTo: UpTo | undefined,
   messages: number,
 ): boolean {
-  const most = upTo === undefined ? rowsMax : upTo.share * messages;
+  const most = upTo?.most(messages) ?? rowsMax;
   return rows > most || sorted > most || whole.length > 0 || (upTo === undefined && buffers > buffersMax);
 }
