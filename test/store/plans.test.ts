@@ -3,12 +3,15 @@ import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { createPostgresDatabase, dropPostgresDatabase } from '../support/database.ts';
 import { openDatabase } from '../../src/store/database.ts';
+import { countDecisions } from '../../src/store/decision-counts.ts';
 import { startApi } from '../api/support.ts';
 import type { ApiUnderTest } from '../api/support.ts';
+import { startPages } from '../console/pages.ts';
 import { pileUp } from './plans/backlog.ts';
 import { generate, smallCounts } from './plans/data.ts';
 import { askList, findHeavy, listQuestions } from './plans/lists.ts';
 import type { ListQuestion } from './plans/lists.ts';
+import { pageQuestions } from './plans/pages.ts';
 import { isTooMuch, openWatched, workOf } from './plans/watch.ts';
 import type { Watched } from './plans/watch.ts';
 import { workQuestions } from './plans/work.ts';
@@ -54,6 +57,25 @@ describe('what is asked of the database goes by an index, whatever there is', ()
     for (const { path, upTo } of questions)
       for (const page of await askList(t, watched, path))
         if (isTooMuch(page.work, upTo, smallCounts.messages)) tooMuch.push(page);
+    assert.deepEqual(tooMuch, []);
+  });
+
+  test('a page of the console reads no more either, on the first page and far behind it', async () => {
+    const { db } = watched.database;
+    // As the hourly work does.
+    await countDecisions(db);
+    const pages = await startPages({ db });
+    const browser = await pages.administrator();
+    const tooMuch: unknown[] = [];
+    for (const { path, upTo } of await pageQuestions(db, await findHeavy(db))) {
+      watched.told();
+      assert.equal((await browser.get(path)).status, 200, path);
+      for (const { sql, plan } of watched.told()) {
+        const work = workOf(plan, 1_000);
+        if (isTooMuch(work, upTo, smallCounts.messages)) tooMuch.push({ path, work, sql });
+      }
+    }
+    await pages.close();
     assert.deepEqual(tooMuch, []);
   });
 

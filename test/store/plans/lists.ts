@@ -44,6 +44,12 @@ const connections = { route: '/v1/connections' };
 const deliveries = { route: '/v1/webhooks/{wid}/deliveries' };
 const events = { route: '/v1/events' };
 
+/** A fiftieth of all messages are of the contact that has most. */
+export const wholeContact: UpTo = {
+  most: (messages) => messages / 20,
+  because: 'all that one contact has is put in its order',
+};
+
 /** Every list route, with each of its filters. */
 export function listQuestions(heavy: Heavy): ListQuestion[] {
   const of = (route: { route: string }, path: string, more: Partial<ListQuestion> = {}) => ({
@@ -65,7 +71,7 @@ export function listQuestions(heavy: Heavy): ListQuestion[] {
       { route: '/v1/sub-accounts/{sid}/conversations/{id}/messages' },
       `${s1}/conversations/${heavy.conversationId}/messages`,
       {
-        upTo: { most: (messages) => messages / 20, because: 'all that one contact has is put in its order' },
+        upTo: wholeContact,
       },
     ),
     of(held, `${s1}/held`),
