@@ -1,10 +1,16 @@
 import { openDatabase } from '../../src/store/database.ts';
+import { countDecisions } from '../../src/store/decision-counts.ts';
 import { startApi } from '../api/support.ts';
+import { pileUp } from '../store/plans/backlog.ts';
 import { generate } from '../store/plans/data.ts';
 import type { Counts } from '../store/plans/data.ts';
 import { askList, findHeavy, listQuestions } from '../store/plans/lists.ts';
 import type { ListQuestion, PageWork } from '../store/plans/lists.ts';
-import { buffersMax, isTooMuch, openWatched, rowsMax } from '../store/plans/watch.ts';
+import { pageQuestions } from '../store/plans/pages.ts';
+import { buffersMax, isTooMuch, openWatched, rowsMax, watch } from '../store/plans/watch.ts';
+import type { UpTo, Work } from '../store/plans/watch.ts';
+import { workQuestions } from '../store/plans/work.ts';
+import { startPages } from '../console/pages.ts';
 import { createPostgresDatabase, dropPostgresDatabase } from '../support/database.ts';
 import type { Bench } from './bench.ts';
 import { share } from './figures.ts';
@@ -15,7 +21,10 @@ const counts: Counts = { subAccounts: 501, users: 10_000, contacts: 1_000_000, m
 
 const askedTimes = 20;
 
-/** How long each list of the API takes and what its worst statement reads, where there is very much of everything. */
+/**
+ * Where there is very much of everything: how long each list of the API takes, and what the worst statement of each list,
+ * of each page and of each worker reads.
+ */
 export async function measurePlans(bench: Bench): Promise<Row[]> {
   const url = await createPostgresDatabase('migrated');
   try {
@@ -39,13 +48,23 @@ export async function measurePlans(bench: Bench): Promise<Row[]> {
         load: bench.load(),
       });
     }
+    for (const { what, worst: most, upTo } of await readRest(url))
+      found.push({
+        what: `worst statement of ${what}`,
+        raw: 'none',
+        ours: `${most?.rows} rows, ${most?.buffers} blocks`,
+        ratio: '',
+        aim: aimOf(upTo),
+        sample: `1, ${counts.messages} messages, ${counts.contacts} contacts`,
+        load: bench.load(),
+      });
     return found;
   } finally {
     await dropPostgresDatabase(url);
   }
 }
 
-function aimOf(upTo: ListQuestion['upTo']): string {
+function aimOf(upTo: UpTo | undefined): string {
   return upTo === undefined
     ? `${rowsMax} rows, ${buffersMax} blocks`
     : `${upTo.most(counts.messages)} rows: ${upTo.because}`;
@@ -86,12 +105,49 @@ async function read(
   const found: (PageWork | undefined)[] = [];
   for (const { path, upTo } of questions) {
     const pages = await askList({ call: (method, page) => t.call(method, page, { key }) }, watched, path);
-    const tooMuch = pages.filter(({ work }) => isTooMuch(work, upTo, counts.messages));
-    if (tooMuch.length > 0) process.exitCode = 1;
-    for (const page of tooMuch) console.error('too much:', page);
-    found.push(pages.toSorted((a, b) => b.work.buffers - a.work.buffers)[0]);
+    tellTooMuch(pages, upTo);
+    found.push(worstOf(pages));
   }
   await t.close();
   await watched.database.close();
   return found;
+}
+
+type Rest = { what: string; worst: Work | undefined; upTo: UpTo | undefined };
+
+/** The administrators' pages, and then, on top of piles of work, what filing, the listeners and the workers ask. */
+async function readRest(url: string): Promise<Rest[]> {
+  const aside = await openDatabase({ kind: 'postgres', url, connectionsMax: 2 });
+  await countDecisions(aside.db);
+  const watched = await openWatched(url);
+  const { db } = watched.database;
+  const pages = await startPages({ db });
+  const browser = await pages.administrator();
+  const found: Rest[] = [];
+  const note = async (what: string, upTo: UpTo | undefined, ask: () => Promise<unknown>) => {
+    const statements = (await watch(watched, ask)).map((statement) => ({ what, ...statement }));
+    tellTooMuch(statements, upTo);
+    found.push({ what, worst: worstOf(statements)?.work, upTo });
+  };
+  for (const { path, upTo } of await pageQuestions(aside.db, await findHeavy(aside.db)))
+    await note(path, upTo, async () => {
+      const { status } = await browser.get(path);
+      if (status !== 200) throw new Error(`${path}: ${status}`);
+    });
+  await pileUp(url);
+  for (const { what, upTo, ask } of await workQuestions(aside.db)) await note(what, upTo, () => ask(db));
+  await pages.close();
+  await watched.database.close();
+  await aside.close();
+  return found;
+}
+
+function worstOf<Statement extends { work: Work }>(statements: readonly Statement[]): Statement | undefined {
+  return statements.toSorted((a, b) => b.work.buffers - a.work.buffers)[0];
+}
+
+function tellTooMuch(statements: readonly { work: Work }[], upTo: UpTo | undefined): void {
+  const tooMuch = statements.filter(({ work }) => isTooMuch(work, upTo, counts.messages));
+  if (tooMuch.length > 0) process.exitCode = 1;
+  for (const statement of tooMuch) console.error('too much:', statement);
 }

@@ -12,7 +12,7 @@ import { generate, smallCounts } from './plans/data.ts';
 import { askList, findHeavy, listQuestions } from './plans/lists.ts';
 import type { ListQuestion } from './plans/lists.ts';
 import { pageQuestions } from './plans/pages.ts';
-import { isTooMuch, openWatched, workOf } from './plans/watch.ts';
+import { isTooMuch, openWatched, watch } from './plans/watch.ts';
 import type { Watched } from './plans/watch.ts';
 import { workQuestions } from './plans/work.ts';
 
@@ -68,12 +68,11 @@ describe('what is asked of the database goes by an index, whatever there is', ()
     const browser = await pages.administrator();
     const tooMuch: unknown[] = [];
     for (const { path, upTo } of await pageQuestions(db, await findHeavy(db))) {
-      watched.told();
-      assert.equal((await browser.get(path)).status, 200, path);
-      for (const { sql, plan } of watched.told()) {
-        const work = workOf(plan, 1_000);
-        if (isTooMuch(work, upTo, smallCounts.messages)) tooMuch.push({ path, work, sql });
-      }
+      const read = await watch(watched, async () => {
+        assert.equal((await browser.get(path)).status, 200, path);
+      });
+      for (const statement of read)
+        if (isTooMuch(statement.work, upTo, smallCounts.messages)) tooMuch.push({ path, ...statement });
     }
     await pages.close();
     assert.deepEqual(tooMuch, []);
@@ -84,14 +83,10 @@ describe('what is asked of the database goes by an index, whatever there is', ()
     const aside = await openDatabase({ kind: 'postgres', url, connectionsMax: 2 });
     const tooMuch: unknown[] = [];
     for (const { what, ask, upTo } of await workQuestions(aside.db)) {
-      watched.told();
-      await ask(watched.database.db);
-      const told = watched.told();
-      assert.ok(told.length > 0, what);
-      for (const { sql, plan } of told) {
-        const work = workOf(plan, 1_000);
-        if (isTooMuch(work, upTo, smallCounts.messages)) tooMuch.push({ what, work, sql });
-      }
+      const read = await watch(watched, () => ask(watched.database.db));
+      assert.ok(read.length > 0, what);
+      for (const statement of read)
+        if (isTooMuch(statement.work, upTo, smallCounts.messages)) tooMuch.push({ what, ...statement });
     }
     await aside.close();
     assert.deepEqual(tooMuch, []);

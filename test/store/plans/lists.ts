@@ -2,7 +2,7 @@ import { rows } from '../../../src/store/database.ts';
 import type { Db } from '../../../src/store/database.ts';
 import { timestamp } from '../../../src/store/timestamp.ts';
 import type { ApiUnderTest } from '../../api/support.ts';
-import { workOf } from './watch.ts';
+import { watch } from './watch.ts';
 import type { UpTo, Watched, Work } from './watch.ts';
 
 /** A question to a list route of the API: its query, and how it may read more than a page needs. */
@@ -107,10 +107,14 @@ export async function askList(
   const found: PageWork[] = [];
   let next: string | null = path;
   for (let page = 0; next !== null && page < 3; page += 1) {
-    watched.told();
-    const { status, body } = await t.call('GET', next);
-    if (status !== 200) throw new Error(`${next}: ${status} ${JSON.stringify(body)}`);
-    for (const { sql, plan } of watched.told()) found.push({ path: next, work: workOf(plan, 1_000), sql });
+    let body: Record<string, unknown> = {};
+    const here: string = next;
+    const read = await watch(watched, async () => {
+      const answer = await t.call('GET', here);
+      if (answer.status !== 200) throw new Error(`${here}: ${answer.status} ${JSON.stringify(answer.body)}`);
+      ({ body } = answer);
+    });
+    found.push(...read.map((statement) => ({ ...statement, path: here })));
     const cursor = body['next_cursor'];
     next =
       typeof cursor === 'string'

@@ -89,7 +89,7 @@ const gathering = /^(Sort|Incremental Sort|Hash)$/;
  * The most rows that one node read, those that it threw away included; the blocks of all; the most rows that were
  * sorted or hashed; and the tables that were read from end to end and have more rows than `rowsMax`.
  */
-export function workOf(plan: PlanNode, rowsMax: number): Work {
+function workOf(plan: PlanNode, rowsMax: number): Work {
   const work: Work = {
     rows: 0,
     buffers: (plan['Shared Hit Blocks'] ?? 0) + (plan['Shared Read Blocks'] ?? 0),
@@ -128,4 +128,14 @@ export function isTooMuch(
 ): boolean {
   const most = upTo?.most(messages) ?? rowsMax;
   return rows > most || sorted > most || whole.length > 0 || (upTo === undefined && buffers > buffersMax);
+}
+
+/** What each statement of a question read. */
+export async function watch(
+  watched: Watched,
+  ask: () => Promise<unknown>,
+): Promise<{ work: Work; sql: string }[]> {
+  watched.told();
+  await ask();
+  return watched.told().map(({ sql, plan }) => ({ work: workOf(plan, 1_000), sql }));
 }
