@@ -26,6 +26,8 @@ export function createBatcher<Item, Result>(options: {
   let running = 0;
   /** Of those that run, for which the next batch waits. */
   let waitedFor = 0;
+  /** In each of these the next batch gathers: none overtakes it. */
+  let rests = 0;
 
   const runBatch = async (batch: readonly Waiting<Item, Result>[]): Promise<void> => {
     try {
@@ -50,18 +52,24 @@ export function createBatcher<Item, Result>(options: {
     clearTimeout(late);
     if (!isLate) waitedFor -= 1;
   };
+  const gather = async (): Promise<void> => {
+    rests += 1;
+    await rest?.();
+    rests -= 1;
+  };
   const next = () => (waitedFor > 0 ? [] : waiting.splice(0, most));
   const work = async (): Promise<void> => {
     isStarting = false;
     running += 1;
     for (let batch = next(); batch.length > 0; batch = next()) {
       await runInTime(batch);
-      if (waiting.length < most) await rest?.();
+      if (waiting.length < most) await gather();
     }
     running -= 1;
   };
   const start = (): void => {
-    if (isStarting || waiting.length === 0 || waitedFor > 0 || running >= (overtaking?.atOnce ?? 1)) return;
+    if (isStarting || waiting.length === 0 || waitedFor + rests > 0 || running >= (overtaking?.atOnce ?? 1))
+      return;
     isStarting = true;
     // In the next turn: what is asked for in this one comes along.
     setImmediate(() => void work());

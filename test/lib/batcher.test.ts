@@ -64,6 +64,31 @@ describe('createBatcher', () => {
     assert.deepEqual(batches.flat().slice(-1), [10]);
   });
 
+  test('in a rest nothing goes by itself, however many batches may be under way at once', async () => {
+    const batches: number[][] = [];
+    const rests: (() => void)[] = [];
+    const ask = createBatcher({
+      most: 10,
+      overtaking: { lateMs: 60_000, atOnce: 4 },
+      run: (items: readonly number[]) => {
+        batches.push([...items]);
+        return Promise.resolve(items);
+      },
+      rest: () => new Promise((resolve) => rests.push(resolve)),
+    });
+    await ask(1);
+    const gathered: Promise<number>[] = [];
+    for (const item of [2, 3, 4]) {
+      gathered.push(ask(item));
+      await turns();
+    }
+    assert.deepEqual(batches, [[1]]);
+    rests.shift()?.();
+    assert.deepEqual(await Promise.all(gathered), [2, 3, 4]);
+    assert.deepEqual(batches, [[1], [2, 3, 4]]);
+    rests.shift()?.();
+  });
+
   test('one that fails is in nobody’s way, and the next ones are answered', async () => {
     const { ask, batches, letGo } = doubler();
     letGo();
