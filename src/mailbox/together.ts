@@ -4,7 +4,7 @@ import type { FolderId, MailboxId } from '../lib/id.ts';
 import { logLogins } from '../store/connection-log.ts';
 import { setMailboxStates } from '../store/connections.ts';
 import type { NextState, StateChange } from '../store/connections.ts';
-import type { Db } from '../store/database.ts';
+import type { Db, WhenLocked } from '../store/database.ts';
 import { readFoldersOf, saveFolders } from '../store/folders.ts';
 import type { SavedFolder } from '../store/folders.ts';
 import { findMailboxWork } from '../store/mailbox-work.ts';
@@ -35,7 +35,7 @@ export type Together = {
 /** In one statement. */
 const most = 200;
 
-/** Two batches may lock the same mailboxes, in the same order; one that waits for a lock holds up none of the others. */
+/** One that is slow holds up none of the others. */
 const overtaking = { lateMs: 50, atOnce: 4 };
 
 /** How long a crowd gathers, in ms: of these things nobody notices it. */
@@ -57,9 +57,26 @@ export function createTogether(db: Db, isCrowd: () => boolean = () => false): To
   const logLogin = byId((ids) => logLogins(db, ids));
   const readFolders = byId((ids) => readFoldersOf(db, ids));
   const findWork = byId((ids) => findMailboxWork(db, ids));
-  const setState = join((changes: readonly { mailboxId: MailboxId; next: NextState }[]) =>
-    setMailboxStates(db, changes),
+  // A listener that waits here looks at no new mail: one whose mailbox is locked waits by itself, and holds no lock of
+  // another mailbox, for which whoever files its mail would have to wait in turn.
+  const joinFree = <Item, Result>(
+    runAll: (items: readonly Item[], locked: WhenLocked) => Promise<readonly (Result | null)[]>,
+  ) => {
+    const ask = join((items: readonly Item[]) => runAll(items, 'left_out'));
+    return async (item: Item): Promise<Result | null> => {
+      const result = await ask(item);
+      if (result !== null) return result;
+      const [waited = null] = await runAll([item], 'waits');
+      return waited;
+    };
+  };
+  const setState = joinFree((changes: readonly { mailboxId: MailboxId; next: NextState }[], locked) =>
+    setMailboxStates(db, changes, locked),
   );
+  const saveAll = joinFree(async (progress: readonly Progress[], locked) => {
+    const traced = await saveProgress(db, progress, locked);
+    return progress.map(({ mailboxId }) => traced.get(mailboxId) ?? null);
+  });
   return {
     readMailbox: async (id) => (await readMailbox(id)) ?? null,
     logLogin: async (id) => {
@@ -76,11 +93,8 @@ export function createTogether(db: Db, isCrowd: () => boolean = () => false): To
       return ids.map(() => found);
     }),
     findWork: async (id) => (await findWork(id)) ?? nothing,
-    saveProgress: join(async (progress: readonly Progress[]) => {
-      const traced = await saveProgress(db, progress);
-      return progress.map(({ mailboxId }) => traced.has(mailboxId));
-    }),
-    setState: (mailboxId, next) => setState({ mailboxId, next }),
+    saveProgress: async (progress) => (await saveAll(progress)) ?? false,
+    setState: async (mailboxId, next) => (await setState({ mailboxId, next })) ?? 'outdated',
   };
 }
 

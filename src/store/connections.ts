@@ -3,8 +3,8 @@ import type { ConnectionState, MailboxState } from '../provider/connection-state
 import type { ProviderName } from '../provider/providers.ts';
 import type { ConnectionId, MailboxId } from '../lib/id.ts';
 import { logStates } from './connection-log.ts';
-import { jsonText, rows, run } from './database.ts';
-import type { Db } from './database.ts';
+import { jsonText, lockFor, rows, run } from './database.ts';
+import type { Db, WhenLocked } from './database.ts';
 import { recordEvents } from './events.ts';
 import type { NewEvent } from './events.ts';
 import { timestamp } from './timestamp.ts';
@@ -150,15 +150,19 @@ export type NextState = {
  * is no event). Locks the mailbox before its connections, as everybody does.
  */
 export async function setMailboxState(db: Db, mailboxId: MailboxId, next: NextState): Promise<StateChange> {
-  const [change = 'outdated'] = await setMailboxStates(db, [{ mailboxId, next }]);
-  return change;
+  const [change] = await setMailboxStates(db, [{ mailboxId, next }], 'waits');
+  return change ?? 'outdated';
 }
 
-/** The same for several mailboxes, each of them once, in one transaction; answers in their order. */
+/**
+ * The same for several mailboxes, each of them once, in one transaction; answers in their order. Null: it was left as it
+ * is, for somebody else has it locked and `locked` says not to wait; or there is no such mailbox.
+ */
 export async function setMailboxStates(
   db: Db,
   changes: readonly { mailboxId: MailboxId; next: NextState }[],
-): Promise<StateChange[]> {
+  locked: WhenLocked,
+): Promise<(StateChange | null)[]> {
   return db.transaction(async (tx) => {
     const values = {
       wanted: jsonText(
@@ -172,10 +176,10 @@ export async function setMailboxStates(
       ),
     };
     const ids = changes.map(({ mailboxId }) => mailboxId);
-    const current = await rows<{ id: MailboxId }>(
+    const mine = await rows<{ id: MailboxId; isCurrent: boolean }>(
       tx,
       `with ${wantedStates}, mine as materialized (
-         select id, token_version from mailboxes where id = any(:ids) order by id for no key update
+         select id, token_version from mailboxes where id = any(:ids) order by id ${lockFor[locked]}
        ), current as (
          select mine.id, w.state, w.reason, w.next_try_at
            from mine join wanted w on w.mailbox_id = mine.id and mine.token_version = coalesce(w.token_version, mine.token_version)
@@ -185,14 +189,15 @@ export async function setMailboxStates(
            from current c
           where m.id = c.id and (m.state, m.state_reason, m.next_try_at) is distinct from (c.state, c.reason, c.next_try_at)
        )
-       select id from current`,
+       select id, id in (select id from current) as "isCurrent" from mine`,
       { ...values, ids },
     );
+    const current = mine.flatMap(({ id, isCurrent }) => (isCurrent ? [id] : []));
     const active = await rows<{ id: ConnectionId; mailboxId: MailboxId; sub: string; was: ConnectionState }>(
       tx,
       `select id, mailbox_id as "mailboxId", sub_account_id as sub, state as was from connections
         where mailbox_id = any(:ids) and ended_at is null and state <> 'paused' order by id for no key update`,
-      { ids: current.map(({ id }) => id) },
+      { ids: current },
     );
     await run(
       tx,
@@ -213,8 +218,13 @@ export async function setMailboxStates(
       return { id, mailboxId, changed, recovered };
     });
     const announced = await tell(tx, told);
-    const isCurrent = new Set(current.map(({ id }) => id));
-    return ids.map((id) => (announced.has(id) ? 'announced' : isCurrent.has(id) ? 'unchanged' : 'outdated'));
+    const answers = new Map<MailboxId, StateChange>(
+      mine.map(({ id, isCurrent }) => [
+        id,
+        announced.has(id) ? 'announced' : isCurrent ? 'unchanged' : 'outdated',
+      ]),
+    );
+    return ids.map((id) => answers.get(id) ?? null);
   });
 }
 

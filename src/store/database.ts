@@ -240,6 +240,18 @@ export function wasOvertaken(error: unknown): boolean {
   return code === '40001' || code === '40P01';
 }
 
+/**
+ * What becomes of a row that somebody else has locked: one that has several to change together leaves it out, so that
+ * those that are free wait for nobody, and none that is locked already keeps others waiting.
+ */
+export type WhenLocked = 'waits' | 'left_out';
+
+/** The end of a select that locks rows which are about to be changed. */
+export const lockFor: Readonly<Record<WhenLocked, string>> = {
+  waits: 'for no key update',
+  left_out: 'for no key update skip locked',
+};
+
 /** Whether a row is gone that another one was to refer to (PostgreSQL, appendix A: 23503). */
 export function refersToNothing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === '23503';

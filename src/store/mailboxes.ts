@@ -2,8 +2,8 @@ import type { MailboxLimits, ProviderName, ServerAddress } from '../provider/pro
 import type { MailboxState } from '../provider/connection-states.ts';
 import type { ConnectionId, MailboxId } from '../lib/id.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
-import { jsonText, rows, run } from './database.ts';
-import type { Db } from './database.ts';
+import { jsonText, lockFor, rows, run } from './database.ts';
+import type { Db, WhenLocked } from './database.ts';
 
 /** A mailbox as its listener and its sender need it. */
 export type Mailbox = {
@@ -202,33 +202,38 @@ export type Progress = {
   backlog: number;
 };
 
-/** Notes how far mailboxes have been judged; answers which of them are to be traced. Locks them in the order of all who lock several. */
-export async function saveProgress(db: Db, progress: readonly Progress[]): Promise<Set<MailboxId>> {
+/**
+ * Notes how far mailboxes have been judged, each of them once; answers by id whether it is to be traced. One is missing
+ * from the answer that somebody else has locked where `locked` says not to wait, or that there is not.
+ */
+export async function saveProgress(
+  db: Db,
+  progress: readonly Progress[],
+  locked: WhenLocked,
+): Promise<Map<MailboxId, boolean>> {
   const noted = progress.map(({ mailboxId, caughtUpTo, sentLookedMsAgo, backlog }) => ({
     mailbox_id: mailboxId,
     caught_up_to: caughtUpTo === null ? null : new Date(caughtUpTo),
     sent_looked_ms_ago: sentLookedMsAgo,
     backlog,
   }));
-  const traced = await rows<{ id: MailboxId }>(
+  const saved = await rows<{ id: MailboxId; isTraced: boolean }>(
     db,
     `with noted as (
        select n.* from json_to_recordset(:noted::json)
          as n (mailbox_id text, caught_up_to timestamptz, sent_looked_ms_ago float8, backlog integer)
      ), mine as materialized (
-       select id from mailboxes where id = any(:ids) order by id for no key update
-     ), saved as (
-       update mailboxes m set caught_up_to = greatest(m.caught_up_to, n.caught_up_to),
-              sent_looked_at = greatest(m.sent_looked_at, now() - n.sent_looked_ms_ago * interval '1 millisecond'),
-              backlog = n.backlog
-         from mine join noted n on n.mailbox_id = mine.id
-        where m.id = mine.id
-       returning m.id, m.trace_until
+       select id from mailboxes where id = any(:ids) order by id ${lockFor[locked]}
      )
-     select id from saved where trace_until > now()`,
+     update mailboxes m set caught_up_to = greatest(m.caught_up_to, n.caught_up_to),
+            sent_looked_at = greatest(m.sent_looked_at, now() - n.sent_looked_ms_ago * interval '1 millisecond'),
+            backlog = n.backlog
+       from mine join noted n on n.mailbox_id = mine.id
+      where m.id = mine.id
+     returning m.id, coalesce(m.trace_until > now(), false) as "isTraced"`,
     { noted: jsonText(noted), ids: progress.map(({ mailboxId }) => mailboxId) },
   );
-  return new Set(traced.map((row) => row.id));
+  return new Map(saved.map(({ id, isTraced }) => [id, isTraced]));
 }
 
 /** Says of the mailbox of a connection what differs from its provider's limits (L4); false: it has no mailbox. */
