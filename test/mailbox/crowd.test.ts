@@ -222,8 +222,9 @@ describe('many mailboxes of one process', () => {
     const endedAt = Date.now();
     for (const { box } of crowd) hangUp(box);
     await listen(quick, 2);
-    const inFirst = crowd.filter(({ opened }) => (opened[1] ?? Infinity) - endedAt < 500).length;
-    assert.ok(inFirst < crowd.length / 2, `${inFirst} came back within half a second`);
+    // About half of them, as their pauses are drawn; without a pause nearly all.
+    const inFirst = quick.filter(({ opened }) => (opened[1] ?? Infinity) - endedAt < 500).length;
+    assert.ok(inFirst < 0.8 * quick.length, `${inFirst} came back within half a second`);
     assert.ok((logins.get('slow.example')?.now ?? 0) <= 6);
     assert.ok(slow.every(({ listened }) => listened === 1));
     release.resolve();
