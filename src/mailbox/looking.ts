@@ -158,10 +158,10 @@ async function followPlan(
 
 /** The UID before the first message that the provider received since mail counts. */
 async function findStart(look: Look, session: Session, observed: Observed): Promise<number> {
+  // Asked before the search, so that what comes in between is not passed over; of `1:*` an answer could be of millions.
+  const last = observed.uidNext === null ? ((await session.uids('*')).at(-1) ?? 0) : observed.uidNext - 1;
   const [first] = await session.find({ since: look.since - startMarginMs });
-  if (first !== undefined) return first - 1;
-  if (observed.uidNext !== null) return observed.uidNext - 1;
-  return (await session.uids('1:*')).at(-1) ?? 0;
+  return first === undefined ? last : first - 1;
 }
 
 /** A few new messages: one round trip brings them. The session listens again as soon as nothing more is to be read. */

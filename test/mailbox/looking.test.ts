@@ -49,6 +49,27 @@ async function play(script: string, options: StageOptions = {}): Promise<Stage> 
   return stage;
 }
 
+describe('S14: where to begin in a folder of a server that does not tell UIDNEXT', () => {
+  const untold = 'folder: INBOX uidvalidity 7 uidnext 11 exists 2 untold\n';
+
+  test('it is asked for its last message alone, not for all of them', async () => {
+    const { peer, told, decided } = await play(
+      `${untold}--- connection 1: INBOX\nC: * IDLE\n${delivered(11, 11)}`,
+    );
+    await told('live');
+    assert.equal(peer.sent('* UID SEARCH *').filter((line) => line.endsWith(' UID *')).length, 1);
+    assert.deepEqual(peer.sent('* UID SEARCH UID 1:*'), []);
+    await decided('inbox 11 stored from_contact');
+  });
+
+  test('mail that comes between that question and the search is judged', async () => {
+    const { decided } = await play(
+      `${untold}--- connection 1: INBOX\nC: * UID SEARCH SINCE *\n${deliver(11)}S: * SEARCH\nS: $tag OK done\nC: * IDLE\n`,
+    );
+    await decided('inbox 11 stored from_contact');
+  });
+});
+
 describe('looking at once, and listening again at once', () => {
   test('while a message is still being written, the server is listened to again', async () => {
     const blobs = memoryBlobs();

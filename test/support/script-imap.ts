@@ -303,7 +303,7 @@ function openingLines(folder: Folder, state: State, condstore: boolean): string[
     '* 0 RECENT',
     '* OK [PERMANENTFLAGS (\\Seen \\Answered \\Flagged \\Deleted \\Draft)] flags',
     `* OK [UIDVALIDITY ${folder.uidValidity}] this folder`,
-    `* OK [UIDNEXT ${folder.uidNext}] next`,
+    ...(folder.tellsUidNext ? [`* OK [UIDNEXT ${folder.uidNext}] next`] : []),
     ...(state.condstore ? [`* OK [HIGHESTMODSEQ ${folder.highestModseq}] changes`] : []),
   ];
 }

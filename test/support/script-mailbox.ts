@@ -14,6 +14,8 @@ export type Folder = {
   attributes: string[];
   uidValidity: number;
   uidNext: number;
+  /** `untold`: what opens the folder is not told UIDNEXT. */
+  tellsUidNext: boolean;
   highestModseq: number;
   messages: Message[];
 };
@@ -141,6 +143,7 @@ function addFolder(mailbox: Mailbox, args: Token[]): void {
     attributes: words.filter((word) => word.startsWith('\\')),
     uidValidity: numberAfter('uidvalidity', 1),
     uidNext: numberAfter('uidnext', old + 1),
+    tellsUidNext: !words.includes('untold'),
     highestModseq: 1,
     messages: [],
   };
