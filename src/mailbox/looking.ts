@@ -1,18 +1,17 @@
 import { Failure, isOfOneMessage, placeOfError } from '../lib/failure.ts';
 import type { Log } from '../lib/log.ts';
-import { CursorMoved, fileBatch } from '../filing/file.ts';
+import { fileBatch } from '../filing/file.ts';
 import type { Batch, FilingDeps } from '../filing/file.ts';
 import type { Sighting } from '../filing/sighting.ts';
 import type { MailboxId } from '../lib/id.ts';
 import { readPosition } from '../store/filing-facts.ts';
-import { startFolder } from '../store/folders.ts';
 import type { ChangePace } from './change-plan.ts';
 import { answered, fetchersOf, halves, headersOf, missedOnes, unlessRefused } from './fetching.ts';
 import { planFolder, type Observed } from './plan.ts';
 import { sightingsOf, unreadableSighting, type Seen, type Unread } from './seen.ts';
 import type { Session } from './session.ts';
 import type { Portion, Troubles } from './trouble.ts';
-import { newlyWatched, noteLooked, type Watched } from './watched.ts';
+import { beginFolders, noteLooked, type Watched } from './watched.ts';
 import type { Writing } from './wanted.ts';
 
 export type Look = {
@@ -145,10 +144,7 @@ async function followPlan(
     case 'find_start': {
       const { uidValidity } = observed;
       const cursorUid = await findStart(look, session, observed);
-      if (!(await startFolder(look.filing.db, folder, { uidValidity, cursorUid }))) {
-        throw new CursorMoved(`${folder.id} was begun by somebody else`);
-      }
-      Object.assign(folder, { ...newlyWatched(folder), uidValidity, cursorUid, highestModseq: null });
+      await beginFolders(look.filing.db, [{ folder, uidValidity, cursorUid }]);
       return followPlan(look, session, folder, observed, until);
     }
     case 'read':

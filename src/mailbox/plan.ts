@@ -11,7 +11,11 @@ export type Observed = {
 };
 
 /** What STATUS says of a folder, which tells too that something in it has changed, by another signature. */
-export type Standing = Observed & { signature: string };
+export type Standing = Observed & {
+  signature: string;
+  /** How many messages lie in it; null where the server does not say. */
+  messages: number | null;
+};
 
 /** The next thing to do with a folder. */
 export type Step =
@@ -37,6 +41,18 @@ export function planFolder(saved: Saved, observed: Observed): Step {
   const atMost = observed.uidNext - fromUid;
   return atMost === 0 ? { step: 'nothing' } : { step: 'read', fromUid, atMost };
 }
+
+/**
+ * Where to begin in a folder that holds nothing: what comes has a UID from UIDNEXT on. Null for one with mail, which
+ * may have come since mail counts, so that it must be opened and searched. Pure.
+ */
+export function startUnopened(step: Step, { messages, uidNext, uidValidity }: Standing): Start | null {
+  if (step.step !== 'find_start' || messages !== 0 || uidNext === null) return null;
+  return { uidValidity, cursorUid: uidNext - 1 };
+}
+
+/** Where a folder is read from. */
+export type Start = { uidValidity: number; cursorUid: number };
 
 /** A folder as LIST shows it. */
 export type Listed = {

@@ -7,9 +7,10 @@ import { commandRefused } from './imap-errors.ts';
 import type { ListenerDeps, Listening } from './listener.ts';
 import { fewMessages, lookInto } from './looking.ts';
 import type { Look, Looked, Occasion } from './looking.ts';
-import { planFolder } from './plan.ts';
-import type { Listed, Watch } from './plan.ts';
+import { planFolder, startUnopened } from './plan.ts';
+import type { Listed, Start, Watch } from './plan.ts';
 import type { Session } from './session.ts';
+import { beginFolders } from './watched.ts';
 import type { Watched } from './watched.ts';
 
 /** A connection and the folder that it has open. */
@@ -55,6 +56,9 @@ const againMax = 3;
 
 /** How long a line may read before the others have their turn, and a swept folder before the first line goes home. */
 const turnMs = 2_000;
+
+/** So many empty folders are begun in one statement, and no more are left unbegun when the connection breaks. */
+const begunAtOnce = 500;
 
 /**
  * Looks where something was announced, each folder's line listening again as soon as it has been
@@ -180,6 +184,7 @@ export async function sweep(round: Round, listed: readonly Listed[] | null): Pro
   const { clock } = round.deps;
   let away = false;
   let until = 0;
+  const empty: ({ folder: Watched } & Start)[] = [];
   for (const path of paths) {
     if (away && clock.monotonic() >= until) {
       await comeHome(round);
@@ -192,6 +197,12 @@ export async function sweep(round: Round, listed: readonly Listed[] | null): Pro
     const observed = told.get(path) ?? (await first.session.status(path));
     // A server that does not say where a folder stands may open it all the same.
     const step = observed === null ? null : planFolder(folder, observed);
+    const start = step === null || observed === null ? null : startUnopened(step, observed);
+    if (start !== null) {
+      empty.push({ folder, ...start });
+      if (empty.length === begunAtOnce) await beginEmpty(round, empty.splice(0));
+      continue;
+    }
     if (step?.step === 'nothing') round.read.add(path);
     const isChanged = stored.has(folder.id) && observed?.signature !== folder.signature;
     if (step?.step === 'nothing' && !isChanged) continue;
@@ -207,7 +218,15 @@ export async function sweep(round: Round, listed: readonly Listed[] | null): Pro
     until = await visitInTurns(round, folder, until);
     if (round.followed.delete(path)) folder.signature = observed?.signature ?? null;
   }
+  await beginEmpty(round, empty);
   if (away) await goHome(round, first);
+}
+
+/** Begins folders that hold nothing, without opening them: of thousands of folders most do, and each would take two round trips. */
+async function beginEmpty(round: Round, starts: readonly ({ folder: Watched } & Start)[]): Promise<void> {
+  if (starts.length === 0) return;
+  await beginFolders(round.deps.filing.db, starts);
+  for (const { folder } of starts) round.read.add(folder.path);
 }
 
 /**

@@ -370,7 +370,8 @@ function listed(folder: ListResponse): Listed {
 /** By what STATUS says of a folder its changes are noticed, without opening it. */
 function standing(status: StatusObject): Standing {
   const { messages, unseen, highestModseq } = status;
-  return { ...observed(status), signature: [messages, unseen, highestModseq].join(' ') };
+  const signature = [messages, unseen, highestModseq].join(' ');
+  return { ...observed(status), signature, messages: messages ?? null };
 }
 
 function observed(state: { uidValidity?: bigint | undefined; uidNext?: number | undefined }): Observed {

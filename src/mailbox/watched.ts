@@ -1,7 +1,11 @@
 import type { Clock } from '../lib/clock.ts';
 import { steps } from '../lib/meters.ts';
+import { CursorMoved } from '../filing/file.ts';
+import type { Db } from '../store/database.ts';
+import { startFolders } from '../store/folders.ts';
 import type { SavedFolder } from '../store/folders.ts';
 import type { Ability } from './change-plan.ts';
+import type { Start } from './plan.ts';
 import type { Session } from './session.ts';
 
 /** A folder that the listener keeps in mind; `cursorUid` follows what filing commits. */
@@ -28,6 +32,15 @@ export function newlyWatched(saved: SavedFolder): Watched {
     signature: null,
     doubtedAt: null,
   };
+}
+
+/** Begins folders where they are to be read from, all in one statement; nothing of what was known of them counts any more. */
+export async function beginFolders(db: Db, starts: readonly ({ folder: Watched } & Start)[]): Promise<void> {
+  const begun = await startFolders(db, starts);
+  for (const { folder, uidValidity, cursorUid } of starts) {
+    if (!begun.has(folder.id)) throw new CursorMoved(`${folder.id} was begun by somebody else`);
+    Object.assign(folder, { ...newlyWatched(folder), uidValidity, cursorUid, highestModseq: null });
+  }
 }
 
 /** The headers of what was announced are here. */

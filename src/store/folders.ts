@@ -78,22 +78,35 @@ export async function readFoldersOf(
 }
 
 /**
- * Where a folder that was never looked into, or was numbered anew, is read from. False when it does not
- * stand where the caller believed: somebody else has begun it, and may have judged mail in it.
+ * Where folders that were never looked into, or were numbered anew, are read from; each stands as `folder` says.
+ * Answers those that were begun. One is left out that does not stand where the caller believed: somebody
+ * else has begun it, and may have judged mail in it.
  */
-export async function startFolder(
+export async function startFolders(
   db: Db,
-  folder: Pick<SavedFolder, 'id' | 'uidValidity' | 'cursorUid'>,
-  start: { uidValidity: number; cursorUid: number },
-): Promise<boolean> {
-  const { id, uidValidity, cursorUid } = folder;
-  const moved = await run(
+  starts: readonly {
+    folder: Pick<SavedFolder, 'id' | 'uidValidity' | 'cursorUid'>;
+    uidValidity: number;
+    cursorUid: number;
+  }[],
+): Promise<Set<FolderId>> {
+  const list = starts.map(({ folder, uidValidity, cursorUid }) => ({
+    id: folder.id,
+    was_validity: folder.uidValidity,
+    was_uid: folder.cursorUid,
+    uid_validity: uidValidity,
+    cursor_uid: cursorUid,
+  }));
+  const begun = await rows<{ id: FolderId }>(
     db,
-    `update folders set uid_validity = :startValidity, cursor_uid = :startUid, highest_modseq = null
-      where id = :id and cursor_uid = :cursorUid and uid_validity is not distinct from :uidValidity::bigint`,
-    { id, uidValidity, cursorUid, startValidity: start.uidValidity, startUid: start.cursorUid },
+    `update folders f set uid_validity = t.uid_validity, cursor_uid = t.cursor_uid, highest_modseq = null
+       from json_to_recordset(:list::json)
+         as t(id text, was_validity bigint, was_uid bigint, uid_validity bigint, cursor_uid bigint)
+      where f.id = t.id and f.cursor_uid = t.was_uid and f.uid_validity is not distinct from t.was_validity
+     returning f.id`,
+    { list: jsonText(list) },
   );
-  return moved > 0;
+  return new Set(begun.map(({ id }) => id));
 }
 
 /** Notes up to which mod-sequence changes in a folder were followed, unless it was numbered anew meanwhile. */

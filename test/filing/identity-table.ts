@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { FolderRole } from '../../src/filing/sighting.ts';
 import { rows } from '../../src/store/database.ts';
-import { startFolder } from '../../src/store/folders.ts';
+import { startFolders } from '../../src/store/folders.ts';
 import type { Letter, TestMailbox, World } from './world.ts';
 
 /**
@@ -197,7 +197,9 @@ export async function createOffice(world: World): Promise<Office> {
           const folder = mailbox.folder(role);
           const was = { ...folder };
           Object.assign(folder, { uidValidity: folder.uidValidity + 1, cursorUid: 0 });
-          if (!(await startFolder(db, was, folder))) throw new Error(`${role} does not stand where it was`);
+          const { uidValidity, cursorUid } = folder;
+          const begun = await startFolders(db, [{ folder: was, uidValidity, cursorUid }]);
+          if (!begun.has(was.id)) throw new Error(`${role} does not stand where it was`);
         }
       }
     },

@@ -111,6 +111,34 @@ describe('S14: every folder but Spam, Trash and Drafts', () => {
     assert.equal(asked() - before, 3, 'besides that, one question for each open folder');
   });
 
+  for (const [name, capabilities] of [
+    ['one STATUS for each folder', plain],
+    ['all in one LIST (RFC 5819)', able],
+  ] as const) {
+    test(`of a thousand folders none that holds nothing is opened, and what comes there is judged: ${name}`, async () => {
+      const many = Array.from(
+        { length: 1_000 },
+        (_, n) => `folder: Customers/${n} uidvalidity ${n + 100} uidnext 5\n`,
+      );
+      const since = `@ deliver Receipts uid 31 {\n  From: <ann@customer.example>\n  Message-ID: <early@customer.example>\n\n  Text.\n}\n`;
+      const { peer, pass, decided, mailboxId } = await playLive(
+        `${capabilities}${folders}${many.join('')}--- connection 1: INBOX\nC: * EXAMINE INBOX*\n${since}C: * IDLE\n`,
+      );
+      await decided('other 31 stored from_contact');
+      assert.deepEqual(peer.sent('* EXAMINE Customers/*'), []);
+      assert.equal(
+        peer.sent('* EXAMINE Receipts*').length,
+        1,
+        'one with mail is searched for where to begin',
+      );
+      assert.notEqual(await caughtUpTo(mailboxId), null, 'everything counts as judged');
+      peer.deliver('Customers/789', letter('customer'));
+      await pass(40_000);
+      await decided('other 5 stored from_contact');
+      assert.equal(peer.sent('* EXAMINE Customers/*').length, 1);
+    });
+  }
+
   test('without that, mail in the inbox does not wait for the end of a sweep', async () => {
     const many = Array.from(
       { length: 60 },

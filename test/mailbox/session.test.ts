@@ -208,9 +208,9 @@ describe('folders', () => {
     assert.deepEqual(
       listed.map(({ path, observed }) => [path, observed]),
       [
-        ['INBOX', { uidValidity: 7, uidNext: 11, signature: '2 2 ' }],
-        ['Sent', { uidValidity: 8, uidNext: 3, signature: '1 1 ' }],
-        ['Projects', { uidValidity: 9, uidNext: 21, signature: '2 2 ' }],
+        ['INBOX', { uidValidity: 7, uidNext: 11, signature: '2 2 ', messages: 2 }],
+        ['Sent', { uidValidity: 8, uidNext: 3, signature: '1 1 ', messages: 1 }],
+        ['Projects', { uidValidity: 9, uidNext: 21, signature: '2 2 ', messages: 2 }],
       ],
     );
     assert.equal(peer.sent('* LIST *').length, 1);
@@ -235,7 +235,12 @@ describe('folders', () => {
       listed.map(({ observed }) => observed),
       [null, null, null],
     );
-    assert.deepEqual(await session.status('Projects'), { uidValidity: 9, uidNext: 21, signature: '2 2 ' });
+    assert.deepEqual(await session.status('Projects'), {
+      uidValidity: 9,
+      uidNext: 21,
+      signature: '2 2 ',
+      messages: 2,
+    });
     assert.equal(await session.status('Gone'), null);
   });
 });

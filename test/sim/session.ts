@@ -156,7 +156,8 @@ function listed(folder: Folder): Listed {
 function standing(folder: Folder): Standing {
   const { copies, uidNext } = folder;
   const unseen = copies.filter(({ marks }) => !marks.has('\\seen')).length;
-  return { ...observed(folder), signature: `${uidNext} ${copies.length} ${unseen}` };
+  const messages = copies.length;
+  return { ...observed(folder), signature: `${uidNext} ${messages} ${unseen}`, messages };
 }
 
 function observed({ uidValidity, uidNext }: Folder): Observed {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { newId } from '../../src/lib/id.ts';
 import { rows, run } from '../../src/store/database.ts';
-import { saveFolders, startFolder } from '../../src/store/folders.ts';
+import { saveFolders, startFolders } from '../../src/store/folders.ts';
 import { saveMailbox } from '../../src/store/proven-mailboxes.ts';
 import { createWorld } from '../filing/world.ts';
 import type { TestMailbox, World } from '../filing/world.ts';
@@ -52,7 +52,7 @@ for (const kind of databaseKinds) {
       assert.notEqual(inbox?.id, old);
       Object.assign(place, { id: inbox?.id, cursorUid: 0 });
       assert.ok(inbox);
-      await startFolder(database.db, inbox, { uidValidity: place.uidValidity, cursorUid: 0 });
+      await startFolders(database.db, [{ folder: inbox, uidValidity: place.uidValidity, cursorUid: 0 }]);
       await mailbox.see('inbox', { from: 'carla@customer.example', subject: 'At the new host' });
       const seen = await rows(
         database.db,
@@ -99,16 +99,23 @@ for (const kind of databaseKinds) {
          values (:mailboxId, 'imap', 'ann@mail.example', 'ann@mail.example', 'ann', 'live')`,
         { mailboxId },
       );
-      const listing = [{ path: 'INBOX', role: 'inbox' as const }];
-      const [folder] = await saveFolders(db, mailboxId, listing);
-      assert.ok(folder);
-      assert.equal(await startFolder(db, folder, { uidValidity: 7, cursorUid: 3 }), true);
+      const listing = [
+        { path: 'INBOX', role: 'inbox' as const },
+        { path: 'Projects', role: 'other' as const },
+      ];
+      const [folder, other] = await saveFolders(db, mailboxId, listing);
+      assert.ok(folder && other);
+      const first = { folder, uidValidity: 7, cursorUid: 3 };
+      assert.deepEqual([...(await startFolders(db, [first]))], [folder.id]);
       await run(db, 'update folders set cursor_uid = 9 where id = :id', folder);
-      assert.equal(await startFolder(db, folder, { uidValidity: 7, cursorUid: 3 }), false, 'a late node');
-      const [now] = await saveFolders(db, mailboxId, listing);
+      const late = await startFolders(db, [first, { folder: other, uidValidity: 8, cursorUid: 20 }]);
+      assert.deepEqual([...late], [other.id], 'a late node begins what nobody has begun, and nothing else');
+      const [now, second] = await saveFolders(db, mailboxId, listing);
       assert.deepEqual([now?.uidValidity, now?.cursorUid], [7, 9]);
+      assert.deepEqual([second?.uidValidity, second?.cursorUid], [8, 20]);
       assert.ok(now);
-      assert.equal(await startFolder(db, now, { uidValidity: 8, cursorUid: 0 }), true, 'numbered anew');
+      const anew = await startFolders(db, [{ folder: now, uidValidity: 8, cursorUid: 0 }]);
+      assert.deepEqual([...anew], [folder.id], 'numbered anew');
     });
   });
 }
