@@ -9,8 +9,9 @@ import { createSupervisor, supervisorLimits } from '../../src/mailbox/supervisor
 import type { Supervisor, SupervisorLimits } from '../../src/mailbox/supervisor.ts';
 import { resolveProvider } from '../../src/provider/providers.ts';
 import { rows, run } from '../../src/store/database.ts';
-import { announce, connectTo, hangUp, openBox, put } from '../sim/provider.ts';
+import { announce, hangUp, openBox, put } from '../sim/provider.ts';
 import type { Box } from '../sim/provider.ts';
+import { connectTo } from '../sim/session.ts';
 import { testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { waitFor } from '../support/wait.ts';
