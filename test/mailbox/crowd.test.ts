@@ -203,6 +203,32 @@ describe('many mailboxes of one process', () => {
     });
   });
 
+  test('a stop while a crowd begins waits for what it asks: no lease, session or open line is left', async () => {
+    const crowd = await open(Array.from({ length: 110 }, () => 'imap.example'));
+    start();
+    await waitFor('some to log in', () => crowd.filter(({ box }) => box.lines.size > 0).length >= 10, {
+      everyMs: 1,
+    });
+    await supervisor?.stop();
+    assert.ok(
+      crowd.some(({ listened }) => listened === 0),
+      'others had not begun to listen',
+    );
+    assert.ok(crowd.every(({ box }) => box.lines.size === 0));
+    const ids = crowd.map(({ id }) => id);
+    const left = await rows(
+      database.db,
+      `select (select count(*) from mailboxes m join nodes n on n.id = m.node_id where m.id = any(:ids))::int as leases,
+              (select count(*) from connection_log where mailbox_id = any(:ids)
+                  and logged_in_at is not null and ended_at is null)::int as lines,
+              (select count(*) from mailboxes where id = any(:ids) and state not in ('connecting', 'live'))::int as states`,
+      { ids },
+    );
+    assert.deepEqual(left, [{ leases: 0, lines: 0, states: 0 }]);
+    start();
+    await waitFor('all live', async () => (await live()) === crowd.length, { everyMs: 20 });
+  });
+
   test('sessions that end in the same second come back in turn, paced by host, each of them once', async () => {
     const [many, few] = [80, 40];
     const hosts = [...Array<string>(many).fill('imap.example'), ...Array<string>(few).fill('slow.example')];
