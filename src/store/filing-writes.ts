@@ -263,6 +263,9 @@ export async function recogniseMessages(
        select distinct on (message_id) * from json_to_recordset(:recognised::json) as t(
          message_id text, internet_message_id text, send_id text, in_sent boolean)
         order by message_id, send_id nulls last, in_sent desc
+     ), locked as materialized (
+       -- As they are now: whoever has one on its way may end it meanwhile, with recipients who are tried on.
+       select s.* from sends s where s.id in (select send_id from seen) order by s.id for no key update
      ), sent as (
        update sends s set copy_seen_at = now(), uncertain_at = null, ready = next.ready,
               lease_owner = case when next.ready then s.lease_owner end,
@@ -272,7 +275,7 @@ export async function recogniseMessages(
               state = case when s.state = 'bounced' then s.state else 'sent' end,
               state_reason = case when s.state in ('sent', 'bounced') then s.state_reason end,
               state_since = case when s.state in ('sent', 'bounced') then s.state_since else now() end
-         from sends old join seen on old.id = seen.send_id
+         from locked old join seen on old.id = seen.send_id
         cross join lateral (select case when old.state in ('sent', 'bounced') then old.ready
                                         else old.refused @> '[{"state": "deferred"}]' end as ready) next
         -- Also one that waits to be tried again: its copy came later than it was looked for.
