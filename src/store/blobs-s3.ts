@@ -150,7 +150,7 @@ async function* read(
       }
       return;
     } catch (error) {
-      if (broken === limits.resumes) throw error;
+      if (broken === limits.resumes) throw isNoSuchKey(error) ? missing(name) : error;
       // A sweep took the copy: a newer one has the same bytes, or there is none any more.
       if (isNoSuchKey(error)) copy = await copyOf(bucket, name);
       else if (error instanceof S3ServiceException) throw error;

@@ -99,6 +99,7 @@ const planning = 'set plan_cache_mode = force_generic_plan; set enable_seqscan =
 function openPostgres(options: { url: string; connectionsMax: number; limits: PostgresLimits }): Database {
   const { connectMs, statementMs, silenceMs } = options.limits;
   const open = new Map<string, OpenConnection>();
+  const usable = new Set<string>();
   const db = knexFactory({
     client: 'pg',
     connection: {
@@ -118,10 +119,14 @@ function openPostgres(options: { url: string; connectionsMax: number; limits: Po
       afterCreate: (connection: OpenConnection, done: (error: Error | null) => void) => {
         const { __knexUid: id } = connection;
         open.set(id, connection);
-        connection.once('end', () => open.delete(id));
+        usable.add(id);
+        connection.once('end', () => {
+          open.delete(id);
+          usable.delete(id);
+        });
         connection.query(planning, done);
       },
-      validate: (connection: OpenConnection) => open.has(connection.__knexUid),
+      validate: (connection: OpenConnection) => usable.has(connection.__knexUid),
     },
     acquireConnectionTimeout: 30_000,
     log: silent,
@@ -132,7 +137,7 @@ function openPostgres(options: { url: string; connectionsMax: number; limits: Po
     if (!error.message.endsWith('Query read timeout')) return;
     void open.get(id)?.end();
     // Those that nobody uses have fallen silent with it, most likely, and each would cost somebody the same wait.
-    open.clear();
+    usable.clear();
   });
   return { db, kind: 'postgres', close: () => db.destroy() };
 }

@@ -33,7 +33,11 @@ export async function lockDirectory(directory: string, watchMs = silentMs): Prom
   writeFileSync(own, `${process.pid} ${startOf(process.pid) ?? ''} ${processSpace()}\n`);
   const silent = new Set<string>();
   try {
-    while (!takeUnlessElsewhere(path, own, silent)) await watchElsewhere(path, watchMs, silent);
+    for (;;) {
+      const inTheWay = takeUnlessElsewhere(path, own, silent);
+      if (inTheWay === null) break;
+      await watchElsewhere(inTheWay, watchMs, silent);
+    }
   } catch (error) {
     if (!(error instanceof Held)) throw error;
     throw new DirectoryInUse(directory, error);
@@ -68,23 +72,26 @@ export class DirectoryInUse extends Error {
 
 /** A living process has it. `elsewhere`: its id means nothing here, and it is alive as far as is known. */
 class Held extends Error {
+  /** The lock that is in the way: that of the folder, or of a succession in which its holder died too. */
+  readonly path: string;
   readonly pid: number;
   readonly elsewhere: boolean;
 
-  constructor(pid: number, elsewhere: boolean) {
+  constructor(path: string, pid: number, elsewhere: boolean) {
     super(`held by process ${pid}`);
+    this.path = path;
     this.pid = pid;
     this.elsewhere = elsewhere;
   }
 }
 
-/** False: a process elsewhere has it that was not found `silent`. */
-function takeUnlessElsewhere(path: string, own: string, silent: ReadonlySet<string>): boolean {
+/** Null: taken; else the lock that a process elsewhere has, which was not found `silent`. */
+function takeUnlessElsewhere(path: string, own: string, silent: ReadonlySet<string>): string | null {
   try {
     take(path, own, silent);
-    return true;
+    return null;
   } catch (error) {
-    if (error instanceof Held && error.elsewhere) return false;
+    if (error instanceof Held && error.elsewhere) return error.path;
     throw error;
   }
 }
@@ -96,7 +103,7 @@ async function watchElsewhere(path: string, watchMs: number, silent: Set<string>
   const held = read(path);
   // Another one has it by now, or nobody.
   if (held === null || held !== before.held) return;
-  if (changedAt(path) !== before.changed) throw new Held(Number(held.split(' ')[0]), true);
+  if (changedAt(path) !== before.changed) throw new Held(path, Number(held.split(' ')[0]), true);
   silent.add(held);
 }
 
@@ -113,7 +120,7 @@ function take(path: string, own: string, silent: ReadonlySet<string>): void {
     const elsewhere = space !== undefined && space !== processSpace();
     // What names nobody was cut off by a crash of the machine.
     if (pid !== undefined && (elsewhere ? !silent.has(held) : isAlive(Number(pid), start)))
-      throw new Held(Number(pid), elsewhere);
+      throw new Held(path, Number(pid), elsewhere);
     const succession = `${path}.after-${pid ?? 'nobody'}-${start ?? ''}`;
     take(succession, own, silent);
     if (read(path) === held) return renameSync(succession, path);

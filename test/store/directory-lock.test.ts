@@ -96,6 +96,14 @@ describe('the lock of a process in another container', () => {
     mine();
   });
 
+  test('is taken over from one that died while it took over', async () => {
+    await writeFile(join(directory, `lock.after-${process.pid}-123`), '1 456 fedcba9876543210\n');
+    const release = await lockDirectory(directory, 50);
+    assert.deepEqual(await readdir(directory), ['lock']);
+    assert.match(await readFile(join(directory, 'lock'), 'utf8'), new RegExp(`^${process.pid} `));
+    release();
+  });
+
   test('is renewed by whoever has it', async () => {
     await rm(join(directory, 'lock'));
     const release = await lockDirectory(directory);
