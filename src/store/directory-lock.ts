@@ -30,7 +30,8 @@ export async function lockDirectory(directory: string, watchMs = silentMs): Prom
   const path = join(directory, 'lock');
   // Written aside and linked: a lock is there with its holder's name, or not at all.
   const own = `${path}.${randomUUID()}`;
-  writeFileSync(own, `${process.pid} ${startOf(process.pid) ?? ''} ${processSpace()}\n`);
+  const mine = `${process.pid} ${startOf(process.pid) ?? ''} ${processSpace()}\n`;
+  writeFileSync(own, mine);
   const silent = new Set<string>();
   try {
     for (;;) {
@@ -47,7 +48,8 @@ export async function lockDirectory(directory: string, watchMs = silentMs): Prom
   const renewing = setInterval(() => renew(path), renewMs).unref();
   return () => {
     clearInterval(renewing);
-    rmSync(path, { force: true });
+    // Whoever took over from a process that stood still keeps theirs.
+    if (read(path) === mine) rmSync(path, { force: true });
   };
 }
 

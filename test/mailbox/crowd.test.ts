@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
+import { setTimeout as wait } from 'node:timers/promises';
 import { systemClock } from '../../src/lib/clock.ts';
 import type { MailboxId } from '../../src/lib/id.ts';
 import { statements } from '../../src/lib/meters.ts';
@@ -15,7 +16,7 @@ import { connectTo } from '../sim/session.ts';
 import { testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { waitFor } from '../support/wait.ts';
-import { createScene, depsFor, disconnect } from './listening.ts';
+import { createScene, supervisorDepsFor, disconnect } from './listening.ts';
 import type { Scene } from './listening.ts';
 
 /** A mailbox at a provider that has one folder, so that it takes one connection to listen to. */
@@ -100,11 +101,7 @@ describe('many mailboxes of one process', () => {
   }
 
   function start(limits: Partial<SupervisorLimits> = {}, listening: Partial<ListenerLimits> = {}): void {
-    const {
-      gates: _,
-      together: __,
-      ...deps
-    } = depsFor({
+    const deps = supervisorDepsFor({
       world: scene.world,
       clock: systemClock,
       imap: { host: 'imap.example', port: 993, security: 'tls' },
@@ -234,7 +231,9 @@ describe('many mailboxes of one process', () => {
     const hosts = [...Array<string>(many).fill('imap.example'), ...Array<string>(few).fill('slow.example')];
     const crowd = await open(hosts);
     const [quick, slow] = [crowd.slice(0, many), crowd.slice(many)];
-    onLogin = () => new Promise((resolve) => setTimeout(resolve, 20));
+    // Long enough for those who are let in to be inside together.
+    const loginTakes = () => wait(20);
+    onLogin = loginTakes;
     // Each is a good session from the beginning, as one is after a minute.
     start({ logins: { first: 2, most: 6 } }, { provenMs: 0 });
     await listen(crowd, 1);
@@ -244,8 +243,7 @@ describe('many mailboxes of one process', () => {
       'no more than six at once are let in',
     );
     const release = Promise.withResolvers<void>();
-    onLogin = ({ host }) =>
-      host === 'slow.example' ? release.promise : new Promise((resolve) => setTimeout(resolve, 20));
+    onLogin = ({ host }) => (host === 'slow.example' ? release.promise : loginTakes());
     const endedAt = Date.now();
     for (const { box } of crowd) hangUp(box);
     await listen(quick, 2);

@@ -125,6 +125,12 @@ export function depsFor(setting: Setting): ListenerDeps {
   };
 }
 
+/** What a supervisor needs, which makes the rest for its listeners itself. */
+export function supervisorDepsFor(setting: Setting): Omit<ListenerDeps, 'gates' | 'together'> {
+  const { gates: _, together: __, ...deps } = depsFor(setting);
+  return deps;
+}
+
 /** A listener that plays a script on a clock of its own. `end` it. */
 export type Stage = Person & {
   db: Db;

@@ -13,7 +13,7 @@ import type { TestDatabase } from '../support/database.ts';
 import { startScriptPeer } from '../support/script-peer.ts';
 import type { ScriptPeer } from '../support/script-peer.ts';
 import { waitFor } from '../support/wait.ts';
-import { createScene, depsFor, disconnect, keptLog } from './listening.ts';
+import { createScene, supervisorDepsFor, disconnect, keptLog } from './listening.ts';
 import type { Scene } from './listening.ts';
 
 const script =
@@ -64,11 +64,7 @@ for (const kind of databaseKinds) {
       db: TestDatabase['db'] = database.db,
     ): Node {
       const log = keptLog();
-      const {
-        gates: _,
-        together: __,
-        ...deps
-      } = depsFor({
+      const deps = supervisorDepsFor({
         world: scene.world,
         clock: systemClock,
         imap: { host: peer.host, port: peer.port, security: 'none' },
@@ -320,11 +316,7 @@ for (const kind of databaseKinds) {
       const [id] = await people(3);
       let bugs = 0;
       const log = keptLog();
-      const {
-        gates: _,
-        together: __,
-        ...deps
-      } = depsFor({
+      const deps = supervisorDepsFor({
         world: scene.world,
         clock: systemClock,
         imap: { host: peer.host, port: peer.port, security: 'none' },
@@ -388,11 +380,7 @@ describe('a node that loses its database', () => {
     const peer = await startScriptPeer(script);
     const own = await openDatabase({ kind: 'postgres', url: database.url ?? '', connectionsMax: 5 });
     const { mailboxId } = await scene.person();
-    const {
-      gates: _,
-      together: __,
-      ...deps
-    } = depsFor({
+    const deps = supervisorDepsFor({
       world: scene.world,
       clock: systemClock,
       imap: { host: peer.host, port: peer.port, security: 'none' },

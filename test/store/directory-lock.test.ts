@@ -104,6 +104,14 @@ describe('the lock of a process in another container', () => {
     release();
   });
 
+  test('is left to whoever took over meanwhile', async () => {
+    await rm(join(directory, 'lock'));
+    const release = await lockDirectory(directory);
+    await writeFile(join(directory, 'lock'), held);
+    release();
+    assert.equal(await readFile(join(directory, 'lock'), 'utf8'), held);
+  });
+
   test('is renewed by whoever has it', async () => {
     await rm(join(directory, 'lock'));
     const release = await lockDirectory(directory);
