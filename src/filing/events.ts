@@ -1,5 +1,6 @@
 import type { ConversationId, MessageId, SendId, SpoolId } from '../lib/id.ts';
 import { readPublicContacts } from '../store/contacts.ts';
+import { inOneGo } from '../store/database.ts';
 import type { Db } from '../store/database.ts';
 import { recordEvents } from '../store/events.ts';
 import type { NewEvent } from '../store/events.ts';
@@ -24,23 +25,37 @@ export async function tellEffects(
   made: readonly MadeContact[] = [],
 ): Promise<NewEvent[]> {
   const touched = [...effects.touched].sort(([a], [b]) => (a < b ? -1 : 1));
-  await touchConversations(
-    tx,
-    touched.map(([id, { date }]) => ({ id, date })),
-    effects.writes.conversationThreads,
-  );
-  const events: NewEvent[] = await contactsMade(tx, effects, made);
-  const groups = await bySubAccount(tx, effects, changed);
+  const [, events] = await inOneGo([
+    touchConversations(
+      tx,
+      touched.map(([id, { date }]) => ({ id, date })),
+      effects.writes.conversationThreads,
+    ),
+    // Asked for after the locks, and read after them.
+    eventsOfAll(tx, effects, changed, made),
+  ]);
+  await recordEvents(tx, events);
+  return events;
+}
+
+async function eventsOfAll(
+  tx: Db,
+  effects: Effects,
+  changed: { messages: MessageId[]; sends: SendId[] },
+  made: readonly MadeContact[],
+): Promise<NewEvent[]> {
+  const [events, groups] = await inOneGo([
+    contactsMade(tx, effects, made),
+    bySubAccount(tx, effects, changed),
+  ]);
   const all = [...groups.values()];
-  if (all.length === 0 && events.length === 0) return events;
+  if (all.length === 0) return events;
   const shown = await readShown(tx, {
     conversations: all.flatMap(({ conversations }) => [...conversations.keys()]),
     messages: all.flatMap(({ created, changed: others }) => [...new Set([...created, ...others])]),
     sends: all.flatMap(({ sends }) => sends),
   });
-  for (const [sub, group] of groups) events.push(...eventsOf(sub, group, shown));
-  await recordEvents(tx, events);
-  return events;
+  return [...events, ...[...groups].flatMap(([sub, group]) => eventsOf(sub, group, shown))];
 }
 
 /** In order before the conversations that they have from now on. */

@@ -4,6 +4,7 @@ import type { MessageHeader } from '../message/header.ts';
 import { newId } from '../lib/id.ts';
 import type { ConnectionId, FolderId, MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
+import { inOneGo } from '../store/database.ts';
 import type { Db } from '../store/database.ts';
 import type { DecisionRow } from '../store/decision-writes.ts';
 import { nowhere } from '../store/filing-facts.ts';
@@ -63,16 +64,18 @@ export async function groundOutgoing(
   tx: Db,
   outgoings: readonly Outgoing[],
 ): Promise<(GroundedOutgoing | null)[]> {
-  await lockSenders(tx, outgoings);
   const sightings = outgoings.map(asSighting);
-  const found = await readOutgoingGrounds(
-    tx,
-    outgoings.map(({ header, ...outgoing }, n) => ({
-      ...outgoing,
-      addresses: [...new Set([...header.to, ...header.cc].map(({ address }) => canonicalAddress(address)))],
-      threadKeys: sightings[n]?.threadKeys.map(({ key }) => key) ?? [],
-    })),
-  );
+  const [, found] = await inOneGo([
+    lockSenders(tx, outgoings),
+    readOutgoingGrounds(
+      tx,
+      outgoings.map(({ header, ...outgoing }, n) => ({
+        ...outgoing,
+        addresses: [...new Set([...header.to, ...header.cc].map(({ address }) => canonicalAddress(address)))],
+        threadKeys: sightings[n]?.threadKeys.map(({ key }) => key) ?? [],
+      })),
+    ),
+  ]);
   const growing = createGrounds();
   return outgoings.map((outgoing, n) => {
     const [there, sighting] = [found[n], sightings[n]];
@@ -90,20 +93,20 @@ export type FiledOutgoing = { messageId: MessageId; threadId: ThreadId };
  * S1 `crm_send`: files what the CRM sends, within the transaction that holds its senders, so that messages, sends and
  * events are there together or not at all. Of an individual message through a mailbox the thread is live there from now
  * on, and its contacts are claimed (S9); any other is recorded, and no later mail syncs for its sake (D2). The sends' own
- * rows are the caller's; they must be written in the same transaction, before `tell`.
- *
- * @throws FiledMeanwhile, when the ground of one of them has moved.
+ * rows are the caller's; they must be written in the same transaction, after `write` was begun and before `tell`.
  */
-export async function fileOutgoing(
+export function fileOutgoing(
   tx: Db,
   secretBox: SecretBox,
   grounded: readonly GroundedOutgoing[],
-): Promise<{
+): {
   /** In their order. */
   filed: FiledOutgoing[];
+  /** Writes the messages down. Throws FiledMeanwhile, when the ground of one of them has moved. */
+  write(): Promise<void>;
   /** Leaves the events behind; answers the messages and the sends as they show them, in order. */
   tell(): Promise<{ message: PublicMessage; send: PublicSend }[]>;
-}> {
+} {
   const effects = noEffects();
   const filed = grounded.map(({ outgoing, sighting, ground, contactIds }): FiledOutgoing => {
     const stored = storeMessage(effects, ground, {
@@ -122,10 +125,12 @@ export async function fileOutgoing(
     effects.accepted.push({ subAccountId: outgoing.subAccountId, sendId: outgoing.sendId });
     return stored;
   });
-  await writeFiling(tx, effects.writes, null);
-  await linkStored(tx, effects);
-  await claimContactsOf(tx, grounded);
-  return { filed, tell: () => tell(tx, effects, filed) };
+  const write = async (): Promise<void> => {
+    await writeFiling(tx, effects.writes, null);
+    await linkStored(tx, effects);
+    await claimContactsOf(tx, grounded);
+  };
+  return { filed, write, tell: () => tell(tx, effects, filed) };
 }
 
 /** S9, those of one mailbox after the other's, in one order for everybody. */

@@ -11,6 +11,7 @@ import { limitsBy } from '../provider/figures.ts';
 import type { Provider, ProviderName } from '../provider/providers.ts';
 import type { TokenService } from '../provider/tokens.ts';
 import type { BlobStore } from '../store/blobs.ts';
+import { inOneGo } from '../store/database.ts';
 import type { Db } from '../store/database.ts';
 import { addServerMessageIds, endAttempts, noteHandovers, startAttempts } from '../store/send-attempts.ts';
 import { closeQuota } from '../store/quota.ts';
@@ -186,19 +187,21 @@ async function beginAll(
   ))
     stays.set(id, change);
   const goes = mine.filter(({ id }) => !stays.has(id));
-  await endAttempts(tx, mine.flatMap(interruptedTry));
-  const numbers = await startAttempts(
-    tx,
-    goes.map(({ id }) => id),
-  );
-  await changeSends(
-    tx,
-    mine.map((send): Transition => {
-      const { id, state, reason } = send;
-      const going = isTaken(send) ? { state, reason } : { state: 'sending' as const, reason: null };
-      return { send, change: stays.get(id) ?? { ...going, next: 'in_hand' } };
-    }),
-  );
+  const [, numbers] = await inOneGo([
+    endAttempts(tx, mine.flatMap(interruptedTry)),
+    startAttempts(
+      tx,
+      goes.map(({ id }) => id),
+    ),
+    changeSends(
+      tx,
+      mine.map((send): Transition => {
+        const { id, state, reason } = send;
+        const going = isTaken(send) ? { state, reason } : { state: 'sending' as const, reason: null };
+        return { send, change: stays.get(id) ?? { ...going, next: 'in_hand' } };
+      }),
+    ),
+  ]);
   const begun = new Map(
     goes.flatMap((send): [SendId, Begun][] => {
       const n = numbers.get(send.id);
@@ -318,26 +321,28 @@ async function endAll(
     const send = locked.get(begun.id);
     return send === undefined ? [] : [{ ...each, send, isRest: isTaken(begun) }];
   });
-  await endAttempts(
-    tx,
-    known.map(({ send: { id }, n, ending }) => ({
-      id,
-      n,
-      outcome: outcomeOf(ending),
-      reply: replyOf(ending),
-    })),
-  );
-  await addServerMessageIds(
-    tx,
-    known.flatMap(({ send, ending }) => serverIdOf(send, ending)),
-  );
-  await changeSends(
-    tx,
-    known.flatMap((each): Transition[] => {
-      const change = changeAfter(limits, owner, each);
-      return change === null ? [] : [{ send: each.send, change }];
-    }),
-  );
+  await inOneGo([
+    endAttempts(
+      tx,
+      known.map(({ send: { id }, n, ending }) => ({
+        id,
+        n,
+        outcome: outcomeOf(ending),
+        reply: replyOf(ending),
+      })),
+    ),
+    addServerMessageIds(
+      tx,
+      known.flatMap(({ send, ending }) => serverIdOf(send, ending)),
+    ),
+    changeSends(
+      tx,
+      known.flatMap((each): Transition[] => {
+        const change = changeAfter(limits, owner, each);
+        return change === null ? [] : [{ send: each.send, change }];
+      }),
+    ),
+  ]);
   await closeForTheDay(tx, known);
 }
 

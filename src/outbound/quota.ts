@@ -18,16 +18,19 @@ type Counted = {
   limits: MailboxLimits;
 };
 
+/** An individual message that is to go at `sendAt`, ms since the epoch; null: at once. */
+export type WantsPlace = Counted & { sendAt: number | null; defer: boolean };
+
 /**
- * Takes places in the counts of mailboxes for messages that are to go at `sendAt` (null: at once), in the transaction that
- * stores them (L3). Answers the time of each place, and whether that is later than was asked for; where it is, it is taken
- * only if `defer`.
+ * Takes places in the counts of mailboxes, which `lockCountsOf` has locked, for messages that are to go at `sendAt` (null: at
+ * once), in the transaction that stores them (L3). Answers the time of each place, and whether that is later than was asked
+ * for; where it is, it is taken only if `defer`.
  */
 export async function takePlaces(
   tx: Db,
-  asked: readonly (Counted & { sendAt: number | null; defer: boolean })[],
+  quotas: ReadonlyMap<MailboxId, LockedQuota>,
+  asked: readonly WantsPlace[],
 ): Promise<Map<SendId, { at: number; isLater: boolean }>> {
-  const quotas = await lockCountsOf(tx, asked);
   const wanted = asked.map(({ sendAt, ...each }) => {
     const quota = quotaOf(quotas, each);
     return { ...each, quota, at: Math.max(quota.now, sendAt ?? 0) };
@@ -82,7 +85,11 @@ export async function takePlacesNow(tx: Db, going: readonly Counted[]): Promise<
   return later;
 }
 
-function lockCountsOf(tx: Db, counted: readonly Counted[]): Promise<Map<MailboxId, LockedQuota>> {
+/** Locks the counts in which messages take places, until the transaction ends. */
+export function lockCountsOf(
+  tx: Db,
+  counted: readonly Pick<Counted, 'mailboxId'>[],
+): Promise<Map<MailboxId, LockedQuota>> {
   return lockQuotas(
     tx,
     counted.map(({ mailboxId }) => mailboxId),

@@ -4,6 +4,7 @@ import type { Clock } from '../lib/clock.ts';
 import type { MailboxId, SendId, ThreadId } from '../lib/id.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import type { LimitsOf } from '../provider/figures.ts';
+import { inOneGo } from '../store/database.ts';
 import type { Db } from '../store/database.ts';
 import { findAnswers, lockCalls, rememberAnswers } from '../store/idempotency.ts';
 import type { KeyedCall, RememberedAnswer } from '../store/idempotency.ts';
@@ -13,7 +14,8 @@ import { insertSends } from '../store/sends.ts';
 import type { NewSend } from '../store/sends.ts';
 import { insertTracked } from '../store/tracking.ts';
 import type { MessagePlan, PlanRefusal, SendRequest } from './plan.ts';
-import { takePlaces } from './quota.ts';
+import { lockCountsOf, takePlaces } from './quota.ts';
+import type { WantsPlace } from './quota.ts';
 import type { trackingNotConfigured } from './tracking.ts';
 import type { Written } from './write-down.ts';
 
@@ -54,10 +56,17 @@ export async function takeOver(
   const results = new Map<Draft, TakenOver>();
   const firsts = await firstCalls(tx, drafts, results);
   const acceptedAt = clock.now();
-  const grounds = await groundOutgoing(
-    tx,
-    firsts.map((draft) => outgoingOf(draft, acceptedAt)),
-  );
+  // Locked in this order, in one round trip; of one that comes to nothing its count is free again at the end.
+  const [grounds, quotas] = await inOneGo([
+    groundOutgoing(
+      tx,
+      firsts.map((draft) => outgoingOf(draft, acceptedAt)),
+    ),
+    lockCountsOf(
+      tx,
+      firsts.flatMap((draft) => countedOf(limitsOf, draft)),
+    ),
+  ]);
   const sure = firsts.flatMap((draft, n) => {
     const grounded = grounds[n] ?? null;
     if (grounded === null) results.set(draft, 'moved');
@@ -65,6 +74,7 @@ export async function takeOver(
   });
   const places = await takePlaces(
     tx,
+    quotas,
     sure.flatMap((each) => countedOf(limitsOf, each)),
   );
   const taking = sure.flatMap((each): Taking[] => {
@@ -89,8 +99,7 @@ async function firstCalls(
   results: Map<Draft, TakenOver>,
 ): Promise<Draft[]> {
   const calls = drafts.flatMap(({ call }) => call ?? []);
-  await lockCalls(tx, calls);
-  const found = await findAnswers(tx, calls);
+  const [, found] = await inOneGo([lockCalls(tx, calls), findAnswers(tx, calls)]);
   const seen = new Set<string>();
   for (const draft of drafts) {
     const { call } = draft;
@@ -120,24 +129,27 @@ async function store(
   taking: readonly Taking[],
 ): Promise<Map<SendId, { answer: SendAnswer }>> {
   if (taking.length === 0) return new Map();
-  const { filed, tell } = await fileOutgoing(
+  const { filed, write, tell } = fileOutgoing(
     tx,
     secretBox,
     taking.map(({ grounded }) => grounded),
   );
-  await insertSends(
-    tx,
-    filed.flatMap((stored, n) => {
-      const each = taking[n];
-      return each === undefined ? [] : [sendOf(each, stored)];
-    }),
-  );
-  await insertTracked(
-    tx,
-    taking.flatMap(({ request, written: { sendId, tracked } }) =>
-      tracked === null ? [] : [{ id: sendId, subAccountId: request.subAccountId, ...tracked }],
+  await inOneGo([
+    write(),
+    insertSends(
+      tx,
+      filed.flatMap((stored, n) => {
+        const each = taking[n];
+        return each === undefined ? [] : [sendOf(each, stored)];
+      }),
     ),
-  );
+    insertTracked(
+      tx,
+      taking.flatMap(({ request, written: { sendId, tracked } }) =>
+        tracked === null ? [] : [{ id: sendId, subAccountId: request.subAccountId, ...tracked }],
+      ),
+    ),
+  ]);
   // Before conversations are locked, for which others wait.
   await Promise.all(taking.map(({ written }) => written.kept));
   const told = await tell();
@@ -199,10 +211,7 @@ function sendOf({ request, plan, written, deferredTo }: Taking, stored: FiledOut
 }
 
 /** L3: what takes a place among the day's individual messages of its mailbox; one that is held has none before it goes. */
-function countedOf(
-  limitsOf: LimitsOf,
-  { request, plan, written: { sendId } }: Draft,
-): Parameters<typeof takePlaces>[1] {
+function countedOf(limitsOf: LimitsOf, { request, plan, written: { sendId } }: Draft): WantsPlace[] {
   const { kind, sendAt, onLimit } = request;
   const { connection, holdFor } = plan;
   if (kind !== 'individual' || holdFor !== null || connection === null) return [];

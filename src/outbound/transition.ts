@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { orderKeys } from '../filing/events.ts';
 import { recordEvents } from '../store/events.ts';
 import type { EventType, NewEvent } from '../store/events.ts';
+import { inOneGo } from '../store/database.ts';
 import type { Db } from '../store/database.ts';
 import { readMessages } from '../store/public-message.ts';
 import { readSends } from '../store/public-send.ts';
@@ -44,34 +45,36 @@ export async function changeSends(tx: Db, transitions: readonly Transition[]): P
     if (send.state !== change.state && !mayFollow(send.state, change.state))
       throw new Error(`${send.id} is ${send.state} and cannot become ${change.state}`);
   }
-  await writeSendChanges(
-    tx,
-    transitions.map(({ send, change }) => ({ id: send.id, change })),
-  );
   const told = transitions.filter(
     ({ send, change }) =>
       send.state !== change.state ||
       send.reason !== change.reason ||
       (change.refused !== undefined && !isDeepStrictEqual(change.refused, send.refused)),
   );
-  if (told.length === 0) return;
-  await touchMessages(
-    tx,
-    told.map(({ send }) => send.messageId),
-  );
-  await tellSends(
-    tx,
-    told.map(({ send, change: { state } }) => ({
-      send,
-      state,
-      isNew: send.state !== state || !lasting.includes(state),
-    })),
-  );
+  // One after the other, without waiting for the answers.
+  await inOneGo([
+    writeSendChanges(
+      tx,
+      transitions.map(({ send, change }) => ({ id: send.id, change })),
+    ),
+    touchMessages(
+      tx,
+      told.map(({ send }) => send.messageId),
+    ),
+    tellSends(
+      tx,
+      told.map(({ send, change: { state } }) => ({
+        send,
+        state,
+        isNew: send.state !== state || !lasting.includes(state),
+      })),
+    ),
+  ]);
 }
 
 /**
- * Leaves behind the events of the states that sends have come into; their rows must be written. `isNew` false: they are
- * in them as before, and only the message is told to have changed.
+ * Leaves behind the events of the states that sends have come into; their rows must be written, or the statements that do so
+ * be on their way. `isNew` false: they are in them as before, and only the message is told to have changed.
  */
 export async function tellSends(
   tx: Db,
@@ -81,23 +84,39 @@ export async function tellSends(
     send,
     type: isNew ? events[state] : 'message.updated',
   }));
-  const recorded: NewEvent[] = [];
-  for (const subAccountId of new Set(told.map(({ send }) => send.subAccountId))) {
-    const mine = told.filter(({ send }) => send.subAccountId === subAccountId);
-    const messages = await readMessages(
+  const subAccountIds = [...new Set(told.map(({ send }) => send.subAccountId))];
+  const recorded = await inOneGo(
+    subAccountIds.map((subAccountId) =>
+      eventsOf(
+        tx,
+        subAccountId,
+        told.filter(({ send }) => send.subAccountId === subAccountId),
+      ),
+    ),
+  );
+  await recordEvents(tx, recorded.flat());
+}
+
+async function eventsOf(
+  tx: Db,
+  subAccountId: string,
+  told: readonly { send: Told; type: EventType }[],
+): Promise<NewEvent[]> {
+  const shownIds = told.filter(({ type }) => type !== 'message.updated').map(({ send }) => send.id);
+  const [messages, sends] = await inOneGo([
+    readMessages(
       tx,
       subAccountId,
-      mine.map(({ send }) => send.messageId),
-    );
-    const shownIds = mine.filter(({ type }) => type !== 'message.updated').map(({ send }) => send.id);
-    const shown = new Map((await readSends(tx, subAccountId, shownIds)).map((send) => [send.id, send]));
-    const byId = new Map(messages.map((message) => [message.id, message]));
-    for (const { send, type } of mine) {
-      const message = byId.get(send.messageId);
-      if (message === undefined) throw new Error(`${send.id} has no message`);
-      const data = type === 'message.updated' ? message : shown.get(send.id);
-      recorded.push({ type, sub_account_id: subAccountId, order_keys: orderKeys(message), data });
-    }
-  }
-  await recordEvents(tx, recorded);
+      told.map(({ send }) => send.messageId),
+    ),
+    readSends(tx, subAccountId, shownIds),
+  ]);
+  const shown = new Map(sends.map((send) => [send.id, send]));
+  const byId = new Map(messages.map((message) => [message.id, message]));
+  return told.map(({ send, type }) => {
+    const message = byId.get(send.messageId);
+    if (message === undefined) throw new Error(`${send.id} has no message`);
+    const data = type === 'message.updated' ? message : shown.get(send.id);
+    return { type, sub_account_id: subAccountId, order_keys: orderKeys(message), data };
+  });
 }

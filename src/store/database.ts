@@ -96,6 +96,9 @@ export async function openDatabaseAsItIs(options: DatabaseOptions): Promise<Data
  */
 const planning = 'set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set jit = off';
 
+/** What is asked of a connection while an answer is under way is sent at once (pg 8.23): see `inOneGo`. */
+const pipelining = { pipeline: true };
+
 function openPostgres(options: { url: string; connectionsMax: number; limits: PostgresLimits }): Database {
   const { connectMs, statementMs, silenceMs } = options.limits;
   const open = new Map<string, OpenConnection>();
@@ -112,6 +115,7 @@ function openPostgres(options: { url: string; connectionsMax: number; limits: Po
       idle_in_transaction_session_timeout: statementMs,
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,
+      ...pipelining,
     },
     pool: {
       min: 0,
@@ -160,7 +164,7 @@ async function openPglite(options: { directory: string | null; pglite?: PGlite }
   const db = knexFactory({
     client: 'pg',
     // The shim is typed for pg's own Pool; knex passes it on to pg untouched.
-    connection: createPgConfig(pglite) as Knex.PgConnectionConfig,
+    connection: Object.assign(createPgConfig(pglite), pipelining) as Knex.PgConnectionConfig,
     pool: { min: 1, max: 1 },
     acquireConnectionTimeout: 10_000,
     log: silent,
@@ -222,9 +226,34 @@ export async function run(db: Db, sql: string, bindings: Bindings = {}): Promise
  * A statement that each connection parses and plans once: planning took longer than the work itself of the
  * statements that run for each message (PostgreSQL 15, 2026-11).
  */
-async function prepared<Result>(db: Db, sql: string, bindings: Bindings): Promise<Result> {
+function prepared<Result>(db: Db, sql: string, bindings: Bindings): Promise<Result> {
   statements.add([]);
-  return db.raw<Result>(sql, bindings as Knex.ValueDict).options({ name: nameOf(sql) }) as Promise<Result>;
+  const raw = db.raw<Result>(sql, bindings as Knex.ValueDict).options({ name: nameOf(sql) });
+  // Begun here, not when it is awaited: statements go out in the order of the calls.
+  return raw.then((result) => result as Result);
+}
+
+/**
+ * Statements of one transaction that need nothing of each other's answers, in one round trip. The server does them in the
+ * order in which they were asked for, and each sees what those before it did: a lock can stand before what is read under it.
+ * When one fails, all do, and its error is thrown: the others only say that the transaction is aborted.
+ */
+export async function inOneGo<Asked extends readonly Promise<unknown>[] | []>(
+  asked: Asked,
+): Promise<{ -readonly [At in keyof Asked]: Awaited<Asked[At]> }> {
+  const all = await Promise.allSettled(asked);
+  const errors = all.flatMap((each): unknown[] => (each.status === 'rejected' ? [each.reason] : []));
+  if (errors.length > 0) throw errors.find((error) => codeOf(error) !== abortedCode) ?? errors[0];
+  return all.map((each) => (each.status === 'fulfilled' ? each.value : undefined)) as {
+    -readonly [At in keyof Asked]: Awaited<Asked[At]>;
+  };
+}
+
+/** PostgreSQL, appendix A: in_failed_sql_transaction. */
+const abortedCode = '25P02';
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : null;
 }
 
 const names = new Map<string, string>();
@@ -241,7 +270,7 @@ function nameOf(sql: string): string {
  * (PostgreSQL, appendix A: 40001 serialisation failure, 40P01 deadlock).
  */
 export function wasOvertaken(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? error.code : null;
+  const code = codeOf(error);
   return code === '40001' || code === '40P01';
 }
 
@@ -259,7 +288,7 @@ export const lockFor: Readonly<Record<WhenLocked, string>> = {
 
 /** Whether a row is gone that another one was to refer to (PostgreSQL, appendix A: 23503). */
 export function refersToNothing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === '23503';
+  return codeOf(error) === '23503';
 }
 
 /**

@@ -131,7 +131,7 @@ export function noWrites(): FilingWrites {
  * where the folder stands then; null: it is no folder's mail.
  */
 export async function writeFiling(db: Db, writes: FilingWrites, cursor: Cursor | null): Promise<void> {
-  if (!(await fillMessages(db, writes.fills)))
+  if (writes.fills.length > 0 && !(await fillMessages(db, writes.fills)))
     throw new FiledMeanwhile('a message was filled, or erased, by another transaction');
   if (writes.sentAs.length > 0) await noteSentAs(db, writes.sentAs);
   const decided = decisionBindings(writes.decisions, cursor);
@@ -306,7 +306,7 @@ export async function recogniseMessages(
     { recognised: json(recognised) },
   );
   // A mail to oneself in the inbox is no copy in Sent (U1).
-  if (changed !== undefined && changed.sends.length > 0) await awaitSentCopies(db, changed.sends);
+  if (changed !== undefined) await awaitSentCopies(db, changed.sends);
   return changed ?? { messages: [], sends: [] };
 }
 

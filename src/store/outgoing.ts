@@ -1,7 +1,7 @@
 import type { ConnectionState } from '../provider/connection-states.ts';
 import type { MailboxLimits, ProviderName } from '../provider/providers.ts';
 import type { ConnectionId, ConversationId, MailboxId, MessageId, ThreadId } from '../lib/id.ts';
-import { rows, run } from './database.ts';
+import { inOneGo, rows, run } from './database.ts';
 import type { Db } from './database.ts';
 import type { ThreadKeyKind } from './filing-facts.ts';
 
@@ -155,8 +155,8 @@ export async function lockSenders(
 ): Promise<void> {
   const members = asked.filter(({ through }) => through === null);
   const mailboxIds = asked.flatMap(({ through }) => through?.mailboxId ?? []);
-  if (members.length > 0) {
-    await run(
+  const membersHeld = () =>
+    run(
       db,
       // One by one: see rowsById.
       `select from (select distinct sub, usr from unnest(:subs::text[], :users::text[]) as t(sub, usr) order by 1, 2) asked
@@ -164,11 +164,12 @@ export async function lockSenders(
           select from memberships where sub_account_id = asked.sub and user_id = asked.usr for key share) held`,
       { subs: members.map((one) => one.subAccountId), users: members.map((one) => one.userId) },
     );
-  }
-  if (mailboxIds.length > 0)
-    await run(db, 'select from mailboxes where id = any(:mailboxIds) order by id for key share', {
-      mailboxIds,
-    });
+  const mailboxesHeld = () =>
+    run(db, 'select from mailboxes where id = any(:mailboxIds) order by id for key share', { mailboxIds });
+  await inOneGo([
+    ...(members.length > 0 ? [membersHeld()] : []),
+    ...(mailboxIds.length > 0 ? [mailboxesHeld()] : []),
+  ]);
 }
 
 /** Where messages go, in their order; their senders must be locked. One round trip. */

@@ -157,6 +157,7 @@ export async function writePlacesTaken(
 
 /** What never went takes no place. */
 export async function giveBackPlaces(db: Db, sendIds: readonly SendId[]): Promise<void> {
+  if (sendIds.length === 0) return;
   await run(db, 'delete from daily_places where send_id = any(:sendIds)', { sendIds });
 }
 

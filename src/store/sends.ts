@@ -1,7 +1,7 @@
 import type { ConnectionState } from '../provider/connection-states.ts';
 import type { MailboxLimits, ProviderName, ServerAddress } from '../provider/providers.ts';
 import type { MailboxId, MessageId, SendId, ThreadId } from '../lib/id.ts';
-import { jsonText, rows, rowsById, run } from './database.ts';
+import { inOneGo, jsonText, rows, rowsById, run } from './database.ts';
 import type { Db } from './database.ts';
 import type { PublicRoute, SendRefused, SendState } from './public-send.ts';
 import { giveBackPlaces } from './quota.ts';
@@ -128,9 +128,11 @@ export type SendingRelay = {
 
 /** Locks sends, in one order for everybody; those that are gone are left out. */
 export async function lockSends(db: Db, ids: readonly SendId[]): Promise<LockedSend[]> {
-  await run(db, 'select from sends where id = any(:ids) order by id for no key update', { ids });
-  // A statement of its own: one that waited for the lock would see the rows alone as they are now.
-  const found = await rows<{ send: LockedSend }>(db, lockedSql, { ids });
+  const [, found] = await inOneGo([
+    run(db, 'select from sends where id = any(:ids) order by id for no key update', { ids }),
+    // A statement of its own: one that waited for the lock would see the rows alone as they are now.
+    rows<{ send: LockedSend }>(db, lockedSql, { ids }),
+  ]);
   return found.map(({ send }) => send);
 }
 
@@ -197,7 +199,7 @@ export type ChangedSend = { id: SendId; change: SendChange };
 
 /** Writes new states of locked sends, each once; of what the provider took, the copy in Sent is awaited from then on. */
 export async function writeSendChanges(db: Db, changed: readonly ChangedSend[]): Promise<void> {
-  await run(
+  const written = run(
     db,
     `update sends s set
         state_since = case when s.state = c.state then s.state_since else now() end,
@@ -223,22 +225,18 @@ export async function writeSendChanges(db: Db, changed: readonly ChangedSend[]):
       ),
     },
   );
-  const never = changed.filter(({ change: { state } }) => state === 'failed' || state === 'cancelled');
-  if (never.length > 0)
-    await giveBackPlaces(
-      db,
-      never.map(({ id }) => id),
-    );
-  const taken = changed.filter(({ change: { state } }) => state === 'sent' || state === 'bounced');
-  if (taken.length > 0)
-    await awaitSentCopies(
-      db,
-      taken.map(({ id }) => id),
-    );
+  const idsOf = (...states: SendState[]) =>
+    changed.flatMap(({ id, change: { state } }) => (states.includes(state) ? [id] : []));
+  await inOneGo([
+    written,
+    giveBackPlaces(db, idsOf('failed', 'cancelled')),
+    awaitSentCopies(db, idsOf('sent', 'bounced')),
+  ]);
 }
 
 /** Marks messages as changed: what became of its send is part of a message. */
 export async function touchMessages(db: Db, ids: readonly MessageId[]): Promise<void> {
+  if (ids.length === 0) return;
   await run(
     db,
     `update messages set updated_at = now()

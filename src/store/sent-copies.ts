@@ -18,6 +18,7 @@ export function copyWasSeen(s: string): string {
  * where the host was seen to save them, where a copy was seen already, and where nobody is connected any more.
  */
 export async function awaitSentCopies(db: Db, sendIds: readonly SendId[]): Promise<void> {
+  if (sendIds.length === 0) return;
   await run(
     db,
     `insert into sent_copies (id, sub_account_id, mailbox_id, due_at)

@@ -24,6 +24,7 @@ import { passwordOf } from '../support/mail.ts';
 import { waitFor } from '../support/wait.ts';
 import { serveParent } from './child.ts';
 import { secretBox } from './gateway.ts';
+import { recipientsOf, writtenTo } from './accepting.ts';
 import type { Door } from './accepting.ts';
 import { startBareDoor } from './bare-door.ts';
 import { addMailbox, userOf } from './tenant.ts';
@@ -91,6 +92,13 @@ serveParent(async (question) => {
 });
 
 async function addPeople(): Promise<void> {
+  await run(
+    db,
+    `insert into contact_addresses (sub_account_id, contact_id, position, address, canonical)
+     select 'bench', 'c' || n, 1, a, a
+       from generate_series(0, :last::int) n, lateral (select 'contact-' || n || '@swallows.test' as a) one`,
+    { last: writtenTo - 1 },
+  );
   for (const address of options.people) {
     const id = await addMailbox(db, address, userOf(address));
     await run(
@@ -204,10 +212,10 @@ async function oneByOne(count: number, untilDrained: boolean): Promise<number[]>
         ...blankRequest,
         subAccountId: 'bench',
         userId: userOf(options.people[n % options.people.length] ?? ''),
-        contactId: 'c1',
+        contactId: `c${n}`,
         to: [
           { name: '', address: to },
-          { name: '', address: 'contact-1@customer.example' },
+          { name: '', address: recipientsOf(n)[1] },
         ],
         subject: 'One',
         text: 'Dear Carla',
