@@ -13,7 +13,12 @@ type DoorOptions = {
   commandsMax: number;
   /** Whether this peer's first line is a PROXY header that is believed. The library knows no networks. */
   isProxy(address: string): boolean;
+  /** Called where such a peer began with anything else. */
+  withoutHeader(address: string): void;
 };
+
+/** For now: it is the balancer that is set up wrong, and not the sender behind it who is wrong (RFC 3463 §3.4). */
+const headerExpected = '421 4.3.5 A PROXY header is expected from this address\r\n';
 
 /** The SMTP server, with every reply in our codes and the limits that the library does not have. */
 export class Door extends SMTPServer {
@@ -46,6 +51,21 @@ export class Door extends SMTPServer {
 
   override _expectsProxyHeader(socket: Socket): boolean {
     return this.own.isProxy(socket.remoteAddress ?? '');
+  }
+
+  /** There is no session yet that could answer, and the library says `* BAD`, which is IMAP (3.21.6). */
+  override _handleProxy(socket: Socket, callback: Parameters<SMTPServer['_handleProxy']>[1]): void {
+    socket.end = (words?: unknown) => {
+      Reflect.deleteProperty(socket, 'end');
+      // Node ends it as well, without a word, when the peer has.
+      if (typeof words !== 'string') return socket.end();
+      this.own.withoutHeader(socket.remoteAddress ?? '');
+      return socket.end(headerExpected);
+    };
+    super._handleProxy(socket, (error, options) => {
+      Reflect.deleteProperty(socket, 'end');
+      callback(error, options);
+    });
   }
 }
 

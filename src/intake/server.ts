@@ -82,7 +82,15 @@ export async function startIntake(options: IntakeOptions): Promise<IntakeServer>
         answer(() => visits.recipient(door.visitOf(session), address), callback),
       onData: (stream, session, callback) => visits.message(door.visitOf(session), stream, session, callback),
     },
-    { commandsMax: limits.commandsMax, isProxy: (address) => isIn(options.proxies, address) },
+    {
+      commandsMax: limits.commandsMax,
+      isProxy: (address) => isIn(options.proxies, address),
+      withoutHeader: (address) =>
+        log.warn(
+          { address },
+          'a load balancer of TWOWAY_SMTP_PROXIES sent no PROXY header: mail by it is put off',
+        ),
+    },
   );
   const port = await listen(door, options);
   const stopping = new AbortController();

@@ -506,4 +506,18 @@ describe('the PROXY header', () => {
     const early = await dial(opened.intake.port, { greeted: false, before: header });
     assert.match(await early.end(), /^421 4\.7\.0 /);
   });
+
+  test('without which a trusted balancer is put off in words of SMTP, and the log tells', async (t) => {
+    const opened = await door(t, { proxies: ['127.0.0.0/8'] });
+    const told = () => opened.log.filter((line) => line.includes('PROXY header'));
+    // It looks whether somebody is there, and no more.
+    const look = await dial(opened.intake.port, { greeted: false });
+    look.socket().end();
+    assert.equal(await look.end(), '');
+    for (const before of ['EHLO mx.example\r\n', 'PROXY TCP4 nonsense\r\n', `PROXY ${'x'.repeat(2_000)}`]) {
+      const client = await dial(opened.intake.port, { greeted: false, before });
+      assert.equal(await client.end(), '421 4.3.5 A PROXY header is expected from this address\r\n');
+    }
+    assert.equal(told().length, 3);
+  });
 });

@@ -20,7 +20,8 @@ type Case = {
   what: string;
   door?: Parameters<typeof openDoor>[0];
   options: string[];
-  exit: number;
+  /** Several where it depends on whether the server has gone before swaks says QUIT. */
+  exit: number | readonly number[];
   /** Something that the server said, as swaks shows it. */
   said: RegExp;
   /** Looks at what is logged of it; none: nothing is. */
@@ -149,8 +150,8 @@ describe('what swaks sends to a logging address', () => {
       what: 'by the PROXY protocol in its binary form, which is not spoken',
       door: behindProxy,
       options: version2,
-      exit: exits.lost,
-      said: /BAD Invalid PROXY header/,
+      exit: [exits.notGreeted, exits.lost],
+      said: /421 4\.3\.5 A PROXY header is expected/,
     }),
     () => ({
       what: 'by the PROXY protocol from an address that is no balancer',
@@ -187,7 +188,7 @@ describe('what swaks sends to a logging address', () => {
         try {
           const { exit, output } = await swaks(opened.intake.port, one.options);
           assert.match(output, one.said, output);
-          assert.equal(exit, one.exit, output);
+          assert.ok([one.exit].flat().includes(exit), output);
           // What comes after it: whatever the first left behind is taken by then.
           const count = one.logged === undefined ? 0 : 1;
           await waitFor('it is taken', () => opened.taken.length >= count);
