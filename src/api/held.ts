@@ -93,14 +93,34 @@ const heldSchema = z
         cc: z.array(personSchema).describe('Cc, without logging addresses.'),
         subject: z.string().describe('Decoded.'),
         date: timeField.nullable().describe('Its own date; null where that is unreadable.'),
+        text: z
+          .string()
+          .describe(
+            'The first 2,000 characters of the text that would be logged: of a forward, of what was forwarded.',
+          ),
         forwarded: z
           .strictObject({
             from: personSchema
               .nullable()
               .describe('Who wrote what was forwarded; null where that is not clear.'),
+            to: z
+              .array(personSchema)
+              .describe('To whom, as far as an address was read; without logging addresses.'),
+            cc: z.array(personSchema).describe('Who had a copy, likewise.'),
             subject: z.string().describe('Of what was forwarded.'),
             date: timeField.nullable().describe('Of what was forwarded; null where that is unreadable.'),
             doubts: z.array(z.string()).describe('What makes the reading doubtful, in words for machines.'),
+            written: z
+              .strictObject({
+                from: z.string().describe('Who wrote it; perhaps a name alone.'),
+                date: z.string().describe('When.'),
+                subject: z.string().describe('Its subject.'),
+              })
+              .nullable()
+              .describe(
+                'The lines that stand above what was forwarded, as the mail program wrote them, each empty where it is ' +
+                  'not there; null where there are none, or the mail is attached.',
+              ),
           })
           .nullable()
           .describe('What was read of the mail that it forwards; null where it forwards none.'),

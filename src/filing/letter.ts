@@ -3,6 +3,7 @@ import { buffer } from 'node:stream/consumers';
 import type { Address } from '../message/addresses.ts';
 import { domainOf } from '../message/addresses.ts';
 import type { AttachmentLimits } from '../message/attachment-limits.ts';
+import { cleanBody } from '../message/charset.ts';
 import { headerFingerprint } from '../message/fingerprint.ts';
 import { readForwarded } from '../message/forwarded.ts';
 import type { Forwarded } from '../message/forwarded.ts';
@@ -113,7 +114,7 @@ export async function readLetter(
     isTooLarge,
     forwarded: forwarded.form === 'none' ? 'no' : forwarded.confident ? 'sure' : 'unsure',
     otherLocalParts: loggingLocalParts(reading, parsed.header),
-    reading: shownOf(outer, forwarded, inner.parsed.header),
+    reading: shownOf(outer, forwarded, { sighting, text: inner.parsed.text }),
   };
 }
 
@@ -220,7 +221,15 @@ function loggingLocalParts({ loggingDomain }: Reading, header: MessageHeader): s
     .map(({ address }) => /^[^+@]*/.exec(address.toLowerCase())?.[0] ?? '');
 }
 
-function shownOf(outer: Sighting, forwarded: Forwarded, inner: MessageHeader): HeldReading {
+/** So much tells a person which mail it is; all of it is in its bytes. */
+const shownCharsMax = 2_000;
+
+/** `inner` is what would be logged: `outer`, or what that forwards. */
+function shownOf(
+  outer: Sighting,
+  forwarded: Forwarded,
+  inner: { sighting: Sighting; text: string },
+): HeldReading {
   const { header, people } = outer;
   return {
     from: people.author,
@@ -228,15 +237,26 @@ function shownOf(outer: Sighting, forwarded: Forwarded, inner: MessageHeader): H
     cc: header.cc,
     subject: header.subject,
     date: timeOf(header.date),
-    forwarded:
-      forwarded.form === 'none'
-        ? null
-        : {
-            from: author(inner),
-            subject: inner.subject,
-            date: timeOf(inner.date),
-            doubts: [...forwarded.doubts],
-          },
+    text: cleanBody(inner.text, shownCharsMax),
+    forwarded: forwarded.form === 'none' ? null : forwardShown(forwarded, inner.sighting),
+  };
+}
+
+function forwardShown(
+  forwarded: Exclude<Forwarded, { form: 'none' }>,
+  { header, people }: Sighting,
+): HeldReading['forwarded'] {
+  const isInline = forwarded.form === 'inline';
+  const { from, date, subject } = isInline ? forwarded.read : { from: '', date: '', subject: '' };
+  return {
+    from: people.author,
+    to: header.to,
+    cc: header.cc,
+    subject: header.subject,
+    // Without a date of its own it would be logged by that of the forward, which nobody has read there.
+    date: timeOf(isInline ? (forwarded.original.date?.getTime() ?? null) : header.date),
+    doubts: [...forwarded.doubts],
+    written: from + date + subject === '' ? null : { from, date, subject },
   };
 }
 

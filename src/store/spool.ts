@@ -206,12 +206,18 @@ export type HeldReading = {
   subject: string;
   /** RFC 3339; null: unreadable. */
   date: string | null;
+  /** How the text begins that would be logged. */
+  text: string;
   /** Of a forward: what was read of the mail inside, and what makes it doubtful. */
   forwarded: {
     from: { name: string; address: string } | null;
+    to: { name: string; address: string }[];
+    cc: { name: string; address: string }[];
     subject: string;
     date: string | null;
     doubts: string[];
+    /** The lines above it; null of an attached one, and where there are none. */
+    written: { from: string; date: string; subject: string } | null;
   } | null;
 };
 

@@ -18,7 +18,7 @@ type Held = {
   reason: string;
   because: string;
   decision_id: string;
-  mail: { subject: string; forwarded: { from: unknown; doubts: string[] } | null } | null;
+  mail: { subject: string; text: string; forwarded: Record<string, unknown> | null } | null;
 };
 
 for (const kind of databaseKinds)
@@ -53,6 +53,7 @@ for (const kind of databaseKinds)
       assert.deepEqual(await logging.log({ ...offer, proof: 'failed' }), ['held unproven']);
       const held = await only();
       assert.deepEqual([held.state, held.reason, held.mail?.subject], ['held', 'unproven', 'An offer']);
+      assert.equal(held.mail?.forwarded, null);
       assert.match(held.because, /policy asks to refuse/);
       assert.deepEqual(await list('?user_id=ann'), [held]);
       assert.deepEqual(await list('?user_id=bob'), []);
@@ -148,10 +149,20 @@ for (const kind of databaseKinds)
         'Date: Thu, Nov 19, 2026 at 3:04 PM',
         'Subject: Your question',
         'To: Ann',
+        'Cc: Carla <carla@other.example>, <log-1@log.crm.example>',
       );
       assert.deepEqual(await logging.log(mail), ['held forward_unclear']);
       const { id, mail: read } = await only();
-      assert.deepEqual([read?.forwarded?.from, read?.forwarded?.doubts], [null, ['no_from_address']]);
+      assert.deepEqual(read?.forwarded, {
+        from: null,
+        to: [],
+        cc: [{ name: 'Carla', address: 'carla@other.example' }],
+        subject: 'Your question',
+        date: '2026-11-19T15:04:00.000Z',
+        doubts: ['no_from_address'],
+        written: { from: 'Dave Doe', date: 'Thu, Nov 19, 2026 at 3:04 PM', subject: 'Your question' },
+      });
+      assert.equal(read?.text, 'Can you send it?');
       const refused = await t.call('POST', `${path}/${id}/release`, { json: {} });
       assert.deepEqual([refused.status, refused.body['code']], [409, 'author_unknown']);
       const from = { name: 'Dave Doe', address: 'dave@other.example' };
@@ -161,6 +172,20 @@ for (const kind of databaseKinds)
       assert.deepEqual([message?.direction, message?.subject], ['inbound', 'Your question']);
       const kept = await t.db.select('read', 'author').from('intake_spool');
       assert.deepEqual(kept, [{ read: null, author: null }], 'what is erased later is not kept beside it');
+    });
+
+    test('B2: what was not read of a forward is not said to be what the forward says', async () => {
+      const mail = forward(
+        'From: Dave Doe <dave@other.example>',
+        'Date: the day before yesterday',
+        'Subject: x',
+      );
+      const long = { ...mail, text: `${mail.text}\r\n${'\u{1F4E7}'.repeat(3_000)}` };
+      assert.deepEqual(await logging.log(long), ['held forward_unclear']);
+      const { mail: read } = await only();
+      assert.deepEqual([read?.forwarded?.['date'], read?.forwarded?.['doubts']], [null, ['no_date']]);
+      assert.equal(read?.text.length, 1_999, 'of a long one the beginning, without half of a letter');
+      assert.ok(read.text.isWellFormed());
     });
 
     test('no author is named of what is no forward, and none that is no address', async () => {
