@@ -131,6 +131,7 @@ function joinKnown(
     effects.recognised.push({
       message_id: known.messageId,
       internet_message_id: sighting.header.messageId,
+      date: sighting.header.date === null ? null : new Date(sighting.header.date).toISOString(),
       send_id: known.sendId,
       in_sent: sighting.place.role === 'sent' || sighting.marks.has('\\sent'),
     });

@@ -7,7 +7,7 @@ import type { SentMail, UnlinkedReason } from '../store/filing-facts.ts';
 import type { Proof } from '../store/spool.ts';
 import type { Settings } from '../store/sub-accounts.ts';
 import { reportedOn } from './reports.ts';
-import { directionOf, quoted } from './sighting.ts';
+import { citedAs, citedPrefix, directionOf, quoted } from './sighting.ts';
 import type { Direction, FolderRole, Sighting, ThreadKey } from './sighting.ts';
 import { threadsOf } from './thread-facts.ts';
 
@@ -311,9 +311,16 @@ function sentAlike({ fingerprint }: Sighting, base: FactBase): StoredMessage | u
  * It was forwarded inline to a logging address before this mailbox showed it. Of two that somebody wrote in one minute
  * under one subject, the first that is seen is it: the other one must not be lost.
  */
-function quotedBefore({ quotedKey }: Sighting, base: FactBase): StoredMessage | undefined {
+function quotedBefore(sighting: Sighting, base: FactBase): StoredMessage | undefined {
+  const { quotedKey, messageKeys } = sighting;
+  const ofId = messageKeys.flatMap((key) => base.messages.get(key) ?? []);
+  const cited = ofId.filter(({ fingerprint, here }) => fingerprint.startsWith(citedPrefix) && !here);
+  const name = cited.length === 0 ? null : citedAs(sighting);
   const known = quotedKey === null ? [] : (base.messages.get(quotedKey) ?? []);
-  return known.find(({ fingerprint, here }) => fingerprint === quoted && !here);
+  return (
+    cited.find(({ fingerprint }) => fingerprint === name) ??
+    known.find(({ fingerprint, here }) => fingerprint === quoted && !here)
+  );
 }
 
 function erasedAs(erased: ErasedMessage | undefined, direction: Direction): MessageId | null {

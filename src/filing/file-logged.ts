@@ -1,4 +1,6 @@
 import { canonicalAddress, canonicalOwnAddress } from '../message/addresses.ts';
+import { minuteInAnyZone } from '../message/fingerprint.ts';
+import { idKey } from '../message/message-id.ts';
 import { baseSubject } from '../message/subject.ts';
 import { noLimits } from '../message/attachment-limits.ts';
 import { newId } from '../lib/id.ts';
@@ -207,20 +209,29 @@ function readingLimits(
 
 /**
  * S12: above what is forwarded inline stands no Message-ID, and no second of its date. It is a stored message by its
- * author, minute and subject.
+ * author, minute and subject; or, since often no zone stands there either, by what the forward cites, and the same but
+ * for the zone.
  */
 async function knownAgain(db: Db, subAccountId: string, letters: readonly Letter[]) {
-  const sought = letters.flatMap(({ sighting: { header, people, place } }) =>
+  const sought = letters.flatMap(({ sighting: { header, people, place }, citedId }) =>
     header.messageId !== null || header.date === null || people.author === null || place.role !== 'inbox'
       ? []
-      : [{ uid: place.uid, author: canonicalAddress(people.author.address), date: minuteOf(header.date) }],
+      : [
+          {
+            uid: place.uid,
+            author: canonicalAddress(people.author.address),
+            date: minuteOf(header.date),
+            cited: citedId === null ? null : idKey(citedId),
+          },
+        ],
   );
   const found = await findForwarded(db, subAccountId, sought);
-  return found.flatMap(({ uid, sender, subject, messageId, threadId }) => {
+  return found.flatMap(({ uid, sender, subject, date, messageId, threadId }) => {
     const sighting = letters[uid]?.sighting;
-    const author = sought.find((mail) => mail.uid === uid)?.author;
-    if (sighting === undefined || canonicalAddress(sender) !== author) return [];
+    const mail = sought.find((each) => each.uid === uid);
+    if (sighting === undefined || canonicalAddress(sender) !== mail?.author) return [];
     if (baseSubject(subject) !== baseSubject(sighting.header.subject)) return [];
+    if (minuteInAnyZone(date) !== minuteInAnyZone(mail.date)) return [];
     const [key = ''] = sighting.messageKeys;
     return [{ key, fingerprint: sighting.fingerprint, messageId, threadId }];
   });

@@ -42,6 +42,8 @@ export type Letter = {
   kind: MailKind;
   loop: boolean;
   forwarded: LoggedFacts['forwarded'];
+  /** The Message-ID of what it forwards inline, as mail programs cite it: last. Null where they cite none. */
+  citedId: string | null;
   /** Its attachments are past the limit of the user's mailbox, and such mail is not to be stored without them (L1). */
   isTooLarge: boolean;
   /** Logging addresses that it names beside the one that it came to, in Cc or To. */
@@ -112,6 +114,7 @@ export async function readLetter(
     kind: kindOf(mail, parsed.header),
     loop: isLoop(reading, mail, raw, [...parsed.header.from, ...header.from]),
     isTooLarge,
+    citedId: forwarded.form === 'inline' ? (header.references.at(-1) ?? null) : null,
     forwarded: forwarded.form === 'none' ? 'no' : forwarded.confident ? 'sure' : 'unsure',
     otherLocalParts: loggingLocalParts(reading, parsed.header),
     reading: shownOf(outer, forwarded, { sighting, text: inner.parsed.text }),

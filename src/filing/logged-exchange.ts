@@ -77,7 +77,7 @@ export async function judgeLeftOut(
     connectionId,
     idHashes: stored.flatMap(({ letter, row }) => [
       ...(row.id_hash === null ? [] : [row.id_hash]),
-      ...quotedIds(letter).map((id) => hashOfMessageId(secretBox, id)),
+      ...(letter.citedId === null ? [] : [hashOfMessageId(secretBox, letter.citedId)]),
     ]),
     addresses: stored.flatMap(({ letter }) =>
       counterpartsOf(letter, ground).people.map(({ address }) => ({
@@ -97,11 +97,6 @@ export async function judgeLeftOut(
       request: { ...place, byHand: false },
     })),
   );
-}
-
-/** A mail program cites last, in a forward without a Message-ID of what is forwarded, just that. */
-function quotedIds({ sighting: { header, place } }: Letter): string[] {
-  return place.role === 'inbox' && header.messageId === null ? header.references.slice(-1) : [];
 }
 
 /** For so long a mail may be on its way, and be answered from elsewhere meanwhile: RFC 5321 §4.5.4.1, 4 to 5 days. */

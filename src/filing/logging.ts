@@ -1,5 +1,6 @@
 import { canonicalAddress, canonicalOwnAddress, domainOf, isNoReplyAddress } from '../message/addresses.ts';
 import type { Address } from '../message/addresses.ts';
+import { idKey } from '../message/message-id.ts';
 import { newId } from '../lib/id.ts';
 import type { MessageId } from '../lib/id.ts';
 import type { MadeContact } from '../store/made-contacts.ts';
@@ -9,7 +10,7 @@ import type { Effects } from './effects.ts';
 import { factsOf } from './facts.ts';
 import type { ContactFact, Facts, LoggedFacts } from './facts.ts';
 import type { Ground } from './gather.ts';
-import { quoted } from './sighting.ts';
+import { citedAs, quoted } from './sighting.ts';
 import { addLink, addThreadKeys, showInConversations } from './thread-effects.ts';
 import type { Letter } from './letter.ts';
 
@@ -111,10 +112,13 @@ export function addLoggedEffects(
       sendId: null,
     });
   const { messageId, threadId } = stored;
-  // What was forwarded inline has no Message-ID by which its mailbox's copy could be known as the same.
+  // What was forwarded inline has no Message-ID of its own by which its mailbox's copy could be known as the same.
   if (sighting.quotedKey !== null && sighting.header.messageId === null) {
     const names = { messageId, threadId, here: false, sendId: null, omitted: false };
     addKeys(effects, ground, names, [sighting.quotedKey], quoted, false);
+    const cited = citedAs(sighting);
+    if (letter.citedId !== null && cited !== null)
+      addKeys(effects, ground, names, [idKey(letter.citedId)], cited, false);
   }
   if (verdict.verdict === 'store' && verdict.fills !== null)
     fillMessage(effects, ground, verdict.fills, { row, body });

@@ -1,6 +1,6 @@
 import { canonicalAddress, canonicalOwnAddress, domainOf } from '../message/addresses.ts';
 import type { Address } from '../message/addresses.ts';
-import { quotedFingerprint } from '../message/fingerprint.ts';
+import { citedFingerprint, quotedFingerprint } from '../message/fingerprint.ts';
 import { author } from '../message/header.ts';
 import type { MessageHeader } from '../message/header.ts';
 import type { MailKind } from '../message/kind.ts';
@@ -133,6 +133,18 @@ function quotedKeyOf({ header, place }: Seen): string | null {
 
 /** Stands for the fingerprint beside a quotedKey. */
 export const quoted = 'quoted';
+
+/**
+ * The fingerprint that goes with the Message-ID of a mail that was forwarded inline, as far as the forward cites it:
+ * of what is logged so, and of the mailbox's own copy. Null where it was not received, or has no date.
+ */
+export function citedAs({ header, place }: Seen): string | null {
+  const fingerprint = place.role === 'sent' ? null : citedFingerprint(header);
+  return fingerprint === null ? null : `${citedPrefix}${fingerprint}`;
+}
+
+/** Which no fingerprint of a header begins with. */
+export const citedPrefix = 'cited:';
 
 /** Gmail's own id names one message of one mailbox, whatever label it is seen in. */
 function gmailMessageKey(mailboxId: MailboxId, gmailMessageId: string): string {

@@ -8,7 +8,7 @@ import { FiledMeanwhile } from '../store/filing-writes.ts';
 import type { FilingWrites } from '../store/filing-writes.ts';
 import { findTombstones, listNames } from '../store/tombstones.ts';
 import type { StoredName } from '../store/tombstones.ts';
-import { directionOf, quoted } from './sighting.ts';
+import { citedAs, directionOf, quoted } from './sighting.ts';
 import type { Sighting } from './sighting.ts';
 
 /*
@@ -68,6 +68,8 @@ function soughtFor(
     key.startsWith(`gm:${mailboxId}:`) ? namedByProvider(key) : named(key, fingerprint),
   );
   if (quotedKey !== null) received.push(named(quotedKey, quoted));
+  const cited = citedAs(sighting);
+  if (cited !== null) received.push(...messageKeys.map((key) => named(key, cited)));
   const isSent = directionOf(sighting, ownAddresses) === 'outbound';
   const ofSent = isSent
     ? [...messageKeys.map((key) => sent(mailboxId, key)), copied(mailboxId, fingerprint)]

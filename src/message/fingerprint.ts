@@ -45,11 +45,31 @@ const minuteMs = 60_000;
  * programs write no Message-ID and no second above what they forward. Null where author or date is missing.
  */
 export function quotedFingerprint(header: MessageHeader): string | null {
+  return fingerprintBy(header, (date) => Math.floor(date / minuteMs));
+}
+
+/** Time zones differ by so many whole minutes. */
+const zoneMinutes = 15;
+
+/** The minute of a date (ms since the epoch) within the quarter of an hour: the same in every time zone. */
+export function minuteInAnyZone(date: number): number {
+  return Math.floor(date / minuteMs) % zoneMinutes;
+}
+
+/**
+ * The same beside the Message-ID, where the forward cites that: without the zone of its date, which Outlook and Gmail do
+ * not write above what they forward. Null where author or date is missing.
+ */
+export function citedFingerprint(header: MessageHeader): string | null {
+  return fingerprintBy(header, minuteInAnyZone);
+}
+
+function fingerprintBy(header: MessageHeader, minuteOf: (date: number) => number): string | null {
   const writer = author(header);
   if (writer === null || header.date === null) return null;
   const parts = [
     canonicalAddress(writer.address),
-    Math.floor(header.date / minuteMs),
+    minuteOf(header.date),
     baseSubject(header.subject).toLowerCase(),
   ];
   return hash('sha256', parts.join('\n'), 'hex').slice(0, 32);

@@ -242,6 +242,8 @@ select (select count(*) from message_key k join wanted w using (sub_account_id, 
 export type Recognised = {
   message_id: MessageId;
   internet_message_id: string | null;
+  /** Of its header; RFC 3339. */
+  date: string | null;
   /** The send that this sighting confirms. */
   send_id: SendId | null;
   /** It is in Sent: the provider saves copies there. One that somebody sent to themselves is in the inbox. */
@@ -261,7 +263,7 @@ export async function recogniseMessages(
     db,
     `with seen as materialized (
        select distinct on (message_id) * from json_to_recordset(:recognised::json) as t(
-         message_id text, internet_message_id text, send_id text, in_sent boolean)
+         message_id text, internet_message_id text, date timestamptz, send_id text, in_sent boolean)
         order by message_id, send_id nulls last, in_sent desc
      ), locked as materialized (
        -- As they are now: whoever has one on its way may end it meanwhile, with recipients who are tried on.
@@ -290,6 +292,9 @@ export async function recogniseMessages(
      ), message as (
        update messages m set updated_at = now(),
               via = case when 'mailbox' = any(m.via) then m.via else m.via || 'mailbox'::text end,
+              -- What was forwarded inline had neither an id nor, for certain, a zone and seconds.
+              date = case when m.internet_message_id is null and m.direction = 'inbound' then coalesce(seen.date, m.date)
+                          else m.date end,
               internet_message_id = case when seen.send_id is null or seen.was_confirmed
                                          then coalesce(m.internet_message_id, seen.internet_message_id)
                                          else coalesce(seen.internet_message_id, m.internet_message_id) end

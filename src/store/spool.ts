@@ -167,25 +167,41 @@ export type ForwardedMail = {
   author: string;
   /** ms since the epoch; in whole minutes, since mail programs write no seconds above what they forward. */
   date: number;
+  /** The key of the Message-ID that the forward cites (table message_keys); null where it cites none. */
+  cited: string | null;
 };
 
-/** Stored messages of these authors and minutes, as far as their author is a contact. */
+/**
+ * Stored messages of these authors and minutes, as far as their author is a contact, and those that are cited. `date`
+ * is in ms since the epoch.
+ */
 export async function findForwarded(
   db: Db,
   subAccountId: string,
   mails: readonly ForwardedMail[],
-): Promise<{ uid: number; messageId: MessageId; threadId: ThreadId; sender: string; subject: string }[]> {
+): Promise<
+  { uid: number; messageId: MessageId; threadId: ThreadId; sender: string; subject: string; date: number }[]
+> {
   if (mails.length === 0) return [];
   return rows(
     db,
-    `select distinct asked.uid, m.id as "messageId", m.thread_id as "threadId", m.sender ->> 'address' as sender, m.subject
-       from json_to_recordset(:mails::json) as asked(uid int, author text, date float8)
-       join contact_addresses a on a.sub_account_id = :subAccountId and a.canonical = asked.author
-       join conversations v on v.sub_account_id = a.sub_account_id and v.contact_id = a.contact_id
-       join conversation_threads t on t.conversation_id = v.id
-       join messages m on m.thread_id = t.thread_id
-        and m.date >= to_timestamp(asked.date / 1000) and m.date < to_timestamp(asked.date / 1000 + 60)
-      order by m.id`,
+    `with asked as materialized (
+       select * from json_to_recordset(:mails::json) as t(uid int, author text, date float8, cited text)
+     ), found as (
+       select asked.uid, m.id
+         from asked
+         join contact_addresses a on a.sub_account_id = :subAccountId and a.canonical = asked.author
+         join conversations v on v.sub_account_id = a.sub_account_id and v.contact_id = a.contact_id
+         join conversation_threads t on t.conversation_id = v.id
+         join messages m on m.thread_id = t.thread_id
+          and m.date >= to_timestamp(asked.date / 1000) and m.date < to_timestamp(asked.date / 1000 + 60)
+       union
+       select asked.uid, k.message_id
+         from asked join message_keys k on k.sub_account_id = :subAccountId and k.key = asked.cited
+     )
+     select found.uid, m.id as "messageId", m.thread_id as "threadId", m.sender ->> 'address' as sender, m.subject,
+            (extract(epoch from m.date) * 1000)::float8 as date
+       from found cross join lateral (select * from messages where id = found.id offset 0) m order by m.id`,
     { subAccountId, mails: jsonText(mails) },
   );
 }

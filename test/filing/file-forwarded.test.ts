@@ -216,6 +216,50 @@ for (const kind of databaseKinds)
       assert.equal((await logged()).length, 2, 'another one of the same minute is not lost');
     });
 
+    /** As Exchange has it: Date in UTC, and above what is forwarded the time of the writer's place without its zone. */
+    const byOutlook = (more: Partial<ToLog> = {}): ToLog =>
+      forward(
+        { from: 'dave@other.example', date: 'Thursday, November 19, 2026 3:04 PM' },
+        { date: 'Fri, 20 Nov 2026 08:00:00 +0000', inReplyTo: 'q1@other.example', ...more },
+      );
+
+    test('S12: by Outlook, of which nobody knows the zone, it is the same by what the forward cites: when the mailbox had it', async () => {
+      const mailbox = await world.connect('ann@mail.example', [['north', 'ann']], 0);
+      await world.addContact('north', 'c2', ['dave@other.example']);
+      assert.deepEqual(await mailbox.see('inbox', original), ['north:from_contact']);
+      assert.deepEqual(await logging.log(byOutlook()), ['stored logged']);
+      const [message, ...others] = await world.messages('north');
+      assert.deepEqual([message?.via, others], [['mailbox', 'logging_address'], []]);
+      assert.deepEqual(
+        await logging.log(byOutlook({ id: 'f7@mail.example', inReplyTo: 'q9@other.example' })),
+        ['stored logged'],
+      );
+      assert.equal((await logged()).length, 2, 'what it does not cite it is not');
+    });
+
+    test('S12: and when the mailbox shows it later, which says when it was written', async () => {
+      const mailbox = await world.connect('ann@mail.example', [['north', 'ann']], 0);
+      assert.deepEqual(await logging.log(byOutlook()), ['stored logged']);
+      await mailbox.see('inbox', { ...original, subject: 'Something else' });
+      assert.deepEqual(await mailbox.see('inbox', original), ['north:thread_member']);
+      assert.equal((await logged()).length, 2, 'by the Message-ID alone nothing is the same');
+      const found = await rows<{ id: string; date: string }>(
+        database.db,
+        `select internet_message_id as id, date::text as date from messages where subject = 'A question'`,
+      );
+      assert.equal(found.length, 1);
+      assert.equal(found[0]?.id, 'q1@other.example');
+      assert.equal(new Date(found[0]?.date ?? '').toISOString(), '2026-11-19T14:04:31.000Z');
+    });
+
+    test('C7: forwarded by Outlook and erased, it does not come back from the mailbox', async () => {
+      const mailbox = await world.connect('ann@mail.example', [['north', 'ann']], 0);
+      await logging.log(byOutlook());
+      const [message] = await world.messages('north');
+      await eraseMessages(world.filing, 'north', [(message?.id ?? '') as MessageId]);
+      assert.deepEqual(await mailbox.see('inbox', original), ['north:erased']);
+    });
+
     test('S5, S16: of the mail that the author wrote before, only what was forwarded is judged again', async () => {
       const mailbox = await world.connect('ann@mail.example', [['north', 'ann']], 0);
       await mailbox.see('inbox', { ...original, id: 'q0@other.example', subject: 'Private' }, original, {

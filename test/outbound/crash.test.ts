@@ -183,6 +183,7 @@ async function lookAtSent(
     copies.map(() => ({
       message_id: of.messageId,
       internet_message_id: null,
+      date: null,
       send_id: of.sendId,
       in_sent: true,
     })),

@@ -72,7 +72,7 @@ async function withPeer(
       async seeCopy({ message, send }, named) {
         const internet_message_id = named ?? message.internet_message_id;
         await recogniseMessages(office.db, [
-          { message_id: message.id, internet_message_id, send_id: send.id, in_sent: true },
+          { message_id: message.id, internet_message_id, date: null, send_id: send.id, in_sent: true },
         ]);
       },
     });

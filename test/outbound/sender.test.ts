@@ -359,6 +359,7 @@ describe('D5: a connection lost after DATA is uncertain, and the Sent folder dec
         {
           message_id: message.id,
           internet_message_id: message.internet_message_id,
+          date: null,
           send_id: send.id,
           in_sent: true,
         },

@@ -24,7 +24,12 @@ test('D5: a copy that is seen just while the try of it ends: whoever was put off
       text: 'Dear Carla',
     });
     await run(db, `update sends set state = 'sending', state_reason = null, state_since = now()`);
-    const copy = { internet_message_id: message.internet_message_id, send_id: send.id, in_sent: true };
+    const copy = {
+      internet_message_id: message.internet_message_id,
+      date: null,
+      send_id: send.id,
+      in_sent: true,
+    };
     const recognise = () => recogniseMessages(db, [{ ...copy, message_id: message.id }]);
     const recognised = await db.transaction(async (tx) => {
       const refused = JSON.stringify([

@@ -208,7 +208,9 @@ function spooled(aside: Db): WorkQuestion[] {
     {
       what: 'findForwarded',
       ask: (db) =>
-        findForwarded(db, 's1', [{ uid: 1, author: 'contact-0@customer.example', date: Date.now() }]),
+        findForwarded(db, 's1', [
+          { uid: 1, author: 'contact-0@customer.example', date: Date.now(), cited: 'id-0@customer.example' },
+        ]),
       upTo: { most: (messages) => messages / 20, because: 'all that one contact has is looked through' },
     },
   ];
