@@ -106,7 +106,10 @@ export function readForwarded(message: ParsedMessage): Forwarded {
   const views = found.filter(({ start }) => start.block !== null && start.by === by);
   const view = views[0] ?? found[0] ?? null;
   const inline = view === null ? null : doubtsOfStart(view, message.header.subject);
-  const attached = message.attachments.filter(({ type }) => type === 'message/rfc822');
+  // The latter where its header is in UTF-8 (RFC 6532 §3.7).
+  const attached = message.attachments.filter(
+    ({ type }) => type === 'message/rfc822' || type === 'message/global',
+  );
   if (attached.length > 0 && subject !== 'reply' && (inline === null || view?.start.block == null))
     return readAttached(
       message,

@@ -524,6 +524,73 @@ describe('B2: a message that is attached', () => {
     assert.equal(found.raw.toString().trimEnd(), inner);
   });
 
+  /** As the programs put it into a forward, from the Content-Type of the forward on. */
+  const coded = Buffer.from(inner).toString('base64').replace(/.{76}/g, '$&\r\n');
+  const mixed = (...parts: string[]) =>
+    `multipart/mixed; boundary=b\r\n\r\n${parts.map((each) => `--b\r\n${each}\r\n`).join('')}--b--\r\n`;
+  const empty = 'Content-Type: text/plain; charset=us-ascii\r\n\r\n\r\n';
+  const ways: [name: string, content: string][] = [
+    [
+      'Thunderbird',
+      mixed(
+        'Content-Type: text/html; charset=UTF-8\r\n\r\n<html><body><p><br></p></body></html>',
+        `Content-Type: message/rfc822; charset=UTF-8; name="K.eml"\r\nContent-Disposition: attachment; filename="K.eml"\r\nContent-Transfer-Encoding: 7bit\r\n\r\n${inner}`,
+      ),
+    ],
+    [
+      'Outlook',
+      mixed(
+        'Content-Type: multipart/alternative; boundary=c\r\n\r\n--c\r\nContent-Type: text/plain\r\n\r\n\r\n--c\r\nContent-Type: text/html\r\n\r\n<p>&nbsp;</p>\r\n--c--',
+        `Content-Type: message/rfc822\r\nContent-Disposition: attachment;\r\n\tcreation-date="Thu, 26 Nov 2026 08:30:00 GMT"\r\n\r\n${inner}`,
+      ),
+    ],
+    [
+      'Apple Mail',
+      mixed(
+        empty,
+        `Content-Disposition: attachment; filename=K.eml\r\nContent-Type: message/rfc822; x-mac-hide-extension=yes; name="K.eml"\r\nContent-Transfer-Encoding: 8bit\r\n\r\n${inner}`,
+        empty,
+      ),
+    ],
+    [
+      'Gmail',
+      mixed(
+        'Content-Type: multipart/alternative; boundary=c\r\n\r\n--c\r\nContent-Type: text/plain\r\n\r\n\r\n--c\r\nContent-Type: text/html\r\n\r\n<div dir="ltr"><br></div>\r\n--c--',
+        `Content-Type: message/rfc822; name="K.eml"\r\nContent-Disposition: attachment; filename="K.eml"\r\nX-Attachment-Id: f_1\r\n\r\n${inner}`,
+      ),
+    ],
+    [
+      'a program that codes it, which RFC 2046 §5.2.1 forbids',
+      mixed(empty, `Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n${coded}`),
+    ],
+    [
+      'a program that knows no type but its ending',
+      mixed(
+        empty,
+        `Content-Type: application/octet-stream; name="K.eml"\r\nContent-Transfer-Encoding: base64\r\n\r\n${coded}`,
+      ),
+    ],
+    ['nothing around it', `message/rfc822\r\n\r\n${inner}`],
+    ['a header in UTF-8 (RFC 6532 §3.7)', mixed(empty, `Content-Type: message/global\r\n\r\n${inner}`)],
+  ];
+  for (const [name, content] of ways) {
+    test(`as by ${name}`, async () => {
+      const head = [
+        'From: Jonas Fink <jonas@acme.example>',
+        'Subject: Fwd: x',
+        'Date: Thu, 26 Nov 2026 09:30:00 +0100',
+        'MIME-Version: 1.0',
+        'Content-Type: ',
+      ];
+      const found = readForwarded(await parseMessage(Buffer.from(head.join('\r\n') + content)));
+      if (found.form !== 'attached') assert.fail(found.form);
+      assert.deepEqual([found.doubts, found.comment], [[], '']);
+      const message = await parseMessage(found.raw);
+      assert.deepEqual([message.header.subject, message.text.trim()], ['Küche', 'Hello']);
+      assert.equal(message.attachments[0]?.content.toString(), '%PDF');
+    });
+  }
+
   const cases: [name: string, mail: Mail, doubts: readonly string[]][] = [
     [
       'its own subject, which Gmail leaves',
