@@ -195,7 +195,7 @@ export async function lockConversationsOf(db: Db, ids: readonly ThreadId[]): Pro
 }
 
 /**
- * Dates conversations by what is left in them, where `erasedTo` (of the newest message that was erased)
+ * Dates conversations by what is left in them, where `erasedTo` (of the newest message that was erased, or dated anew)
  * may have been their date. Null: nothing is left.
  */
 export async function redateConversations(

@@ -4,6 +4,7 @@ import type { Cursor, DecisionRow } from './decision-writes.ts';
 import type { ThreadKeyKind } from './filing-facts.ts';
 import { jsonText as json, rows, run } from './database.ts';
 import type { Db } from './database.ts';
+import { redateConversations } from './erasing.ts';
 import { fillMessages } from './fills.ts';
 import type { FillRow } from './fills.ts';
 import type { PlaceState } from './places.ts';
@@ -250,6 +251,9 @@ export type Recognised = {
   in_sent: boolean;
 };
 
+/** `dated`: whose date was `was` at most, and is to be found anew. */
+type Changed = { messages: MessageId[]; sends: SendId[]; dated: ConversationId[]; was: string | null };
+
 /**
  * Notes that the mailbox itself has the message: adds `mailbox` to its ways, takes over a rewritten
  * Message-ID, confirms the send. Answers which messages, and which sends, this changed.
@@ -259,7 +263,7 @@ export async function recogniseMessages(
   recognised: readonly Recognised[],
 ): Promise<{ messages: MessageId[]; sends: SendId[] }> {
   if (recognised.length === 0) return { messages: [], sends: [] };
-  const [changed] = await rows<{ messages: MessageId[]; sends: SendId[] }>(
+  const [changed] = await rows<Changed>(
     db,
     `with seen as materialized (
        select distinct on (message_id) * from json_to_recordset(:recognised::json) as t(
@@ -298,20 +302,25 @@ export async function recogniseMessages(
               internet_message_id = case when seen.send_id is null or seen.was_confirmed
                                          then coalesce(m.internet_message_id, seen.internet_message_id)
                                          else coalesce(seen.internet_message_id, m.internet_message_id) end
-         from (select seen.*, s.copy_seen_at is not null as was_confirmed
-                 from seen left join sends s on s.id = seen.send_id) seen
+         from (select seen.*, s.copy_seen_at is not null as was_confirmed, old.at as was
+                 from seen left join sends s on s.id = seen.send_id
+                 join lateral (select least(date, created_at) as at from messages where id = seen.message_id offset 0) old on true) seen
         where m.id = seen.message_id
           and (not 'mailbox' = any(m.via)
                or (seen.send_id is not null and not seen.was_confirmed and seen.internet_message_id is distinct from m.internet_message_id
                    and seen.internet_message_id is not null))
-       returning m.id
+       returning m.id, m.thread_id, case when least(m.date, m.created_at) <> seen.was then seen.was end as was
      )
-     select coalesce((select json_agg(id) from (select id from message union select message_id from sent where was not in ('sent', 'bounced')) c), '[]') as messages,
+     select (select max(was)::text from message) as was,
+            array(select t.conversation_id from message r join conversation_threads t using (thread_id) where r.was is not null) as dated,
+            coalesce((select json_agg(id) from (select id from message union select message_id from sent where was not in ('sent', 'bounced')) c), '[]') as messages,
             coalesce((select json_agg(id) from sent where was not in ('sent', 'bounced')), '[]') as sends`,
     { recognised: json(recognised) },
   );
   // A mail to oneself in the inbox is no copy in Sent (U1).
   if (changed !== undefined) await awaitSentCopies(db, changed.sends);
+  if (changed !== undefined && changed.was !== null)
+    await redateConversations(db, changed.dated, changed.was);
   return changed ?? { messages: [], sends: [] };
 }
 

@@ -252,6 +252,17 @@ for (const kind of databaseKinds)
       assert.equal(new Date(found[0]?.date ?? '').toISOString(), '2026-11-19T14:04:31.000Z');
     });
 
+    test('S12: and so does its conversation', async () => {
+      const mailbox = await world.connect('ann@mail.example', [['north', 'ann']], 0);
+      await logging.log(byOutlook());
+      await mailbox.see('inbox', original);
+      const [conversation] = await rows<{ at: string }>(
+        database.db,
+        'select last_message_at::text as at from conversations',
+      );
+      assert.equal(new Date(conversation?.at ?? '').toISOString(), '2026-11-19T14:04:31.000Z');
+    });
+
     test('C7: forwarded by Outlook and erased, it does not come back from the mailbox', async () => {
       const mailbox = await world.connect('ann@mail.example', [['north', 'ann']], 0);
       await logging.log(byOutlook());
