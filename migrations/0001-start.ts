@@ -896,6 +896,9 @@ create index events_by_sequence on events (sequence);
 create index events_by_object on events (object_id);
 create index events_unpublished on events (ord) where sequence is null;
 create index events_by_sub_account on events (sub_account_id, sequence);
+-- By an expression: for a type that it takes for a common one the planner would go through events_by_sequence.
+create index events_by_type on events (type, (sequence + 0)) where sequence is not null;
+create index events_by_type_of_sub_account on events (sub_account_id, type, (sequence + 0)) where sequence is not null;
 create sequence event_numbers;
 
 create table webhooks (

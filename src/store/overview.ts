@@ -103,7 +103,10 @@ export type DeliveryPace = {
   pending: number;
   /** Since when the oldest of them waits; null: none does. */
   oldestPending: Date | null;
-  /** Of the last hundred of each webhook: how long half of them took from the event to the answer, and the longest, ms. */
+  /**
+   * Of the last hundred of each webhook, of fewer where there are very many webhooks: how long half of them took from the
+   * event to the answer, and the longest, ms.
+   */
   medianMs: number | null;
   mostMs: number | null;
 };
@@ -119,7 +122,8 @@ export async function readDeliveryPace(db: Db): Promise<DeliveryPace> {
        from (select percentile_cont(0.5) within group (order by t.ms) as median, max(t.ms) as most
                from webhooks w cross join lateral (
                  select extract(epoch from delivered_at - created_at) * 1000 as ms from deliveries d
-                  where d.state = 'delivered' and d.webhook_id = w.id order by d.seq desc limit 100) t) l`,
+                  where d.state = 'delivered' and d.webhook_id = w.id order by d.seq desc
+                  limit least(100, greatest(1, ${countMax} / (select count(*) from webhooks)))) t) l`,
   );
   return found ?? { pending: 0, oldestPending: null, medianMs: null, mostMs: null };
 }

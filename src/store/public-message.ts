@@ -169,17 +169,26 @@ export function listMessageHeads(db: Db, of: ListOf, page: ListPage): Promise<Me
 }
 
 async function listAs<Shown>(db: Db, object: string, of: ListOf, page: ListPage): Promise<Shown[]> {
+  const [comparison, order] = page.oldestFirst ? ['>', 'asc'] : ['<', 'desc'];
+  const side = page.after === null ? '' : `and (date, id) ${comparison} (:afterDate::timestamptz, :afterId)`;
+  const first = `order by date ${order}, id ${order} limit`;
+  const inThread = (thread: string) =>
+    `select date, id from messages where thread_id = ${thread} ${side} ${first}`;
+  // A contact may have thousands of messages in each of thousands of threads. What the page begins with is asked of each
+  // thread, and the rest only of those whose own first message may be on the page.
   const threads =
     'threadId' in of
-      ? 'm.thread_id = :key'
-      : 'm.thread_id in (select thread_id from conversation_threads where conversation_id = :key)';
-  const [comparison, order] = page.oldestFirst ? ['>', 'asc'] : ['<', 'desc'];
+      ? '(select :key::text as thread_id)'
+      : `(select c.thread_id from conversation_threads c
+           cross join lateral (${inThread('c.thread_id')} 1) f
+           where c.conversation_id = :key order by f.date ${order}, f.id ${order} limit :limit)`;
   const found = await rows<{ message: Shown }>(
     db,
-    `select ${object} as message from messages m
-      where m.sub_account_id = :subAccountId and ${threads}
-        ${page.after === null ? '' : `and (m.date, m.id) ${comparison} (:afterDate::timestamptz, :afterId)`}
-      order by m.date ${order}, m.id ${order} limit :limit`,
+    `select ${object} as message
+       from (select m.* from ${threads} t cross join lateral (${inThread('t.thread_id')} :limit) m ${first} :limit) p
+      cross join lateral (select * from messages where id = p.id offset 0) m
+      where m.sub_account_id = :subAccountId
+      order by m.date ${order}, m.id ${order}`,
     {
       subAccountId: of.subAccountId,
       key: 'threadId' in of ? of.threadId : of.conversationId,

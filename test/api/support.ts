@@ -19,6 +19,9 @@ import { testDatabase } from '../support/database.ts';
 import type { databaseKinds } from '../support/database.ts';
 import { usualLimits } from '../support/limits.ts';
 
+/** With which every API under test hashes and seals. */
+export const secretBox = createSecretBox([Buffer.alloc(32, 7)]);
+
 /** An API on a database of its own, with the administrator's key. */
 export type ApiUnderTest = {
   api: Api;
@@ -64,7 +67,7 @@ export async function startApi(
     db: database.db,
     databaseKind: kind,
     blobs,
-    secretBox: createSecretBox([Buffer.alloc(32, 7)]),
+    secretBox,
     clock: systemClock,
     httpProxies: [],
     log: collectingLog(logged),

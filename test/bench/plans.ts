@@ -29,7 +29,7 @@ export async function measurePlans(bench: Bench): Promise<Row[]> {
   const url = await createPostgresDatabase('migrated');
   try {
     const filling = await openDatabase({ kind: 'postgres', url, connectionsMax: 4 });
-    await generate(filling.db, url, { counts, now: Date.now(), addressHash: '00'.repeat(16) });
+    await generate(filling.db, url, { counts, now: Date.now() });
     const questions = listQuestions(await findHeavy(filling.db));
     await filling.close();
     const found: Row[] = [];

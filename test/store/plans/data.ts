@@ -1,6 +1,8 @@
 import { Client } from 'pg';
+import { hashOfAddress } from '../../../src/filing/hashes.ts';
 import { makePartitions } from '../../../src/store/partitions.ts';
 import type { Db } from '../../../src/store/database.ts';
+import { secretBox } from '../../api/support.ts';
 
 /*
  * As much in PostgreSQL as one database of a large installation holds, made by PostgreSQL itself. Half of it is of one
@@ -21,8 +23,6 @@ export type Generation = {
   counts: Counts;
   /** ms since the epoch. */
   now: number;
-  /** Keyed hash of the address of the contact that has most (filing/hashes.ts), in hexadecimal. */
-  addressHash: string;
 };
 
 /** Fills a migrated, empty database. */
@@ -174,7 +174,7 @@ function decisions(generation: Generation): string[] {
   const columns = `insert into decisions (id, sub_account_id, connection_id, mailbox_id, folder_id, uid_validity, uid, outcome, reason,
     reasons, id_hash, address_hashes, decided_at, lasting, message_id)`;
   const place = `${sub('c')}, ${old('con', `c % ${users}`)}, ${old('mbx', `c % ${users}`)}, ${old('fld', `5 * (c % ${users}) + n / 7 % 4`)}, 1`;
-  const hashes = `pg_temp.hash('id ' || n), array[case c when 0 then '\\x${generation.addressHash}' else pg_temp.hash('address ' || c) end]`;
+  const hashes = `pg_temp.hash('id ' || n), array[case c when 0 then '\\x${hashOfAddress(secretBox, 'contact-0@customer.example')}' else pg_temp.hash('address ' || c) end]`;
   const from = `from generate_series(0, ${messages} - 1) n, lateral (select ${messageContact} as c) of`;
   return [
     `${columns} select ${made('dec', 'n', messages)}, ${place}, n, 'stored', 'from_contact', '[]', ${hashes}, ${time('n', messages)}, true,
@@ -213,7 +213,7 @@ function work(generation: Generation): string[] {
     `insert into webhooks (id, sub_account_id, url, types, secret_sealed, enabled)
      select ${old('whk', 'n')}, case when n < 5 then null else ${sub('n')} end, 'https://crm.example/' || n, '{}', 'x', true from ${to(2 * subAccounts)}`,
     `insert into deliveries (id, webhook_id, event_ord, state, ready, attempts, last_status, delivered_at)
-     select ${old('dlv', 'n')}, ${old('whk', 'n % 5')}, n, state, state = 'pending', 1, 200, case when state = 'delivered' then now() end
+     select ${old('dlv', 'n')}, ${old('whk', `case n % 4 when 0 then n / 4 % 5 else n / 4 % ${2 * subAccounts} end`)}, n, state, state = 'pending', 1, 200, case when state = 'delivered' then now() end
        from ${to(messages / 10)}, lateral (select case n / 7 % 500 when 0 then 'pending' when 1 then 'parked' when 2 then 'parked' else 'delivered' end as state) one`,
     `insert into delivery_keys (webhook_id, key, seq, delivery_id)
      select d.webhook_id, 'cnv ' || d.seq, d.seq, d.id from deliveries d where d.ready`,

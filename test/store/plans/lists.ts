@@ -44,10 +44,22 @@ const connections = { route: '/v1/connections' };
 const deliveries = { route: '/v1/webhooks/{wid}/deliveries' };
 const events = { route: '/v1/events' };
 
-/** A fiftieth of all messages are of the contact that has most. */
-export const wholeContact: UpTo = {
+/** A fiftieth of all messages are of the contact that has most, and of its mailbox. */
+const wholeAddress: UpTo = {
   most: (messages) => messages / 20,
-  because: 'all that one contact has is put in its order',
+  because: 'all decisions about one address are put in their order',
+};
+
+const wholeMailbox: UpTo = {
+  most: (messages) => messages / 20,
+  because: 'all that one mailbox has is looked through for its threads',
+};
+
+/** Of each thread that the page may begin with, as much as a page shows. */
+export const threadsOfPage: UpTo = {
+  most: (messages) => Math.max(51 * 51, messages / 3_500 + 100),
+  because:
+    'each thread of the contact is asked for its newest message, and of the newest threads a page is read',
 };
 
 /** Every list route, with each of its filters. */
@@ -67,12 +79,11 @@ export function listQuestions(heavy: Heavy): ListQuestion[] {
     of(conversations, `${s1}/conversations`),
     of(conversations, `${s1}/conversations?contact_id=c0`),
     of(conversations, `${s1}/conversations?updated_after=${days}`),
+    of(conversations, `${s1}/conversations?user_id=u0`, { upTo: wholeMailbox }),
     of(
       { route: '/v1/sub-accounts/{sid}/conversations/{id}/messages' },
       `${s1}/conversations/${heavy.conversationId}/messages`,
-      {
-        upTo: wholeContact,
-      },
+      { upTo: threadsOfPage },
     ),
     of(held, `${s1}/held`),
     of(held, `${s1}/held?user_id=u0`),
@@ -86,12 +97,15 @@ export function listQuestions(heavy: Heavy): ListQuestion[] {
     of(decisions, `${s1}/decisions?outcome=held`),
     of(decisions, `${s1}/decisions?since=${days}`),
     of(decisions, `${s1}/decisions?internet_message_id=m77@mail.example`),
+    of(decisions, `${s1}/decisions?address=contact-0@customer.example`, { upTo: wholeAddress }),
     of(decisions, `${s1}/decisions?connection_id=${heavy.connectionId}`),
     of(deliveries, `/v1/webhooks/${heavy.webhookId}/deliveries`),
     of(deliveries, `/v1/webhooks/${heavy.webhookId}/deliveries?state=parked`),
     of(events, '/v1/events'),
     of(events, '/v1/events?sub_account_id=s1'),
     of(events, `/v1/events?after=${heavy.lastEvent - 100}`),
+    of(events, '/v1/events?types=contact.claimed'),
+    of(events, '/v1/events?sub_account_id=s1&types=contact.claimed,message.updated'),
   ];
 }
 

@@ -1,7 +1,7 @@
 import { rows } from '../../../src/store/database.ts';
 import type { Db } from '../../../src/store/database.ts';
 import { countMax } from '../../../src/store/overview.ts';
-import { wholeContact } from './lists.ts';
+import { threadsOfPage } from './lists.ts';
 import type { Heavy } from './lists.ts';
 import type { UpTo } from './watch.ts';
 
@@ -60,7 +60,7 @@ export async function pageQuestions(db: Db, heavy: Heavy): Promise<PageQuestion[
   ];
   return [
     { path: '/admin', upTo: { most: () => countMax, because: 'it counts up to so many' } },
-    { path: `/admin/conversations/${heavy.conversationId}`, upTo: wholeContact },
+    { path: `/admin/conversations/${heavy.conversationId}`, upTo: threadsOfPage },
     ...paths.map((path) => ({ path })),
   ];
 }
