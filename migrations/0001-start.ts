@@ -764,6 +764,7 @@ create table sends (
   envelope jsonb not null,                      -- { from, to: [] }
   internet_message_id text not null,            -- given once, for ever
   server_message_id text,                       -- where the provider's reply named another
+  fingerprint text collate "C",                 -- of its message_keys, as it was accepted: by what a copy under another id is known
   request_id text,                              -- of the call that it came by, for the logs
   raw_sha256 text not null,                     -- the bytes that go out, the same at every try
   raw_size bigint not null,
@@ -787,7 +788,7 @@ create index sends_due on sends (individual, due_at, seq) where ready;
 create index sends_of_lane on sends (individual, lane, due_at, seq) where ready;
 create index sends_order on sends using gin (order_keys) with (fastupdate = off) where ready;
 -- Whoever is tried again may bring another copy.
-create index sends_unconfirmed on sends (mailbox_id) where copy_seen_at is null or refused <> '[]';
+create index sends_unconfirmed on sends (mailbox_id, fingerprint) where copy_seen_at is null or refused <> '[]';
 create index sends_uncertain on sends (mailbox_id) where state = 'uncertain';
 create index sends_held on sends (mailbox_id) where state = 'held';
 create index sends_by_sub_account on sends (sub_account_id, id);
@@ -955,7 +956,7 @@ create index delivery_keys_by_delivery on delivery_keys (delivery_id);
 const partitions = `
 create table decisions_lasting partition of decisions for values in (true);
 -- Here alone: there are few of them among what is stored, and nothing else is where mail was left out.
-create index decisions_lasting_not_stored on decisions_lasting (sub_account_id, id) where outcome <> 'stored';
+create index decisions_lasting_not_stored on decisions_lasting (sub_account_id, outcome, id) where outcome <> 'stored';
 create table decisions_left_out partition of decisions for values in (false) partition by range (id);
 create table decisions_left_out_default partition of decisions_left_out default;
 create table send_attempts_default partition of send_attempts default;

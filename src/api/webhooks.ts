@@ -176,8 +176,12 @@ const webhookFields = {
   enabled: z.boolean().describe('False when it was switched off, or the endpoint answered 410.'),
   failures: z.int().describe('How often the endpoint failed in a row; 0: it works.'),
   paused_until: timeField.nullable().describe('The endpoint failed, and is left alone until then.'),
-  pending: z.int().describe('Deliveries that are still to be made.'),
-  parked: z.int().describe('Deliveries that were given up after days, and wait for a retry by hand.'),
+  pending: z.int().describe('Deliveries that are still to be made, counted up to 10,000.'),
+  parked: z
+    .int()
+    .describe(
+      'Deliveries that were given up after days, and wait for a retry by hand, counted up to 10,000.',
+    ),
   created_at: timeField.describe('When it was made.'),
 };
 

@@ -57,7 +57,9 @@ export async function listConversationsOfAll(
          select c.* from ${search === null ? 'conversations c' : conversationsFound}
           where ${['true', ...conditions].join(' and ')}
           order by c.updated_at desc, c.id desc limit :limit) c
-       join contacts k on k.sub_account_id = c.sub_account_id and k.id = c.contact_id
+      -- One by one: as a join it was planned as a reading of every contact there is.
+      cross join lateral (
+        select * from contacts where sub_account_id = c.sub_account_id and id = c.contact_id offset 0) k
       order by c.updated_at desc, c.id desc`,
     {
       subAccountId,

@@ -288,8 +288,15 @@ const lookUp = (table: string, column: string, keys: string) => `
 const sentMail = (id: string, envelope: string) =>
   `json_build_object('sendId', ${id}, 'from', ${envelope} -> 'from', 'to', ${envelope} -> 'to')`;
 
-/** Of send s a copy may show up that was not seen: the first one, or that of a try for recipients who were put off. */
-const mayHaveACopy = `(s.copy_seen_at is null or s.refused <> '[]')`;
+/**
+ * The sends of the mailbox that look like what was seen, and of which a copy may show up that was not seen: the first one,
+ * or that of a try for recipients who were put off. Each fingerprint by itself: thousands may wait to be sent.
+ */
+const unconfirmed = `(
+  select s.* from (select distinct unnest(:fingerprints::text[]) as fingerprint) asked
+   cross join lateral (
+     select * from sends where mailbox_id = :mailboxId and fingerprint = asked.fingerprint
+        and (copy_seen_at is null or refused <> '[]') offset 0) s)`;
 
 const factsSql = `
 with named as materialized (
@@ -336,13 +343,11 @@ ${list(`
    -- Of several, the one that counts whichever way the mail went.
    order by asked.of_sent desc`)} as erased,
 ${list(`
-  select s.sub_account_id as sub, k.fingerprint, s.message_id as message, m.thread_id as thread, s.id as send,
+  select s.sub_account_id as sub, s.fingerprint, s.message_id as message, m.thread_id as thread, s.id as send,
          ${sentMail('s.id', 's.envelope')} as sent
-    from sends s join message_keys k on k.message_id = s.message_id join messages m on m.id = s.message_id
-   where s.mailbox_id = :mailboxId and ${mayHaveACopy}
-     -- Whose end is known was tried, also where its tries are past, and dropped (see partitions.ts).
-     and (s.state in ('sent', 'bounced', 'uncertain') or exists (select from send_attempts t where t.send_id = s.id))
-     and k.fingerprint = any(:fingerprints)
+    from ${unconfirmed} s cross join lateral (select thread_id from messages where id = s.message_id offset 0) m
+   -- Whose end is known was tried, also where its tries are past, and dropped (see partitions.ts).
+   where s.state in ('sent', 'bounced', 'uncertain') or exists (select from send_attempts t where t.send_id = s.id)
    order by s.copy_seen_at is not null, s.seq`)} as unconfirmed,
 ${list(`select sub_account_id as sub, key, kind, thread_id as thread from named order by thread_id`)} as "threadKeys",
 ${list(`
@@ -356,9 +361,8 @@ ${list(`
            cross join lateral (select id, contact_id from conversations where id = ct.conversation_id offset 0) v
            where ct.thread_id = t.id) as conversations
     from (select unnest(:threadIds::text[]) as id union select thread_id from named union select thread_id from found
-          union select m.thread_id from sends s join message_keys k on k.message_id = s.message_id
-            join messages m on m.id = s.message_id
-           where s.mailbox_id = :mailboxId and ${mayHaveACopy} and k.fingerprint = any(:fingerprints)) asked
+          union select m.thread_id from ${unconfirmed} s
+            cross join lateral (select thread_id from messages where id = s.message_id offset 0) m) asked
     cross join lateral (select * from threads where id = asked.id offset 0) t
     left join lateral (
       select * from thread_links where thread_id = t.id and mailbox_id = :mailboxId offset 0) l on true`)} as threads`;

@@ -57,7 +57,7 @@ export async function listHeld(
 ): Promise<Held[]> {
   const found = await rows<{ held: Held }>(
     db,
-    `select ${heldObject} as held from intake_spool i join decisions d on d.id = i.decision_id
+    `select ${heldObject} as held from intake_spool i join decisions d on d.id = i.decision_id and d.lasting
       where i.state = 'held' ${of.subAccountId === null ? '' : 'and i.sub_account_id = :subAccountId'}
         ${of.userId === null ? '' : 'and i.user_id = :userId'} ${partSql('i.id', part)}`,
     { ...of, ...part },

@@ -46,9 +46,9 @@ export async function insertSends(db: Db, sends: readonly NewSend[]): Promise<vo
   await run(
     db,
     `insert into sends (id, request_id, sub_account_id, message_id, individual, user_id, mailbox_id, route, state, state_reason, envelope,
-                        internet_message_id, raw_sha256, raw_size, order_keys, send_at, due_at)
+                        internet_message_id, fingerprint, raw_sha256, raw_size, order_keys, send_at, due_at)
      select id, "requestId", "subAccountId", "messageId", individual, "userId", "mailboxId", route, state, reason, envelope,
-            "internetMessageId", "rawSha256", "rawSize", "orderKeys", "sendAt",
+            "internetMessageId", (select min(fingerprint) from message_keys where message_id = t."messageId"), "rawSha256", "rawSize", "orderKeys", "sendAt",
             case when state = 'held' then 'infinity' else coalesce("dueAt", "sendAt", now()) end
        from json_to_recordset(:sends::json) as t(
             n integer, id text, "requestId" text, "subAccountId" text, "messageId" text, individual boolean, "userId" text, "mailboxId" text,

@@ -1,6 +1,7 @@
 import type { WebhookId } from '../lib/id.ts';
 import { rows, run, runLong } from './database.ts';
 import type { Db } from './database.ts';
+import { counted } from './overview.ts';
 
 /** A webhook, without its secret. */
 export type WebhookRow = {
@@ -16,9 +17,9 @@ export type WebhookRow = {
   pausedUntil: Date | null;
   /** Failures in a row. */
   failures: number;
-  /** Deliveries that are still to be made. */
+  /** Deliveries that are still to be made, up to countMax of overview.ts. */
   pending: number;
-  /** Deliveries that were given up, and wait for a retry by hand. */
+  /** Deliveries that were given up, and wait for a retry by hand; up to so many. */
   parked: number;
   createdAt: Date;
 };
@@ -117,5 +118,5 @@ export async function deleteWebhook(db: Db, id: WebhookId): Promise<void> {
 
 const columns = `w.id, w.sub_account_id as "subAccountId", w.url, w.types, w.enabled, w.failures,
   case when w.paused_until > now() then w.paused_until end as "pausedUntil", w.created_at as "createdAt",
-  (select count(*) from deliveries d where d.webhook_id = w.id and d.state = 'pending')::int as pending,
-  (select count(*) from deliveries d where d.webhook_id = w.id and d.state = 'parked')::int as parked`;
+  ${counted(`from deliveries d where d.webhook_id = w.id and d.state = 'pending'`)} as pending,
+  ${counted(`from deliveries d where d.webhook_id = w.id and d.state = 'parked'`)} as parked`;

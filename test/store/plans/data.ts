@@ -192,11 +192,11 @@ function work(generation: Generation): string[] {
   const sendState = `(case n / 7 % 1000 when 10 then 'failed' when 20 then 'uncertain' when 30 then 'bounced' when 40 then 'queued' when 60 then 'held' else 'sent' end)`;
   return [
     `insert into sends (id, sub_account_id, message_id, user_id, mailbox_id, route, state, envelope, internet_message_id, raw_sha256, raw_size,
-                        order_keys, ready, due_at, copy_seen_at)
+                        order_keys, ready, due_at, copy_seen_at, fingerprint)
      select ${made('snd', 'n', messages)}, ${sub('c')}, ${made('msg', 'n', messages)}, 'u' || c % ${users}, ${old('mbx', `c % ${users}`)},
             '{"through":"mailbox","from":"user@crm.example","row":"individual_gmail","because":"individual"}', state,
             '{"from":"user@crm.example","to":["kim@customer.example"]}', 'm' || n || '@mail.example', encode(sha256(n::text::bytea), 'hex'), 1,
-            array['thr ' || c], state in ('queued', 'held'), 'infinity', case when state = 'sent' then ${time('n', messages)} end
+            array['thr ' || c], state in ('queued', 'held'), 'infinity', case when state = 'sent' then ${time('n', messages)} end, 'f' || n
        ${from}, lateral (select ${sendState} as state) s where n / 7 % 10 = 0`,
     `insert into send_attempts (send_id, n, mailbox_id, started_at, ended_at, outcome, reply)
      select ${made('snd', 'n', messages)}, 1, ${old('mbx', `c % ${users}`)}, at, at, 'accepted', '250 2.0.0 OK'

@@ -1,5 +1,6 @@
 import { rows } from '../../../src/store/database.ts';
 import type { Db } from '../../../src/store/database.ts';
+import { countMax } from '../../../src/store/overview.ts';
 import { timestamp } from '../../../src/store/timestamp.ts';
 import type { ApiUnderTest } from '../../api/support.ts';
 import { watch } from './watch.ts';
@@ -50,6 +51,11 @@ const wholeAddress: UpTo = {
   because: 'all decisions about one address are put in their order',
 };
 
+const counted: UpTo = {
+  most: (messages) => Math.max(500, Math.min(countMax, messages / 2_000)),
+  because: 'what waits at each webhook of the page is counted, up to so many',
+};
+
 const wholeMailbox: UpTo = {
   most: (messages) => messages / 20,
   because: 'all that one mailbox has is looked through for its threads',
@@ -73,7 +79,7 @@ export function listQuestions(heavy: Heavy): ListQuestion[] {
   return [
     of({ route: '/v1/sub-accounts/{sid}/users' }, `${s1}/users`),
     of({ route: '/v1/keys' }, '/v1/keys'),
-    of({ route: '/v1/webhooks' }, '/v1/webhooks'),
+    of({ route: '/v1/webhooks' }, '/v1/webhooks', { upTo: counted }),
     of(contacts, `${s1}/contacts`),
     of(contacts, `${s1}/contacts?email=contact-0@customer.example`),
     of(conversations, `${s1}/conversations`),
@@ -99,8 +105,8 @@ export function listQuestions(heavy: Heavy): ListQuestion[] {
     of(decisions, `${s1}/decisions?internet_message_id=m77@mail.example`),
     of(decisions, `${s1}/decisions?address=contact-0@customer.example`, { upTo: wholeAddress }),
     of(decisions, `${s1}/decisions?connection_id=${heavy.connectionId}`),
-    of(deliveries, `/v1/webhooks/${heavy.webhookId}/deliveries`),
-    of(deliveries, `/v1/webhooks/${heavy.webhookId}/deliveries?state=parked`),
+    of(deliveries, `/v1/webhooks/${heavy.webhookId}/deliveries`, { upTo: counted }),
+    of(deliveries, `/v1/webhooks/${heavy.webhookId}/deliveries?state=parked`, { upTo: counted }),
     of(events, '/v1/events'),
     of(events, '/v1/events?sub_account_id=s1'),
     of(events, `/v1/events?after=${heavy.lastEvent - 100}`),

@@ -8,6 +8,12 @@ import type { UpTo } from './watch.ts';
 /** A page of the console with its filters. */
 export type PageQuestion = { path: string; upTo?: UpTo };
 
+/** Each page says what needs a person; connections, of which there are as many as people, are counted by their state. */
+const attention: UpTo = {
+  most: (messages) => Math.max(500, Math.min(countMax, messages / 400)),
+  because: 'what needs a person is counted, up to so many, and each state of connections',
+};
+
 /** The pages of the administrators that show lists, or go by what is in them; each also far behind the first page. */
 export async function pageQuestions(db: Db, heavy: Heavy): Promise<PageQuestion[]> {
   const [far] = await rows<{
@@ -59,8 +65,11 @@ export async function pageQuestions(db: Db, heavy: Heavy): Promise<PageQuestion[
     '/admin/audit',
   ];
   return [
-    { path: '/admin', upTo: { most: () => countMax, because: 'it counts up to so many' } },
+    {
+      path: '/admin',
+      upTo: { most: () => 7 * countMax, because: 'it counts up to so many of each of seven states' },
+    },
     { path: `/admin/conversations/${heavy.conversationId}`, upTo: threadsOfPage },
-    ...paths.map((path) => ({ path })),
+    ...paths.map((path) => ({ path, upTo: attention })),
   ];
 }

@@ -114,8 +114,11 @@ function workOf(plan: PlanNode, rowsMax: number): Work {
 /** What a page of fifty, or a batch of a hundred, may read at most of one table by one step: there is many times as much of each. */
 export const rowsMax = 500;
 
-/** What one statement may read at most, of all its tables. */
-export const buffersMax = 20 * rowsMax;
+/** What one statement may read at most, of all its tables: an index of ten million is five blocks deep. */
+export const buffersMax = 30 * rowsMax;
+
+/** A table that has more rows is not read from end to end. Of users, mailboxes and webhooks there are so many. */
+const wholeMax = 10_000;
 
 /** Where more may be read, sorted or hashed: so much where there are so many messages, and why. */
 export type UpTo = { most(messages: number): number; because: string };
@@ -137,5 +140,5 @@ export async function watch(
 ): Promise<{ work: Work; sql: string }[]> {
   watched.told();
   await ask();
-  return watched.told().map(({ sql, plan }) => ({ work: workOf(plan, 1_000), sql }));
+  return watched.told().map(({ sql, plan }) => ({ work: workOf(plan, wholeMax), sql }));
 }
