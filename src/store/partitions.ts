@@ -210,7 +210,7 @@ async function dropPartition(db: Db, table: PartitionedTable, past: Past): Promi
 
 /** SQL that notes from when on there is all of a table, and the highest number of an event in `from`, which goes. */
 function noteKept(table: PartitionedTable, from: string): string {
-  const sequence = table === 'events' ? 'max(sequence)' : 'null::bigint';
+  const sequence = table === 'events' ? 'max(sequence)' : 'max(null::bigint)';
   return `insert into kept_since (table_name, since, sequence)
     select :table, :since::timestamptz, n.sequence from (select ${sequence} as sequence from ${from}) n
     on conflict (table_name) do update set since = greatest(kept_since.since, excluded.since),
