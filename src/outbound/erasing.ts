@@ -5,6 +5,7 @@ import type { SecretBox } from '../lib/secret-box.ts';
 import { findMailboxOf } from '../store/connections.ts';
 import type { Db } from '../store/database.ts';
 import { erasedAtOnce, findOfMailbox } from '../store/erasable.ts';
+import type { SeenPlace } from '../store/erasable.ts';
 import { neverLogPattern } from '../store/never-log.ts';
 import { neverLogged } from '../store/never-logged.ts';
 import type { NeverLogScope } from '../store/never-logged.ts';
@@ -75,14 +76,14 @@ export async function eraseBrought(
   isOver: () => boolean = () => false,
 ): Promise<number> {
   const { id, subAccountId } = connection;
-  let after: MessageId | '' = '';
+  let after: SeenPlace | null = null;
   return eraseAll(deps, subAccountId, async () => {
     const mailbox = await findMailboxOf(deps.db, id);
     if (mailbox?.mailboxId == null || isOver()) return [];
     if (mailbox.isConnected) throw new StillConnected();
     const found = await findOfMailbox(deps.db, { subAccountId, mailboxId: mailbox.mailboxId, after });
     after = found.at(-1) ?? after;
-    return found;
+    return [...new Set(found.map((seen) => seen.id))];
   });
 }
 

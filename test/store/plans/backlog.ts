@@ -21,7 +21,7 @@ const mailbox = '(select min(id) from mailboxes)';
 const piles = [
   // Letters in every lane, and a campaign through the provider of one sub-account.
   `update sends set state = 'queued', ready = true, due_at = now(), individual = seq % 8 = 0, copy_seen_at = null,
-          mailbox_id = case when seq % 8 = 0 then mailbox_id end, sub_account_id = case when seq % 8 = 0 then sub_account_id else 's1' end,
+          mailbox_id = case when seq % 16 = 0 then ${mailbox} when seq % 8 = 0 then mailbox_id end, sub_account_id = case when seq % 8 = 0 then sub_account_id else 's1' end,
           order_keys = array['thr ' || seq / 4 % 1000]
     where seq % 4 = 0`,
   // Behind each key all wait but the first.

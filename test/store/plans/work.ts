@@ -19,6 +19,7 @@ import {
 import { readAwaitedCopies } from '../../../src/store/sent-copies.ts';
 import { findForwarded, readLoggedMail, subAccountsLogging } from '../../../src/store/spool.ts';
 import { claimLanes, claimWork } from '../../../src/store/work.ts';
+import { upkeepQuestions } from './upkeep.ts';
 import type { UpTo } from './watch.ts';
 
 /** What a flow asks of the database, as it does: for a whole batch, whatever has piled up. */
@@ -62,6 +63,7 @@ export async function workQuestions(db: Db): Promise<WorkQuestion[]> {
     ...sending(db, of.mailboxId),
     ...spooled(db),
     ...delivering(db, of.webhookId),
+    ...(await upkeepQuestions(db)),
   ];
 }
 
@@ -168,8 +170,8 @@ function sending(aside: Db, mailboxId: MailboxId): WorkQuestion[] {
   };
   return [
     { what: 'findSendLanes', ask: lanes, upTo: lettersUpTo },
-    { what: 'claim of letters', ask: claim(true) },
-    { what: 'claim of a campaign', ask: claim(false) },
+    { what: 'claim of letters', ask: claim(true), upTo: lettersUpTo },
+    { what: 'claim of a campaign', ask: claim(false), upTo: lettersUpTo },
     { what: 'findSendLanes behind what is in hand', ask: lanes, upTo: lettersUpTo },
     {
       what: 'lockSends',
@@ -218,7 +220,11 @@ function spooled(aside: Db): WorkQuestion[] {
 
 function delivering(aside: Db, webhookId: WebhookId): WorkQuestion[] {
   return [
-    { what: 'listDueWebhooks', ask: (db) => listDueWebhooks(db) },
+    {
+      what: 'listDueWebhooks',
+      ask: (db) => listDueWebhooks(db),
+      upTo: { most: () => 10 * batch * batch, because: 'each webhook is asked' },
+    },
     {
       what: 'claim of deliveries',
       ask: (db) => claimDeliveries(db, { webhookId, owner, leaseMs, limit: 20 }),
@@ -246,7 +252,10 @@ function delivering(aside: Db, webhookId: WebhookId): WorkQuestion[] {
     {
       what: `publishBatch of ${publicationMax}`,
       ask: (db) => publishBatch(db),
-      upTo: { most: () => 8 * publicationMax, because: 'each event is told to each webhook that wants it' },
+      upTo: {
+        most: (messages) => Math.max(8 * publicationMax, messages / 20),
+        because: 'each event is told to each webhook that wants it, of which each is asked for one',
+      },
     },
   ];
 }
