@@ -12,7 +12,8 @@ import type { Db } from './database.ts';
  * Order. Of two ready rows that share an order key, the one with the lower seq goes first, and the
  * other is not claimed before it is finished, also while it is leased or postponed.
  * - `sends` are checked when they are claimed, since whoever inserts one knows nothing of the others. One that was
- *   taken, and waits for recipients who were put off, holds up nothing behind it: that may be for days.
+ *   taken, and waits for recipients who were put off, holds up nothing behind it: that may be for days. What goes through
+ *   another lane waits only for what is on its way, and not for what that lane's mailbox or provider puts off or holds.
  * - `deliveries` have one writer and may pile up by the hundred thousand behind an endpoint that is
  *   down, where a check of each candidate would go through the whole pile. There only the first of
  *   each key has a due_at that can come; the others have 'infinity', until the one before them is
@@ -22,7 +23,7 @@ import type { Db } from './database.ts';
  *   is claimed in the same instant only costs one more.
  */
 export const claimable = {
-  sends: `not exists (select 1 from sends p where p.ready and p.state not in ('sent', 'bounced') and p.seq < w.seq and p.order_keys && w.order_keys)`,
+  sends: `not exists (select 1 from sends p where p.ready and p.state not in ('sent', 'bounced') and p.seq < w.seq and p.order_keys && w.order_keys and (p.lane = w.lane or p.lease_until >= now()))`,
   deliveries: 'true',
   revocations: 'true',
   errands: `not exists (select 1 from errands p where p.mailbox_id = w.mailbox_id and p.id <> w.id and p.lease_until > now())`,

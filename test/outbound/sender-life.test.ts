@@ -309,6 +309,34 @@ describe('D5: order and room', () => {
     });
   });
 
+  test('what one mailbox has to put off keeps nothing back that goes through another one, in the same thread', async () => {
+    await withAnna(async ({ office, post, mailboxId, write }) => {
+      await office.connect({ userId: 'bert', address: 'bert@mail.example', provider: 'gmail', smtp });
+      const bert = (replyToMessageId: string) =>
+        office.accept({ userId: 'bert', contactId: 'carla', text: 'x', replyToMessageId });
+      office.sender({ open: sessionsOf(post.submit) });
+      const { send, message } = await write('carla');
+      await office.waitForState(send.id, 'sent');
+      post.answer = ({ envelope: { from } }) => {
+        if (from !== 'anna@mail.example') return ok;
+        throw new SmtpFailure({ phase: 'envelope', reply: '451 4.7.1 Later', cause: 'unknown' }, [], null);
+      };
+      const late = await write('carla', { replyTo: message.id });
+      await office.waitForState(late.send.id, 'queued', 1);
+      const own = await write('carla', { replyTo: message.id });
+      await office.waitForState((await bert(message.id)).send.id, 'sent');
+      await run(office.db, `update mailboxes set state = 'reauth_required' where id = :mailboxId`, {
+        mailboxId,
+      });
+      await office.hurry(late.send.id);
+      await office.waitForState(late.send.id, 'held');
+      await office.waitForState((await bert(message.id)).send.id, 'sent');
+      // Her own next one waits for its turn all the same.
+      const { state, attempts } = await office.send(own.send.id);
+      assert.deepEqual([state, attempts], ['queued', []]);
+    });
+  });
+
   test('no more sessions of a mailbox than its provider takes, and a mailbox that hangs blocks no other', async () => {
     await withAnna(async ({ office, post, write }) => {
       await office.connect({ userId: 'bert', address: 'bert@mail.example', provider: 'gmail', smtp });
