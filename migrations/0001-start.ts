@@ -798,6 +798,13 @@ create index sends_not_sent on sends (state, id) where state <> 'sent';
 create index sends_not_sent_of_sub_account on sends (sub_account_id, state, id) where state <> 'sent';
 create index sends_by_raw on sends (raw_sha256);
 
+-- Which process sends for a mailbox whose provider counts sessions and messages: nobody else does until then.
+create table sending_leases (
+  mailbox_id text collate "C" primary key references mailboxes on delete cascade,
+  owner text not null,
+  until timestamptz not null
+);
+
 -- The count of the individual messages of each mailbox (L3). Whoever takes a place in it locks its row.
 create table daily_quotas (
   mailbox_id text collate "C" primary key references mailboxes,

@@ -263,7 +263,9 @@ function startWorkers(
     supervisorLimits,
     `${hostname()}:${resolve(config.DATA_DIR)}`,
   );
-  const sender = createSender({ ...filing, blobs: outgoing, tokens, provider: providers.of, resolveHost });
+  const wakeOthers = () => wakes.elsewhere('sender');
+  const sending = { ...filing, blobs: outgoing, tokens, provider: providers.of, resolveHost, wakeOthers };
+  const sender = createSender(sending);
   const oauthOf = (name: ProviderName) => providers.offered.get(name)?.oauth ?? null;
   const revoker = createRevoker({ db, secretBox, clock, log, oauthOf });
   const connecting = createConnecting({

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
+import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/failure.ts';
 import { createWaker } from '../lib/waker.ts';
 import {
-  countRecentTries,
   findDueOfLane,
   findHeldToSettle,
   findSendLanes,
@@ -12,6 +12,7 @@ import {
   renewSendLeases,
 } from '../store/sends.ts';
 import type { SendLane } from '../store/sends.ts';
+import { endSendingLeases, takeSendingLeases } from '../store/sending-leases.ts';
 import { createTraces } from '../store/tracing.ts';
 import { claimLanes } from '../store/work.ts';
 import { createAttempts } from './attempt.ts';
@@ -47,6 +48,8 @@ const loopLimits = {
   inHandMax: 200,
   /** How long a session is kept for the next message. */
   idleMs: 2_000,
+  /** Other nodes are woken no more often, for letters that are theirs to send: each wakes the other, else, for ever. */
+  wakeOthersMs: 250,
   /** At `stop`, a message whose end is out has so long to be answered. */
   stopMs: 10_000,
   /** Held for longer, and a message goes stale: it fails. */
@@ -56,6 +59,8 @@ const loopLimits = {
 };
 
 export type SenderDeps = Omit<AttemptDeps, 'limits'> & {
+  /** Wakes the senders of other nodes; never needed for correctness. */
+  wakeOthers(): void;
   /** Replaces smtp.ts in tests. */
   open?: typeof openSession;
   limits?: Partial<typeof loopLimits>;
@@ -116,6 +121,8 @@ type Hand = {
   precedence: Precedence;
   lane(of: SendLane): Lane;
   lanes(): Lane[];
+  /** To be called where another node alone may send a letter. */
+  wakeOthers(): void;
   /** In how many ms a lane that is paused may be tried again. */
   nextRoomMs(): number;
   drain(): Promise<void>;
@@ -165,11 +172,8 @@ function createHand(deps: SenderDeps, limits: Limits, wake: () => void, stopping
       return lane;
     },
     lanes: () => [...lanes.values()],
-    nextRoomMs() {
-      const now = clock.monotonic();
-      const pauses = [...lanes.values()].flatMap((lane) => lane.pausedUntil() ?? []);
-      return Math.min(Infinity, ...pauses.filter((until) => until > now).map((until) => until - now));
-    },
+    wakeOthers: atMostEvery(limits.wakeOthersMs, clock, deps.wakeOthers),
+    nextRoomMs: () => nextRoomMs(clock.monotonic(), [...lanes.values()]),
     async drain() {
       const all = [...lanes.values()];
       const given = Promise.all([...lanes].map(([name, lane]) => giveBack(name, lane)));
@@ -182,8 +186,23 @@ function createHand(deps: SenderDeps, limits: Limits, wake: () => void, stopping
       await done;
       for (const lane of all) lane.close();
       await given;
+      await endSendingLeases(db, owner).catch(left('every mailbox'));
       await traces.written();
     },
+  };
+}
+
+function nextRoomMs(now: number, lanes: readonly Lane[]): number {
+  const pauses = lanes.flatMap((lane) => lane.pausedUntil() ?? []);
+  return Math.min(Infinity, ...pauses.filter((until) => until > now).map((until) => until - now));
+}
+
+function atMostEvery(ms: number, clock: Clock, call: () => void): () => void {
+  let lastAt = -Infinity;
+  return () => {
+    if (clock.monotonic() - lastAt < ms) return;
+    lastAt = clock.monotonic();
+    call();
   };
 }
 
@@ -195,7 +214,8 @@ async function claimDue(deps: SenderDeps, limits: Limits, hand: Hand, stopping: 
   const { owner, precedence } = hand;
   const found = await findSendLanes(deps.db, { owner, limit: limits.inHandMax });
   if (found.length === 0) return;
-  const rates = await roomByRate(deps, hand, found);
+  const rates = await roomByRate(deps, limits, hand, found);
+  if (found.some((of) => of.individual && rates.get(of.lane) === -Infinity)) hand.wakeOthers();
   for (const individual of [true, false]) {
     let room = limits.inHandMax - hand.lanes().reduce((sum, lane) => sum + lane.count(individual), 0);
     const wanted = found.flatMap((of) => {
@@ -225,9 +245,13 @@ async function claimDue(deps: SenderDeps, limits: Limits, hand: Hand, stopping: 
   }
 }
 
-/** How many more sends may be claimed now of each lane whose provider counts messages by the minute. */
+/**
+ * How many more sends may be claimed now of each lane whose provider counts messages by the minute; none where another
+ * node sends for the mailbox.
+ */
 async function roomByRate(
   deps: SenderDeps,
+  limits: Limits,
   hand: Hand,
   found: readonly SendLane[],
 ): Promise<Map<string, number>> {
@@ -240,11 +264,12 @@ async function roomByRate(
       : [{ lane, id: mailbox.id, most: most - hand.lane(of).notBegun() }];
   });
   if (counted.length === 0) return new Map();
-  const recent = await countRecentTries(
-    deps.db,
-    counted.map(({ id }) => id),
-  );
-  return new Map(counted.map(({ lane, id, most }) => [lane, most - (recent.get(id) ?? 0)]));
+  const recent = await takeSendingLeases(deps.db, {
+    owner: hand.owner,
+    leaseMs: limits.leaseMs,
+    mailboxIds: counted.map(({ id }) => id),
+  });
+  return new Map(counted.map(({ lane, id, most }) => [lane, most - (recent.get(id) ?? Infinity)]));
 }
 
 /** Prolongs the leases of what is in hand; what another node has taken over meanwhile is let go. */

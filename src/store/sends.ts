@@ -291,21 +291,6 @@ export async function findSendLanes(db: Db, by: { owner: string; limit: number }
   );
 }
 
-/** How many tries of mailboxes began within the last minute; those without any are left out. */
-export async function countRecentTries(
-  db: Db,
-  mailboxIds: readonly MailboxId[],
-): Promise<ReadonlyMap<MailboxId, number>> {
-  const found = await rows<{ id: MailboxId; tries: number }>(
-    db,
-    `select mailbox_id as id, count(*)::int as tries from send_attempts
-      where mailbox_id = any(:mailboxIds) and started_at > now() - interval '1 minute'
-      group by 1`,
-    { mailboxIds },
-  );
-  return new Map(found.map(({ id, tries }) => [id, tries]));
-}
-
 /** Gives back what was claimed and not begun. */
 export async function releaseSends(db: Db, by: { owner: string; ids: readonly SendId[] }): Promise<void> {
   await run(
@@ -346,16 +331,21 @@ export async function nextSendDueMs(db: Db): Promise<number | null> {
   return next?.ms == null ? null : Number(next.ms);
 }
 
-/** Prolongs leases; answers those that are still `owner`'s. */
+/** Prolongs leases, also those of mailboxes (see sending-leases.ts); answers which sends are still `owner`'s. */
 export async function renewSendLeases(
   db: Db,
   by: { owner: string; leaseMs: number; ids: readonly SendId[] },
 ): Promise<Set<SendId>> {
   const renewed = await rows<{ id: SendId }>(
     db,
-    `update sends set lease_until = now() + :leaseMs * interval '1 millisecond'
-      where id = any(:ids) and lease_owner = :owner and ready
-     returning id`,
+    `with renewed as (
+       update sends set lease_until = now() + :leaseMs * interval '1 millisecond'
+        where id = any(:ids) and lease_owner = :owner and ready
+       returning id, mailbox_id),
+     sending as (
+       update sending_leases set until = now() + :leaseMs * interval '1 millisecond'
+        where owner = :owner and mailbox_id = any(array(select mailbox_id from renewed)))
+     select id from renewed`,
     by,
   );
   return new Set(renewed.map((row) => row.id));

@@ -181,6 +181,7 @@ function startSender(): Sender {
     tokens: { accessToken: () => Promise.reject(new Error('all have passwords')) },
     provider: (name) => resolveProvider(name),
     resolveHost: (host) => netGuard.resolve(host),
+    wakeOthers() {},
     wakePublisher,
     open: async (to, signal, refused) => {
       const session = await openSession(to, signal, refused);

@@ -100,6 +100,7 @@ export async function openOffice(
       provider: (name) => providerAt(name, servers.get(name)),
       resolveHost: (address) => Promise.resolve({ address }),
       wakePublisher() {},
+      wakeOthers() {},
       ...more,
       limits: { pollMs: 50, idleMs: 0, ...more.limits },
     });

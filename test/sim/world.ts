@@ -662,6 +662,7 @@ class Simulated implements World {
       log: silentLog,
       provider: (name) => resolveProvider(name === 'sandbox' ? 'gmail' : name),
       resolveHost: (address) => Promise.resolve({ address }),
+      wakeOthers() {},
       wakePublisher: () => undefined,
       open: sessionsOf(async (submission, to) => {
         submits += 1;

@@ -618,6 +618,7 @@ async function exchangeMail(world: World): Promise<void> {
       smtp: { host: '127.0.0.1', port: 1, security: 'none' },
     }),
     resolveHost: (address) => Promise.resolve({ address }),
+    wakeOthers() {},
     open: sessionsOf(async ({ beforeEnd }) => {
       await beforeEnd([]);
       return { reply: '250 taken', refused: [], serverMessageId: null };

@@ -18,13 +18,8 @@ import { readMessages } from '../../src/store/public-message.ts';
 import { readSends } from '../../src/store/public-send.ts';
 import { closeQuota, countPlacesTaken } from '../../src/store/quota.ts';
 import { addServerMessageIds, endAttempts, noteHandovers } from '../../src/store/send-attempts.ts';
-import {
-  countRecentTries,
-  findDueOfLane,
-  findHeldToSettle,
-  touchMessages,
-  writeSendChanges,
-} from '../../src/store/sends.ts';
+import { takeSendingLeases } from '../../src/store/sending-leases.ts';
+import { findDueOfLane, findHeldToSettle, touchMessages, writeSendChanges } from '../../src/store/sends.ts';
 import { claimLanes } from '../../src/store/work.ts';
 import { testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
@@ -194,7 +189,6 @@ describe('indexes', () => {
     const { db, close } = await openDatabase({ kind: 'postgres', url, connectionsMax: 1 });
     try {
       const [mailboxId, id] = ['mbx_1', 'snd_1'] as const;
-      await countRecentTries(db, [mailboxId]);
       await findDueOfLane(db, { lane: mailboxId, limit: 5 });
       await findHeldToSettle(db, { blockedStates: [], heldMsMax: 1, limit: 5 });
       const named = { messageId: 'msg_1', threadId: 'thr_1', serverId: 'x', key: 'x', sentKey: 'y' } as const;
@@ -206,6 +200,7 @@ describe('indexes', () => {
            values ('mbx_1', 'gmail', 'a@mail.example', 'a@mail.example', 'a', 'oauth', '', 'live')`,
         );
         await closeQuota(tx, { mailboxId, sendIds: [id], ms: 1 });
+        await takeSendingLeases(tx, { owner: 'x', leaseMs: 1, mailboxIds: [mailboxId] });
         throw new Error('undone');
       });
       await assert.rejects(undone, /undone/);

@@ -8,8 +8,8 @@ import { publicationMax, publishBatch } from '../../../src/store/events.ts';
 import { lockPosition, readFactRows, readPosition } from '../../../src/store/filing-facts.ts';
 import type { FactKeys } from '../../../src/store/filing-facts.ts';
 import { findMailboxWork } from '../../../src/store/mailbox-work.ts';
+import { takeSendingLeases } from '../../../src/store/sending-leases.ts';
 import {
-  countRecentTries,
   findDueOfLane,
   findHeldToSettle,
   findSendLanes,
@@ -188,7 +188,10 @@ function sending(aside: Db, mailboxId: MailboxId): WorkQuestion[] {
     },
     { what: 'findDueOfLane', ask: (db) => findDueOfLane(db, { lane: mailboxId, limit: batch }) },
     { what: 'nextSendDueMs', ask: (db) => nextSendDueMs(db) },
-    { what: 'countRecentTries', ask: (db) => countRecentTries(db, [mailboxId]) },
+    {
+      what: 'takeSendingLeases',
+      ask: (db) => takeSendingLeases(db, { owner, leaseMs, mailboxIds: [mailboxId] }),
+    },
     {
       what: 'findHeldToSettle',
       ask: (db) =>

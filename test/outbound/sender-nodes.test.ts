@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { SendId } from '../../src/lib/id.ts';
+import type { Sender } from '../../src/outbound/sender.ts';
+import { resolveProvider } from '../../src/provider/providers.ts';
+import { waitFor } from '../support/wait.ts';
+import { openOffice, sessionsOf } from './support.ts';
+import type { Office } from './support.ts';
+
+const smtp = { host: '127.0.0.1', port: 9, security: 'none' } as const;
+const ok = { reply: '250 2.0.0 OK', serverMessageId: null, refused: [] };
+
+/** Anna at Outlook with 60 contacts, and nodes that send for her; `perMinute` is what is said of the provider. */
+async function withNodes(
+  perMinute: number,
+  play: (scene: {
+    office: Office;
+    /** Letters to so many contacts that had none yet. */
+    write(count: number, kind?: 'individual' | 'bulk'): Promise<SendId[]>;
+    node(): Sender;
+    /** What is at the provider: messages that are under way, the most at once, those that it took. */
+    post: { open: number; most: number; taken: number; release(): void };
+    /** How often a node woke the others. */
+    wakes(): number;
+  }) => Promise<void>,
+): Promise<void> {
+  const office = await openOffice();
+  try {
+    const outlook = { userId: 'anna', address: 'anna@mail.example', provider: 'outlook', smtp } as const;
+    await office.connect(outlook);
+    const gate = Promise.withResolvers<void>();
+    const post = { open: 0, most: 0, taken: 0, release: () => gate.resolve() };
+    let [contacts, wakes] = [0, 0];
+    await play({
+      office,
+      post,
+      wakes: () => wakes,
+      write: async (count, kind = 'individual') => {
+        const ids: SendId[] = [];
+        for (let n = 0; n < count; n += 1) {
+          const contactId = `c${(contacts += 1)}`;
+          await office.addContact(contactId, `${contactId}@customer.example`);
+          const call = { kind, userId: 'anna', from: outlook.address, contactId, text: 'x' };
+          ids.push((await office.accept(call)).send.id);
+        }
+        return ids;
+      },
+      node: () =>
+        office.sender({
+          wakeOthers: () => void (wakes += 1),
+          provider: (name) => ({ ...resolveProvider(name), smtp, smtpMessagesPerMinuteMax: perMinute }),
+          open: sessionsOf(async ({ beforeEnd }) => {
+            post.open += 1;
+            post.most = Math.max(post.most, post.open);
+            await gate.promise;
+            assert.ok(await beforeEnd([]));
+            post.taken += 1;
+            post.open -= 1;
+            return ok;
+          }),
+        }),
+    });
+  } finally {
+    await office.close();
+  }
+}
+
+describe('D5: nodes that send for one mailbox, whose provider counts sessions and messages', () => {
+  test('they have no more sessions together than one of them alone, of letters and campaigns together', async () => {
+    await withNodes(1_000, async ({ write, node, post, wakes, office }) => {
+      node();
+      const ids = await write(2);
+      await waitFor('the first node to have its sessions', () => post.open === 2);
+      assert.equal(wakes(), 0);
+      node();
+      // As many as the first node leaves room for.
+      ids.push(...(await write(4)), ...(await write(4, 'bulk')));
+      await waitFor('the second one to wake the first', () => wakes() > 0);
+      assert.equal(post.open, 2);
+      post.release();
+      for (const id of ids) await office.waitForState(id, 'sent');
+      assert.equal(post.most, 2);
+    });
+  });
+
+  test('one that stops leaves the mailbox to another at once', async () => {
+    await withNodes(1_000, async ({ write, node, post, office }) => {
+      post.release();
+      const first = node();
+      const [one] = await write(1);
+      await office.waitForState(one as SendId, 'sent');
+      await first.stop();
+      node();
+      const [other] = await write(1);
+      await office.waitForState(other as SendId, 'sent');
+    });
+  });
+
+  test('they begin no more messages in a minute together than one of them alone', async () => {
+    await withNodes(10, async ({ write, node, post }) => {
+      await write(20);
+      await write(20, 'bulk');
+      post.release();
+      const nodes = [node(), node(), node()];
+      await waitFor('as many to go as may', () => post.taken >= 10);
+      for (let n = 0; n < 5; n += 1) await write(1);
+      await Promise.all(nodes.map((each) => each.stop()));
+      assert.equal(post.taken, 10);
+    });
+  });
+});
