@@ -63,6 +63,8 @@ const renewToken: SmtpVerdict = { verdict: 'renew_token', reason: 'reauth_requir
 const rules: readonly Rule[] = [
   // Exchange Online above three sessions, at AUTH or after DATA; over in seconds. nodemailer says EAUTH.
   { codes: [432], means: retry('seconds', 'too_many_sessions') },
+  // The one 5.7.139 that is about the login itself (public reports from Outlook.com and Microsoft 365; not seen by us).
+  { phases: ['login'], text: /credentials were incorrect/i, means: renewToken },
   // SMTP AUTH is switched off for the mailbox or the tenant, or a policy of the tenant forbids it. IMAP
   // goes on working, and a new consent changes nothing. 504 5.7.4 is the same, said before the login.
   { phases: ['login'], enhanced: ['5.7.139', '5.7.4'], means: hold('smtp_auth_disabled') },

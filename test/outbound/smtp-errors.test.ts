@@ -116,6 +116,18 @@ describe('D5: what a reply of a provider means', () => {
       'hold smtp_auth_disabled',
     ],
     [
+      'a policy of the tenant forbids SMTP AUTH',
+      'login',
+      '535 5.7.139 Authentication unsuccessful, the request did not meet the criteria to be authenticated successfully. Contact your administrator.',
+      'hold smtp_auth_disabled',
+    ],
+    [
+      'Microsoft refuses a password under the same code',
+      'login',
+      '535 5.7.139 Authentication unsuccessful, the user credentials were incorrect. [AM0PR01CA0001.eurprd01.prod.outlook.com]',
+      'renew_token reauth_required',
+    ],
+    [
       'SMTP AUTH not offered',
       'login',
       '504 5.7.4 Unrecognized authentication type',
