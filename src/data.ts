@@ -100,19 +100,20 @@ async function open(config: Where, how: typeof openDatabase, limits?: PostgresLi
       `the database of ${config.DATA_DIR} was moved to PostgreSQL, and ${config.DATA_DIR} holds the mail of that one: set TWOWAY_DATABASE_URL`,
     );
   }
-  const unlock = await lockDirectory(config.DATA_DIR);
+  const lock = await lockDirectory(config.DATA_DIR);
   try {
     const database = await how({ kind: 'pglite', directory });
+    database.db.on('query', () => lock.check());
     const close = async () => {
       try {
         await database.close();
       } finally {
-        unlock();
+        lock.release();
       }
     };
     return { ...database, close };
   } catch (error) {
-    unlock();
+    lock.release();
     throw error;
   }
 }

@@ -62,11 +62,11 @@ async function copy(config: Config): Promise<string> {
 
 /** Both databases would own the same folder of mail: a gateway that was started on the old one would remove what is new. */
 async function putAside(config: Config, aside: string): Promise<void> {
-  const unlock = await lockDirectory(config.DATA_DIR);
+  const lock = await lockDirectory(config.DATA_DIR);
   try {
     renameSync(embeddedDirectory(config), aside);
   } finally {
-    unlock();
+    lock.release();
   }
 }
 

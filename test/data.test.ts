@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { makeSecretKey, readSecretKeys } from '../src/data.ts';
+import { makeSecretKey, openData, readSecretKeys } from '../src/data.ts';
 
 describe('the secret key of an installation', () => {
   let directory: string;
@@ -33,4 +33,25 @@ describe('the secret key of an installation', () => {
     makeSecretKey(config);
     assert.deepEqual(readSecretKeys(config), keys);
   });
+});
+
+test('the embedded database is asked nothing more once its folder is another’s, however much waits to be asked', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'twoway-data-'));
+  const path = join(directory, 'lock');
+  const database = await openData({ DATA_DIR: directory, DATABASE_URL: null, DATABASE_CONNECTIONS: 1 });
+  try {
+    await writeFile(path, '1 123 0123456789abcdef\n');
+    const now = performance.now();
+    t.mock.method(performance, 'now', () => now + 5_000);
+    const exits = t.mock.method(process, 'exit', () => {
+      throw new Error('ended');
+    });
+    await assert.rejects(async () => database.db.raw('select 1'));
+    assert.deepEqual(exits.mock.calls[0]?.arguments, [1]);
+  } finally {
+    t.mock.restoreAll();
+    await database.close();
+    assert.equal(await readFile(path, 'utf8'), '1 123 0123456789abcdef\n');
+    await rm(directory, { recursive: true });
+  }
 });

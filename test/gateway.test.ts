@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -144,35 +144,79 @@ for (const [how, command, given, signal] of [
   ['SIGTERM to npm', 'npm', ['start'], 'SIGTERM'],
 ] as const) {
   test(`${how} says that it stops, and that it has; what was made is nobody else's to read`, async () => {
-    const directory = await mkdtemp(join(tmpdir(), 'twoway-stop-'));
-    const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('TWOWAY_'));
-    const child = spawn(command, given, {
-      env: { ...Object.fromEntries(inherited), ...quietly(directory) },
-      stdio: ['ignore', 'pipe', 'pipe'],
-      detached: true,
-    });
-    const closed = once(child, 'close');
+    const { child, directory, closed, output, endAndRemove } = await startProcess(command, given);
     try {
-      let output = '';
-      for (const stream of [child.stdout, child.stderr])
-        stream.on('data', (text: Buffer) => (output += text.toString()));
-      const isUp = () => child.exitCode !== null || output.includes('Twoway is running');
-      await waitFor('the start', isUp, { deadlineMs: 60_000 });
-      assert.equal(child.exitCode, null, output);
       for (const made of ['blobs', 'database', 'spool']) {
         assert.equal((await stat(join(directory, made))).mode & 0o777, 0o700, made);
       }
       child.kill(signal);
-      await waitFor('the stop', () => output.includes('Twoway has stopped'), { deadlineMs: 30_000 });
+      await waitFor('the stop', () => output().includes('Twoway has stopped'), { deadlineMs: 30_000 });
       const [code] = (await closed) as [number];
       assert.equal(code, 0);
-      assert.match(output, /Twoway is stopping.*\nTwoway has stopped\.\n$/);
+      assert.match(output(), /Twoway is stopping.*\nTwoway has stopped\.\n$/);
     } finally {
-      endGroup(child.pid);
-      await closed;
-      await rm(directory, { recursive: true });
+      await endAndRemove();
     }
   });
+}
+
+test('a gateway that stood still while another took its folder over ends at once when it goes on, and leaves the lock to that one', async () => {
+  const { child, directory, closed, output, endAndRemove } = await startProcess(
+    process.execPath,
+    nodeArguments('start'),
+  );
+  const path = join(directory, 'lock');
+  const another = '1 123 0123456789abcdef\n';
+  try {
+    child.kill('SIGSTOP');
+    await writeFile(`${path}.another`, another);
+    await utimes(`${path}.another`, 1, 1);
+    await rename(`${path}.another`, path);
+    child.kill('SIGCONT');
+    const [code] = (await closed) as [number];
+    assert.equal(code, 1);
+    assert.ok(
+      output().endsWith(
+        `Twoway ends at once: another process has taken ${directory} over, since this one stood still for over 10 s ` +
+          'and could not be told from one that died; start one of them alone\n',
+      ),
+      output(),
+    );
+    assert.doesNotMatch(output(), /Twoway is stopping/);
+    assert.equal(await readFile(path, 'utf8'), another);
+    assert.equal((await stat(path)).mtimeMs, 1_000, 'renewed by its holder alone');
+  } finally {
+    await endAndRemove();
+  }
+});
+
+/** A gateway that is up, in a process group of its own, with a folder of its own. */
+async function startProcess(command: string, given: readonly string[]) {
+  const directory = await mkdtemp(join(tmpdir(), 'twoway-process-'));
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('TWOWAY_'));
+  const child = spawn(command, given, {
+    env: { ...Object.fromEntries(inherited), ...quietly(directory) },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
+  const closed = once(child, 'close');
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (text: Buffer) => (output += text.toString()));
+  const endAndRemove = async () => {
+    endGroup(child.pid);
+    await closed;
+    await rm(directory, { recursive: true });
+  };
+  try {
+    const isUp = () => child.exitCode !== null || output.includes('Twoway is running');
+    await waitFor('the start', isUp, { deadlineMs: 60_000 });
+    assert.equal(child.exitCode, null, output);
+  } catch (error) {
+    await endAndRemove();
+    throw error;
+  }
+  return { child, directory, closed, output: () => output, endAndRemove };
 }
 
 test('the young objects of a gateway take 32 MB at most, and the bench measures it so', async () => {

@@ -85,7 +85,7 @@ export async function openSpool(options: {
   openFiles?: (directory: string) => Promise<SpoolFiles>;
 }): Promise<Spool> {
   const { directory, clock, log, limits = spoolLimits, openFiles = openSpoolFiles } = options;
-  const unlock = await lockDirectory(directory);
+  const lock = await lockDirectory(directory);
   try {
     const files = await openFiles(join(directory, 'messages'));
     const { journal, found } = await openJournal(files, log);
@@ -102,12 +102,12 @@ export async function openSpool(options: {
           await handOver.stop();
           await journal.close();
         } finally {
-          unlock();
+          lock.release();
         }
       },
     };
   } catch (error) {
-    unlock();
+    lock.release();
     throw error;
   }
 }

@@ -1,15 +1,18 @@
 import { createHash, randomUUID } from 'node:crypto';
 import {
+  closeSync,
   existsSync,
+  futimes,
   linkSync,
   mkdirSync,
+  openSync,
   readFileSync,
   readlinkSync,
   renameSync,
   rmSync,
   statSync,
-  utimes,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -18,20 +21,39 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const renewMs = 2_000;
 /** One that nobody has renewed for so long is of a process that died, where it cannot be asked for. */
 const silentMs = 10_000;
+/** A look at the lock holds for so long: renewals are late only in a process that stands still. */
+const lookedMs = 2 * renewMs;
+
+/** A folder that this process has to itself. */
+export type DirectoryLock = {
+  /**
+   * To be called before what would do harm to whoever else has the folder by now: whoever stood still for 10 s, stopped
+   * or with the whole machine, may have lost it. Looks again where that is some seconds ago, and costs nothing else.
+   */
+  check(): void;
+  release(): void;
+};
 
 /**
  * Keeps a second process away from the embedded database: two on one folder both succeed, and commits
  * vanish without an error (PGlite 0.5.16, 2026-11). Throws DirectoryInUse when a living process holds the folder; the
  * lock of one that died is taken over, which takes `watchMs` where it ran in another container, on another machine, or
- * before a restart of this one: its process id says nothing here. Answers how to let go.
+ * before a restart of this one: its process id says nothing here. `lost` is told when the lock is another's, by the next
+ * renewal or `check`; this process has nothing to write there any more, nor anything in memory that is still true.
  */
-export async function lockDirectory(directory: string, watchMs = silentMs): Promise<() => void> {
+export async function lockDirectory(
+  directory: string,
+  watchMs = silentMs,
+  lost: (error: DirectoryLost) => void = endAtOnce,
+): Promise<DirectoryLock> {
   mkdirSync(directory, { recursive: true });
   const path = join(directory, 'lock');
   // Written aside and linked: a lock is there with its holder's name, or not at all.
   const own = `${path}.${randomUUID()}`;
   const mine = `${process.pid} ${startOf(process.pid) ?? ''} ${processSpace()}\n`;
   writeFileSync(own, mine);
+  // Renewed by what is open, which stays this one whatever the path leads to by then.
+  const opened = openSync(own, 'r+');
   const silent = new Set<string>();
   try {
     for (;;) {
@@ -40,23 +62,79 @@ export async function lockDirectory(directory: string, watchMs = silentMs): Prom
       await watchElsewhere(inTheWay, watchMs, silent);
     }
   } catch (error) {
+    closeSync(opened);
     if (!(error instanceof Held)) throw error;
     throw new DirectoryInUse(directory, error);
   } finally {
     rmSync(own, { force: true });
   }
-  const renewing = setInterval(() => renew(path), renewMs).unref();
-  return () => {
+  return keep({ directory, path, mine, opened, lost });
+}
+
+/** What holds a lock: what it says, and its open file. */
+type Holding = {
+  directory: string;
+  path: string;
+  mine: string;
+  opened: number;
+  lost(error: DirectoryLost): void;
+};
+
+function keep({ directory, path, mine, opened, lost }: Holding): DirectoryLock {
+  let lookedAt = performance.now();
+  const look = (): void => {
+    lookedAt = performance.now();
+    if (isOurs(path, mine)) return;
     clearInterval(renewing);
-    // Whoever took over from a process that stood still keeps theirs.
-    if (read(path) === mine) rmSync(path, { force: true });
+    lost(new DirectoryLost(directory));
+  };
+  const renewing = setInterval(() => {
+    renew(opened);
+    look();
+  }, renewMs).unref();
+  return {
+    check: () => {
+      if (performance.now() - lookedAt > lookedMs) look();
+    },
+    release: () => {
+      clearInterval(renewing);
+      closeSync(opened);
+      // Whoever took over from a process that stood still keeps theirs.
+      if (read(path) === mine) rmSync(path, { force: true });
+    },
   };
 }
 
 /** A disk that refuses is told of by whatever is written there; the lock is renewed in the next turn. */
-function renew(path: string): void {
+function renew(opened: number): void {
   const now = new Date();
-  utimes(path, now, now, () => undefined);
+  futimes(opened, now, now, () => undefined);
+}
+
+/** One that is gone is not ours: whoever took it may have let go since. What cannot be read tells nothing. */
+function isOurs(path: string, mine: string): boolean {
+  try {
+    return read(path) === mine;
+  } catch {
+    // No descriptor is left, or the disk refuses: whatever is written there says so.
+    return true;
+  }
+}
+
+/** Ends this process without another word to anybody: each step of a stop in good order would write. */
+function endAtOnce(error: DirectoryLost): void {
+  writeSync(process.stderr.fd, `Twoway ends at once: ${error.message}\n`);
+  process.exit(1);
+}
+
+/** Another process has taken the folder from this one. */
+export class DirectoryLost extends Error {
+  constructor(directory: string) {
+    super(
+      `another process has taken ${directory} over, since this one stood still for over ${silentMs / 1000} s ` +
+        `and could not be told from one that died; start one of them alone`,
+    );
+  }
 }
 
 /** Another process uses the folder. */

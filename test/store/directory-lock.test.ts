@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { fork, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
@@ -21,7 +21,7 @@ describe('the lock of a folder', () => {
   const leave = (content: string) => writeFile(join(directory, 'lock'), content);
 
   test('is had by one, names its process, and is free again when that lets go', async () => {
-    const release = await lockDirectory(directory);
+    const { release } = await lockDirectory(directory);
     assert.match(
       await readFile(join(directory, 'lock'), 'utf8'),
       new RegExp(`^${process.pid} \\d+ [0-9a-f]{16}\n$`),
@@ -30,7 +30,7 @@ describe('the lock of a folder', () => {
     await assert.rejects(lockDirectory(directory), { message: taken });
     release();
     assert.deepEqual(await readdir(directory), [], 'nothing is left behind');
-    (await lockDirectory(directory))();
+    (await lockDirectory(directory)).release();
   });
 
   const left: [what: string, content: () => string][] = [
@@ -44,7 +44,7 @@ describe('the lock of a folder', () => {
   for (const [what, content] of left) {
     test(`of ${what} is taken over`, async () => {
       await leave(content());
-      const release = await lockDirectory(directory);
+      const { release } = await lockDirectory(directory);
       await assert.rejects(lockDirectory(directory), /another Twoway/);
       assert.deepEqual(await readdir(directory), ['lock']);
       release();
@@ -54,7 +54,7 @@ describe('the lock of a folder', () => {
   test('of which a taker died in the middle of taking it over is taken over all the same', async () => {
     await leave(`${deadPid} 123\n`);
     await writeFile(join(directory, `lock.after-${deadPid}-123`), `${deadPid} 456\n`);
-    const release = await lockDirectory(directory);
+    const { release } = await lockDirectory(directory);
     assert.deepEqual(await readdir(directory), ['lock']);
     release();
   });
@@ -93,28 +93,81 @@ describe('the lock of a process in another container', () => {
     const [mine, ...more] = taken.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
     assert.ok(mine !== undefined && more.length === 0, JSON.stringify(taken));
     assert.deepEqual(await readdir(directory), ['lock']);
-    mine();
+    mine.release();
   });
 
   test('is taken over from one that died while it took over', async () => {
     await writeFile(join(directory, `lock.after-${process.pid}-123`), '1 456 fedcba9876543210\n');
-    const release = await lockDirectory(directory, 50);
+    const { release } = await lockDirectory(directory, 50);
     assert.deepEqual(await readdir(directory), ['lock']);
     assert.match(await readFile(join(directory, 'lock'), 'utf8'), new RegExp(`^${process.pid} `));
     release();
   });
 
-  test('is left to whoever took over meanwhile', async () => {
-    await rm(join(directory, 'lock'));
-    const release = await lockDirectory(directory);
-    await writeFile(join(directory, 'lock'), held);
-    release();
+  const silentMs = 10_000;
+  /** As `lockDirectory`, with what it says of a lock that is lost. */
+  const take = async () => {
+    await rm(join(directory, 'lock'), { force: true });
+    const lost: string[] = [];
+    const lock = await lockDirectory(directory, silentMs, ({ message }) => lost.push(message));
+    return { ...lock, lost };
+  };
+  const anotherTakes = async () => {
+    await writeFile(join(directory, 'another'), held);
+    await utimes(join(directory, 'another'), 1, 1);
+    await rename(join(directory, 'another'), join(directory, 'lock'));
+  };
+  const isAnothers = async () => {
     assert.equal(await readFile(join(directory, 'lock'), 'utf8'), held);
+    assert.equal((await stat(join(directory, 'lock'))).mtimeMs, 1_000, 'it is renewed by its holder alone');
+  };
+
+  test('is left to whoever took over meanwhile', async () => {
+    const { release, lost } = await take();
+    await anotherTakes();
+    release();
+    await isAnothers();
+    assert.deepEqual(lost, [], 'who lets go has nothing left to lose');
+  });
+
+  test('is not renewed by whoever lost it, who is told so, once', async () => {
+    const { release, lost } = await take();
+    await anotherTakes();
+    await waitFor('the loss to be noticed', () => lost.length > 0);
+    assert.match(lost.join(), /^another process has taken .*twoway-lock-.* over, since this one stood still/);
+    await isAnothers();
+    release();
+    assert.equal(lost.length, 1);
+  });
+
+  test('is looked at before something is written, where the last look is some seconds ago', async (t) => {
+    const { check, release, lost } = await take();
+    const now = performance.now();
+    const clock = t.mock.method(performance, 'now', () => now);
+    await anotherTakes();
+    check();
+    assert.deepEqual(lost, []);
+    clock.mock.mockImplementation(() => now + 5_000);
+    check();
+    assert.equal(lost.length, 1);
+    release();
+    await isAnothers();
+  });
+
+  test('is lost as well when it is gone: whoever took it has let go of it', async (t) => {
+    const { check, release, lost } = await take();
+    await rm(join(directory, 'lock'));
+    const now = performance.now();
+    t.mock.method(performance, 'now', () => now + 5_000);
+    check();
+    release();
+    assert.equal(lost.length, 1);
+    assert.deepEqual(await readdir(directory), []);
   });
 
   test('is renewed by whoever has it', async () => {
     await rm(join(directory, 'lock'));
-    const release = await lockDirectory(directory);
+    const { release } = await lockDirectory(directory);
     const { mtimeMs } = await stat(join(directory, 'lock'));
     await waitFor('it to be renewed', async () => (await stat(join(directory, 'lock'))).mtimeMs > mtimeMs);
     release();
