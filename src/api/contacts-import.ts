@@ -1,8 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { z } from 'zod';
-import type { Db } from '../store/database.ts';
 import { putContacts } from '../store/contacts.ts';
 import type { ContactInput } from '../store/contacts.ts';
+import { inTransaction } from '../store/database.ts';
+import type { Db } from '../store/database.ts';
 import { contactInputFields } from './contacts.ts';
 import { ApiError, notFound } from './errors.ts';
 import { parsing } from './field-words.ts';
@@ -123,7 +124,7 @@ async function storeBatch(
   result: ImportResult,
 ): Promise<void> {
   const contacts = batch.map((row) => row.contact);
-  const outcomes = await db.transaction((tx) => putContacts(tx, subAccountId, contacts));
+  const outcomes = await inTransaction(db, (tx) => putContacts(tx, subAccountId, contacts));
   if (outcomes === null) throw notFound('sub-account');
   for (const [position, outcome] of outcomes.entries()) {
     if (outcome !== 'unknown_user') result[outcome] += 1;

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { hashOfAddress } from '../filing/hashes.ts';
 import { deleteContact, findContact, listContacts, putContacts } from '../store/contacts.ts';
 import type { Contact } from '../store/contacts.ts';
+import { inTransaction } from '../store/database.ts';
 import { countEarlierMail } from '../store/decisions.ts';
 import { findOfContact } from '../store/erasable.ts';
 import { findMember } from '../store/users.ts';
@@ -20,7 +21,7 @@ export function addContacts(api: Api, deps: ApiDeps): void {
     async (c) => {
       const { sid, cid } = c.req.valid('param');
       const { name, emails, assigned_user_id: assignedUserId } = c.req.valid('json');
-      const { outcome, contact } = await deps.db.transaction(async (tx) => {
+      const { outcome, contact } = await inTransaction(deps.db, async (tx) => {
         const outcomes = await putContacts(tx, sid, [{ id: cid, name, emails, assignedUserId }]);
         return { outcome: outcomes?.[0], contact: await findContact(tx, sid, cid) };
       });
@@ -46,7 +47,7 @@ export function addContacts(api: Api, deps: ApiDeps): void {
       const { sid, cid } = c.req.valid('param');
       if ((await findContact(deps.db, sid, cid)) === undefined) throw notFound('contact');
       await eraseAll(deps, sid, () => findOfContact(deps.db, sid, cid));
-      const deleted = await deps.db.transaction((tx) => deleteContact(tx, sid, cid));
+      const deleted = await inTransaction(deps.db, (tx) => deleteContact(tx, sid, cid));
       if (!deleted) throw notFound('contact');
       deps.wakeHousekeeping();
       return c.body(null, 204);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { inTransaction } from '../store/database.ts';
 import { findMember, findUser, joinSubAccount, leaveSubAccount, listMembers } from '../store/users.ts';
 import type { Member } from '../store/users.ts';
 import { notFound } from './errors.ts';
@@ -13,7 +14,7 @@ export function addMembers(api: Api, deps: ApiDeps): void {
   addRoute(api, putRoute, async (c) => {
     const { sid, uid } = c.req.valid('param');
     const membership = { subAccountId: sid, userId: uid };
-    const { member, created } = await deps.db.transaction(async (tx) => {
+    const { member, created } = await inTransaction(deps.db, async (tx) => {
       // A key of one sub-account would learn of the users of others by taking them in.
       if ((await findUser(tx, uid, c.var.key.subAccountId)) === undefined) throw notFound('user');
       const joined = await joinSubAccount(tx, membership);

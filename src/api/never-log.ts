@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { eraseNeverLogged } from '../outbound/erasing.ts';
+import { inTransaction } from '../store/database.ts';
 import type { KeyAccess } from '../store/keys.ts';
 import {
   findNeverLog,
@@ -27,7 +28,7 @@ export function addNeverLog(api: Api, deps: ApiDeps): void {
   addRoute(api, putOfSubAccountRoute, async (c) => {
     const { sid } = c.req.valid('param');
     const { entries } = c.req.valid('json');
-    const stored = await deps.db.transaction(async (tx) => {
+    const stored = await inTransaction(deps.db, async (tx) => {
       await putNeverLog(tx, { subAccountId: sid }, entries);
       return findNeverLog(tx, { subAccountId: sid });
     });
@@ -67,7 +68,7 @@ function addListOfUser(api: Api, deps: ApiDeps): void {
     async (c) => {
       const { uid } = c.req.valid('param');
       const { entries } = c.req.valid('json');
-      const stored = await deps.db.transaction(async (tx) => {
+      const stored = await inTransaction(deps.db, async (tx) => {
         await requireChangeable(tx, c.var.key, uid);
         await putNeverLog(tx, { userId: uid }, entries);
         return findNeverLog(tx, { userId: uid });
@@ -82,7 +83,7 @@ function addListOfUser(api: Api, deps: ApiDeps): void {
     async (c) => {
       const { uid } = c.req.valid('param');
       const { entries } = c.req.valid('json');
-      const listed = await deps.db.transaction(async (tx) => {
+      const listed = await inTransaction(deps.db, async (tx) => {
         await requireChangeable(tx, c.var.key, uid);
         return findNeverLog(tx, { userId: uid });
       });

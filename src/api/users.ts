@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { inTransaction } from '../store/database.ts';
 import type { Db } from '../store/database.ts';
 import type { KeyAccess } from '../store/keys.ts';
 import { deleteUser, findUser, joinSubAccount, putUser, userStanding } from '../store/users.ts';
@@ -17,7 +18,7 @@ export function addUsers(api: Api, deps: ApiDeps): void {
       const { uid } = c.req.valid('param');
       const { name, email, aliases } = c.req.valid('json');
       const { subAccountId } = c.var.key;
-      const { user, created } = await deps.db.transaction(async (tx) => {
+      const { user, created } = await inTransaction(deps.db, async (tx) => {
         await requireChangeable(tx, c.var.key, uid, { mayBeAbsent: true });
         const put = await putUser(tx, { id: uid, name, email, aliases });
         if (put.created && subAccountId !== null) await joinSubAccount(tx, { subAccountId, userId: uid });
@@ -37,7 +38,7 @@ export function addUsers(api: Api, deps: ApiDeps): void {
     deleteRoute,
     async (c) => {
       const { uid } = c.req.valid('param');
-      await deps.db.transaction((tx) => requireChangeable(tx, c.var.key, uid));
+      await inTransaction(deps.db, (tx) => requireChangeable(tx, c.var.key, uid));
       const deleted = await deps.disconnectBefore({ userId: uid }, async (tx) => {
         await requireChangeable(tx, c.var.key, uid);
         return deleteUser(tx, uid);

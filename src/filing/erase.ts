@@ -2,7 +2,7 @@ import type { ConversationId, MessageId, SendId, ThreadId } from '../lib/id.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
 import { canonicalAddress } from '../message/addresses.ts';
 import { idKey } from '../message/message-id.ts';
-import { refersToNothing, wasOvertaken } from '../store/database.ts';
+import { inTransaction, refersToNothing, wasOvertaken } from '../store/database.ts';
 import type { Db } from '../store/database.ts';
 import {
   deleteEmptyConversations,
@@ -38,9 +38,6 @@ export class SendNotOver extends Error {
   }
 }
 
-/** How often others may overtake one erasure before it must be an error of ours. */
-const roundsMax = 5;
-
 /**
  * C7: erases messages of a sub-account in one transaction, some dozens: the messages with bodies,
  * attachments, sightings and sends, what events told of them, and threads and conversations that have
@@ -52,14 +49,12 @@ export async function eraseMessages(
   subAccountId: string,
   ids: readonly MessageId[],
 ): Promise<number> {
-  for (let round = 1; ; round += 1) {
-    try {
-      return await deps.db.transaction((tx) => erase(tx, deps.secretBox, subAccountId, ids));
-    } catch (error) {
-      // Somebody filed into one of the threads at the same moment.
-      if (round === roundsMax || !(wasOvertaken(error) || refersToNothing(error))) throw error;
-    }
-  }
+  return inTransaction(
+    deps.db,
+    (tx) => erase(tx, deps.secretBox, subAccountId, ids),
+    // Somebody filed into one of the threads at the same moment.
+    (error) => wasOvertaken(error) || refersToNothing(error),
+  );
 }
 
 async function erase(

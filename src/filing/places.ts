@@ -1,5 +1,5 @@
 import type { MailboxId, MessageId } from '../lib/id.ts';
-import { wasOvertaken } from '../store/database.ts';
+import { inTransaction } from '../store/database.ts';
 import type { Db } from '../store/database.ts';
 import { saveModseq } from '../store/folders.ts';
 import { refreshMessages, settleVanished, writePlaces } from '../store/places.ts';
@@ -41,20 +41,10 @@ export function noteVanished(
   });
 }
 
-/** How often what others overtook is done again. */
-const triesMax = 5;
-
-/** Does it in one transaction, again where others overtook it. `work` answers how many events it left behind. */
+/** Does it in one transaction. `work` answers how many events it left behind. */
 export async function inOne(deps: Deps, work: (tx: Db) => Promise<number>): Promise<void> {
-  for (let tries = 1; ; tries += 1) {
-    try {
-      const events = await deps.db.transaction(work);
-      if (events > 0) deps.wakePublisher();
-      return;
-    } catch (error) {
-      if (tries === triesMax || !wasOvertaken(error)) throw error;
-    }
-  }
+  const events = await inTransaction(deps.db, work);
+  if (events > 0) deps.wakePublisher();
 }
 
 /** Brings messages in line with their places, and tells of those that are another by that; answers with how many events. */

@@ -274,6 +274,28 @@ export function wasOvertaken(error: unknown): boolean {
   return code === '40001' || code === '40P01';
 }
 
+/** How often others may overtake one transaction before it must be an error of ours. */
+const triesMax = 5;
+
+/**
+ * Runs `work` in a transaction, and all of it again where it was undone for the sake of another one, or for what else
+ * `isOvertaken` says: so `work` does nothing but in its transaction. Which of two locks what the other waits for is
+ * PostgreSQL's to find, wherever their orders differ, as those of filing and of the CRM's own calls do.
+ */
+export async function inTransaction<Result>(
+  db: Db,
+  work: (tx: Db) => Promise<Result>,
+  isOvertaken: (error: unknown) => boolean = wasOvertaken,
+): Promise<Result> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await db.transaction(work);
+    } catch (error) {
+      if (tries === triesMax || !isOvertaken(error)) throw error;
+    }
+  }
+}
+
 /**
  * What becomes of a row that somebody else has locked: one that has several to change together leaves it out, so that
  * those that are free wait for nobody, and none that is locked already keeps others waiting.

@@ -6,7 +6,7 @@ import { endClaims } from './claims.ts';
 import { readConnections } from './connections.ts';
 import type { PublicConnection } from './connections.ts';
 import { logStates } from './connection-log.ts';
-import { rows, run } from './database.ts';
+import { inTransaction, rows, run, wasOvertaken } from './database.ts';
 import type { Db } from './database.ts';
 import { recordEvents } from './events.ts';
 import type { NewEvent } from './events.ts';
@@ -20,9 +20,6 @@ import { endWanted } from './wanted.ts';
 /** A user in a sub-account. */
 export type Member = { subAccountId: string; userId: string };
 
-/** Tries of a transaction that others overtook. */
-const triesMax = 3;
-
 /** Thrown inside `inLifecycle` when somebody else wrote what was not there a moment ago. */
 export class Overtaken extends Error {}
 
@@ -32,14 +29,7 @@ export class Overtaken extends Error {}
  * that PostgreSQL may end one of two as a deadlock: then all of it runs again.
  */
 export async function inLifecycle<T>(db: Db, work: (tx: Db) => Promise<T>): Promise<T> {
-  for (let tries = 1; ; tries += 1) {
-    try {
-      return await db.transaction(work);
-    } catch (error) {
-      const isDeadlock = error instanceof Error && 'code' in error && error.code === '40P01';
-      if (tries >= triesMax || !(isDeadlock || error instanceof Overtaken)) throw error;
-    }
-  }
+  return inTransaction(db, work, (error) => wasOvertaken(error) || error instanceof Overtaken);
 }
 
 /** Holds off every other change of what a user is connected to here; false when they are no member. */

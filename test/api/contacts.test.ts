@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { rows } from '../../src/store/database.ts';
+import { rows, run } from '../../src/store/database.ts';
 import { createWorld } from '../filing/world.ts';
 import { startApi } from './support.ts';
-import type { ApiUnderTest } from './support.ts';
+import type { Answer, ApiUnderTest } from './support.ts';
+import { waitFor } from '../support/wait.ts';
 
 const base = '/v1/sub-accounts/s1/contacts';
 
@@ -158,6 +159,55 @@ describe('contacts', () => {
     assert.equal((await t.call('DELETE', `${base}/h1`)).status, 404);
     assert.deepEqual(await idsWith('h@customer.example'), []);
   });
+
+  const overtaken: [how: string, status: number, call: (id: string) => Promise<Answer>][] = [
+    ['PUT', 200, (id) => put(id, { name: 'after' })],
+    [
+      'an import',
+      200,
+      (id) =>
+        t.call('POST', `${base}/import`, {
+          body: JSON.stringify({ id, name: 'after' }),
+          headers: { 'content-type': 'application/x-ndjson' },
+        }),
+    ],
+    ['DELETE', 204, (id) => t.call('DELETE', `${base}/${id}`)],
+  ];
+  for (const [n, [how, status, call]] of overtaken.entries()) {
+    test(`${how} that PostgreSQL undoes for the sake of another transaction (40P01) is done again`, async () => {
+      const id = `deadlock-${n}`;
+      await put(id, { name: 'before' });
+      const deadlocks = async () =>
+        (
+          await rows<{ n: number }>(
+            t.db,
+            `select deadlocks::int as n from pg_stat_database where datname = current_database()`,
+          )
+        )[0]?.n ?? 0;
+      const before = await deadlocks();
+      const called = await t.db.transaction(async (tx) => {
+        // The other one looks first, and is the one that is undone.
+        await run(tx, `set local deadlock_timeout = '1min'`);
+        await run(tx, `select from contacts where sub_account_id = 's1' and id = :id for update`, { id });
+        const under = call(id);
+        await waitFor('the call to wait for the contact', async () => {
+          const waiting = await rows(
+            t.db,
+            `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+          );
+          return waiting.length > 0;
+        });
+        // What the call has, and this one waits for.
+        await run(tx, `select from sub_accounts where id = 's1' for update`);
+        // Not awaited here: it waits for this one to end.
+        return { under };
+      });
+      assert.equal((await called.under).status, status);
+      await waitFor('the deadlock to be counted', async () => (await deadlocks()) > before);
+      const left = await t.call('GET', `${base}/${id}`);
+      assert.equal(left.body['name'], how === 'DELETE' ? undefined : 'after');
+    });
+  }
 
   const bad: Record<string, [json: object, path: string, code: string]> = {
     'an address without a domain': [
