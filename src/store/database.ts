@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { PGlite } from '@electric-sql/pglite';
 import { createPgConfig } from '@electric-sql/pglite/node-postgres';
 import knexFactory from 'knex';
@@ -6,6 +7,8 @@ import type { Client } from 'pg';
 import { migrations } from '../../migrations/index.ts';
 import type { Migration } from '../../migrations/index.ts';
 import { statements } from '../lib/meters.ts';
+import { watchSilence } from './silence.ts';
+import type { Watched } from './silence.ts';
 
 /** A connection or an open transaction: what every function in store/ takes first. */
 export type Db = Knex;
@@ -27,11 +30,14 @@ export type PostgresLimits = {
   connectMs: number;
   /** For one statement; the server ends it and says so. `runLong` has limits of its own. */
   statementMs: number;
-  /** Past the time of the statement: nothing comes any more, and the connection is given up. */
+  /**
+   * Without a byte of an answer the server is asked whether it is at work on it, and for so long; one past the time of the
+   * statement is given up unasked.
+   */
   silenceMs: number;
 };
 
-const postgresLimits: PostgresLimits = { connectMs: 10_000, statementMs: 60_000, silenceMs: 5_000 };
+const postgresLimits: PostgresLimits = { connectMs: 5_000, statementMs: 60_000, silenceMs: 5_000 };
 
 /** An erasure may go through millions of rows, and a migration through all of them. */
 const longStatementMs = 6 * 3_600_000;
@@ -101,7 +107,7 @@ const pipelining = { pipeline: true };
 
 function openPostgres(options: { url: string; connectionsMax: number; limits: PostgresLimits }): Database {
   const { connectMs, statementMs, silenceMs } = options.limits;
-  const open = new Map<string, OpenConnection>();
+  const open = new Map<string, Watched>();
   const usable = new Set<string>();
   const db = knexFactory({
     client: 'pg',
@@ -122,13 +128,14 @@ function openPostgres(options: { url: string; connectionsMax: number; limits: Po
       max: options.connectionsMax,
       afterCreate: (connection: OpenConnection, done: (error: Error | null) => void) => {
         const { __knexUid: id } = connection;
-        open.set(id, connection);
+        const watched = watchedOf(connection, () => usable.clear());
+        open.set(id, watched);
         usable.add(id);
         connection.once('end', () => {
           open.delete(id);
           usable.delete(id);
         });
-        connection.query(planning, done);
+        begin(connection, watched, done);
       },
       validate: (connection: OpenConnection) => usable.has(connection.__knexUid),
     },
@@ -139,18 +146,53 @@ function openPostgres(options: { url: string; connectionsMax: number; limits: Po
   // waits behind that answer. Knex would hand it out again.
   db.on('query-error', (error: Error, { __knexUid: id }: { __knexUid: string }) => {
     if (!error.message.endsWith('Query read timeout')) return;
-    void open.get(id)?.end();
-    // Those that nobody uses have fallen silent with it, most likely, and each would cost somebody the same wait.
-    usable.clear();
+    open.get(id)?.giveUp();
   });
-  return { db, kind: 'postgres', close: () => db.destroy() };
+  const endWatch = watchSilence({ connections: () => open.values(), silenceMs, url: options.url });
+  return {
+    db,
+    kind: 'postgres',
+    close: async () => {
+      endWatch();
+      await db.destroy();
+    },
+  };
+}
+
+/** What a new connection is told first; the server says which of its processes it is. */
+function begin(connection: OpenConnection, watched: Watched, done: (error: Error | null) => void): void {
+  connection.query<{ pid: number }>(`${planning}; select pg_backend_pid() as pid`, (error, results) => {
+    // One for each statement, which pg's types do not tell.
+    const pid = [results].flat().at(-1)?.rows[0]?.pid;
+    if (pid === connection.processID) watched.backend = connection.processID;
+    done(error);
+  });
+}
+
+function watchedOf(connection: OpenConnection, doubtTheRest: () => void): Watched {
+  const { stream } = connection.connection;
+  return {
+    isWaiting: () => !connection.readyForQuery,
+    received: () => stream.bytesRead,
+    backend: null,
+    giveUp: () => {
+      void connection.end();
+      // Those that nobody uses have fallen silent with it, most likely, and each would cost somebody the same wait.
+      doubtTheRest();
+    },
+  };
 }
 
 /** Knex would print, beside the lines of our log, what whoever asked is thrown anyway. */
 const silent: Knex.Logger = { warn: () => {}, error: () => {} };
 
-/** A client of pg, as knex names it. */
-type OpenConnection = Client & { __knexUid: string };
+/** A client of pg (8.23.1), as knex names it, with what its types leave out. */
+type OpenConnection = Client & {
+  __knexUid: string;
+  readyForQuery: boolean;
+  processID: number;
+  connection: { stream: Socket };
+};
 
 /**
  * The embedded database: one session, in this process. The pool has one connection, so code that

@@ -1,17 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { inOneGo, openDatabase, ping, rows, run, runLong } from '../../src/store/database.ts';
+import { isOfAbsence } from '../../src/store/away.ts';
+import { openDatabase, ping, rows, run, runLong } from '../../src/store/database.ts';
 import type { Database, Db } from '../../src/store/database.ts';
-import {
-  createPostgresDatabase,
-  databaseKinds,
-  dropPostgresDatabase,
-  testDatabase,
-} from '../support/database.ts';
-import type { TestDatabase } from '../support/database.ts';
+import { createPostgresDatabase, dropPostgresDatabase } from '../support/database.ts';
 import { startSilentProxy } from '../support/silent-proxy.ts';
 import type { SilentProxy } from '../support/silent-proxy.ts';
-import { waitFor } from '../support/wait.ts';
 
 /** The number of the server's process for this connection. */
 async function backendOf(db: Db): Promise<number> {
@@ -120,75 +114,62 @@ describe('PostgreSQL that says nothing', () => {
   });
 });
 
-for (const kind of databaseKinds) {
-  describe(`statements that are asked for at once (${kind})`, () => {
-    let database: TestDatabase;
+describe('PostgreSQL that is asked whether it is still at work', () => {
+  let url: string;
+  let proxy: SilentProxy;
+  let database: Database;
+  // Far from what a statement may take.
+  const limits = { connectMs: 400, statementMs: 60_000, silenceMs: 200 };
 
-    before(async () => {
-      database = await testDatabase(kind);
-    });
-    after(() => database.drop());
-
-    test('go out in their order, before the first answer, and each sees what those before it did', async () => {
-      const { db } = database;
-      const seen: string[] = [];
-      const nameOf = ({ sql }: { sql: string }) => /as (\w+)$/.exec(sql)?.[1] ?? '';
-      await db.transaction(async (tx) => {
-        tx.on('query', (query: { sql: string }) => seen.push(`ask ${nameOf(query)}`));
-        tx.on('query-response', (_rows: unknown, query: { sql: string }) =>
-          seen.push(`answer ${nameOf(query)}`),
-        );
-        const told = await inOneGo([
-          rows(tx, `select set_config('twoway.test', 'one', true) as first`),
-          run(tx, 'select 1 as second'),
-          rows(tx, `select current_setting('twoway.test') as third`),
-        ]);
-        assert.deepEqual(told, [[{ first: 'one' }], 1, [{ third: 'one' }]]);
-      });
-      const names = ['first', 'second', 'third'];
-      assert.deepEqual(seen.slice(0, 6), [
-        ...names.map((name) => `ask ${name}`),
-        ...names.map((name) => `answer ${name}`),
-      ]);
-    });
-
-    test('fail together: the first error is told, and the transaction is undone', async () => {
-      const { db } = database;
-      const work = db.transaction((tx) =>
-        inOneGo([
-          run(tx, `insert into sub_accounts (id, name) values ('one', 'One')`),
-          run(tx, 'select 1 / :zero::int', { zero: 0 }),
-          run(tx, `insert into sub_accounts (id, name) values ('two', 'Two')`),
-        ]),
-      );
-      await assert.rejects(work, /division by zero/);
-      assert.deepEqual(await rows(db, 'select id from sub_accounts'), []);
-    });
+  before(async () => {
+    url = await createPostgresDatabase('migrated');
+    proxy = await startSilentProxy(Number(new URL(url).port));
+    const through = Object.assign(new URL(url), { port: String(proxy.port) }).href;
+    database = await openDatabase({ kind: 'postgres', url: through, connectionsMax: 2, limits });
   });
-}
+  after(async () => {
+    await database.close();
+    await proxy.stop();
+    await dropPostgresDatabase(url);
+  });
 
-test('what is read under a lock is what whoever held it before has left', async () => {
-  const { db, drop } = await testDatabase('postgres');
-  try {
-    await run(db, `insert into sub_accounts (id, name) values ('one', 'before')`);
-    const held = await db.transaction();
-    await run(held, `update sub_accounts set name = 'after' where id = 'one'`);
-    const name = db.transaction(async (tx) => {
-      const [, found] = await inOneGo([
-        run(tx, `select from sub_accounts where id = 'one' for no key update`),
-        rows<{ name: string }>(tx, `select name from sub_accounts where id = 'one'`),
-      ]);
-      return found[0]?.name;
+  const within = async (ms: number, work: () => Promise<unknown>) => {
+    const start = performance.now();
+    await work();
+    assert.ok(performance.now() - start < ms, `${performance.now() - start} ms`);
+  };
+
+  test('a statement that takes its time is waited for, however little is heard of it', async () => {
+    const { db } = database;
+    const before = await backendOf(db);
+    assert.equal(await run(db, 'select pg_sleep(1)'), 1);
+    assert.equal(await backendOf(db), before);
+  });
+
+  test('where it says nothing at all, what waits fails soon, as a database that is away', async () => {
+    const { db } = database;
+    await Promise.all([backendOf(db), backendOf(db)]);
+    proxy.fallSilent();
+    await within(5_000, async () => {
+      for (const error of (await Promise.allSettled([run(db, 'select 1'), run(db, 'select 2')])).map(
+        reasonOf,
+      ))
+        assert.ok(isOfAbsence(error), String(error));
     });
-    await waitFor('the second to wait for the lock', async () => {
-      const waiting = await rows(db, `select from pg_locks where not granted`);
-      return waiting.length > 0;
-    });
-    await held.commit();
-    assert.equal(await name, 'after');
-  } finally {
-    await drop();
-  }
+    proxy.recover();
+    await run(db, 'select 1');
+  });
+
+  test('where it answers others, a connection that it does not know to be asked anything is given up', async () => {
+    const { db } = database;
+    await backendOf(db);
+    proxy.fallSilent();
+    proxy.recover();
+    await within(5_000, () => assert.rejects(run(db, 'select 1'), isOfAbsence));
+  });
+
+  const reasonOf = (result: PromiseSettledResult<unknown>) =>
+    result.status === 'rejected' ? (result.reason as unknown) : assert.fail('it answered');
 });
 
 describe('the schema', () => {
