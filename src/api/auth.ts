@@ -2,6 +2,7 @@ import type { Context, MiddlewareHandler } from 'hono';
 import { createBatcher } from '../lib/batcher.ts';
 import { clientOf, httpClientOf } from '../lib/networks.ts';
 import { createRateLimit } from '../lib/rate-limit.ts';
+import { isOfAll } from '../store/away.ts';
 import type { Db } from '../store/database.ts';
 import { findKeys, hashOfKey } from '../store/keys.ts';
 import type { AskedKey, KeyAccess } from '../store/keys.ts';
@@ -50,7 +51,7 @@ export function limitUnknownKeys({
 }
 
 /** Look-ups of keys that go together. */
-const lookUps = { most: 100, overtaking: { lateMs: 30, atOnce: 4 } };
+const lookUps = { most: 100, isOfAll, overtaking: { lateMs: 30, atOnce: 4 } };
 
 /**
  * Lets a call pass that carries a key in force (RFC 6750 §2.1), and leaves its access in

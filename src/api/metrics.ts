@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { createBatcher } from '../lib/batcher.ts';
+import { isOfAll } from '../store/away.ts';
 import { findKeys, hashOfKey } from '../store/keys.ts';
 import type { AskedKey, FoundKey, KeyAccess } from '../store/keys.ts';
 import { bearerOf, limitUnknownKeys } from './auth.ts';
@@ -24,6 +25,7 @@ export function addMetrics(api: Api, deps: MetricsDeps): void {
   // Strangers who ask with keys that they make up take one connection to the database, not all.
   const find = createBatcher({
     most: 100,
+    isOfAll,
     run: (asked: readonly AskedKey[]) => findKeys(deps.db, asked),
   });
   addRoute(

@@ -9,7 +9,7 @@ type Waiting<Item, Result> = {
  * Joins what is asked for at the same time: while one batch is under way the next one gathers, so that a single
  * item waits for nobody, and a crowd pays for one round trip. `run` answers in the order of its items. A batch that
  * fails is taken apart, and each item run by itself, so that one of them is in nobody's way: a failed `run` must
- * have done nothing.
+ * have done nothing. Where `isOfAll` says that the error is of none of them, each is told it at once.
  */
 export function createBatcher<Item, Result>(options: {
   /** Items of one batch, at most. */
@@ -17,10 +17,12 @@ export function createBatcher<Item, Result>(options: {
   /** The next batch goes beside one that is under way for `lateMs`, as one that waits for a lock is; left out: never. */
   overtaking?: { lateMs: number; atOnce: number };
   run(items: readonly Item[]): Promise<readonly Result[]>;
+  /** Whether each item by itself would fail as well, as where nobody can be asked; left out: never. */
+  isOfAll?(error: unknown): boolean;
   /** After a batch: as long as this takes the next one gathers, where nobody waits for its items. */
   rest?(): Promise<void>;
 }): (item: Item) => Promise<Result> {
-  const { most, overtaking, run, rest } = options;
+  const { most, overtaking, run, isOfAll = () => false, rest } = options;
   const waiting: Waiting<Item, Result>[] = [];
   let isStarting = false;
   let running = 0;
@@ -34,9 +36,8 @@ export function createBatcher<Item, Result>(options: {
       const results = await run(batch.map(({ item }) => item));
       batch.forEach(({ resolve }, n) => resolve(results[n] as Result));
     } catch (error) {
-      const [first] = batch;
-      if (batch.length > 1) for (const each of batch) await runBatch([each]);
-      else first?.reject(error);
+      if (batch.length === 1 || isOfAll(error)) batch.forEach(({ reject }) => reject(error));
+      else for (const each of batch) await runBatch([each]);
     }
   };
   const runInTime = async (batch: readonly Waiting<Item, Result>[]): Promise<void> => {

@@ -15,6 +15,7 @@ import {
   readLeased,
   releaseMailboxes,
 } from '../store/mailboxes.ts';
+import { isOfAll } from '../store/away.ts';
 import type { Db } from '../store/database.ts';
 import type { NodeInstance } from '../store/mailboxes.ts';
 import { createKeyedGate, createRampedGate } from './gate.ts';
@@ -123,7 +124,7 @@ export function createSupervisor(deps: SupervisorDeps, limits: SupervisorLimits,
     instance: randomUUID(),
     listeners: new Map(),
     ending: new Map(),
-    release: createBatcher({ most: releasesMax, run: (ended) => releaseAll(db, ended) }),
+    release: createBatcher({ most: releasesMax, isOfAll, run: (ended) => releaseAll(db, ended) }),
     thereUntil: -Infinity,
   };
   const waker = createWaker(deps.clock);

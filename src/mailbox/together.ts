@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { createBatcher } from '../lib/batcher.ts';
 import type { FolderId, MailboxId } from '../lib/id.ts';
+import { isOfAll } from '../store/away.ts';
 import { logLogins } from '../store/connection-log.ts';
 import { setMailboxStates } from '../store/connections.ts';
 import type { NextState, StateChange } from '../store/connections.ts';
@@ -47,7 +48,7 @@ const nothing: MailboxWork = { writes: false, vanished: false };
 export function createTogether(db: Db, isCrowd: () => boolean = () => false): Together {
   const rest = async (): Promise<void> => (isCrowd() ? wait(crowdMs) : undefined);
   const join = <Item, Result>(run: (items: readonly Item[]) => Promise<readonly Result[]>) =>
-    createBatcher<Item, Result>({ most, overtaking, rest, run });
+    createBatcher<Item, Result>({ most, overtaking, rest, isOfAll, run });
   const byId = <Result>(ask: (ids: readonly MailboxId[]) => Promise<ReadonlyMap<MailboxId, Result>>) =>
     join(async (ids: readonly MailboxId[]) => {
       const found = await ask(ids);

@@ -5,6 +5,7 @@ import type { SecretBox } from '../lib/secret-box.ts';
 import { canonicalAddress } from '../message/addresses.ts';
 import { readHeader } from '../message/header.ts';
 import type { MessageHeader } from '../message/header.ts';
+import { isOfAll } from '../store/away.ts';
 import type { BlobStore } from '../store/blobs.ts';
 import { refersToNothing, wasOvertaken } from '../store/database.ts';
 import type { Db } from '../store/database.ts';
@@ -66,6 +67,7 @@ export function createAccept(deps: AcceptDeps): Accept {
   const look = createBatcher({
     most: batchMax,
     overtaking,
+    isOfAll,
     run: (calls: readonly Called[]) => lookAll(deps.db, calls),
   });
   const storeAll = async (drafts: readonly Draft[]): Promise<(TakenOver | InDoubt)[]> => {
@@ -85,7 +87,7 @@ export function createAccept(deps: AcceptDeps): Accept {
       throw error;
     }
   };
-  const storeShared = createBatcher({ most: batchMax, overtaking, run: storeAll });
+  const storeShared = createBatcher({ most: batchMax, overtaking, isOfAll, run: storeAll });
   const store = async (draft: Draft): Promise<TakenOver> => {
     const [result = 'moved'] = isShort(draft.written) ? [await storeShared(draft)] : await storeAll([draft]);
     if (typeof result === 'object' && 'inDoubt' in result) throw result.inDoubt;

@@ -37,3 +37,11 @@ export function isOfAbsence(error: unknown): boolean {
   if ('$metadata' in error) return false;
   return ofNetwork.has(code) || ofConnection.test(error.message);
 }
+
+/** What PostgreSQL says of what took too long, or waited for too long: something else need not. */
+const ofTime = new Set(['57014', '55P03']);
+
+/** As `isOfAbsence`, where whatever else is asked for at this moment fails as well. Pure. */
+export function isOfAll(error: unknown): boolean {
+  return isOfAbsence(error) && !(error instanceof Error && 'code' in error && ofTime.has(String(error.code)));
+}

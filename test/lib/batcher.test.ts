@@ -3,15 +3,17 @@ import { describe, test } from 'node:test';
 import { createBatcher } from '../../src/lib/batcher.ts';
 
 describe('createBatcher', () => {
-  /** Doubles numbers; fails where one of them is negative. */
+  /** Doubles numbers; fails where one of them is negative, or, for all, 0. */
   function doubler(most = 10) {
     const batches: number[][] = [];
     const held = Promise.withResolvers<void>();
     const ask = createBatcher({
       most,
+      isOfAll: (error) => /away/.test(String(error)),
       run: async (items: readonly number[]) => {
         batches.push([...items]);
         if (batches.length === 1) await held.promise;
+        if (items.includes(0)) throw new Error('away');
         if (items.some((item) => item < 0)) throw new Error(`negative: ${items.join()}`);
         return items.map((item) => 2 * item);
       },
@@ -98,6 +100,18 @@ describe('createBatcher', () => {
       [2, 'Error: negative: -1', 6],
     );
     assert.deepEqual(batches, [[1, -1, 3], [1], [-1], [3]]);
+    assert.equal(await ask(4), 8);
+  });
+
+  test('an error that is of all is told to all at once: none is tried by itself', async () => {
+    const { ask, batches, letGo } = doubler();
+    letGo();
+    const answers = await Promise.allSettled([ask(1), ask(0), ask(3)]);
+    assert.deepEqual(
+      answers.map((answer) => (answer.status === 'fulfilled' ? answer.value : String(answer.reason))),
+      ['Error: away', 'Error: away', 'Error: away'],
+    );
+    assert.deepEqual(batches, [[1, 0, 3]]);
     assert.equal(await ask(4), 8);
   });
 

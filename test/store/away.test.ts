@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { isOfAbsence } from '../../src/store/away.ts';
+import { isOfAbsence, isOfAll } from '../../src/store/away.ts';
 import { openDatabase, rows } from '../../src/store/database.ts';
 import type { Database } from '../../src/store/database.ts';
 import { createPostgresDatabase, dropPostgresDatabase } from '../support/database.ts';
@@ -108,6 +108,7 @@ describe('errors of a database that is away', () => {
       const error = await fail();
       proxy.recover();
       assert.ok(isOfAbsence(error), String(error));
+      assert.equal(isOfAll(error), name !== 'a statement that took too long');
       await waitFor('it to answer again', async () => (await ask()).length === 1);
     });
   }
