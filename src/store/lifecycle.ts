@@ -118,7 +118,13 @@ export async function renewConnection(
   await countAddressAsUsers(db, renewed.mailboxId);
 }
 
-/** S7: the address of a mailbox counts as its users' from then on, also after they disconnect. */
+/**
+ * S7: the address of a mailbox counts as its users' from then on, also after they disconnect.
+ *
+ * Also an address that was typed for an IMAP mailbox, which no token proves (C2): RULES.md counts what a user connected.
+ * Left out, mail among colleagues would get into the CRM, from which nobody takes it back. Counted, somebody may hide a
+ * customer's mail by typing that address; every such mail has its decision (`counterpart_is_user`), and is in its mailbox still.
+ */
 async function countAddressAsUsers(db: Db, mailboxId: MailboxId): Promise<void> {
   await run(
     db,
