@@ -24,6 +24,12 @@ export const changePace: ChangePace = {
   plain: { everyMs: 300_000, afterMs: 10_000 },
 };
 
+/**
+ * What a server without mod-sequences is asked about each time: so many of the newest stored messages of a
+ * folder, stored in so many days. 2,000 take four commands and some 100 KB.
+ */
+export const comparedMax = { most: 2_000, days: 90 };
+
 /** Where a folder's changes stand. */
 export type Followed = {
   ability: Ability;

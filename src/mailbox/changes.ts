@@ -1,7 +1,7 @@
 import { notePlaces } from '../filing/places.ts';
 import { placeStateOf } from '../filing/sighting.ts';
 import type { FolderRole } from '../filing/sighting.ts';
-import { countPlaces, findLowestPlace, findPlaces, readTrackedPlaces } from '../store/places.ts';
+import { countPlaces, findLowestPlace, findPlaces } from '../store/places.ts';
 import type { Numbered, PlaceNews, TrackedPlace } from '../store/places.ts';
 import { doubtMs, isDoubtful, manyGone, planChanges } from './change-plan.ts';
 import { uidSet, unlessRefused } from './fetching.ts';
@@ -13,12 +13,6 @@ import type { Watched } from './watched.ts';
  * What becomes of stored messages in their mailbox (U2, U3): read and unread, archived, moved, gone. Only
  * stored messages count, so that the cost does not grow with the mailbox: nothing is kept of any other.
  */
-
-/**
- * What a server without mod-sequences is asked about each time: so many of the newest stored messages of a
- * folder, stored in so many days. 2,000 take four commands and some 100 KB.
- */
-const bound = { most: 2_000, days: 90 };
 
 /** So many UIDs in one command: a line of some 6 KB at most. */
 const askedAtOnce = 500;
@@ -86,7 +80,7 @@ async function compare(
   session: Session,
   { numbered, role }: { numbered: Numbered; role: FolderRole },
 ): Promise<News | null> {
-  const places = await readTrackedPlaces(look.filing.db, numbered, bound);
+  const places = await look.together.readTrackedPlaces(numbered);
   if (places.length === 0) return null;
   await session.noop();
   const there = [];
@@ -129,7 +123,7 @@ async function askChanged(
   const there = changes.there.filter(({ uid }) => stored.has(uid));
   let gone: number[] | null = changes.gone.filter((uid) => stored.has(uid));
   if (missing) {
-    const places = await readTrackedPlaces(db, numbered, bound);
+    const places = await look.together.readTrackedPlaces(numbered);
     gone = await missingOf(
       session,
       places.filter(({ isGone }) => !isGone).map(({ uid }) => uid),

@@ -10,6 +10,7 @@ import { answered, fetchersOf, halves, headersOf, missedOnes, unlessRefused } fr
 import { planFolder, type Observed } from './plan.ts';
 import { sightingsOf, unreadableSighting, type Seen, type Unread } from './seen.ts';
 import type { Session } from './session.ts';
+import type { Together } from './together.ts';
 import type { Portion, Troubles } from './trouble.ts';
 import { beginFolders, noteLooked, type Watched } from './watched.ts';
 import type { Writing } from './wanted.ts';
@@ -19,6 +20,7 @@ export type Look = {
   /** What the provider received before has its decision, or needs none; ms since the epoch. */
   since: number;
   filing: FilingDeps;
+  together: Pick<Together, 'startFolders' | 'readTrackedPlaces'>;
   log: Log;
   /** Batches of all mailboxes of a host together, so that a catch-up of many at once stays within memory. */
   gate: Gate;
@@ -144,7 +146,7 @@ async function followPlan(
     case 'find_start': {
       const { uidValidity } = observed;
       const cursorUid = await findStart(look, session, observed);
-      await beginFolders(look.filing.db, [{ folder, uidValidity, cursorUid }]);
+      await beginFolders(look.together, [{ folder, uidValidity, cursorUid }]);
       return followPlan(look, session, folder, observed, until);
     }
     case 'read':

@@ -8,7 +8,7 @@ import type { ListenerDeps, Listening } from './listener.ts';
 import { fewMessages, lookInto } from './looking.ts';
 import type { Look, Looked, Occasion } from './looking.ts';
 import { planFolder, startUnopened } from './plan.ts';
-import type { Listed, Start, Watch } from './plan.ts';
+import type { Listed, Standing, Start, Watch } from './plan.ts';
 import type { Session } from './session.ts';
 import { beginFolders } from './watched.ts';
 import type { Watched } from './watched.ts';
@@ -119,17 +119,22 @@ export async function lookAtHome(round: Round): Promise<void> {
 
 /**
  * Opens each line's folder and catches up there, and then in the swept ones. Sent goes before the inbox:
- * what the person wrote meanwhile opens the threads to which answers belong (S6, S3).
+ * what the person wrote meanwhile opens the threads to which answers belong (S6, S3). It is not opened for that where
+ * the listing shows that nothing new lies in it.
  */
 export async function catchUp(round: Round, listed: readonly Listed[]): Promise<void> {
   round.read.clear();
+  const told = toldBy(listed);
+  const watched = [...round.watch.idle, ...round.watch.sweep];
+  await beginEmpty(round, emptyAmong(round, watched, told));
   const [first, ...others] = round.lines;
   for (const line of others) await goHomeOrDrop(round, line);
-  for (const path of [...round.watch.idle, ...round.watch.sweep]) {
+  for (const path of watched) {
     const folder = round.folders.get(path);
-    if (folder?.role === 'sent' && !round.read.has(path)) {
-      await visit(round, folder, { look: round.look, until: Number.POSITIVE_INFINITY });
-    }
+    if (folder?.role !== 'sent' || round.read.has(path)) continue;
+    const observed = told.get(path) ?? null;
+    if (observed !== null && planFolder(folder, observed).step === 'nothing') continue;
+    await visit(round, folder, { look: round.look, until: Number.POSITIVE_INFINITY });
   }
   await goHome(round, first);
   await sweep(round, listed);
@@ -175,7 +180,7 @@ function swept(round: Round): string[] {
  */
 export async function sweep(round: Round, listed: readonly Listed[] | null): Promise<void> {
   const [first] = round.lines;
-  const told = new Map(listed?.map((folder) => [folder.path, folder.observed]));
+  const told = toldBy(listed);
   const paths = swept(round);
   const stored =
     paths.length === 0
@@ -222,10 +227,29 @@ export async function sweep(round: Round, listed: readonly Listed[] | null): Pro
   if (away) await goHome(round, first);
 }
 
+/** Where the folders stand, by path, as far as a listing tells. */
+function toldBy(listed: readonly Listed[] | null): Map<string, Standing | null> {
+  return new Map(listed?.map((folder) => [folder.path, folder.observed]));
+}
+
+/** Those of some folders that are to be begun and hold nothing, by what was told of them. */
+function emptyAmong(
+  { folders }: Round,
+  paths: readonly string[],
+  told: ReadonlyMap<string, Standing | null>,
+): ({ folder: Watched } & Start)[] {
+  return paths.flatMap((path) => {
+    const [folder, observed = null] = [folders.get(path), told.get(path)];
+    if (folder === undefined || observed === null) return [];
+    const start = startUnopened(planFolder(folder, observed), observed);
+    return start === null ? [] : [{ folder, ...start }];
+  });
+}
+
 /** Begins folders that hold nothing, without opening them: of thousands of folders most do, and each would take two round trips. */
 async function beginEmpty(round: Round, starts: readonly ({ folder: Watched } & Start)[]): Promise<void> {
-  if (starts.length === 0) return;
-  await beginFolders(round.deps.filing.db, starts);
+  for (let at = 0; at < starts.length; at += begunAtOnce)
+    await beginFolders(round.deps.together, starts.slice(at, at + begunAtOnce));
   for (const { folder } of starts) round.read.add(folder.path);
 }
 

@@ -6,13 +6,15 @@ import { logLogins } from '../store/connection-log.ts';
 import { setMailboxStates } from '../store/connections.ts';
 import type { NextState, StateChange } from '../store/connections.ts';
 import type { Db, WhenLocked } from '../store/database.ts';
-import { readFoldersOf, saveFolders } from '../store/folders.ts';
-import type { SavedFolder } from '../store/folders.ts';
+import { readFoldersOf, saveFolders, startFolders } from '../store/folders.ts';
+import type { FolderStart, SavedFolder } from '../store/folders.ts';
 import { findMailboxWork } from '../store/mailbox-work.ts';
 import type { MailboxWork } from '../store/mailbox-work.ts';
 import { readMailboxes, saveProgress } from '../store/mailboxes.ts';
 import type { Mailbox, Progress } from '../store/mailboxes.ts';
-import { findFoldersWithPlaces } from '../store/places.ts';
+import { findFoldersWithPlaces, readTrackedPlaces } from '../store/places.ts';
+import type { Numbered, TrackedPlace } from '../store/places.ts';
+import { comparedMax } from './change-plan.ts';
 
 /**
  * What every listener asks of the database at each session and each look, joined with what the others of its process
@@ -25,6 +27,10 @@ export type Together = {
   logLogin(id: MailboxId): Promise<string>;
   /** Brings the remembered folders in line with a listing, and answers all of them. */
   saveFolders(id: MailboxId, listed: readonly Pick<SavedFolder, 'path' | 'role'>[]): Promise<SavedFolder[]>;
+  /** Where folders are read from; answers those that were begun, as startFolders does. */
+  startFolders(starts: readonly FolderStart[]): Promise<ReadonlySet<FolderId>>;
+  /** The places of stored messages that a folder is compared with. */
+  readTrackedPlaces(folder: Numbered): Promise<readonly TrackedPlace[]>;
   /** Folders of one mailbox in which stored messages lie, among those of others. */
   findFoldersWithPlaces(id: MailboxId): Promise<ReadonlySet<FolderId>>;
   findWork(id: MailboxId): Promise<MailboxWork>;
@@ -35,6 +41,9 @@ export type Together = {
 
 /** In one statement. */
 const most = 200;
+
+/** Folders that are compared together, of which each may have thousands of places. */
+const comparedAtOnce = 20;
 
 /** One that is slow holds up none of the others. */
 const overtaking = { lateMs: 50, atOnce: 4 };
@@ -47,8 +56,8 @@ const nothing: MailboxWork = { writes: false, vanished: false };
 /** `isCrowd`: there are so many listeners that it pays to let their questions gather. */
 export function createTogether(db: Db, isCrowd: () => boolean = () => false): Together {
   const rest = async (): Promise<void> => (isCrowd() ? wait(crowdMs) : undefined);
-  const join = <Item, Result>(run: (items: readonly Item[]) => Promise<readonly Result[]>) =>
-    createBatcher<Item, Result>({ most, overtaking, rest, isOfAll, run });
+  const join = <Item, Result>(run: (items: readonly Item[]) => Promise<readonly Result[]>, atOnce = most) =>
+    createBatcher<Item, Result>({ most: atOnce, overtaking, rest, isOfAll, run });
   const byId = <Result>(ask: (ids: readonly MailboxId[]) => Promise<ReadonlyMap<MailboxId, Result>>) =>
     join(async (ids: readonly MailboxId[]) => {
       const found = await ask(ids);
@@ -71,6 +80,14 @@ export function createTogether(db: Db, isCrowd: () => boolean = () => false): To
       return waited;
     };
   };
+  const startFree = join(async (all: readonly (readonly FolderStart[])[]) => {
+    const begun = await startFolders(db, all.flat(), 'left_out');
+    return all.map(() => begun);
+  });
+  const readPlaces = join(async (folders: readonly Numbered[]) => {
+    const found = await readTrackedPlaces(db, folders, comparedMax);
+    return folders.map(({ id }) => found.get(id) ?? []);
+  }, comparedAtOnce);
   const setState = joinFree((changes: readonly { mailboxId: MailboxId; next: NextState }[], locked) =>
     setMailboxStates(db, changes, locked),
   );
@@ -89,6 +106,12 @@ export function createTogether(db: Db, isCrowd: () => boolean = () => false): To
       const known = (await readFolders(id)) ?? [];
       return areListed(known, listed) ? known : saveFolders(db, id, listed);
     },
+    startFolders: async (starts) => {
+      const begun = await startFree(starts);
+      const left = starts.filter(({ folder }) => !begun.has(folder.id));
+      return left.length === 0 ? begun : begun.union(await startFolders(db, left));
+    },
+    readTrackedPlaces: readPlaces,
     findFoldersWithPlaces: join(async (ids: readonly MailboxId[]) => {
       const found = await findFoldersWithPlaces(db, ids);
       return ids.map(() => found);

@@ -1,12 +1,11 @@
 import type { Clock } from '../lib/clock.ts';
 import { steps } from '../lib/meters.ts';
 import { CursorMoved } from '../filing/file.ts';
-import type { Db } from '../store/database.ts';
-import { startFolders } from '../store/folders.ts';
 import type { SavedFolder } from '../store/folders.ts';
 import type { Ability } from './change-plan.ts';
 import type { Start } from './plan.ts';
 import type { Session } from './session.ts';
+import type { Together } from './together.ts';
 
 /** A folder that the listener keeps in mind; `cursorUid` follows what filing commits. */
 export type Watched = SavedFolder & {
@@ -35,8 +34,11 @@ export function newlyWatched(saved: SavedFolder): Watched {
 }
 
 /** Begins folders where they are to be read from, all in one statement; nothing of what was known of them counts any more. */
-export async function beginFolders(db: Db, starts: readonly ({ folder: Watched } & Start)[]): Promise<void> {
-  const begun = await startFolders(db, starts);
+export async function beginFolders(
+  together: Pick<Together, 'startFolders'>,
+  starts: readonly ({ folder: Watched } & Start)[],
+): Promise<void> {
+  const begun = await together.startFolders(starts);
   for (const { folder, uidValidity, cursorUid } of starts) {
     if (!begun.has(folder.id)) throw new CursorMoved(`${folder.id} was begun by somebody else`);
     Object.assign(folder, { ...newlyWatched(folder), uidValidity, cursorUid, highestModseq: null });

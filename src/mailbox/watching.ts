@@ -191,6 +191,7 @@ function lookOf(
     // What came before was judged in the folder where it was then, under the UID that it had then.
     since: Math.max(mailbox.syncSince ?? deps.clock.now(), mailbox.caughtUpTo ?? 0),
     filing: deps.filing,
+    together: deps.together,
     log: deps.log,
     gate: (work) => deps.gates.batches(serverOf(deps, mailbox).host, work, stop),
     troubles,

@@ -1,7 +1,7 @@
 import { newId } from '../lib/id.ts';
 import type { FolderId, MailboxId } from '../lib/id.ts';
-import { jsonText, rows, run } from './database.ts';
-import type { Db } from './database.ts';
+import { jsonText, lockFor, rows, run } from './database.ts';
+import type { Db, WhenLocked } from './database.ts';
 
 /** A folder as it is remembered. */
 export type SavedFolder = {
@@ -77,18 +77,22 @@ export async function readFoldersOf(
   return folders;
 }
 
+/** A folder as the caller knows it, and where it is to be read from. */
+export type FolderStart = {
+  folder: Pick<SavedFolder, 'id' | 'uidValidity' | 'cursorUid'>;
+  uidValidity: number;
+  cursorUid: number;
+};
+
 /**
  * Where folders that were never looked into, or were numbered anew, are read from; each stands as `folder` says.
  * Answers those that were begun. One is left out that does not stand where the caller believed: somebody
- * else has begun it, and may have judged mail in it.
+ * else has begun it, and may have judged mail in it; and one that somebody has locked, where `locked` says not to wait.
  */
 export async function startFolders(
   db: Db,
-  starts: readonly {
-    folder: Pick<SavedFolder, 'id' | 'uidValidity' | 'cursorUid'>;
-    uidValidity: number;
-    cursorUid: number;
-  }[],
+  starts: readonly FolderStart[],
+  locked: WhenLocked = 'waits',
 ): Promise<Set<FolderId>> {
   const list = starts.map(({ folder, uidValidity, cursorUid }) => ({
     id: folder.id,
@@ -99,12 +103,15 @@ export async function startFolders(
   }));
   const begun = await rows<{ id: FolderId }>(
     db,
-    `update folders f set uid_validity = t.uid_validity, cursor_uid = t.cursor_uid, highest_modseq = null
-       from json_to_recordset(:list::json)
-         as t(id text, was_validity bigint, was_uid bigint, uid_validity bigint, cursor_uid bigint)
-      where f.id = t.id and f.cursor_uid = t.was_uid and f.uid_validity is not distinct from t.was_validity
+    `with mine as materialized (
+       select id from folders where id = any(:ids) order by id ${lockFor[locked]}
+     )
+     update folders f set uid_validity = t.uid_validity, cursor_uid = t.cursor_uid, highest_modseq = null
+       from mine join json_to_recordset(:list::json)
+         as t(id text, was_validity bigint, was_uid bigint, uid_validity bigint, cursor_uid bigint) on t.id = mine.id
+      where f.id = mine.id and f.cursor_uid = t.was_uid and f.uid_validity is not distinct from t.was_validity
      returning f.id`,
-    { list: jsonText(list) },
+    { list: jsonText(list), ids: list.map(({ id }) => id) },
   );
   return new Set(begun.map(({ id }) => id));
 }

@@ -66,25 +66,39 @@ export type TrackedPlace = { uid: number; isRead: boolean; state: string; isGone
 const goneDays = 2;
 
 /**
- * The newest places of stored messages in a folder, ascending by UID: no more than `most`, seen in the last
- * `days` days, which bounds what asking about them costs.
+ * The newest places of stored messages in each of some folders, ascending by UID: no more than `most` in one, seen in
+ * the last `days` days, which bounds what asking about them costs. A folder without any is missing from the answer.
  */
 export async function readTrackedPlaces(
   db: Db,
-  folder: Numbered,
+  folders: readonly Numbered[],
   bound: { most: number; days: number },
-): Promise<TrackedPlace[]> {
-  const found = await rows<Omit<TrackedPlace, 'uid'> & { uid: string }>(
+): Promise<Map<FolderId, TrackedPlace[]>> {
+  const found = await rows<Omit<TrackedPlace, 'uid'> & { uid: string; folder: FolderId }>(
     db,
-    `select s.uid, bool_or(s.is_read) as "isRead", min(s.state) as state, bool_and(s.gone_at is not null) as "isGone"
-       from sightings s
-      where s.folder_id = :id and s.uid_validity = :uidValidity
-        and s.seen_at > now() - :days * interval '1 day'
-        and (s.gone_at is null or s.gone_at > now() - :goneDays * interval '1 day')
-      group by s.uid order by s.uid desc limit :most`,
-    { ...folder, ...bound, goneDays },
+    `select asked.id as folder, p.* from unnest(:ids::text[], :validities::bigint[]) asked (id, uid_validity)
+      cross join lateral (
+        select s.uid, bool_or(s.is_read) as "isRead", min(s.state) as state, bool_and(s.gone_at is not null) as "isGone"
+          from sightings s
+         where s.folder_id = asked.id and s.uid_validity = asked.uid_validity
+           and s.seen_at > now() - :days * interval '1 day'
+           and (s.gone_at is null or s.gone_at > now() - :goneDays * interval '1 day')
+         group by s.uid order by s.uid desc limit :most) p
+      order by p.uid`,
+    {
+      ids: folders.map(({ id }) => id),
+      validities: folders.map(({ uidValidity }) => uidValidity),
+      ...bound,
+      goneDays,
+    },
   );
-  return found.map((row) => ({ ...row, uid: Number(row.uid) })).reverse();
+  const places = new Map<FolderId, TrackedPlace[]>();
+  for (const { folder, uid, ...place } of found) {
+    const of = places.get(folder) ?? [];
+    of.push({ ...place, uid: Number(uid) });
+    places.set(folder, of);
+  }
+  return places;
 }
 
 /** The lowest UID at which a stored message lies in a folder, as far as is known; null: none does. */

@@ -5,6 +5,7 @@ import { createLog } from '../../src/lib/log.ts';
 import { changePace } from '../../src/mailbox/change-plan.ts';
 import { followChanges } from '../../src/mailbox/changes.ts';
 import type { Look } from '../../src/mailbox/looking.ts';
+import { createTogether } from '../../src/mailbox/together.ts';
 import { openSession } from '../../src/mailbox/session.ts';
 import { newlyWatched } from '../../src/mailbox/watched.ts';
 import { createDiskBlobs } from '../../src/store/blobs.ts';
@@ -91,8 +92,9 @@ async function compared(bench: Bench, { db }: BenchDatabase): Promise<number> {
     wakePublisher: () => undefined,
   };
   // What following changes takes of a look; the rest is for new mail.
-  const look: Pick<Look, 'filing' | 'log' | 'goneWaitMs' | 'changePace' | 'writing'> = {
+  const look: Pick<Look, 'filing' | 'together' | 'log' | 'goneWaitMs' | 'changePace' | 'writing'> = {
     filing,
+    together: createTogether(db),
     log,
     goneWaitMs: 30_000,
     changePace,

@@ -364,6 +364,26 @@ describe('S6, S3: what came while nobody listened', () => {
   }
 });
 
+describe('a session that finds nothing new', () => {
+  test('opens the inbox alone, and what comes to Sent is judged', async () => {
+    const traits = { imapConnectionsMax: 1 };
+    const empty = able + folders.replaceAll(/ exists \d/g, '');
+    stage = await openStage(scene, empty, { traits });
+    const { mailboxId, sub, user, address, peer } = stage;
+    await stage.told('live');
+    assert.deepEqual(peer.sent('* UID SEARCH SINCE *'), [], 'nothing is searched for where to begin');
+    await stage.end();
+    stage = await openStage(scene, empty, { traits, person: { mailboxId, sub, user, address } });
+    const { peer: again, pass, decided } = stage;
+    await waitFor('the session', () => again.sent('* IDLE').length > 0);
+    assert.equal(again.sent('* EXAMINE *').length, 1);
+    assert.equal(again.sent('* EXAMINE INBOX*').length, 1);
+    again.deliver('Sent', letter('copy'));
+    await pass(40_000);
+    await decided('sent 3 skipped counterpart_is_user');
+  });
+});
+
 describe('D5: what an uncertain send goes by: that Sent was looked at, to its end', () => {
   test('where each message was shown, it is noted when the look began, by the database’s clock', async () => {
     const began = Date.now();
