@@ -6,8 +6,8 @@ import { logLogins } from '../store/connection-log.ts';
 import { setMailboxStates } from '../store/connections.ts';
 import type { NextState, StateChange } from '../store/connections.ts';
 import type { Db, WhenLocked } from '../store/database.ts';
-import { readFoldersOf, saveFolders, startFolders } from '../store/folders.ts';
-import type { FolderStart, SavedFolder } from '../store/folders.ts';
+import { readFoldersOf, saveFoldersOf, startFolders } from '../store/folders.ts';
+import type { FolderStart, Listing, SavedFolder } from '../store/folders.ts';
 import { findMailboxWork } from '../store/mailbox-work.ts';
 import type { MailboxWork } from '../store/mailbox-work.ts';
 import { readMailboxes, saveProgress } from '../store/mailboxes.ts';
@@ -26,7 +26,7 @@ export type Together = {
   /** Notes a login; answers the line, for its end. */
   logLogin(id: MailboxId): Promise<string>;
   /** Brings the remembered folders in line with a listing, and answers all of them. */
-  saveFolders(id: MailboxId, listed: readonly Pick<SavedFolder, 'path' | 'role'>[]): Promise<SavedFolder[]>;
+  saveFolders(id: MailboxId, listed: Listing['listed']): Promise<SavedFolder[]>;
   /** Where folders are read from; answers those that were begun, as startFolders does. */
   startFolders(starts: readonly FolderStart[]): Promise<ReadonlySet<FolderId>>;
   /** The places of stored messages that a folder is compared with. */
@@ -42,8 +42,8 @@ export type Together = {
 /** In one statement. */
 const most = 200;
 
-/** Folders that are compared together, of which each may have thousands of places. */
-const comparedAtOnce = 20;
+/** Of folders that are compared, and of mailboxes whose listings are saved: each may have thousands of places, or folders. */
+const fewer = 20;
 
 /** One that is slow holds up none of the others. */
 const overtaking = { lateMs: 50, atOnce: 4 };
@@ -53,11 +53,16 @@ const crowdMs = 20;
 
 const nothing: MailboxWork = { writes: false, vanished: false };
 
+/** Joins what is asked at the same time, `atOnce` items in a statement. */
+type Join = <Item, Result>(
+  run: (items: readonly Item[]) => Promise<readonly Result[]>,
+  atOnce?: number,
+) => (item: Item) => Promise<Result>;
+
 /** `isCrowd`: there are so many listeners that it pays to let their questions gather. */
 export function createTogether(db: Db, isCrowd: () => boolean = () => false): Together {
   const rest = async (): Promise<void> => (isCrowd() ? wait(crowdMs) : undefined);
-  const join = <Item, Result>(run: (items: readonly Item[]) => Promise<readonly Result[]>, atOnce = most) =>
-    createBatcher<Item, Result>({ most: atOnce, overtaking, rest, isOfAll, run });
+  const join: Join = (run, atOnce = most) => createBatcher({ most: atOnce, overtaking, rest, isOfAll, run });
   const byId = <Result>(ask: (ids: readonly MailboxId[]) => Promise<ReadonlyMap<MailboxId, Result>>) =>
     join(async (ids: readonly MailboxId[]) => {
       const found = await ask(ids);
@@ -65,7 +70,6 @@ export function createTogether(db: Db, isCrowd: () => boolean = () => false): To
     });
   const readMailbox = byId((ids) => readMailboxes(db, ids));
   const logLogin = byId((ids) => logLogins(db, ids));
-  const readFolders = byId((ids) => readFoldersOf(db, ids));
   const findWork = byId((ids) => findMailboxWork(db, ids));
   // A listener that waits here looks at no new mail: one whose mailbox is locked waits by itself, and holds no lock of
   // another mailbox, for which whoever files its mail would have to wait in turn.
@@ -80,14 +84,6 @@ export function createTogether(db: Db, isCrowd: () => boolean = () => false): To
       return waited;
     };
   };
-  const startFree = join(async (all: readonly (readonly FolderStart[])[]) => {
-    const begun = await startFolders(db, all.flat(), 'left_out');
-    return all.map(() => begun);
-  });
-  const readPlaces = join(async (folders: readonly Numbered[]) => {
-    const found = await readTrackedPlaces(db, folders, comparedMax);
-    return folders.map(({ id }) => found.get(id) ?? []);
-  }, comparedAtOnce);
   const setState = joinFree((changes: readonly { mailboxId: MailboxId; next: NextState }[], locked) =>
     setMailboxStates(db, changes, locked),
   );
@@ -102,23 +98,48 @@ export function createTogether(db: Db, isCrowd: () => boolean = () => false): To
       if (line === undefined) throw new Error('a line that was written was not returned');
       return line;
     },
+    ...foldersTogether(db, join),
+    findWork: async (id) => (await findWork(id)) ?? nothing,
+    saveProgress: async (progress) => (await saveAll(progress)) ?? false,
+    setState: async (mailboxId, next) => (await setState({ mailboxId, next })) ?? 'outdated',
+  };
+}
+
+/** What is asked of folders. */
+function foldersTogether(
+  db: Db,
+  join: Join,
+): Pick<Together, 'saveFolders' | 'startFolders' | 'readTrackedPlaces' | 'findFoldersWithPlaces'> {
+  const readFolders = join(async (ids: readonly MailboxId[]) => {
+    const found = await readFoldersOf(db, ids);
+    return ids.map((id) => found.get(id) ?? []);
+  });
+  const saveListing = join(async (listings: readonly Listing[]) => {
+    const saved = await saveFoldersOf(db, listings);
+    return listings.map(({ mailboxId }) => saved.get(mailboxId) ?? []);
+  }, fewer);
+  const startFree = join(async (all: readonly (readonly FolderStart[])[]) => {
+    const begun = await startFolders(db, all.flat(), 'left_out');
+    return all.map(() => begun);
+  });
+  return {
     saveFolders: async (id, listed) => {
-      const known = (await readFolders(id)) ?? [];
-      return areListed(known, listed) ? known : saveFolders(db, id, listed);
+      const known = await readFolders(id);
+      return areListed(known, listed) ? known : saveListing({ mailboxId: id, listed });
     },
     startFolders: async (starts) => {
       const begun = await startFree(starts);
       const left = starts.filter(({ folder }) => !begun.has(folder.id));
       return left.length === 0 ? begun : begun.union(await startFolders(db, left));
     },
-    readTrackedPlaces: readPlaces,
+    readTrackedPlaces: join(async (folders: readonly Numbered[]) => {
+      const found = await readTrackedPlaces(db, folders, comparedMax);
+      return folders.map(({ id }) => found.get(id) ?? []);
+    }, fewer),
     findFoldersWithPlaces: join(async (ids: readonly MailboxId[]) => {
       const found = await findFoldersWithPlaces(db, ids);
       return ids.map(() => found);
     }),
-    findWork: async (id) => (await findWork(id)) ?? nothing,
-    saveProgress: async (progress) => (await saveAll(progress)) ?? false,
-    setState: async (mailboxId, next) => (await setState({ mailboxId, next })) ?? 'outdated',
   };
 }
 

@@ -17,6 +17,9 @@ export type SavedFolder = {
   missing: boolean;
 };
 
+/** What a mailbox's server has listed. */
+export type Listing = { mailboxId: MailboxId; listed: readonly Pick<SavedFolder, 'path' | 'role'>[] };
+
 /**
  * Brings the remembered folders in line with a listing: new ones are added, roles renewed, ones that
  * are not listed marked as missing (never removed: a listing is evidence, no proof). Answers all.
@@ -24,24 +27,38 @@ export type SavedFolder = {
 export async function saveFolders(
   db: Db,
   mailboxId: MailboxId,
-  listed: readonly Pick<SavedFolder, 'path' | 'role'>[],
+  listed: Listing['listed'],
 ): Promise<SavedFolder[]> {
-  const folders = listed.map((folder) => ({ id: newId('fld'), ...folder }));
+  return (await saveFoldersOf(db, [{ mailboxId, listed }])).get(mailboxId) ?? [];
+}
+
+/** The same with the listings of several mailboxes, each of them once. */
+export async function saveFoldersOf(
+  db: Db,
+  listings: readonly Listing[],
+): Promise<Map<MailboxId, SavedFolder[]>> {
+  const folders = listings.flatMap(({ mailboxId, listed }) =>
+    listed.map(({ path, role }) => ({ id: newId('fld'), mailbox_id: mailboxId, path, role })),
+  );
+  const mailboxIds = listings.map(({ mailboxId }) => mailboxId);
   await run(
     db,
     `insert into folders (id, mailbox_id, path, role)
-     select id, :mailboxId, path, role from json_to_recordset(:folders::json) as t(id text, path text, role text)
+     select id, mailbox_id, path, role
+       from json_to_recordset(:folders::json) as t(id text, mailbox_id text, path text, role text)
      on conflict (mailbox_id, path) where left_at is null do update set role = excluded.role, missing_since = null
       where folders.role <> excluded.role or folders.missing_since is not null`,
-    { mailboxId, folders: jsonText(folders) },
+    { folders: jsonText(folders) },
   );
   await run(
     db,
     `update folders set missing_since = now()
-      where mailbox_id = :mailboxId and left_at is null and missing_since is null and path <> all(:paths)`,
-    { mailboxId, paths: listed.map((folder) => folder.path) },
+      where mailbox_id = any(:mailboxIds) and left_at is null and missing_since is null
+        and (mailbox_id, path) not in (
+          select mailbox_id, path from json_to_recordset(:folders::json) as t(mailbox_id text, path text))`,
+    { mailboxIds, folders: jsonText(folders) },
   );
-  return readFolders(db, mailboxId);
+  return readFoldersOf(db, mailboxIds);
 }
 
 /** All folders of a mailbox that are remembered, but those at a host that it has left. */

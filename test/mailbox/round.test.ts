@@ -217,10 +217,11 @@ C: * IDLE
 @ signal restored
 `,
     );
+    const first = await caughtUpTo(mailboxId);
     peer.deliver('Projects', letter('first'));
     await pass(40_000);
     await decided('other 21 stored from_contact');
-    await waitFor('the end of the look', async () => (await caughtUpTo(mailboxId)) !== null);
+    await waitFor('the end of the look', async () => (await caughtUpTo(mailboxId)) !== first);
     await waitFor('IDLE on both', () => idles(stageOrFail()).length >= 2);
     const before = await caughtUpTo(mailboxId);
     peer.signal('restore');
