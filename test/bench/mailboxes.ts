@@ -13,8 +13,6 @@ import { openRawClient } from './raw-client.ts';
 import type { Row } from './table.ts';
 import { addMailboxes } from './tenant.ts';
 
-/** One is what latency is compared with. */
-const sizes = [1, 1_000];
 /** New mails that are waited for, one after the other, in mailboxes all over. */
 const noticesMax = 20;
 const restMs = 150;
@@ -26,8 +24,11 @@ const processesMax = 3_000;
 
 type Run = Started & { bytes: number; idleMs: number; latencies: number[] };
 
-/** Idle mailboxes with one connection each in one process, against as many bare clients in one. */
-export async function measureMailboxes(bench: Bench): Promise<Row[]> {
+/**
+ * Idle mailboxes with one connection each in one process, against as many bare clients in one. One mailbox is what
+ * latency is compared with.
+ */
+export async function measureMailboxes(bench: Bench, sizes: readonly number[] = [1, 1_000]): Promise<Row[]> {
   const rows: Row[] = [];
   for (const size of sizes) {
     const bare = await oneRun(bench, 'bare', size);

@@ -1,6 +1,7 @@
 // npm run bench [-- part ...]: measures the gateway against the bare libraries, in one run on the tests' own
 // servers (PostgreSQL with fsync), and prints one table in Markdown. Parts: judged, stored, notice, memory, mailboxes, audit,
-// contacts, flags, intake, sending, pages, nodes; and plans, for ten minutes and 30 GB, only when it is named.
+// contacts, flags, intake, sending, pages, nodes; and only when they are named plans, for ten minutes and 30 GB, and
+// mailboxes-3000 and mailboxes-10000, which take most of 10 and 23 GB of memory.
 import { cpus } from 'node:os';
 import { measureAudit } from './audit.ts';
 import { startBench } from './bench.ts';
@@ -25,7 +26,7 @@ const parts: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> = {
   stored: measureStored,
   notice: measureNotice,
   memory: measureMemory,
-  mailboxes: measureMailboxes,
+  mailboxes: (bench) => measureMailboxes(bench),
   audit: measureAudit,
   contacts: measureContacts,
   flags: measureFlags,
@@ -34,9 +35,11 @@ const parts: Readonly<Record<string, (bench: Bench) => Promise<Row[]>>> = {
   pages: measurePages,
   nodes: measureNodes,
   plans: measurePlans,
+  'mailboxes-3000': (bench) => measureMailboxes(bench, [3_000]),
+  'mailboxes-10000': (bench) => measureMailboxes(bench, [10_000]),
 };
 
-const onlyNamed: readonly string[] = ['plans'];
+const onlyNamed: readonly string[] = ['plans', 'mailboxes-3000', 'mailboxes-10000'];
 
 /** Well over what it takes on a busy machine; a bench that hangs leaves nothing running. */
 const benchMsMax = 40 * 60_000;
