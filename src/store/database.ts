@@ -177,6 +177,8 @@ function watchedOf(connection: OpenConnection, doubtTheRest: () => void): Watche
     backend: null,
     giveUp: () => {
       void connection.end();
+      // Nor is it waited for what was sent and not answered.
+      stream.destroy();
       // Those that nobody uses have fallen silent with it, most likely, and each would cost somebody the same wait.
       doubtTheRest();
     },
