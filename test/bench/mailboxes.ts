@@ -30,9 +30,11 @@ type Run = Started & { bytes: number; idleMs: number; latencies: number[] };
  */
 export async function measureMailboxes(bench: Bench, sizes: readonly number[] = [1, 1_000]): Promise<Row[]> {
   const rows: Row[] = [];
+  // No letter twice: Dovecot keeps them from one size to the next.
+  const letters = contactMail(sizes.length * noticesMax);
   for (const size of sizes) {
-    const bare = await oneRun(bench, 'bare', size);
-    const ours = await oneRun(bench, 'gateway', size);
+    const bare = await oneRun(bench, 'bare', size, []);
+    const ours = await oneRun(bench, 'gateway', size, letters.splice(0, noticesMax));
     const load = bench.load();
     const row = (what: string, of: (run: Run) => number, aim: string, digits = 0): Row => ({
       what: `${what}, ${size} idle mailboxes`,
@@ -65,7 +67,12 @@ export async function measureMailboxes(bench: Bench, sizes: readonly number[] = 
   return rows;
 }
 
-async function oneRun(bench: Bench, kind: MailboxesOptions['kind'], mailboxes: number): Promise<Run> {
+async function oneRun(
+  bench: Bench,
+  kind: MailboxesOptions['kind'],
+  mailboxes: number,
+  letters: readonly string[],
+): Promise<Run> {
   const { full, hibernating } = bench.servers.dovecot.imap;
   const { host, tlsPort: port } = mailboxes > processesMax ? hibernating : full;
   const imap: ServerAddress = { host, port, security: 'tls' };
@@ -79,8 +86,8 @@ async function oneRun(bench: Bench, kind: MailboxesOptions['kind'], mailboxes: n
   try {
     const started = await ask<Started>('start');
     const bytes = await ask<number>('memory');
-    const latencies =
-      kind === 'bare' || mailboxes > processesMax ? [] : await takeNotices(child, imap, mailboxes);
+    const notices = mailboxes > processesMax ? [] : letters;
+    const latencies = await takeNotices(child, imap, mailboxes, notices);
     const idleMs = mailboxes === 1 ? 0 : await ask<number>('idle');
     return { ...started, bytes, idleMs, latencies };
   } finally {
@@ -90,9 +97,13 @@ async function oneRun(bench: Bench, kind: MailboxesOptions['kind'], mailboxes: n
 }
 
 /** From when a bare client beside the gateway is told of a new mail to when its event is committed, in ms. */
-async function takeNotices(child: Child, imap: ServerAddress, mailboxes: number): Promise<number[]> {
+async function takeNotices(
+  child: Child,
+  imap: ServerAddress,
+  mailboxes: number,
+  letters: readonly string[],
+): Promise<number[]> {
   const latencies: number[] = [];
-  const letters = contactMail(noticesMax);
   for (const [n, letter] of letters.entries()) {
     const user = `idle-${1 + ((n * 997) % mailboxes)}@bench.test`;
     const [watching, writing] = await Promise.all([open(imap, user), open(imap, user)]);
