@@ -437,12 +437,14 @@ create table sign_in_tries (
 );
 create index sign_in_tries_by_age on sign_in_tries (last_at);
 
--- What administrators did, and what was done to their accounts. Stays when the administrator is gone.
+-- What administrators did, what was done to their accounts, and what keys did to keys, webhooks and traces. Stays when the
+-- administrator, or the key, is gone.
 create table audit (
   id bigint generated always as identity primary key,
   at timestamptz not null default now(),
   administrator_id text collate "C",            -- null: nobody who is signed in, such as the gateway itself
   email text,                                   -- of that administrator, then
+  key_id text collate "C",                      -- null: it was not asked for by the API
   action text collate "C" not null,             -- key.made, settings.changed, …
   noun text collate "C" not null generated always as (split_part(action, '.', 1)) stored,
   subject text,                                 -- the id, or address, of what it was done to

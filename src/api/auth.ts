@@ -24,14 +24,13 @@ function holdBack(waitMs: number, why: string): void {
   if (waitMs > 0) throw new ApiError('too_many_requests', why, { retryAt: Date.now() + waitMs });
 }
 
-/** Whom the address that asks counts as; null: it is not known. */
-function addressOf(c: Context<ApiEnv>, httpProxies: readonly string[]): string | null {
+/** The address that asks; null: it is not known. */
+export function addressOf(c: Context<ApiEnv>, httpProxies: readonly string[]): string | null {
   const { incoming } = (c.env as ApiEnv['Bindings'] | undefined) ?? {};
-  const address = httpClientOf(httpProxies, {
+  return httpClientOf(httpProxies, {
     socketAddress: incoming?.socket.remoteAddress,
     forwardedFor: c.req.header('x-forwarded-for'),
   });
-  return address === null ? null : clientOf(address);
 }
 
 /**
@@ -46,7 +45,10 @@ export function limitUnknownKeys({
   return (c) => {
     const address = addressOf(c, httpProxies);
     if (address !== null)
-      holdBack(byAddress.take(address), 'Too many calls without a valid key came from this address.');
+      holdBack(
+        byAddress.take(clientOf(address)),
+        'Too many calls without a valid key came from this address.',
+      );
   };
 }
 

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { listKeys, makeKey, revokeKey } from '../store/keys.ts';
 import type { KeyRow } from '../store/keys.ts';
+import { audited } from './audited.ts';
 import { subAccountCheck } from './auth.ts';
 import { ApiError, notFound } from './errors.ts';
 import { crmId, gatewayId, plainText, timeField } from './fields.ts';
@@ -19,7 +20,11 @@ export function addKeys(api: Api, deps: ApiDeps): void {
       if (own !== null && subAccountId === null) {
         throw new ApiError('sub_account_key', 'A key of one sub-account makes keys for that one.');
       }
-      const { key, row } = await makeKey(deps.db, { subAccountId, scope, label });
+      const { key, row } = await audited(c, deps, async (tx, note) => {
+        const made = await makeKey(tx, { subAccountId, scope, label });
+        await note({ action: 'key.made', subject: made.row.id, details: detailsOf(made.row) });
+        return made;
+      });
       return c.json({ ...shown(row), key }, 201);
     },
     ['sub_account_key'],
@@ -35,7 +40,11 @@ export function addKeys(api: Api, deps: ApiDeps): void {
     );
   });
   addRoute(api, deleteRoute, async (c) => {
-    const revoked = await revokeKey(deps.db, c.req.valid('param').kid, c.var.key.subAccountId);
+    const revoked = await audited(c, deps, async (tx, note) => {
+      const key = await revokeKey(tx, c.req.valid('param').kid, c.var.key.subAccountId);
+      if (key !== null) await note({ action: 'key.revoked', subject: key.id, details: detailsOf(key) });
+      return key;
+    });
     if (revoked === null) throw notFound('key');
     return c.body(null, 204);
   });
@@ -96,6 +105,10 @@ const deleteRoute = defineRoute({
   request: { params: z.object({ kid: gatewayId.describe('The id of the key.') }) },
   responses: { 204: { description: 'It opens nothing from now on.' } },
 });
+
+function detailsOf({ label, scope, subAccountId }: KeyRow) {
+  return { label, scope, sub_account_id: subAccountId };
+}
 
 function shown(row: KeyRow): z.output<typeof keySchema> {
   const { id, subAccountId, scope, label, createdAt } = row;

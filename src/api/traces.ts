@@ -3,6 +3,7 @@ import type { ConnectionId } from '../lib/id.ts';
 import { readConnections } from '../store/connections.ts';
 import type { KeyAccess } from '../store/keys.ts';
 import { askForTraces, endTraces, listTraces, readTrace } from '../store/wire-traces.ts';
+import { audited } from './audited.ts';
 import { ApiError, notFound } from './errors.ts';
 import { gatewayId, timeField } from './fields.ts';
 import { addRoute, defineRoute, jsonBody, jsonResponse } from './route.ts';
@@ -15,7 +16,12 @@ export function addTraces(api: Api, deps: ApiDeps): void {
     postRoute,
     async (c) => {
       const id = await administered(deps, c.var.key, c.req.valid('param').id);
-      const asked = await askForTraces(deps.db, id, c.req.valid('json').minutes);
+      const { minutes } = c.req.valid('json');
+      const asked = await audited(c, deps, async (tx, note) => {
+        const found = await askForTraces(tx, id, minutes);
+        if (found !== null) await note({ action: 'connection.traced', subject: id, details: { minutes } });
+        return found;
+      });
       if (asked === null)
         throw new ApiError('not_connected', 'The connection has ended, or has no mailbox yet.');
       deps.log.info(
@@ -53,7 +59,11 @@ export function addTraces(api: Api, deps: ApiDeps): void {
     api,
     deleteRoute,
     async (c) => {
-      await endTraces(deps.db, await administered(deps, c.var.key, c.req.valid('param').id));
+      const id = await administered(deps, c.var.key, c.req.valid('param').id);
+      await audited(c, deps, async (tx, note) => {
+        await endTraces(tx, id);
+        await note({ action: 'connection.traces_deleted', subject: id });
+      });
       return c.body(null, 204);
     },
     ['sub_account_key'],

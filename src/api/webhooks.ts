@@ -8,6 +8,7 @@ import { deleteWebhook, findWebhook, insertWebhook, listWebhooks, updateWebhook 
 import type { WebhookRow } from '../store/webhooks.ts';
 import { probeWebhook } from '../webhook/probe.ts';
 import { newSecret, replaceSecret } from '../webhook/sign.ts';
+import { audited } from './audited.ts';
 import { subAccountCheck } from './auth.ts';
 import { ApiError, notFound } from './errors.ts';
 import { crmId, gatewayId, plainText, timeField } from './fields.ts';
@@ -33,7 +34,10 @@ export function addWebhooks(api: Api, deps: ApiDeps): void {
   addPatch(api, deps);
   addRoute(api, deleteRoute, async (c) => {
     const webhook = await find(deps, c.req.valid('param').wid, c.var.key.subAccountId);
-    await deleteWebhook(deps.db, webhook.id);
+    await audited(c, deps, async (tx, note) => {
+      await deleteWebhook(tx, webhook.id);
+      await note({ action: 'webhook.deleted', subject: webhook.id, details: { url: webhook.url } });
+    });
     return c.body(null, 204);
   });
   addRoute(api, testRoute, async (c) => {
@@ -56,7 +60,10 @@ function addPost(api: Api, deps: ApiDeps): void {
       }
       const id = newId('whk');
       const { secret, sealed } = newSecret(deps.secretBox, id);
-      await insertWebhook(deps.db, { id, subAccountId, url, types, secretSealed: sealed });
+      await audited(c, deps, async (tx, note) => {
+        await insertWebhook(tx, { id, subAccountId, url, types, secretSealed: sealed });
+        await note({ action: 'webhook.made', subject: id, details: { url, sub_account_id: subAccountId } });
+      });
       return c.json({ ...shown(await find(deps, id, own)), secret }, 201);
     },
     ['sub_account_key'],
@@ -73,13 +80,32 @@ function addPatch(api: Api, deps: ApiDeps): void {
       const webhook = await find(deps, c.req.valid('param').wid, own);
       const { rotate_secret: rotate, ...change } = c.req.valid('json');
       const replaced = rotate === true ? replaceSecret(deps.secretBox, webhook, deps.clock.now()) : undefined;
-      await updateWebhook(deps.db, webhook.id, { ...change, secretSealed: replaced?.sealed });
+      await audited(c, deps, async (tx, note) => {
+        await updateWebhook(tx, webhook.id, { ...change, secretSealed: replaced?.sealed });
+        for (const [action, isDone] of doneBy(webhook, change, rotate === true))
+          if (isDone)
+            await note({ action, subject: webhook.id, details: { url: change.url ?? webhook.url } });
+      });
       const after = shown(await find(deps, webhook.id, own));
       return c.json(replaced === undefined ? after : { ...after, secret: replaced.secret }, 200);
     },
     [],
     { fieldChecks: [urlCheck(deps)] },
   );
+}
+
+/** What a change comes to, in the words of the audit log. */
+function doneBy(
+  { enabled }: WebhookRow,
+  change: { url?: string | undefined; types?: string[] | undefined; enabled?: boolean | undefined },
+  rotated: boolean,
+): [`webhook.${string}`, boolean][] {
+  return [
+    ['webhook.changed', change.url !== undefined || change.types !== undefined],
+    ['webhook.paused', change.enabled === false && enabled],
+    ['webhook.resumed', change.enabled === true && !enabled],
+    ['webhook.secret_replaced', rotated],
+  ];
 }
 
 function addDeliveries(api: Api, deps: ApiDeps): void {

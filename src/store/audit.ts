@@ -4,10 +4,12 @@ import { rows, run } from './database.ts';
 import type { Db } from './database.ts';
 import { timestamp } from './timestamp.ts';
 
-/** What an administrator did. No secret and nothing of any mail belongs into it. */
+/** What an administrator did, or a key of the API. No secret and nothing of any mail belongs into it. */
 export type AuditEntry = {
   /** Null: nobody who is signed in, such as somebody whose try to sign in failed. */
   administratorId: AdministratorId | null;
+  /** The key that a call of the API carried; missing: it was none. */
+  keyId?: string;
   /** What was done, as noun and verb: `key.made`. Its words for people are `audit.<action>` of the catalogues. */
   action: `${string}.${string}`;
   /** The id, or the address, of what it was done to; null where the action says it all. */
@@ -27,6 +29,8 @@ export type Audited = {
   administratorId: AdministratorId | null;
   /** The address that the administrator had then. */
   email: string | null;
+  /** The id of the key that asked for it by the API. */
+  keyId: string | null;
   action: string;
   subject: string | null;
   details: Record<string, AuditDetail>;
@@ -52,13 +56,13 @@ export function currentClient(): string | null {
 
 /** Writes down what was done. `db` is the transaction that does it, so that neither is there without the other. */
 export async function writeAudit(db: Db, entry: AuditEntry): Promise<void> {
-  const { administratorId, action, subject, details = {} } = entry;
+  const { administratorId, keyId = null, action, subject, details = {} } = entry;
   await run(
     db,
-    `insert into audit (administrator_id, email, action, subject, details, client)
-     values (:administratorId, (select email from administrators where id = :administratorId), :action, :subject,
+    `insert into audit (administrator_id, email, key_id, action, subject, details, client)
+     values (:administratorId, (select email from administrators where id = :administratorId), :keyId, :action, :subject,
              :details::jsonb, :client)`,
-    { administratorId, action, subject, details: JSON.stringify(details), client: currentClient() },
+    { administratorId, keyId, action, subject, details: JSON.stringify(details), client: currentClient() },
   );
 }
 
@@ -82,8 +86,8 @@ export function listAudit(db: Db, page: AuditPage): Promise<Audited[]> {
   ];
   return rows<Audited>(
     db,
-    `select id::text, ${timestamp('at')} as at, administrator_id as "administratorId", email, action, subject, details,
-            client
+    `select id::text, ${timestamp('at')} as at, administrator_id as "administratorId", email, key_id as "keyId", action, subject,
+            details, client
        from audit ${conditions.length === 0 ? '' : `where ${conditions.join(' and ')}`}
       order by audit.id desc limit :limit`,
     page,

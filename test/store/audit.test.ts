@@ -47,6 +47,7 @@ for (const kind of databaseKinds) {
           at: '',
           administratorId: root,
           email: 'root@operator.example',
+          keyId: null,
           action: 'key.made',
           subject: 'key_1',
           details: { scope: 'read', sub_account_id: null },

@@ -32,7 +32,7 @@ const nouns = {
 
 type Filter = { noun: string; administrator: string; before: string };
 
-/** `/admin/audit`: what administrators did. */
+/** `/admin/audit`: what administrators did, and what keys did to keys, webhooks and traces. */
 export function addAudit(app: Hono, pages: AdminPages): void {
   app.get('/admin/audit', (c) =>
     withAdmin(c, pages, (session) => {
@@ -121,7 +121,9 @@ function Entries({ shown }: { shown: Audited[] }) {
             <td>
               <Time at={entry.at} />
             </td>
-            <td>{entry.email === null ? words('audit.nobody') : <Value of={entry.email} />}</td>
+            <td>
+              <Who entry={entry} />
+            </td>
             <td>
               <Pieces of={findText(`audit.${entry.action}`) ?? [{ text: entry.action, isValue: true }]} />
               <Details of={entry.details} />
@@ -132,6 +134,16 @@ function Entries({ shown }: { shown: Audited[] }) {
         ))}
       </tbody>
     </Table>
+  );
+}
+
+function Who({ entry: { email, keyId } }: { entry: Audited }) {
+  if (email !== null) return <Value of={email} />;
+  if (keyId === null) return words('audit.nobody');
+  return (
+    <>
+      {words('audit.by_key')} <Value of={keyId} />
+    </>
   );
 }
 

@@ -102,6 +102,8 @@ export const adminConnectionsGerman: Record<keyof typeof adminConnectionsEnglish
   'audit.connection.paused': 'Hat eine Verbindung angehalten',
   'audit.connection.resumed': 'Hat eine Verbindung fortgesetzt',
   'audit.connection.audited': 'Hat die Prüfung eines Postfachs verlangt',
+  'audit.connection.traced': 'Hat ein Postfach mitschreiben lassen',
+  'audit.connection.traces_deleted': 'Hat Mitschriften eines Postfachs gelöscht',
   'audit.connection.disconnected': 'Hat ein Postfach getrennt',
 
   'life.days': 'In den letzten {days} Tagen beurteilt',

@@ -97,6 +97,8 @@ export const adminConnectionsEnglish = {
   'audit.connection.paused': 'Paused a connection',
   'audit.connection.resumed': 'Resumed a connection',
   'audit.connection.audited': 'Asked for an audit of a mailbox',
+  'audit.connection.traced': 'Had a mailbox traced',
+  'audit.connection.traces_deleted': 'Deleted the traces of a mailbox',
   'audit.connection.disconnected': 'Disconnected a mailbox',
 
   'life.days': 'Judged in the last {days} days',
