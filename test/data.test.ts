@@ -38,6 +38,8 @@ describe('the secret key of an installation', () => {
 test('the embedded database is asked nothing more once its folder is another’s, however much waits to be asked', async (t) => {
   const directory = await mkdtemp(join(tmpdir(), 'twoway-data-'));
   const path = join(directory, 'lock');
+  // The lock's own timer would find out first.
+  t.mock.timers.enable({ apis: ['setInterval'] });
   const database = await openData({ DATA_DIR: directory, DATABASE_URL: null, DATABASE_CONNECTIONS: 1 });
   try {
     await writeFile(path, '1 123 0123456789abcdef\n');

@@ -39,7 +39,7 @@ const ageOf = (time: string) => `coalesce(extract(epoch from now() - (${time})),
 const overdueSeen = 100;
 
 const overdue = (individual: boolean) => `
-  (select due_at, seq, order_keys from sends
+  (select due_at, seq, order_keys, lane from sends
     where ready and individual = ${individual} and due_at <= now() and (lease_until is null or lease_until < now())
     order by due_at, seq limit ${overdueSeen})`;
 
