@@ -785,7 +785,7 @@ create table sends (
   lease_until timestamptz,
   seq bigint generated always as identity,
   created_at timestamptz not null default now()
-);
+) with (fillfactor = 60); -- a row is leased soon after it is written: beside it, no index has to hear of that (HOT)
 create index sends_due on sends (individual, due_at, seq) where ready;
 create index sends_of_lane on sends (individual, lane, due_at, seq) where ready;
 create index sends_order on sends using gin (order_keys) with (fastupdate = off) where ready;
