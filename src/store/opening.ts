@@ -110,7 +110,8 @@ function begin(connection: OpenConnection, watched: Watched, done: (error: Error
 function watchedOf(connection: OpenConnection, doubtTheRest: () => void): Watched {
   const { stream } = connection.connection;
   return {
-    isWaiting: () => !connection.readyForQuery,
+    // Of a statement that is not sent yet the server knows nothing: a long one on a slow line.
+    isWaiting: () => !connection.readyForQuery && stream.writableLength === 0,
     received: () => stream.bytesRead,
     backend: null,
     giveUp: () => {

@@ -1,3 +1,4 @@
+import { Socket } from 'node:net';
 import { Client } from 'pg';
 
 /** A connection to PostgreSQL, as far as its silence goes. */
@@ -25,7 +26,9 @@ export function watchSilence(options: {
   url: string;
 }): () => void {
   const { connections, silenceMs, url } = options;
-  const heard = new WeakMap<Watched, { received: number; at: number }>();
+  const everyMs = silenceMs / 5;
+  const heard = new WeakMap<Watched, Heard>();
+  let lookedAt = performance.now();
   let isAsking = false;
 
   const isSilent = (connection: Watched): boolean =>
@@ -34,50 +37,70 @@ export function watchSilence(options: {
     heard.set(connection, { received: connection.received(), at: performance.now() });
   };
   const look = async (): Promise<void> => {
-    const late: Watched[] = [];
+    const late: [Watched, Heard][] = [];
+    // Whoever stood still has read nothing meanwhile, and their own time-outs are up before they read what has come.
+    const stoodStill = performance.now() - lookedAt > everyMs * 3;
+    lookedAt = performance.now();
     for (const connection of connections()) {
-      if (!isSilent(connection)) hear(connection);
-      else if (performance.now() - (heard.get(connection)?.at ?? 0) >= silenceMs) late.push(connection);
+      const last = heard.get(connection);
+      if (stoodStill || last === undefined || !isSilent(connection)) hear(connection);
+      else if (lookedAt - last.at >= silenceMs) late.push([connection, last]);
     }
     if (late.length === 0 || isAsking) return;
     isAsking = true;
     const working = await askAfter(url, silenceMs);
     isAsking = false;
-    for (const connection of late) {
-      // Something may have come meanwhile, also while this process stood still.
-      if (isSilent(connection) && isForgotten(connection, working)) connection.giveUp();
+    for (const [connection, last] of late) {
+      // Something may have come meanwhile; and of one that was heard anew the question says nothing.
+      if (heard.get(connection) !== last || !isSilent(connection)) continue;
+      if (isForgotten(connection, working)) connection.giveUp();
       else hear(connection);
     }
   };
-  const looking = setInterval(() => void look(), silenceMs / 5).unref();
+  const looking = setInterval(() => void look(), everyMs).unref();
   return () => clearInterval(looking);
 }
 
-/** `working`: the server's processes that are at a statement; `silent` where it does not answer, null where it will not say. */
+/** How many bytes had come on a connection, and when it was last found at more, or owing nothing. */
+type Heard = { received: number; at: number };
+
+/**
+ * `working`: the server's processes that may be at a statement; `silent` where it does not answer, null where it will not
+ * say.
+ */
 function isForgotten({ backend }: Watched, working: ReadonlySet<number> | 'silent' | null): boolean {
   if (working === 'silent') return true;
   return working !== null && backend !== null && !working.has(backend);
 }
 
 async function askAfter(url: string, withinMs: number): Promise<ReadonlySet<number> | 'silent' | null> {
+  const socket = new Socket();
   const client = new Client({
     connectionString: url,
     application_name: 'twoway',
     connectionTimeoutMillis: withinMs,
     query_timeout: withinMs,
+    stream: () => socket,
   });
   // Of what breaks after it was given up nobody needs to hear.
   client.on('error', () => {});
   try {
     await client.connect();
+    // All but those that wait for us: with track_activities off the server does not say what a process does.
     const { rows } = await client.query<{ pid: number }>(
-      `select pid from pg_stat_activity where datname = current_database() and state = 'active'`,
+      `select pid from pg_stat_activity where datname = current_database() and coalesce(state, '') not like 'idle%'`,
     );
     return new Set(rows.map(({ pid }) => pid));
   } catch (error) {
-    // What the server says itself, as that it has no connection left, shows that it is there.
-    return error instanceof Error && 'severity' in error ? null : 'silent';
+    // Whoever has said a byte is there: it has no connection left, as a pooler whose connections are all at work, or is slow.
+    return socket.bytesRead > 0 || isOfThisSide(error) ? null : 'silent';
   } finally {
     void client.end().catch(() => {});
   }
+}
+
+/** Whether it was not even tried to reach the server: there is no descriptor left, or nobody knows its address. */
+function isOfThisSide(error: unknown): boolean {
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  return code === 'EMFILE' || code === 'ENFILE' || syscall === 'getaddrinfo';
 }

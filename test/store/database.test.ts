@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { isOfAbsence } from '../../src/store/away.ts';
 import { openDatabase, ping, rows, run, runLong } from '../../src/store/database.ts';
@@ -6,6 +8,7 @@ import type { Database, Db } from '../../src/store/database.ts';
 import { createPostgresDatabase, dropPostgresDatabase } from '../support/database.ts';
 import { startSilentProxy } from '../support/silent-proxy.ts';
 import type { SilentProxy } from '../support/silent-proxy.ts';
+import { waitFor } from '../support/wait.ts';
 
 /** The number of the server's process for this connection. */
 async function backendOf(db: Db): Promise<number> {
@@ -144,6 +147,50 @@ describe('PostgreSQL that is asked whether it is still at work', () => {
     const before = await backendOf(db);
     assert.equal(await run(db, 'select pg_sleep(1)'), 1);
     assert.equal(await backendOf(db), before);
+  });
+
+  test('so it is where the server does not say what its processes do', async () => {
+    const { db } = database;
+    await run(db, `alter database ${new URL(url).pathname.slice(1)} set track_activities = off`);
+    proxy.cut();
+    proxy.recover();
+    await waitFor(
+      'a new connection',
+      async () => (await db.raw('show track_activities').catch(() => null)) !== null,
+    );
+    assert.equal(await run(db, 'select pg_sleep(0.6)'), 1);
+    await run(db, `alter database ${new URL(url).pathname.slice(1)} reset track_activities`);
+    proxy.cut();
+    proxy.recover();
+  });
+
+  test('a statement that takes its time to be sent is waited for', async () => {
+    let held = false;
+    const server = createServer((client) => {
+      const target = connect(Number(new URL(url).port), '127.0.0.1');
+      client.on('error', () => {}).on('close', () => target.destroy());
+      target.on('error', () => {}).pipe(client);
+      client.on('data', (chunk) => {
+        target.write(chunk);
+        if (held || client.bytesRead < 1_000_000) return;
+        held = true;
+        client.pause();
+        setTimeout(() => client.resume(), 600);
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const through = Object.assign(new URL(url), {
+      port: String((server.address() as AddressInfo).port),
+    }).href;
+    const { db, close } = await openDatabase({ kind: 'postgres', url: through, connectionsMax: 1, limits });
+    const lengthOf = (text: string) => rows(db, 'select length(cast(:text as text)) as length', { text });
+    // One that is new to the server is told it before its values are.
+    assert.deepEqual(await lengthOf('short'), [{ length: 5 }]);
+    assert.deepEqual(await lengthOf('x'.repeat(20_000_000)), [{ length: 20_000_000 }]);
+    assert.ok(held);
+    await close();
+    server.close();
   });
 
   test('where it says nothing at all, what waits fails soon, as a database that is away', async () => {

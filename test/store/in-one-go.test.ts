@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { inOneGo, rows, run } from '../../src/store/database.ts';
-import { databaseKinds, testDatabase } from '../support/database.ts';
+import { inOneGo, openDatabase, rows, run } from '../../src/store/database.ts';
+import type { Db } from '../../src/store/database.ts';
+import {
+  createPostgresDatabase,
+  databaseKinds,
+  dropPostgresDatabase,
+  testDatabase,
+} from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -51,6 +57,32 @@ for (const kind of databaseKinds) {
     });
   });
 }
+
+test('a statement that is new where the transaction is aborted already is known on that connection afterwards', async () => {
+  const url = await createPostgresDatabase('migrated');
+  const { db, close } = await openDatabase({ kind: 'postgres', url, connectionsMax: 1 });
+  const backend = () => rows<{ pid: number }>(db, 'select pg_backend_pid() as pid');
+  const before = await backend();
+  const ask = (tx: Db) => rows(tx, `select 'new' as word`);
+  for (const times of [1, 2, 3]) {
+    // Also twice in one go, of which the second counts on what the first has told the server.
+    const work = db.transaction((tx) =>
+      inOneGo([
+        run(tx, 'select 1 / :zero::int', { zero: 0 }),
+        ...Array.from({ length: times }, () => ask(tx)),
+      ]),
+    );
+    await assert.rejects(work, /division by zero/);
+  }
+  for (let times = 0; times < 2; times += 1) assert.deepEqual(await ask(db), [{ word: 'new' }]);
+  assert.deepEqual(await db.transaction((tx) => inOneGo([ask(tx), ask(tx)])), [
+    [{ word: 'new' }],
+    [{ word: 'new' }],
+  ]);
+  assert.deepEqual(await backend(), before);
+  await close();
+  await dropPostgresDatabase(url);
+});
 
 test('what is read under a lock is what whoever held it before has left', async () => {
   const { db, drop } = await testDatabase('postgres');

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { watchSilence } from '../../src/store/silence.ts';
 import type { Watched } from '../../src/store/silence.ts';
@@ -22,9 +24,9 @@ describe('connections of which nothing is heard', () => {
   /** Watches connections until the server has been asked `times` times; answers which were given up. */
   async function watch(
     connections: readonly (Partial<Watched> & { name: string })[],
-    options: { times?: number; database?: string } = {},
+    options: { times?: number; database?: string; server?: Pick<SilentProxy, 'port' | 'taken'> } = {},
   ): Promise<string[]> {
-    const { times = 2, database = new URL(url).pathname } = options;
+    const { times = 2, database = new URL(url).pathname, server = proxy } = options;
     const givenUp: string[] = [];
     const watched = connections.map(({ name, ...more }): Watched & { name: string } => ({
       name,
@@ -34,10 +36,10 @@ describe('connections of which nothing is heard', () => {
       giveUp: () => void givenUp.push(name),
       ...more,
     }));
-    const through = Object.assign(new URL(url), { port: String(proxy.port), pathname: database }).href;
-    const before = proxy.taken();
+    const through = Object.assign(new URL(url), { port: String(server.port), pathname: database }).href;
+    const before = server.taken();
     const end = watchSilence({ connections: () => watched, silenceMs: 50, url: through });
-    await waitFor('the server to be asked', () => proxy.taken() >= before + times);
+    await waitFor('the server to be asked', () => server.taken() >= before + times);
     end();
     return givenUp;
   }
@@ -59,6 +61,56 @@ describe('connections of which nothing is heard', () => {
 
   test('where the server will not say, none is: it is there', async () => {
     assert.deepEqual(await watch([{ name: 'forgotten', ...forgotten }, asked], { database: '/nowhere' }), []);
+  });
+
+  /** A server that says a byte to each connection, after `first` to the first, and no more. */
+  async function withTaciturn(
+    first: () => void,
+    ask: (server: Pick<SilentProxy, 'port' | 'taken'>) => Promise<void>,
+  ) {
+    let taken = 0;
+    const server = createServer((socket) => {
+      taken += 1;
+      if (taken === 1) first();
+      socket.on('error', () => {}).write('R');
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    await ask({ port: (server.address() as AddressInfo).port, taken: () => taken });
+    server.close();
+  }
+
+  test('where it takes up the call and comes to no answer, none is: a pooler has no connection free, or much is to be done', async () => {
+    await withTaciturn(
+      () => {},
+      async (server) =>
+        assert.deepEqual(await watch([{ name: 'slow', ...forgotten }, asked], { server, times: 3 }), []),
+    );
+  });
+
+  test('while this process stands still, none is: what came has not been read', async () => {
+    const standStill = () => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+    await withTaciturn(standStill, async (server) =>
+      assert.deepEqual(await watch([{ name: 'slow' }, asked], { server, times: 3 }), []),
+    );
+  });
+
+  test('where its address is not known, none is: that says nothing of the server', async () => {
+    let looks = 0;
+    const slow = {
+      isWaiting: () => true,
+      received: () => 7,
+      backend: null,
+      giveUp: () => assert.fail('it was given up'),
+    };
+    const end = watchSilence({
+      connections: () => ((looks += 1), [slow]),
+      silenceMs: 50,
+      // A longer name than there can be.
+      url: `postgres://a:b@${'x'.repeat(64)}/x`,
+    });
+    await waitFor('it to be asked after twice', () => looks >= 20);
+    end();
   });
 
   test('where it does not answer, all are', async () => {
