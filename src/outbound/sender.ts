@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import type { Clock } from '../lib/clock.ts';
 import { messageOf } from '../lib/failure.ts';
 import { createWaker } from '../lib/waker.ts';
 import {
@@ -48,8 +47,6 @@ const loopLimits = {
   inHandMax: 200,
   /** How long a session is kept for the next message. */
   idleMs: 2_000,
-  /** Other nodes are woken no more often, for letters that are theirs to send: each wakes the other, else, for ever. */
-  wakeOthersMs: 250,
   /** At `stop`, a message whose end is out has so long to be answered. */
   stopMs: 10_000,
   /** Held for longer, and a message goes stale: it fails. */
@@ -121,8 +118,10 @@ type Hand = {
   precedence: Precedence;
   lane(of: SendLane): Lane;
   lanes(): Lane[];
-  /** To be called where another node alone may send a letter. */
-  wakeOthers(): void;
+  /** How many more letters, or more of the rest, may be taken in hand. */
+  room(individual: boolean): number;
+  /** To be called with the lanes of which another node alone may send letters. */
+  wakeOthers(theirs: readonly SendLane[]): void;
   /** In how many ms a lane that is paused may be tried again. */
   nextRoomMs(): number;
   drain(): Promise<void>;
@@ -172,7 +171,9 @@ function createHand(deps: SenderDeps, limits: Limits, wake: () => void, stopping
       return lane;
     },
     lanes: () => [...lanes.values()],
-    wakeOthers: atMostEvery(limits.wakeOthersMs, clock, deps.wakeOthers),
+    room: (individual) =>
+      limits.inHandMax - [...lanes.values()].reduce((sum, lane) => sum + lane.count(individual), 0),
+    wakeOthers: forNews(deps.wakeOthers),
     nextRoomMs: () => nextRoomMs(clock.monotonic(), [...lanes.values()]),
     async drain() {
       const all = [...lanes.values()];
@@ -197,12 +198,16 @@ function nextRoomMs(now: number, lanes: readonly Lane[]): number {
   return Math.min(Infinity, ...pauses.filter((until) => until > now).map((until) => until - now));
 }
 
-function atMostEvery(ms: number, clock: Clock, call: () => void): () => void {
-  let lastAt = -Infinity;
-  return () => {
-    if (clock.monotonic() - lastAt < ms) return;
-    lastAt = clock.monotonic();
-    call();
+/**
+ * Calls where there is a letter for which it was not called yet: two nodes, each of which has found what is the other's,
+ * would wake each other for ever.
+ */
+function forNews(call: () => void): (theirs: readonly SendLane[]) => void {
+  const calledFor = new Map<string, number>();
+  return (theirs) => {
+    const news = theirs.filter(({ lane, newestDue }) => newestDue > (calledFor.get(lane) ?? -Infinity));
+    for (const { lane, newestDue } of news) calledFor.set(lane, newestDue);
+    if (news.length > 0) call();
   };
 }
 
@@ -212,12 +217,18 @@ function atMostEvery(ms: number, clock: Clock, call: () => void): () => void {
  */
 async function claimDue(deps: SenderDeps, limits: Limits, hand: Hand, stopping: AbortSignal): Promise<void> {
   const { owner, precedence } = hand;
-  const found = await findSendLanes(deps.db, { owner, limit: limits.inHandMax });
+  const all = await findSendLanes(deps.db, { owner, limit: limits.inHandMax });
+  const rooms = new Map([true, false].map((individual) => [individual, hand.room(individual)]));
+  // Whoever has no room for more of a mailbox leaves it to others as soon as nothing of it is in hand.
+  const found = all.filter((of) => {
+    const { individual, elsewhere } = of;
+    return Math.min(hand.lane(of).room(individual) - elsewhere, rooms.get(individual) ?? 0) > 0;
+  });
   if (found.length === 0) return;
   const rates = await roomByRate(deps, limits, hand, found);
-  if (found.some((of) => of.individual && rates.get(of.lane) === -Infinity)) hand.wakeOthers();
-  for (const individual of [true, false]) {
-    let room = limits.inHandMax - hand.lanes().reduce((sum, lane) => sum + lane.count(individual), 0);
+  hand.wakeOthers(found.filter((of) => of.individual && rates.get(of.lane) === -Infinity));
+  for (const [individual, most] of rooms) {
+    let room = most;
     const wanted = found.flatMap((of) => {
       if (of.individual !== individual) return [];
       const lane = hand.lane(of);

@@ -254,6 +254,8 @@ export type SendLane = {
   individual: boolean;
   /** How many of these other nodes have in hand. */
   elsewhere: number;
+  /** When the last of them came due that nobody has in hand, ms since the epoch. */
+  newestDue: number;
 };
 
 /**
@@ -271,20 +273,21 @@ export async function findSendLanes(db: Db, by: { owner: string; limit: number }
        select n.lane from bulk cross join lateral (
          select lane from sends where ready and not individual and lane > bulk.lane order by lane limit 1) n),
      found as (
-       (select true as individual, lane, min(mailbox_id) as mailbox_id, min(due_at) as due_at, ${elsewhere} as elsewhere
+       (select true as individual, lane, min(mailbox_id) as mailbox_id, min(due_at) as due_at, ${elsewhere} as elsewhere,
+               max(due_at) filter (where lease_until is null or lease_until < now()) as newest
           from sends where ready and individual and due_at <= now()
          group by lane having bool_or(lease_until is null or lease_until < now()) order by min(due_at) limit :limit)
        union all
        select false, bulk.lane, free.mailbox_id, free.due_at, (
            select ${elsewhere} from sends
-            where ready and not individual and lane = bulk.lane and (due_at, seq) < (free.due_at, free.seq))
+            where ready and not individual and lane = bulk.lane and (due_at, seq) < (free.due_at, free.seq)), free.due_at
          from bulk cross join lateral (
            select mailbox_id, due_at, seq from sends
             where ready and not individual and lane = bulk.lane and due_at <= now()
               and (lease_until is null or lease_until < now())
             order by due_at, seq limit 1) free)
      select f.lane, case when b.id is not null then json_build_object('id', b.id, 'provider', b.provider) end as mailbox,
-            f.individual, f.elsewhere
+            f.individual, f.elsewhere, (extract(epoch from f.newest) * 1000)::float8 as "newestDue"
        from found f left join lateral (select * from mailboxes where id = f.mailbox_id offset 0) b on true
       order by f.individual desc, f.due_at`,
     by,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { SendId } from '../../src/lib/id.ts';
-import type { Sender } from '../../src/outbound/sender.ts';
+import type { Sender, SenderDeps } from '../../src/outbound/sender.ts';
 import { resolveProvider } from '../../src/provider/providers.ts';
 import { waitFor } from '../support/wait.ts';
 import { openOffice, sessionsOf } from './support.ts';
@@ -10,14 +10,14 @@ import type { Office } from './support.ts';
 const smtp = { host: '127.0.0.1', port: 9, security: 'none' } as const;
 const ok = { reply: '250 2.0.0 OK', serverMessageId: null, refused: [] };
 
-/** Anna at Outlook with 60 contacts, and nodes that send for her; `perMinute` is what is said of the provider. */
+/** Anna and Bob at Outlook with 60 contacts, and nodes that send for them; `perMinute` is what is said of the provider. */
 async function withNodes(
   perMinute: number,
   play: (scene: {
     office: Office;
     /** Letters to so many contacts that had none yet. */
-    write(count: number, kind?: 'individual' | 'bulk'): Promise<SendId[]>;
-    node(): Sender;
+    write(count: number, kind?: 'individual' | 'bulk', userId?: 'anna' | 'bob'): Promise<SendId[]>;
+    node(more?: Pick<SenderDeps, 'limits'>): Sender;
     /** What is at the provider: messages that are under way, the most at once, those that it took. */
     post: { open: number; most: number; taken: number; release(): void };
     /** How often a node woke the others. */
@@ -25,28 +25,29 @@ async function withNodes(
   }) => Promise<void>,
 ): Promise<void> {
   const office = await openOffice();
+  const gate = Promise.withResolvers<void>();
   try {
-    const outlook = { userId: 'anna', address: 'anna@mail.example', provider: 'outlook', smtp } as const;
-    await office.connect(outlook);
-    const gate = Promise.withResolvers<void>();
+    for (const userId of ['anna', 'bob'])
+      await office.connect({ userId, address: `${userId}@mail.example`, provider: 'outlook', smtp });
     const post = { open: 0, most: 0, taken: 0, release: () => gate.resolve() };
     let [contacts, wakes] = [0, 0];
     await play({
       office,
       post,
       wakes: () => wakes,
-      write: async (count, kind = 'individual') => {
+      write: async (count, kind = 'individual', userId = 'anna') => {
         const ids: SendId[] = [];
         for (let n = 0; n < count; n += 1) {
           const contactId = `c${(contacts += 1)}`;
           await office.addContact(contactId, `${contactId}@customer.example`);
-          const call = { kind, userId: 'anna', from: outlook.address, contactId, text: 'x' };
+          const call = { kind, userId, from: `${userId}@mail.example`, contactId, text: 'x' };
           ids.push((await office.accept(call)).send.id);
         }
         return ids;
       },
-      node: () =>
+      node: (more) =>
         office.sender({
+          ...more,
           wakeOthers: () => void (wakes += 1),
           provider: (name) => ({ ...resolveProvider(name), smtp, smtpMessagesPerMinuteMax: perMinute }),
           open: sessionsOf(async ({ beforeEnd }) => {
@@ -61,8 +62,18 @@ async function withNodes(
         }),
     });
   } finally {
+    gate.resolve();
     await office.close();
   }
+}
+
+/** When whoever sends has looked for what is due many times more. */
+async function looked(office: Office): Promise<void> {
+  let times = 0;
+  const count = ({ sql }: { sql: string }) => void (times += sql.includes('with recursive bulk') ? 1 : 0);
+  office.db.on('query', count);
+  await waitFor('the nodes to look', () => times >= 20);
+  office.db.removeListener('query', count);
 }
 
 describe('D5: nodes that send for one mailbox, whose provider counts sessions and messages', () => {
@@ -80,6 +91,36 @@ describe('D5: nodes that send for one mailbox, whose provider counts sessions an
       post.release();
       for (const id of ids) await office.waitForState(id, 'sent');
       assert.equal(post.most, 2);
+    });
+  });
+
+  test('one that has its hands full leaves a mailbox of which it has nothing to another', async () => {
+    await withNodes(1_000, async ({ write, node, post, office }) => {
+      node({ limits: { inHandMax: 2 } });
+      await write(2);
+      await waitFor('the first node to have its hands full', () => post.open === 2);
+      const [bobs] = await write(1, 'individual', 'bob');
+      await looked(office);
+      node();
+      await waitFor('the second one to send it', () => post.open === 3);
+      post.release();
+      await office.waitForState(bobs as SendId, 'sent');
+    });
+  });
+
+  test('two that have found what the other one sends wake each other for each letter, and not for ever', async () => {
+    await withNodes(2, async ({ write, node, post, wakes, office }) => {
+      post.release();
+      node();
+      await write(2);
+      await waitFor('the first to have sent what it may', () => post.taken === 2);
+      await write(1);
+      node();
+      await waitFor('the second to wake it', () => wakes() === 1);
+      await looked(office);
+      assert.equal(wakes(), 1);
+      await write(1);
+      await waitFor('the second to wake it again', () => wakes() === 2);
     });
   });
 
