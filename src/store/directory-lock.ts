@@ -81,9 +81,9 @@ type Holding = {
 };
 
 function keep({ directory, path, mine, opened, lost }: Holding): DirectoryLock {
-  let lookedAt = performance.now();
+  let looked = now();
   const look = (): void => {
-    lookedAt = performance.now();
+    looked = now();
     if (isOurs(path, mine)) return;
     clearInterval(renewing);
     lost(new DirectoryLost(directory));
@@ -94,7 +94,8 @@ function keep({ directory, path, mine, opened, lost }: Holding): DirectoryLock {
   }, renewMs).unref();
   return {
     check: () => {
-      if (performance.now() - lookedAt > lookedMs) look();
+      const { running, dated } = now();
+      if (running - looked.running > lookedMs || dated - looked.dated > lookedMs) look();
     },
     release: () => {
       clearInterval(renewing);
@@ -105,10 +106,15 @@ function keep({ directory, path, mine, opened, lost }: Holding): DirectoryLock {
   };
 }
 
+/** A machine that sleeps wakes up later by its date alone: what tells how long it runs stands still with it (clock_gettime(2)). */
+function now(): { running: number; dated: number } {
+  return { running: performance.now(), dated: Date.now() };
+}
+
 /** A disk that refuses is told of by whatever is written there; the lock is renewed in the next turn. */
 function renew(opened: number): void {
-  const now = new Date();
-  futimes(opened, now, now, () => undefined);
+  const at = new Date();
+  futimes(opened, at, at, () => undefined);
 }
 
 /** One that is gone is not ours: whoever took it may have let go since. What cannot be read tells nothing. */

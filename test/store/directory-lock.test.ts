@@ -140,18 +140,34 @@ describe('the lock of a process in another container', () => {
     assert.equal(lost.length, 1);
   });
 
-  test('is looked at before something is written, where the last look is some seconds ago', async (t) => {
+  for (const clock of ['running', 'dated'] as const) {
+    const what =
+      clock === 'running' ? 'some seconds ago' : 'so long ago by the date alone, as where the machine slept';
+    test(`is looked at before something is written, where the last look is ${what}`, async (t) => {
+      const { check, release, lost } = await take();
+      const at = { running: performance.now(), dated: Date.now() };
+      t.mock.method(performance, 'now', () => at.running);
+      t.mock.method(Date, 'now', () => at.dated);
+      await anotherTakes();
+      check();
+      assert.deepEqual(lost, []);
+      at[clock] += 5_000;
+      check();
+      assert.equal(lost.length, 1);
+      release();
+      await isAnothers();
+    });
+  }
+
+  test('is kept where the date alone changes', async (t) => {
     const { check, release, lost } = await take();
-    const now = performance.now();
-    const clock = t.mock.method(performance, 'now', () => now);
-    await anotherTakes();
-    check();
+    const dated = Date.now();
+    for (const jump of [3_600_000, -3_600_000, 5_000]) {
+      t.mock.method(Date, 'now', () => dated + jump);
+      check();
+    }
     assert.deepEqual(lost, []);
-    clock.mock.mockImplementation(() => now + 5_000);
-    check();
-    assert.equal(lost.length, 1);
     release();
-    await isAnothers();
   });
 
   test('is lost as well when it is gone: whoever took it has let go of it', async (t) => {
