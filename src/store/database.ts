@@ -129,21 +129,24 @@ function prepared<Result>(db: Db, sql: string, bindings: Bindings): Promise<Resu
 /**
  * Statements of one transaction that need nothing of each other's answers, in one round trip. The server does them in the
  * order in which they were asked for, and each sees what those before it did: a lock can stand before what is read under it.
- * When one fails, all do, and its error is thrown: the others only say that the transaction is aborted.
+ * When one fails, all do, and its error is thrown: the others only say what follows of it.
  */
 export async function inOneGo<Asked extends readonly Promise<unknown>[] | []>(
   asked: Asked,
 ): Promise<{ -readonly [At in keyof Asked]: Awaited<Asked[At]> }> {
   const all = await Promise.allSettled(asked);
   const errors = all.flatMap((each): unknown[] => (each.status === 'rejected' ? [each.reason] : []));
-  if (errors.length > 0) throw errors.find((error) => codeOf(error) !== abortedCode) ?? errors[0];
+  if (errors.length > 0) throw errors.find((error) => !followingCodes.has(codeOf(error))) ?? errors[0];
   return all.map((each) => (each.status === 'fulfilled' ? each.value : undefined)) as {
     -readonly [At in keyof Asked]: Awaited<Asked[At]>;
   };
 }
 
-/** PostgreSQL, appendix A: in_failed_sql_transaction. */
-const abortedCode = '25P02';
+/**
+ * PostgreSQL, appendix A: 25P02 the transaction is aborted; 26000 there is no such statement, as where the same was told to
+ * the server just before, and not taken there.
+ */
+const followingCodes: ReadonlySet<unknown> = new Set(['25P02', '26000']);
 
 function codeOf(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : null;

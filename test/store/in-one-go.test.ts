@@ -74,6 +74,14 @@ test('a statement that is new where the transaction is aborted already is known 
     );
     await assert.rejects(work, /division by zero/);
   }
+  const both = async (tx: Db) => {
+    await run(tx, 'select 1 as first');
+    await inOneGo([ask(tx), ask(tx)]);
+  };
+  const late = db.transaction((tx) =>
+    inOneGo([both(tx), run(tx, 'select 1 / :zero::int from pg_sleep(0.05)', { zero: 0 })]),
+  );
+  await assert.rejects(late, /division by zero/, 'whatever asked for it first');
   for (let times = 0; times < 2; times += 1) assert.deepEqual(await ask(db), [{ word: 'new' }]);
   assert.deepEqual(await db.transaction((tx) => inOneGo([ask(tx), ask(tx)])), [
     [{ word: 'new' }],
