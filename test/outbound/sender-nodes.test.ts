@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { SendId } from '../../src/lib/id.ts';
 import type { Sender, SenderDeps } from '../../src/outbound/sender.ts';
+import { openSession } from '../../src/outbound/smtp.ts';
 import { resolveProvider } from '../../src/provider/providers.ts';
+import { rows } from '../../src/store/database.ts';
 import { waitFor } from '../support/wait.ts';
 import { openOffice, sessionsOf } from './support.ts';
 import type { Office } from './support.ts';
@@ -17,7 +19,7 @@ async function withNodes(
     office: Office;
     /** Letters to so many contacts that had none yet. */
     write(count: number, kind?: 'individual' | 'bulk', userId?: 'anna' | 'bob'): Promise<SendId[]>;
-    node(more?: Pick<SenderDeps, 'limits'>): Sender;
+    node(more?: Partial<SenderDeps>): Sender;
     /** What is at the provider: messages that are under way, the most at once, those that it took. */
     post: { open: number; most: number; taken: number; release(): void };
     /** How often a node woke the others. */
@@ -47,7 +49,6 @@ async function withNodes(
       },
       node: (more) =>
         office.sender({
-          ...more,
           wakeOthers: () => void (wakes += 1),
           provider: (name) => ({ ...resolveProvider(name), smtp, smtpMessagesPerMinuteMax: perMinute }),
           open: sessionsOf(async ({ beforeEnd }) => {
@@ -59,6 +60,7 @@ async function withNodes(
             post.open -= 1;
             return ok;
           }),
+          ...more,
         }),
     });
   } finally {
@@ -105,6 +107,21 @@ describe('D5: nodes that send for one mailbox, whose provider counts sessions an
       await waitFor('the second one to send it', () => post.open === 3);
       post.release();
       await office.waitForState(bobs as SendId, 'sent');
+    });
+  });
+
+  test('one that cannot reach the provider leaves the mailbox to another when its lease is over', async () => {
+    await withNodes(1_000, async ({ write, node, post, office }) => {
+      post.release();
+      node({ limits: { leaseMs: 500 }, open: openSession });
+      await write(6);
+      await waitFor(
+        'the first node to try in vain',
+        async () =>
+          (await rows(office.db, `select from send_attempts where outcome = 'temporary'`)).length > 0,
+      );
+      node();
+      await waitFor('the second one to send the rest', () => post.taken >= 3);
     });
   });
 
