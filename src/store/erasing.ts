@@ -195,8 +195,9 @@ export async function lockConversationsOf(db: Db, ids: readonly ThreadId[]): Pro
 }
 
 /**
- * Dates conversations by what is left in them, where `erasedTo` (of the newest message that was erased, or dated anew)
- * may have been their date. Null: nothing is left.
+ * Dates conversations, which the caller has locked, by what is left in them, where `erasedTo` may have been their date
+ * or may be it now: the date of the newest message that was erased, or, of one that is dated anew, the later of its two.
+ * Null: nothing is left.
  */
 export async function redateConversations(
   db: Db,

@@ -4,7 +4,7 @@ import type { Cursor, DecisionRow } from './decision-writes.ts';
 import type { ThreadKeyKind } from './filing-facts.ts';
 import { jsonText as json, rows, run } from './database.ts';
 import type { Db } from './database.ts';
-import { redateConversations } from './erasing.ts';
+import { lockConversationsOf, redateConversations } from './erasing.ts';
 import { fillMessages } from './fills.ts';
 import type { FillRow } from './fills.ts';
 import type { PlaceState } from './places.ts';
@@ -251,8 +251,8 @@ export type Recognised = {
   in_sent: boolean;
 };
 
-/** `dated`: whose date was `was` at most, and is to be found anew. */
-type Changed = { messages: MessageId[]; sends: SendId[]; dated: ConversationId[]; was: string | null };
+/** `dated`: threads of messages whose date is another now; none of their dates was, or is, later than `datedTo`. */
+type Changed = { messages: MessageId[]; sends: SendId[]; dated: ThreadId[]; datedTo: string | null };
 
 /**
  * Notes that the mailbox itself has the message: adds `mailbox` to its ways, takes over a rewritten
@@ -309,18 +309,18 @@ export async function recogniseMessages(
           and (not 'mailbox' = any(m.via)
                or (seen.send_id is not null and not seen.was_confirmed and seen.internet_message_id is distinct from m.internet_message_id
                    and seen.internet_message_id is not null))
-       returning m.id, m.thread_id, case when least(m.date, m.created_at) <> seen.was then seen.was end as was
+       returning m.id, m.thread_id, case when least(m.date, m.created_at) <> seen.was then greatest(seen.was, least(m.date, m.created_at)) end as dated_to
      )
-     select (select max(was)::text from message) as was,
-            array(select t.conversation_id from message r join conversation_threads t using (thread_id) where r.was is not null) as dated,
+     select (select max(dated_to)::text from message) as "datedTo",
+            array(select thread_id from message where dated_to is not null) as dated,
             coalesce((select json_agg(id) from (select id from message union select message_id from sent where was not in ('sent', 'bounced')) c), '[]') as messages,
             coalesce((select json_agg(id) from sent where was not in ('sent', 'bounced')), '[]') as sends`,
     { recognised: json(recognised) },
   );
   // A mail to oneself in the inbox is no copy in Sent (U1).
-  if (changed !== undefined) await awaitSentCopies(db, changed.sends);
-  if (changed !== undefined && changed.was !== null)
-    await redateConversations(db, changed.dated, changed.was);
+  await awaitSentCopies(db, changed?.sends ?? []);
+  const { datedTo = null, dated = [] } = changed ?? {};
+  if (datedTo !== null) await redateConversations(db, await lockConversationsOf(db, dated), datedTo);
   return changed ?? { messages: [], sends: [] };
 }
 

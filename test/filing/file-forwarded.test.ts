@@ -217,9 +217,9 @@ for (const kind of databaseKinds)
     });
 
     /** As Exchange has it: Date in UTC, and above what is forwarded the time of the writer's place without its zone. */
-    const byOutlook = (more: Partial<ToLog> = {}): ToLog =>
+    const byOutlook = (more: Partial<ToLog> = {}, at = '3:04 PM'): ToLog =>
       forward(
-        { from: 'dave@other.example', date: 'Thursday, November 19, 2026 3:04 PM' },
+        { from: 'dave@other.example', date: `Thursday, November 19, 2026 ${at}` },
         { date: 'Fri, 20 Nov 2026 08:00:00 +0000', inReplyTo: 'q1@other.example', ...more },
       );
 
@@ -252,15 +252,36 @@ for (const kind of databaseKinds)
       assert.equal(new Date(found[0]?.date ?? '').toISOString(), '2026-11-19T14:04:31.000Z');
     });
 
-    test('S12: and so does its conversation', async () => {
-      const mailbox = await world.connect('ann@mail.example', [['north', 'ann']], 0);
-      await logging.log(byOutlook());
-      await mailbox.see('inbox', original);
+    /** When the one conversation's newest message was written. */
+    const newestAt = async () => {
       const [conversation] = await rows<{ at: string }>(
         database.db,
         'select last_message_at::text as at from conversations',
       );
-      assert.equal(new Date(conversation?.at ?? '').toISOString(), '2026-11-19T14:04:31.000Z');
+      return new Date(conversation?.at ?? '').toISOString();
+    };
+
+    test('S12: and so does its conversation', async () => {
+      const mailbox = await world.connect('ann@mail.example', [['north', 'ann']], 0);
+      await logging.log(byOutlook());
+      await mailbox.see('inbox', original);
+      assert.equal(await newestAt(), '2026-11-19T14:04:31.000Z');
+    });
+
+    test('S12: also where it turns out to be newer than another one there, as in America', async () => {
+      const mailbox = await world.connect('ann@mail.example', [['north', 'ann']], 0);
+      await logging.log(byOutlook({}, '10:04 AM'));
+      const other = {
+        ...original,
+        id: 'q0@other.example',
+        subject: 'Another',
+        date: '19 Nov 2026 12:00:00 +0000',
+      };
+      await mailbox.see('inbox', other);
+      assert.equal(await newestAt(), '2026-11-19T12:00:00.000Z');
+      await mailbox.see('inbox', { ...original, date: 'Thu, 19 Nov 2026 10:04:31 -0500' });
+      assert.equal((await logged()).length, 2);
+      assert.equal(await newestAt(), '2026-11-19T15:04:31.000Z');
     });
 
     test('C7: forwarded by Outlook and erased, it does not come back from the mailbox', async () => {
