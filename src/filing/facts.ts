@@ -7,7 +7,7 @@ import type { SentMail, UnlinkedReason } from '../store/filing-facts.ts';
 import type { Proof } from '../store/spool.ts';
 import type { Settings } from '../store/sub-accounts.ts';
 import { reportedOn } from './reports.ts';
-import { citedAs, citedPrefix, directionOf, quoted } from './sighting.ts';
+import { citedAs, citedPrefix, directionOf, isCited, quoted } from './sighting.ts';
 import type { Direction, FolderRole, Sighting, ThreadKey } from './sighting.ts';
 import { threadsOf } from './thread-facts.ts';
 
@@ -318,7 +318,7 @@ function quotedBefore(sighting: Sighting, base: FactBase): StoredMessage | undef
   const name = cited.length === 0 ? null : citedAs(sighting);
   const known = quotedKey === null ? [] : (base.messages.get(quotedKey) ?? []);
   return (
-    cited.find(({ fingerprint }) => fingerprint === name) ??
+    cited.find(({ fingerprint }) => name !== null && isCited(fingerprint, name)) ??
     known.find(({ fingerprint, here }) => fingerprint === quoted && !here)
   );
 }

@@ -1,5 +1,5 @@
 import { canonicalAddress, canonicalOwnAddress } from '../message/addresses.ts';
-import { minuteInAnyZone } from '../message/fingerprint.ts';
+import { differByZone, minuteOf, subjectAsWritten } from '../message/fingerprint.ts';
 import { idKey } from '../message/message-id.ts';
 import { baseSubject } from '../message/subject.ts';
 import { noLimits } from '../message/attachment-limits.ts';
@@ -210,18 +210,18 @@ function readingLimits(
 /**
  * S12: above what is forwarded inline stands no Message-ID, and no second of its date. It is a stored message by its
  * author, minute and subject; or, since often no zone stands there either, by what the forward cites, and the same but
- * for the zone.
+ * for the zone, with the subject as it is written: programs may cite another mail of the thread.
  */
 async function knownAgain(db: Db, subAccountId: string, letters: readonly Letter[]) {
-  const sought = letters.flatMap(({ sighting: { header, people, place }, citedId }) =>
+  const sought = letters.flatMap(({ sighting: { header, people, place }, knownAsCited }) =>
     header.messageId !== null || header.date === null || people.author === null || place.role !== 'inbox'
       ? []
       : [
           {
             uid: place.uid,
             author: canonicalAddress(people.author.address),
-            date: minuteOf(header.date),
-            cited: citedId === null ? null : idKey(citedId),
+            date: minuteOf(header.date) * minuteMs,
+            cited: knownAsCited === null ? null : idKey(knownAsCited),
           },
         ],
   );
@@ -230,18 +230,19 @@ async function knownAgain(db: Db, subAccountId: string, letters: readonly Letter
     const sighting = letters[uid]?.sighting;
     const mail = sought.find((each) => each.uid === uid);
     if (sighting === undefined || canonicalAddress(sender) !== mail?.author) return [];
-    if (baseSubject(subject) !== baseSubject(sighting.header.subject)) return [];
-    if (minuteInAnyZone(date) !== minuteInAnyZone(mail.date)) return [];
+    const [read, written] = [minuteOf(mail.date), minuteOf(date)];
+    const isSame =
+      read === written
+        ? baseSubject(subject) === baseSubject(sighting.header.subject)
+        : differByZone({ read, written }) &&
+          subjectAsWritten(subject) === subjectAsWritten(sighting.header.subject);
+    if (!isSame) return [];
     const [key = ''] = sighting.messageKeys;
     return [{ key, fingerprint: sighting.fingerprint, messageId, threadId }];
   });
 }
 
 const minuteMs = 60_000;
-
-function minuteOf(ms: number): number {
-  return Math.floor(ms / minuteMs) * minuteMs;
-}
 
 async function claimedOf(
   db: Db,

@@ -3,6 +3,7 @@ import { buffer } from 'node:stream/consumers';
 import type { Address } from '../message/addresses.ts';
 import { domainOf } from '../message/addresses.ts';
 import type { AttachmentLimits } from '../message/attachment-limits.ts';
+import { textLines } from '../message/body-lines.ts';
 import { cleanBody } from '../message/charset.ts';
 import { headerFingerprint } from '../message/fingerprint.ts';
 import { readForwarded } from '../message/forwarded.ts';
@@ -13,6 +14,7 @@ import { mailKind } from '../message/kind.ts';
 import type { MailKind } from '../message/kind.ts';
 import { parseMessage } from '../message/parse.ts';
 import type { ParsedMessage } from '../message/parse.ts';
+import { isForwardMark } from '../message/quote-marks.ts';
 import { replyText } from '../message/reply-text.ts';
 import type { FolderId, MailboxId } from '../lib/id.ts';
 import type { SecretBox } from '../lib/secret-box.ts';
@@ -44,6 +46,8 @@ export type Letter = {
   forwarded: LoggedFacts['forwarded'];
   /** The Message-ID of what it forwards inline, as mail programs cite it: last. Null where they cite none. */
   citedId: string | null;
+  /** The same, where it forwards one mail alone: of several it cites one, perhaps not the first, which is logged. */
+  knownAsCited: string | null;
   /** Its attachments are past the limit of the user's mailbox, and such mail is not to be stored without them (L1). */
   isTooLarge: boolean;
   /** Logging addresses that it names beside the one that it came to, in Cc or To. */
@@ -96,6 +100,7 @@ export async function readLetter(
   // The row of the mail that waits holds its blob, until the message does.
   const stored = inner.raw === raw ? { name: mail.sha256, kept: Promise.resolve() } : null;
   const { body, kept } = keepBody(reading, { raw: inner.raw, stored }, inner.parsed, limiting);
+  const citedId = forwarded.form === 'inline' ? (inner.parsed.header.references.at(-1) ?? null) : null;
   const isTooLarge = reading.refusesTooLarge && !mail.isReleased && body.tooLarge;
   const { header } = inner.parsed;
   // What the user wrote themselves stays theirs, also when they forward it.
@@ -114,11 +119,17 @@ export async function readLetter(
     kind: kindOf(mail, parsed.header),
     loop: isLoop(reading, mail, raw, [...parsed.header.from, ...header.from]),
     isTooLarge,
-    citedId: forwarded.form === 'inline' ? (header.references.at(-1) ?? null) : null,
+    citedId,
+    knownAsCited: hasForwardMark(inner.parsed.text) ? null : citedId,
     forwarded: forwarded.form === 'none' ? 'no' : forwarded.confident ? 'sure' : 'unsure',
     otherLocalParts: loggingLocalParts(reading, parsed.header),
     reading: shownOf(outer, forwarded, { sighting, text: inner.parsed.text }),
   };
+}
+
+/** A further mail is forwarded in it. */
+function hasForwardMark(text: string): boolean {
+  return textLines(text).some((line) => isForwardMark(line.text));
 }
 
 /** What is logged: the mail, or what it forwards with whatever a reviewer has said of it. */

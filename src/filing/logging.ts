@@ -117,8 +117,8 @@ export function addLoggedEffects(
     const names = { messageId, threadId, here: false, sendId: null, omitted: false };
     addKeys(effects, ground, names, [sighting.quotedKey], quoted, false);
     const cited = citedAs(sighting);
-    if (letter.citedId !== null && cited !== null)
-      addKeys(effects, ground, names, [idKey(letter.citedId)], cited, false);
+    if (letter.knownAsCited !== null && cited !== null)
+      addKeys(effects, ground, names, [idKey(letter.knownAsCited)], cited, false);
   }
   if (verdict.verdict === 'store' && verdict.fills !== null)
     fillMessage(effects, ground, verdict.fills, { row, body });

@@ -1,6 +1,6 @@
 import { canonicalAddress, canonicalOwnAddress, domainOf } from '../message/addresses.ts';
 import type { Address } from '../message/addresses.ts';
-import { citedFingerprint, quotedFingerprint } from '../message/fingerprint.ts';
+import { citedFingerprint, differByZone, minuteOf, quotedFingerprint } from '../message/fingerprint.ts';
 import { author } from '../message/header.ts';
 import type { MessageHeader } from '../message/header.ts';
 import type { MailKind } from '../message/kind.ts';
@@ -140,11 +140,27 @@ export const quoted = 'quoted';
  */
 export function citedAs({ header, place }: Seen): string | null {
   const fingerprint = place.role === 'sent' ? null : citedFingerprint(header);
-  return fingerprint === null ? null : `${citedPrefix}${fingerprint}`;
+  if (fingerprint === null || header.date === null) return null;
+  return `${citedPrefix}${fingerprint}:${minuteOf(header.date)}`;
 }
 
 /** Which no fingerprint of a header begins with. */
 export const citedPrefix = 'cited:';
+
+/** Without the minute, which may be of another time zone: by that alone an erased one is known again. */
+export function zoneless(fingerprint: string): string {
+  return fingerprint.startsWith(citedPrefix)
+    ? fingerprint.slice(0, fingerprint.lastIndexOf(':'))
+    : fingerprint;
+}
+
+/** Whether what was `read` above a forward may be what was `written`, both by their names of `citedAs`. */
+export function isCited(read: string, written: string): boolean {
+  const minute = (name: string) => Number(name.slice(name.lastIndexOf(':') + 1));
+  return (
+    zoneless(read) === zoneless(written) && differByZone({ read: minute(read), written: minute(written) })
+  );
+}
 
 /** Gmail's own id names one message of one mailbox, whatever label it is seen in. */
 function gmailMessageKey(mailboxId: MailboxId, gmailMessageId: string): string {

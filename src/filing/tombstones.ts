@@ -8,7 +8,7 @@ import { FiledMeanwhile } from '../store/filing-writes.ts';
 import type { FilingWrites } from '../store/filing-writes.ts';
 import { findTombstones, listNames } from '../store/tombstones.ts';
 import type { StoredName } from '../store/tombstones.ts';
-import { citedAs, directionOf, quoted } from './sighting.ts';
+import { citedAs, directionOf, quoted, zoneless } from './sighting.ts';
 import type { Sighting } from './sighting.ts';
 
 /*
@@ -144,7 +144,7 @@ export async function checkTombstones(db: Db, secretBox: SecretBox): Promise<Che
 }
 
 /** By its name and its content, in whatever mailbox. */
-const named = (key: string, fingerprint: string) => `named\n${key}\n${fingerprint}`;
+const named = (key: string, fingerprint: string) => `named\n${key}\n${zoneless(fingerprint)}`;
 /** By the provider's own id, which nobody else can give. */
 const namedByProvider = (key: string) => `provider\n${key}`;
 /** The mailbox's own copy of what was sent from here: the provider may have rewritten From or Date. */

@@ -45,32 +45,50 @@ const minuteMs = 60_000;
  * programs write no Message-ID and no second above what they forward. Null where author or date is missing.
  */
 export function quotedFingerprint(header: MessageHeader): string | null {
-  return fingerprintBy(header, (date) => Math.floor(date / minuteMs));
+  return fingerprintBy(header, minuteOf, baseSubject(header.subject).toLowerCase());
+}
+
+/** Of a date in ms since the epoch. */
+export function minuteOf(date: number): number {
+  return Math.floor(date / minuteMs);
 }
 
 /** Time zones differ by so many whole minutes. */
 const zoneMinutes = 15;
 
-/** The minute of a date (ms since the epoch) within the quarter of an hour: the same in every time zone. */
-export function minuteInAnyZone(date: number): number {
-  return Math.floor(date / minuteMs) % zoneMinutes;
+/** The furthest from UTC; those, in minutes, that are no whole or half hours: Nepal, Eucla, the Chatham Islands. */
+const [zoneMinutesMax, quarterZones] = [14 * 60, new Set([345, 525, 765, 825])];
+
+/**
+ * Whether two dates, in whole minutes, may be one that was `read` without its zone, as Outlook and Gmail write it above
+ * what they forward: taken for one in UTC, since Exchange dates all that it sends in that, it is off by the zone, and
+ * else by an hour or none.
+ */
+export function differByZone({ read, written }: { read: number; written: number }): boolean {
+  const apart = read - written;
+  return quarterZones.has(apart) || (apart % 30 === 0 && Math.abs(apart) <= zoneMinutesMax);
+}
+
+/** As it stands above what is forwarded, with its `Re:`, but for white space and case. */
+export function subjectAsWritten(subject: string): string {
+  return subject.normalize('NFC').replace(/\s+/g, ' ').trim().toLowerCase();
 }
 
 /**
- * The same beside the Message-ID, where the forward cites that: without the zone of its date, which Outlook and Gmail do
- * not write above what they forward. Null where author or date is missing.
+ * The same beside the Message-ID, where the forward cites that: without the zone of its date, and with its subject as
+ * it is written, since programs may cite another mail of the thread. Null where author or date is missing.
  */
 export function citedFingerprint(header: MessageHeader): string | null {
-  return fingerprintBy(header, minuteInAnyZone);
+  return fingerprintBy(header, (date) => minuteOf(date) % zoneMinutes, subjectAsWritten(header.subject));
 }
 
-function fingerprintBy(header: MessageHeader, minuteOf: (date: number) => number): string | null {
+function fingerprintBy(
+  header: MessageHeader,
+  minuteBy: (date: number) => number,
+  subject: string,
+): string | null {
   const writer = author(header);
   if (writer === null || header.date === null) return null;
-  const parts = [
-    canonicalAddress(writer.address),
-    minuteOf(header.date),
-    baseSubject(header.subject).toLowerCase(),
-  ];
+  const parts = [canonicalAddress(writer.address), minuteBy(header.date), subject];
   return hash('sha256', parts.join('\n'), 'hex').slice(0, 32);
 }

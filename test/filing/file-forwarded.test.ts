@@ -237,6 +237,43 @@ for (const kind of databaseKinds)
       assert.equal((await logged()).length, 2, 'what it does not cite it is not');
     });
 
+    test('S12: what it cites is another one of the thread, where the date that it shows cannot be of that one in any zone, or the subject is another', async () => {
+      const mailbox = await world.connect('ann@mail.example', [['north', 'ann']], 0);
+      const others = [
+        { id: 'p1@other.example', date: 'Thu, 19 Nov 2026 15:19:31 +0000' },
+        { id: 'p2@other.example', date: 'Wed, 18 Nov 2026 15:04:31 +0000' },
+        { id: 'p3@other.example', date: 'Thu, 19 Nov 2026 14:04:31 +0000', subject: 'Re: A question' },
+      ].map((each) => ({ ...original, ...each }));
+      await world.addContact('north', 'c2', ['dave@other.example']);
+      for (const [n, other] of others.entries()) {
+        await run(database.db, 'truncate messages, message_keys cascade');
+        await mailbox.see('inbox', other);
+        await logging.log(byOutlook({ id: `f-${n}@mail.example`, inReplyTo: other.id }));
+        assert.equal((await logged()).length, 2, `${other.id}, which was there before`);
+      }
+      for (const [n, other] of others.entries()) {
+        await run(database.db, 'truncate messages, message_keys cascade');
+        await logging.log(byOutlook({ id: `g-${n}@mail.example`, inReplyTo: other.id }));
+        await mailbox.see('inbox', other);
+        assert.equal((await logged()).length, 2, `${other.id}, which comes after`);
+      }
+    });
+
+    test('S12: of several that are forwarded in one, nobody knows which it cites', async () => {
+      const mailbox = await world.connect('ann@mail.example', [['north', 'ann']], 0);
+      const both = forward({
+        from: 'dave@other.example',
+        date: 'Thursday, November 19, 2026 3:04 PM',
+        text: 'How much is it?\r\n\r\n---------- Forwarded message ---------\r\nFrom: dave@other.example\r\nSubject: A question\r\n\r\nWell?',
+      });
+      const cites = { date: 'Fri, 20 Nov 2026 08:00:00 +0000', inReplyTo: 'q1@other.example' };
+      await logging.log({ ...both, ...cites });
+      await mailbox.see('inbox', original);
+      assert.equal((await logged()).length, 2);
+      await logging.log({ ...both, ...cites, id: 'f8@mail.example' });
+      assert.equal((await logged()).length, 2);
+    });
+
     test('S12: and when the mailbox shows it later, which says when it was written', async () => {
       const mailbox = await world.connect('ann@mail.example', [['north', 'ann']], 0);
       assert.deepEqual(await logging.log(byOutlook()), ['stored logged']);
