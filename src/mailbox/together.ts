@@ -42,7 +42,7 @@ export type Together = {
 /** In one statement. */
 const most = 200;
 
-/** Of folders that are compared, and of mailboxes whose listings are saved: each may have thousands of places, or folders. */
+/** Of folders that are compared, and of mailboxes whose folders are saved or begun: each may have thousands of places, or folders. */
 const fewer = 20;
 
 /** One that is slow holds up none of the others. */
@@ -59,6 +59,12 @@ type Join = <Item, Result>(
   atOnce?: number,
 ) => (item: Item) => Promise<Result>;
 
+/** The same, of mailboxes: one that is locked waits by itself. Null: there is none. */
+type JoinFree = <Item, Result>(
+  runAll: (items: readonly Item[], locked: WhenLocked) => Promise<readonly (Result | null)[]>,
+  atOnce?: number,
+) => (item: Item) => Promise<Result | null>;
+
 /** `isCrowd`: there are so many listeners that it pays to let their questions gather. */
 export function createTogether(db: Db, isCrowd: () => boolean = () => false): Together {
   const rest = async (): Promise<void> => (isCrowd() ? wait(crowdMs) : undefined);
@@ -73,11 +79,9 @@ export function createTogether(db: Db, isCrowd: () => boolean = () => false): To
   const findWork = byId((ids) => findMailboxWork(db, ids));
   // A listener that waits here looks at no new mail: one whose mailbox is locked waits by itself, and holds no lock of
   // another mailbox, for which whoever files its mail would have to wait in turn.
-  const joinFree = <Item, Result>(
-    runAll: (items: readonly Item[], locked: WhenLocked) => Promise<readonly (Result | null)[]>,
-  ) => {
-    const ask = join((items: readonly Item[]) => runAll(items, 'left_out'));
-    return async (item: Item): Promise<Result | null> => {
+  const joinFree: JoinFree = (runAll, atOnce = most) => {
+    const ask = join((items: Parameters<typeof runAll>[0]) => runAll(items, 'left_out'), atOnce);
+    return async (item) => {
       const result = await ask(item);
       if (result !== null) return result;
       const [waited = null] = await runAll([item], 'waits');
@@ -98,7 +102,7 @@ export function createTogether(db: Db, isCrowd: () => boolean = () => false): To
       if (line === undefined) throw new Error('a line that was written was not returned');
       return line;
     },
-    ...foldersTogether(db, join),
+    ...foldersTogether(db, join, joinFree),
     findWork: async (id) => (await findWork(id)) ?? nothing,
     saveProgress: async (progress) => (await saveAll(progress)) ?? false,
     setState: async (mailboxId, next) => (await setState({ mailboxId, next })) ?? 'outdated',
@@ -109,23 +113,24 @@ export function createTogether(db: Db, isCrowd: () => boolean = () => false): To
 function foldersTogether(
   db: Db,
   join: Join,
+  joinFree: JoinFree,
 ): Pick<Together, 'saveFolders' | 'startFolders' | 'readTrackedPlaces' | 'findFoldersWithPlaces'> {
   const readFolders = join(async (ids: readonly MailboxId[]) => {
     const found = await readFoldersOf(db, ids);
     return ids.map((id) => found.get(id) ?? []);
   });
-  const saveListing = join(async (listings: readonly Listing[]) => {
-    const saved = await saveFoldersOf(db, listings);
-    return listings.map(({ mailboxId }) => saved.get(mailboxId) ?? []);
+  const saveListing = joinFree(async (listings: readonly Listing[], locked) => {
+    const saved = await saveFoldersOf(db, listings, locked);
+    return listings.map(({ mailboxId }) => saved.get(mailboxId) ?? null);
   }, fewer);
   const startFree = join(async (all: readonly (readonly FolderStart[])[]) => {
     const begun = await startFolders(db, all.flat(), 'left_out');
     return all.map(() => begun);
-  });
+  }, fewer);
   return {
     saveFolders: async (id, listed) => {
       const known = await readFolders(id);
-      return areListed(known, listed) ? known : saveListing({ mailboxId: id, listed });
+      return areListed(known, listed) ? known : ((await saveListing({ mailboxId: id, listed })) ?? []);
     },
     startFolders: async (starts) => {
       const begun = await startFree(starts);

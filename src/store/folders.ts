@@ -32,24 +32,35 @@ export async function saveFolders(
   return (await saveFoldersOf(db, [{ mailboxId, listed }])).get(mailboxId) ?? [];
 }
 
-/** The same with the listings of several mailboxes, each of them once. */
+/**
+ * The same with the listings of several mailboxes, each of them once. One that is not there is missing from the answer;
+ * and one that somebody has locked, who connects or disconnects it, where `locked` says not to wait.
+ */
 export async function saveFoldersOf(
   db: Db,
   listings: readonly Listing[],
+  locked: WhenLocked = 'waits',
 ): Promise<Map<MailboxId, SavedFolder[]>> {
   const folders = listings.flatMap(({ mailboxId, listed }) =>
     listed.map(({ path, role }) => ({ id: newId('fld'), mailbox_id: mailboxId, path, role })),
   );
-  const mailboxIds = listings.map(({ mailboxId }) => mailboxId);
-  await run(
+  const mine = await rows<{ id: MailboxId }>(
     db,
-    `insert into folders (id, mailbox_id, path, role)
-     select id, mailbox_id, path, role
-       from json_to_recordset(:folders::json) as t(id text, mailbox_id text, path text, role text)
-     on conflict (mailbox_id, path) where left_at is null do update set role = excluded.role, missing_since = null
-      where folders.role <> excluded.role or folders.missing_since is not null`,
-    { folders: jsonText(folders) },
+    // As each new folder that refers to one would lock it.
+    `with mine as materialized (
+       select id from mailboxes where id = any(:ids) order by id for key share ${locked === 'left_out' ? 'skip locked' : ''}
+     ), saved as (
+       insert into folders (id, mailbox_id, path, role)
+       select t.id, t.mailbox_id, t.path, t.role
+         from mine join json_to_recordset(:folders::json) as t(id text, mailbox_id text, path text, role text)
+           on t.mailbox_id = mine.id
+       on conflict (mailbox_id, path) where left_at is null do update set role = excluded.role, missing_since = null
+        where folders.role <> excluded.role or folders.missing_since is not null
+     )
+     select id from mine`,
+    { ids: listings.map(({ mailboxId }) => mailboxId), folders: jsonText(folders) },
   );
+  const mailboxIds = mine.map(({ id }) => id);
   await run(
     db,
     `update folders set missing_since = now()
@@ -58,7 +69,8 @@ export async function saveFoldersOf(
           select mailbox_id, path from json_to_recordset(:folders::json) as t(mailbox_id text, path text))`,
     { mailboxIds, folders: jsonText(folders) },
   );
-  return readFoldersOf(db, mailboxIds);
+  const saved = await readFoldersOf(db, mailboxIds);
+  return new Map(mailboxIds.map((id) => [id, saved.get(id) ?? []]));
 }
 
 /** All folders of a mailbox that are remembered, but those at a host that it has left. */

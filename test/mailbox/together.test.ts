@@ -188,12 +188,18 @@ describe('a mailbox that somebody has locked', () => {
       together
         .saveProgress({ mailboxId: id, caughtUpTo: 1_000, sentLookedMsAgo: null, backlog: 2 })
         .then(() => void done.push(`progress ${ids.indexOf(id)}`)),
+      together
+        .saveFolders(id, [{ path: 'INBOX', role: 'inbox' }])
+        .then(([{ path } = {}]) => void done.push(`folder ${ids.indexOf(id)} ${path}`)),
     ];
     const of = (...asked: MailboxId[]) =>
-      asked.flatMap((id) => [`progress ${ids.indexOf(id)}`, `state ${ids.indexOf(id)} announced`]).toSorted();
+      asked
+        .map((id) => ids.indexOf(id))
+        .flatMap((n) => [`progress ${n}`, `state ${n} announced`, `folder ${n} INBOX`])
+        .toSorted();
     let waiting: Promise<void>[] = [];
     await db.transaction(async (tx) => {
-      await run(tx, 'select from mailboxes where id = :locked for no key update', { locked });
+      await run(tx, 'select from mailboxes where id = :locked for update', { locked });
       const asked = [first, locked, last].map(ask);
       waiting = asked[1] ?? [];
       await waitFor('the others', () => done.toSorted().join() === of(first, last).join());
