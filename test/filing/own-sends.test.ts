@@ -157,10 +157,12 @@ for (const kind of databaseKinds)
         const second = await sent(subject);
         const date = /^Date: .*$/m.exec(first.raw.toString('latin1'))?.[0] ?? '';
         const alike = Buffer.from(second.raw.toString('latin1').replace(/^Date: .*$/m, date), 'latin1');
+        // They may have been accepted in two seconds.
         await run(
           database.db,
-          `update message_keys set fingerprint = (select fingerprint from message_keys where key = :first)
-            where key = :second`,
+          `with first as (select fingerprint from sends where internet_message_id = :first),
+                key as (update message_keys set fingerprint = (select fingerprint from first) where key = :second)
+           update sends set fingerprint = (select fingerprint from first) where internet_message_id = :second`,
           { first: first.messageId, second: second.messageId },
         );
         await becomes(first.messageId, 'uncertain');
