@@ -22,6 +22,7 @@ import { FiledMeanwhile, recogniseMessages, writeFiling } from '../store/filing-
 import { refreshMessages } from '../store/places.ts';
 import { noteReports } from '../store/send-reports.ts';
 import { linkStored } from './answers.ts';
+import { dateAnew } from './date-anew.ts';
 import { noEffects } from './effects.ts';
 import type { Effects } from './effects.ts';
 import { tellEffects } from './events.ts';
@@ -367,6 +368,7 @@ async function writeEffects(
   const filled = effects.writes.fills.map(({ id }) => id);
   const reported = await noteReports(tx, effects.reports);
   const linked = await linkStored(tx, effects);
+  await dateAnew(tx, effects, recognised);
   const changed = [...recognised.messages, ...filled, ...refreshed, ...reported.messages, ...linked];
   const events = await tellEffects(tx, effects, {
     messages: [...new Set(changed)],

@@ -203,14 +203,15 @@ export async function redateConversations(
   db: Db,
   ids: readonly ConversationId[],
   erasedTo: string,
-): Promise<void> {
-  await run(
+): Promise<{ id: ConversationId; subAccountId: string; date: string | null }[]> {
+  return rows(
     db,
     `update conversations c set updated_at = now(), last_message_at = case
         when c.last_message_at > :erasedTo::timestamptz then c.last_message_at
         else (select max(least(m.date, m.created_at)) from conversation_threads t
                 join messages m on m.thread_id = t.thread_id where t.conversation_id = c.id) end
-      where c.id = any(:ids)`,
+      where c.id = any(:ids)
+     returning c.id, c.sub_account_id as "subAccountId", c.last_message_at::text as date`,
     { ids, erasedTo },
   );
 }

@@ -4,7 +4,6 @@ import type { Cursor, DecisionRow } from './decision-writes.ts';
 import type { ThreadKeyKind } from './filing-facts.ts';
 import { jsonText as json, rows, run } from './database.ts';
 import type { Db } from './database.ts';
-import { lockConversationsOf, redateConversations } from './erasing.ts';
 import { fillMessages } from './fills.ts';
 import type { FillRow } from './fills.ts';
 import type { PlaceState } from './places.ts';
@@ -252,17 +251,16 @@ export type Recognised = {
 };
 
 /** `dated`: threads of messages whose date is another now; none of their dates was, or is, later than `datedTo`. */
-type Changed = { messages: MessageId[]; sends: SendId[]; dated: ThreadId[]; datedTo: string | null };
+export type Changed = { messages: MessageId[]; sends: SendId[]; dated: ThreadId[]; datedTo: string | null };
 
 /**
  * Notes that the mailbox itself has the message: adds `mailbox` to its ways, takes over a rewritten
- * Message-ID, confirms the send. Answers which messages, and which sends, this changed.
+ * Message-ID, confirms the send. Answers which messages, and which sends, this changed; conversations
+ * are not dated anew by it.
  */
-export async function recogniseMessages(
-  db: Db,
-  recognised: readonly Recognised[],
-): Promise<{ messages: MessageId[]; sends: SendId[] }> {
-  if (recognised.length === 0) return { messages: [], sends: [] };
+export async function recogniseMessages(db: Db, recognised: readonly Recognised[]): Promise<Changed> {
+  const nothing = { messages: [], sends: [], dated: [], datedTo: null };
+  if (recognised.length === 0) return nothing;
   const [changed] = await rows<Changed>(
     db,
     `with seen as materialized (
@@ -319,9 +317,7 @@ export async function recogniseMessages(
   );
   // A mail to oneself in the inbox is no copy in Sent (U1).
   await awaitSentCopies(db, changed?.sends ?? []);
-  const { datedTo = null, dated = [] } = changed ?? {};
-  if (datedTo !== null) await redateConversations(db, await lockConversationsOf(db, dated), datedTo);
-  return changed ?? { messages: [], sends: [] };
+  return changed ?? nothing;
 }
 
 /**

@@ -303,6 +303,17 @@ for (const kind of databaseKinds)
       await logging.log(byOutlook());
       await mailbox.see('inbox', original);
       assert.equal(await newestAt(), '2026-11-19T14:04:31.000Z');
+      const told = await rows<{ type: string; at: string }>(
+        database.db,
+        `select type, data ->> 'last_message_at' as at from events where type like 'conversation.%' order by ord`,
+      );
+      assert.deepEqual(
+        told.map(({ type, at }) => [type, new Date(at).toISOString()]),
+        [
+          ['conversation.created', '2026-11-19T15:04:00.000Z'],
+          ['conversation.updated', '2026-11-19T14:04:31.000Z'],
+        ],
+      );
     });
 
     test('S12: also where it turns out to be newer than another one there, as in America', async () => {
