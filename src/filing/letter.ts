@@ -120,7 +120,7 @@ export async function readLetter(
     loop: isLoop(reading, mail, raw, [...parsed.header.from, ...header.from]),
     isTooLarge,
     citedId,
-    knownAsCited: hasForwardMark(inner.parsed.text) ? null : citedId,
+    knownAsCited: citedId === null || hasForwardMark(inner.parsed.text) ? null : citedId,
     forwarded: forwarded.form === 'none' ? 'no' : forwarded.confident ? 'sure' : 'unsure',
     otherLocalParts: loggingLocalParts(reading, parsed.header),
     reading: shownOf(outer, forwarded, { sighting, text: inner.parsed.text }),
