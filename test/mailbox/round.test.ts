@@ -385,6 +385,25 @@ describe('a session that finds nothing new', () => {
   });
 });
 
+describe('S14: what comes to the inbox after the listing, which showed it empty, and before it is opened', () => {
+  const told = `on LIST *, once:
+  S: * LIST (\\HasNoChildren) "/" "INBOX"
+  S: * STATUS "INBOX" (UIDNEXT 11 UIDVALIDITY 7 MESSAGES 0 UNSEEN 0)
+  S: $tag OK done
+`;
+  for (const [name, uidValidity, asks] of [
+    ['is read', 7, '* UID FETCH 11 *'],
+    ['is searched for, where all is numbered anew meanwhile', 99, '* UID SEARCH SINCE *'],
+  ] as const) {
+    test(name, async () => {
+      const inbox = `folder: INBOX uidvalidity ${uidValidity} uidnext 12 exists 1\n`;
+      stage = await openStage(scene, able + inbox + told, { traits: { imapConnectionsMax: 1 } });
+      await stage.told('live');
+      assert.equal(stage.peer.sent(asks).length, 1);
+    });
+  }
+});
+
 describe('D5: what an uncertain send goes by: that Sent was looked at, to its end', () => {
   test('where each message was shown, it is noted when the look began, by the database’s clock', async () => {
     const began = Date.now();
