@@ -41,6 +41,7 @@ export async function openLoggingStory(options: {
   database: 'postgres' | 'pglite';
   relay: 'story' | 'storm';
   databasePort?: number;
+  environment?: Record<string, string>;
 }): Promise<LoggingStory> {
   const servers = await useServers();
   const { domain, port } = servers.smtp.relays[options.relay];
@@ -51,6 +52,7 @@ export async function openLoggingStory(options: {
       TWOWAY_LOGGING_DOMAIN: domain,
       TWOWAY_SMTP_PORT: String(port),
       TWOWAY_DNS_SERVERS: dns.address,
+      ...options.environment,
     },
   });
   // As domains are whose mail is sent by one provider.
