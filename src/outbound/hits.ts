@@ -4,9 +4,10 @@ import type { SendId } from '../lib/id.ts';
 import type { Log } from '../lib/log.ts';
 import { createWorker } from '../lib/waker.ts';
 import type { Worker } from '../lib/waker.ts';
+import { inOneGo } from '../store/database.ts';
 import type { Db } from '../store/database.ts';
 import { recordEvents } from '../store/events.ts';
-import { readMessages } from '../store/public-message.ts';
+import { readWhereShown } from '../store/public-message.ts';
 import { readSends } from '../store/public-send.ts';
 import { countHits } from '../store/tracking.ts';
 import type { FirstHit } from '../store/tracking.ts';
@@ -83,10 +84,11 @@ async function tell(
 ): Promise<number> {
   for (const [subAccountId, hits] of Map.groupBy(first, (hit) => hit.subAccountId)) {
     const ids = { messages: hits.map(({ messageId }) => messageId), sends: hits.map(({ sendId }) => sendId) };
-    const messages = await readMessages(tx, subAccountId, [...new Set(ids.messages)]);
-    const sends = new Map(
-      (await readSends(tx, subAccountId, [...new Set(ids.sends)])).map((send) => [send.id, send]),
-    );
+    const [messages, found] = await inOneGo([
+      readWhereShown(tx, subAccountId, [...new Set(ids.messages)]),
+      readSends(tx, subAccountId, [...new Set(ids.sends)]),
+    ]);
+    const sends = new Map(found.map((send) => [send.id, send]));
     const keys = new Map(messages.map((message) => [message.id, orderKeys(message)]));
     await recordEvents(
       tx,

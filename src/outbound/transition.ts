@@ -4,7 +4,7 @@ import { recordEvents } from '../store/events.ts';
 import type { EventType, NewEvent } from '../store/events.ts';
 import { inOneGo } from '../store/database.ts';
 import type { Db } from '../store/database.ts';
-import { readMessages } from '../store/public-message.ts';
+import { readMessages, readWhereShown } from '../store/public-message.ts';
 import { readSends } from '../store/public-send.ts';
 import type { SendState } from '../store/public-send.ts';
 import { touchMessages, writeSendChanges } from '../store/sends.ts';
@@ -102,21 +102,32 @@ async function eventsOf(
   subAccountId: string,
   told: readonly { send: Told; type: EventType }[],
 ): Promise<NewEvent[]> {
-  const shownIds = told.filter(({ type }) => type !== 'message.updated').map(({ send }) => send.id);
-  const [messages, sends] = await inOneGo([
+  const ofSends = told.filter(({ type }) => type !== 'message.updated').map(({ send }) => send);
+  const ofMessages = told.filter(({ type }) => type === 'message.updated').map(({ send }) => send);
+  const [messages, sends, shown] = await inOneGo([
     readMessages(
       tx,
       subAccountId,
-      told.map(({ send }) => send.messageId),
+      ofMessages.map(({ messageId }) => messageId),
     ),
-    readSends(tx, subAccountId, shownIds),
+    readSends(
+      tx,
+      subAccountId,
+      ofSends.map(({ id }) => id),
+    ),
+    // A message of which its send alone is told is not read with all that it says.
+    readWhereShown(
+      tx,
+      subAccountId,
+      ofSends.map(({ messageId }) => messageId),
+    ),
   ]);
-  const shown = new Map(sends.map((send) => [send.id, send]));
-  const byId = new Map(messages.map((message) => [message.id, message]));
+  const objects = new Map<string, unknown>([...messages, ...sends].map((object) => [object.id, object]));
+  const where = new Map([...messages, ...shown].map((message) => [message.id, message]));
   return told.map(({ send, type }) => {
-    const message = byId.get(send.messageId);
+    const message = where.get(send.messageId);
     if (message === undefined) throw new Error(`${send.id} has no message`);
-    const data = type === 'message.updated' ? message : shown.get(send.id);
+    const data = objects.get(type === 'message.updated' ? send.messageId : send.id);
     return { type, sub_account_id: subAccountId, order_keys: orderKeys(message), data };
   });
 }

@@ -95,6 +95,10 @@ export type MessageHead = Omit<PublicMessage, 'html'> & {
   html: { remote_images: boolean } | null;
 };
 
+/** Ids of the conversations in which message `m` is shown, as a JSON list, in SQL. */
+const conversationsOf = `(select coalesce(json_agg(ct.conversation_id order by ct.conversation_id), '[]')
+    from conversation_threads ct where ct.thread_id = m.thread_id)`;
+
 /** Characters of a text that is shown among others. */
 const headTextMax = 100_000;
 
@@ -126,8 +130,7 @@ function messageObjectOf(body: { text: string; html: string }): string {
        where d.message_id = m.id and d.reason = m.omitted and d.replaced_by is null
        order by g.gone_at is null desc, d.id desc limit 1)) end,
   'thread_id', m.thread_id,
-  'conversation_ids', (select coalesce(json_agg(ct.conversation_id order by ct.conversation_id), '[]')
-    from conversation_threads ct where ct.thread_id = m.thread_id),
+  'conversation_ids', ${conversationsOf},
   'mailbox_state', m.mailbox_state,
   'send', (select json_build_object('id', s.id, 'state', s.state, 'reason', s.state_reason, 'refused', s.refused,
       'reports', ${reportsOf('s')},
@@ -143,6 +146,7 @@ export async function readMessages(
   subAccountId: string,
   ids: readonly MessageId[],
 ): Promise<PublicMessage[]> {
+  if (ids.length === 0) return [];
   const found = await rows<{ message: PublicMessage }>(
     db,
     `select ${messageObject} as message
@@ -152,6 +156,22 @@ export async function readMessages(
     { ids, subAccountId },
   );
   return found.map((row) => row.message);
+}
+
+/** Of messages by id, in no order, what the order of their events goes by; another sub-account's are left out. */
+export async function readWhereShown(
+  db: Db,
+  subAccountId: string,
+  ids: readonly MessageId[],
+): Promise<Pick<PublicMessage, 'id' | 'thread_id' | 'conversation_ids'>[]> {
+  if (ids.length === 0) return [];
+  return rows(
+    db,
+    `select m.id, m.thread_id, ${conversationsOf} as conversation_ids
+       from ${rowsById('messages')} m
+      where m.sub_account_id = :subAccountId`,
+    { ids, subAccountId },
+  );
 }
 
 type ListOf =
