@@ -241,9 +241,11 @@ for (const kind of databaseKinds)
         await stage.passUntil(`try ${tries}`, () => appends(stage).length === tries, 40_000);
         if (tries === 5) break;
         await waitFor('the pause', async () => {
-          const { sent_copy } = await shown(stage, id);
-          return sent_copy?.reason === 'refused: OVERQUOTA The mailbox is full';
+          const put = { id, tries };
+          const ended = `select from sent_copies where id = :id and attempts = :tries and lease_owner is null`;
+          return (await rows(database.db, ended, put)).length === 1;
         });
+        assert.equal((await shown(stage, id)).sent_copy?.reason, 'refused: OVERQUOTA The mailbox is full');
       }
       await becomes(stage, id, { state: 'not_appended', reason: 'refused: OVERQUOTA The mailbox is full' });
       assert.equal((await shown(stage, id)).state, 'sent');
