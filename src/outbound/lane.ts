@@ -241,11 +241,12 @@ function createGate(clock: Clock) {
   let closedUntil: number | null = null;
   let isTried = false;
   return {
-    /** True where the ending says that nothing else gets through. */
+    /** True where the ending says that nothing else gets through; one that says nothing of the server opens nothing. */
     note(ending: Ending): boolean {
-      const lane = 'accepted' in ending ? undefined : ending.lane;
-      isTried = lane !== undefined;
-      closedUntil = lane?.what === 'pause' ? clock.monotonic() + lane.ms : null;
+      const lane = 'accepted' in ending ? { what: 'open' as const } : ending.lane;
+      if (lane === undefined) return false;
+      isTried = lane.what !== 'open';
+      closedUntil = lane.what === 'pause' ? clock.monotonic() + lane.ms : null;
       return isTried;
     },
     closedUntil: () => closedUntil,

@@ -42,9 +42,10 @@ export type Ending =
       gaveUp: boolean;
       /**
        * What else it says of the lane: `pause`: nothing else of it gets through for `ms`; `hold`: nothing else of it
-       * gets through until a person acts. Missing: it was about this message.
+       * gets through until a person acts; `open`: the server let this one in, and it was about this message. Missing:
+       * it says nothing of the server, as where our own side broke it off.
        */
-      lane?: { what: 'pause'; ms: number } | { what: 'hold' };
+      lane?: { what: 'pause'; ms: number } | { what: 'hold' } | { what: 'open' };
       /** What to look for in the program, for the log. */
       fault?: string;
     };
@@ -69,6 +70,17 @@ export function judgeFailure(
       fault: messageOf(error),
     };
   }
+  return withLane(judgeSession(error, of), error);
+}
+
+function judgeSession(
+  error: SmtpFailure,
+  {
+    send,
+    sentFolder,
+    limits,
+  }: { send: LockedSend; sentFolder: SentFolder | null; limits: typeof sendLimits },
+): Failed {
   // One refused recipient's reply is the reply.
   const { refused } = error;
   const reply = wordsOf(error.problem.reply, refused.length > 1 ? refused : []);
@@ -76,8 +88,7 @@ export function judgeFailure(
   const word = verdict.reason;
   switch (verdict.verdict) {
     case 'retry': {
-      const put = { ...later(limits, send, { pause: verdict.pause, word, reply }), refused };
-      const ending = withLane(put, error);
+      const ending = { ...later(limits, send, { pause: verdict.pause, word, reply }), refused };
       // The library's own words could name an address.
       return word === 'unknown' ? { ...ending, fault: codeOf(error.cause) } : ending;
     }
@@ -86,22 +97,21 @@ export function judgeFailure(
       return { outcome: 'permanent', word, reply, change, refused, gaveUp: false };
     }
     case 'uncertain':
-      return { outcome: 'uncertain', word, reply, change: uncertain(of.sentFolder), refused, gaveUp: false };
+      return { outcome: 'uncertain', word, reply, change: uncertain(sentFolder), refused, gaveUp: false };
     case 'renew_token':
     case 'hold':
       break;
   }
-  const lane = error.problem.phase === 'login' ? { lane: { what: 'hold' as const } } : {};
-  return { ...denied(limits, word, reply), refused, ...lane };
+  return { ...denied(limits, word, reply), refused };
 }
 
 /** What a session that never came to a message says is true of every other of its lane. */
-function withLane(ending: Failed, { problem: { phase } }: SmtpFailure): Failed {
+function withLane(ending: Failed, { problem: { phase, cause, reply } }: SmtpFailure): Failed {
+  if (reply === null && cause === 'stopped') return ending;
+  if (phase !== 'connect' && phase !== 'login') return { ...ending, lane: { what: 'open' } };
+  if (ending.outcome === 'denied') return phase === 'login' ? { ...ending, lane: { what: 'hold' } } : ending;
   const { next } = ending.change;
-  const isOfLane = phase === 'connect' || phase === 'login';
-  return isOfLane && typeof next === 'number' && next > 0
-    ? { ...ending, lane: { what: 'pause', ms: next } }
-    : ending;
+  return typeof next === 'number' && next > 0 ? { ...ending, lane: { what: 'pause', ms: next } } : ending;
 }
 
 type Failed = Extract<Ending, { outcome: unknown }>;

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { SendId } from '../../src/lib/id.ts';
 import type { Sender, SenderDeps } from '../../src/outbound/sender.ts';
-import { openSession } from '../../src/outbound/smtp.ts';
+import { openSession, SmtpFailure } from '../../src/outbound/smtp.ts';
 import { resolveProvider } from '../../src/provider/providers.ts';
 import { rows } from '../../src/store/database.ts';
+import type { Db } from '../../src/store/database.ts';
 import { waitFor } from '../support/wait.ts';
 import { openOffice, sessionsOf } from './support.ts';
 import type { Office } from './support.ts';
@@ -122,6 +123,44 @@ describe('D5: nodes that send for one mailbox, whose provider counts sessions an
       );
       node();
       await waitFor('the second one to send the rest', () => post.taken >= 3);
+    });
+  });
+
+  test('one that cannot reach the provider tries no more of what waits, also where it broke off what had begun', async () => {
+    await withNodes(1_000, async ({ write, node, office }) => {
+      const [refusing, beginning] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      let [asked, transactions] = [0, 0];
+      const transaction = async (work: (tx: Db) => Promise<unknown>) => {
+        transactions += 1;
+        if (transactions === 2) await beginning.promise;
+        return office.db.transaction(work);
+      };
+      node({
+        db: new Proxy(office.db, {
+          get: (db, key) => (key === 'transaction' ? transaction : (Reflect.get(db, key) as unknown)),
+        }),
+        open: async (_to, signal) => {
+          if (!signal.aborted) asked += 1;
+          const cause = signal.aborted ? 'stopped' : 'unreachable';
+          await refusing.promise;
+          throw new SmtpFailure({ phase: 'connect', reply: null, cause }, [], null);
+        },
+      });
+      const [first] = await write(1);
+      await waitFor('the first to be on its way', () => asked === 1);
+      const [second] = await write(1);
+      await waitFor('the second to begin', () => transactions === 2);
+      refusing.resolve();
+      await office.waitForState(first as SendId, 'queued', 1);
+      beginning.resolve();
+      const { attempts } = await office.waitForState(second as SendId, 'queued', 1);
+      assert.deepEqual(
+        attempts.map(({ outcome, reply }) => [outcome, reply]),
+        [['temporary', null]],
+      );
+      await write(4);
+      await looked(office);
+      assert.equal(asked, 1);
     });
   });
 
