@@ -38,6 +38,9 @@ const planning = 'set plan_cache_mode = force_generic_plan; set enable_seqscan =
 /** What is asked of a connection while an answer is under way is sent at once (pg 8.23): see `inOneGo`. */
 const pipelining = { pipeline: true };
 
+/** PostgreSQL's read_only_sql_transaction: no statement of ours asks for a transaction that only reads. */
+const mayOnlyRead = '25006';
+
 /** A pool of connections, opened as they are needed. */
 export function openPostgres(options: {
   url: string;
@@ -82,9 +85,11 @@ export function openPostgres(options: {
   });
   // pg (8.23.1) keeps a connection whose answer did not come in time, and what is asked of it next
   // waits behind that answer. Knex would hand it out again.
-  db.on('query-error', (error: Error, { __knexUid: id }: { __knexUid: string }) => {
-    if (!error.message.endsWith('Query read timeout')) return;
-    open.get(id)?.giveUp();
+  db.on('query-error', (error: Error & { code?: unknown }, { __knexUid: id }: { __knexUid: string }) => {
+    if (error.message.endsWith('Query read timeout')) open.get(id)?.giveUp();
+    // A primary that has become a standby without ending its sessions, as Aurora's writer may: whoever writes now is at
+    // the same name, and found by connecting anew.
+    if (error.code === mayOnlyRead) usable.clear();
   });
   const endWatch = watchSilence({ connections: () => open.values(), silenceMs, url: options.url });
   return {
@@ -109,12 +114,16 @@ function begin(connection: OpenConnection, watched: Watched, done: (error: Error
 
 function watchedOf(connection: OpenConnection, doubtTheRest: () => void): Watched {
   const { stream } = connection.connection;
+  let isGivenUp = false;
   return {
     // Of a statement that is not sent yet the server knows nothing: a long one on a slow line.
     isWaiting: () => !connection.readyForQuery && stream.writableLength === 0,
     received: () => stream.bytesRead,
     backend: null,
     giveUp: () => {
+      // Two may find it silent; what was opened since the first did is above doubt.
+      if (isGivenUp) return;
+      isGivenUp = true;
       void connection.end();
       // Nor is it waited for what was sent and not answered.
       stream.destroy();

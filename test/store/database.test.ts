@@ -263,3 +263,32 @@ describe('the schema', () => {
     }
   });
 });
+
+describe('a primary that becomes a standby, and does not end its sessions', () => {
+  test('what writes next connects anew, on every connection, and finds whoever is the primary now', async () => {
+    const url = await createPostgresDatabase('migrated');
+    const database = await openDatabase({ kind: 'postgres', url, connectionsMax: 2 });
+    const { db } = database;
+    const write = (id: string, on: Db = db) =>
+      run(on, `insert into sub_accounts (id, name) values (:id, 'x')`, { id });
+    try {
+      // Each session is told for itself, as each of that server's is: the next ones are another server's.
+      await Promise.all(
+        [1, 2].map(() =>
+          db.transaction(async (tx) => {
+            await run(tx, 'set default_transaction_read_only = on');
+            await run(tx, 'select pg_sleep(0.1)');
+          }),
+        ),
+      );
+      const refused = await write('one').catch((error: unknown) => error);
+      assert.ok(isOfAbsence(refused), String(refused));
+      await Promise.all([db.transaction((tx) => write('one', tx)), write('two')]);
+      const found = await rows(db, 'select id from sub_accounts order by id');
+      assert.deepEqual(found, [{ id: 'one' }, { id: 'two' }]);
+    } finally {
+      await database.close();
+      await dropPostgresDatabase(url);
+    }
+  });
+});
