@@ -41,15 +41,39 @@ export type Cursor = { folderId: FolderId; uidValidity: number; uid: number };
 /** What `decisionParts` is given: decisions, and where their folder stands from then on; null: they are of no folder's new mail. */
 export function decisionBindings(decisions: readonly DecisionRow[], cursor: Cursor | null): Bindings {
   const { folderId, uidValidity, uid } = cursor ?? { folderId: null, uidValidity: null, uid: null };
+  const origins = collection();
   const reasons = collection();
   const facts = collection();
-  const listed = decisions.map((decision) => ({
-    ...decision,
-    reasons: reasons.placeOf(decision.reasons),
-    facts: facts.placeOf(decision.facts),
-  }));
+  const listed = decisions.map((decision) => {
+    const {
+      sub_account_id,
+      connection_id,
+      mailbox_id,
+      folder_id,
+      uid_validity,
+      intake_id,
+      errand_id,
+      ...own
+    } = decision;
+    const origin = {
+      sub_account_id,
+      connection_id,
+      mailbox_id,
+      folder_id,
+      uid_validity,
+      intake_id,
+      errand_id,
+    };
+    return {
+      ...own,
+      origin: origins.placeOf(origin),
+      reasons: reasons.placeOf(decision.reasons),
+      facts: facts.placeOf(decision.facts),
+    };
+  });
   return {
     decisions: jsonText(listed),
+    origins: `[${origins.texts.join()}]`,
     reasons: reasons.texts,
     facts: facts.texts,
     folderId,
@@ -59,8 +83,8 @@ export function decisionBindings(decisions: readonly DecisionRow[], cursor: Curs
 }
 
 /**
- * Values as JSON, each once, and the place of each of them, from 1. Most decisions of a batch rest on the same facts, for
- * the same reasons: PostgreSQL took twice as long to read all of it as to write the rows.
+ * Values as JSON, each once, and the place of each of them, from 1. Most decisions of a batch come from the same folder,
+ * and rest on the same facts, for the same reasons: PostgreSQL took twice as long to read all of it as to write the rows.
  */
 function collection(): { texts: string[]; placeOf(value: object | null): number | null } {
   const texts: string[] = [];
@@ -84,12 +108,16 @@ export const decisionParts = `folder as (
   insert into decisions (id, sub_account_id, connection_id, mailbox_id, folder_id, uid_validity, uid, outcome,
                          reason, reasons, facts, id_hash, address_hashes, message_id, attempts,
                          intake_id, errand_id, lasting)
-  select d.id, d.sub_account_id, d.connection_id, d.mailbox_id, d.folder_id, d.uid_validity, d.uid, d.outcome,
+  select d.id, o.sub_account_id, o.connection_id, o.mailbox_id, o.folder_id, o.uid_validity, d.uid, d.outcome,
          d.reason, (:reasons::jsonb[])[d.reasons], (:facts::jsonb[])[d.facts], decode(d.id_hash, 'hex'),
-         array(select decode(h, 'hex') from unnest(d.address_hashes) h), d.message_id, d.attempts, d.intake_id,
-         d.errand_id, d.outcome <> 'skipped' or d.message_id is not null
+         array(select decode(h, 'hex') from unnest(d.address_hashes) h), d.message_id, d.attempts, o.intake_id,
+         o.errand_id, d.outcome <> 'skipped' or d.message_id is not null
     from json_to_recordset(:decisions::json) as d(
-         id text, sub_account_id text, connection_id text, mailbox_id text, folder_id text, uid_validity bigint,
-         uid bigint, outcome text, reason text, reasons integer, facts integer, id_hash text, address_hashes text[],
-         message_id text, attempts integer, intake_id text, errand_id text)
+         id text, origin integer, uid bigint, outcome text, reason text, reasons integer, facts integer, id_hash text,
+         address_hashes text[], message_id text, attempts integer)
+    join rows from (json_to_recordset(:origins::json) as (
+         sub_account_id text, connection_id text, mailbox_id text, folder_id text, uid_validity bigint, intake_id text,
+         errand_id text)) with ordinality as o(
+         sub_account_id, connection_id, mailbox_id, folder_id, uid_validity, intake_id, errand_id, place)
+      on o.place = d.origin
 )`;
