@@ -9,6 +9,7 @@ import type { CertificatePaths, WatchedCertificate } from './certificate.ts';
 import { Door } from './door.ts';
 import { intakeLimits } from './limits.ts';
 import type { IntakeLimits } from './limits.ts';
+import { assertKnownParameters } from './parameters.ts';
 import type { LookUp } from './recipients.ts';
 import type { Spool } from './spool.ts';
 import type { Answer } from './verify.ts';
@@ -77,9 +78,16 @@ export async function startIntake(options: IntakeOptions): Promise<IntakeServer>
       closeTimeout: limits.stopMs,
       onConnect: (session, callback) => answer(() => visits.enter(door.visitOf(session)), callback),
       onClose: (session) => visits.leave(door.visitOf(session)),
-      onMailFrom: (_address, _session, callback) => answer(() => assertRoom(options.spool), callback),
+      onMailFrom: (address, _session, callback) =>
+        answer(() => {
+          assertKnownParameters('MAIL', address);
+          return assertRoom(options.spool);
+        }, callback),
       onRcptTo: (address, session, callback) =>
-        answer(() => visits.recipient(door.visitOf(session), address), callback),
+        answer(() => {
+          assertKnownParameters('RCPT', address);
+          return visits.recipient(door.visitOf(session), address);
+        }, callback),
       onData: (stream, session, callback) => visits.message(door.visitOf(session), stream, session, callback),
     },
     {

@@ -251,6 +251,42 @@ describe('the protocol', () => {
     assert.match(await client.say('QUIT'), /^221 2\.0\.0 /);
   });
 
+  test('parameters of extensions that are not offered are refused, whatever they say (RFC 5321 §4.1.1.11)', async (t) => {
+    const opened = await door(t);
+    const client = await session(opened);
+    for (const parameters of [
+      'RET=HDRS ENVID=QQ314159',
+      'SIZE=200 RET=FULL',
+      'AUTH=<>',
+      'BY=120;R',
+      'MT-PRIORITY=3',
+      'HOLDFOR=60',
+      'XVERP',
+      '__PROTO__=x',
+      'CONSTRUCTOR',
+    ])
+      assert.match(await client.say(`MAIL FROM:<${anna}> ${parameters}`), /^555 5\.5\.4 /, parameters);
+    assert.match(await client.say(`MAIL FROM:<${anna}> REQUIRETLS`), /^530 /, 'as the library says');
+    assert.match(await client.say(`MAIL FROM:<${anna}> BODY=BINARYMIME`), /^501 5\.5\.4 /);
+    assert.match(await client.say(`MAIL FROM:<${anna}> RET=HDRS\u0001`), /^5/);
+    // The rest of the session is as if nothing had been said.
+    assert.match(await client.say(`mail from:<${anna}> size=200  body=8bitmime smtputf8`), /^250 2\.1\.0 /);
+    for (const parameters of [
+      'NOTIFY=SUCCESS,DELAY',
+      `ORCPT=rfc822;${anna}`,
+      'RRVS=2026-01-01T00:00:00Z',
+      'SIZE=1',
+    ])
+      assert.match(await client.say(`RCPT TO:<${annasAddress}> ${parameters}`), /^555 5\.5\.4 /, parameters);
+    assert.deepEqual(opened.lookUps, [], 'nobody is looked up for it');
+    assert.match(await client.say(`RCPT TO:<${annasAddress}>`), /^250 2\.1\.5 /);
+    assert.match(await client.say('DATA'), /^354 /);
+    assert.match(await client.say(`${mailOf()}.`), /^250 2\.0\.0 /);
+    await taken(opened, 1);
+    assert.equal(opened.taken[0]?.spooled.envelope.to.length, 1);
+    client.close();
+  });
+
   test('a message ends at CR LF . CR LF and at nothing else', async (t) => {
     const opened = await door(t);
     for (const ending of ['\n.\n', '\r.\r', '\r\n.\n', '\n.\r\n', '\r.\r\n', '\r\n.\r', '\r\n\0.\r\n']) {
