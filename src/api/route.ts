@@ -193,6 +193,15 @@ async function nextChunk(chunks: AsyncIterator<Uint8Array>): Promise<IteratorRes
   }
 }
 
+/** What may be answered otherwise at another time. */
+const mayBeLater: ReadonlySet<number> = new Set([429, 503]);
+const retryAfter = {
+  'Retry-After': {
+    description: 'After how many seconds to try again, where that is known (`retry_at` says it as a time).',
+    schema: { type: 'integer' as const, minimum: 1 },
+  },
+};
+
 function documented(route: RouteConfig, own: readonly ProblemCode[]): RouteConfig {
   const codes = new Set<ProblemCode>(own);
   const request = route.request ?? {};
@@ -210,7 +219,10 @@ function documented(route: RouteConfig, own: readonly ProblemCode[]): RouteConfi
     lines.set(status, [...(lines.get(status) ?? []), `\`${code}\`: ${title}.`]);
   }
   const content = { 'application/problem+json': { schema: problemSchema } };
-  const errors = [...lines].map(([status, of]) => [status, { description: of.join(' '), content }]);
+  const errors = [...lines].map(([status, of]) => [
+    status,
+    { description: of.join(' '), content, ...(mayBeLater.has(status) ? { headers: retryAfter } : {}) },
+  ]);
   return { ...route, responses: { ...route.responses, ...Object.fromEntries(errors) } };
 }
 

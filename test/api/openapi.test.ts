@@ -20,7 +20,7 @@ type Operation = {
   summary?: string;
   tags?: string[];
   parameters?: { name: string; description?: string }[];
-  responses: Record<string, { content?: Record<string, { schema?: Schema }> }>;
+  responses: Record<string, { headers?: object; content?: Record<string, { schema?: Schema }> }>;
 };
 type Document = {
   openapi: string;
@@ -88,6 +88,14 @@ describe('the OpenAPI document', () => {
         const schema = content?.['application/problem+json']?.schema;
         assert.equal(schema?.$ref, '#/components/schemas/Problem', `${id} ${status}`);
       }
+    }
+  });
+
+  test('says of every call that the database may be away, and when to try again', () => {
+    for (const { id, operation } of operations(document)) {
+      for (const [status, { headers = {} }] of Object.entries(operation.responses))
+        assert.equal('Retry-After' in headers, status === '429' || status === '503', `${id} ${status}`);
+      if (!id.endsWith('/healthz')) assert.ok('503' in operation.responses, id);
     }
   });
 
