@@ -1,4 +1,5 @@
-import { rows } from './database.ts';
+import type { ConnectionId } from '../lib/id.ts';
+import { rows, run } from './database.ts';
 import type { Db } from './database.ts';
 import type { Member } from './lifecycle.ts';
 
@@ -36,4 +37,23 @@ export async function readLeaving(db: Db, member: Member): Promise<Leaving | nul
     member,
   );
   return leaving ?? null;
+}
+
+/**
+ * Lets the sender look now at what waits to be sent through a connection that has ended, be it for its time (`send_at`)
+ * or for its next try: it fails there, and whoever counts on it hears so while there is time to send it in another way.
+ * What somebody has in hand is not waited for, since whoever sends locks in another order; that is looked at when it is due.
+ */
+export async function hurryLeftSends(db: Db, connectionId: ConnectionId): Promise<void> {
+  await run(
+    db,
+    `with waiting as (
+       select s.id from connections c join sends s on s.lane = c.mailbox_id
+        where c.id = :connectionId and s.individual in (true, false) and s.ready and s.state in ('queued', 'sent', 'bounced')
+          and s.due_at > now() and s.due_at < 'infinity' and (s.lease_until is null or s.lease_until < now())
+          and s.sub_account_id = c.sub_account_id and s.user_id = c.user_id
+        order by s.id for no key update of s skip locked)
+     update sends set due_at = now() where id = any(array(select id from waiting))`,
+    { connectionId },
+  );
 }

@@ -12,6 +12,7 @@ import { recordEvents } from './events.ts';
 import type { NewEvent } from './events.ts';
 import { credentialContext } from './mailboxes.ts';
 import { addErrands } from './errands.ts';
+import { hurryLeftSends } from './leaving.ts';
 import { addRevocation } from './revocations.ts';
 import { tellUnlinked } from './unlinked.ts';
 import { endAwaitedCopies } from './sent-copies.ts';
@@ -165,7 +166,8 @@ export async function openWaitingConnection(
 
 /**
  * Ends a connection (C6, C7) in one step: its threads are unlinked in its mailbox, and when it was the
- * mailbox's last, the credential is erased and its grant left to be revoked. What is stored stays. The mailbox's row is locked before
+ * mailbox's last, the credential is erased and its grant left to be revoked. What waits to be sent through it fails within
+ * seconds. What is stored stays. The mailbox's row is locked before
  * the connection's, so that no filing transaction of it is under way.
  */
 export async function endConnection(
@@ -192,6 +194,7 @@ export async function endConnection(
     await endClaims(db, { mailboxId, subAccountId });
     await endWanted(db, { mailboxId, subAccountId });
     await endAwaitedCopies(db, { mailboxId, subAccountId });
+    await hurryLeftSends(db, connectionId);
   }
   await tell(db, `connection.${as}`, [connectionId]);
   if (mailboxId !== null) await eraseCredentialIfLast(db, mailboxId);

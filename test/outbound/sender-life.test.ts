@@ -5,7 +5,7 @@ import { cancelSend } from '../../src/outbound/cancel.ts';
 import { SmtpFailure } from '../../src/outbound/smtp.ts';
 import type { Accepted, Submission } from '../../src/outbound/smtp.ts';
 import { resolveProvider } from '../../src/provider/providers.ts';
-import { run } from '../../src/store/database.ts';
+import { rows, run } from '../../src/store/database.ts';
 import { endConnection } from '../../src/store/lifecycle.ts';
 import { waitFor } from '../support/wait.ts';
 import { openOffice, sessionsOf } from './support.ts';
@@ -192,17 +192,25 @@ describe('D1: held, never on another way', () => {
     });
   });
 
-  test('a connection that ended sends nothing more: failed, whether held or queued', async () => {
-    await withAnna(async ({ office, post, connectionId, write }) => {
-      const queued = await write('carla', { sendAt: Date.now() + 3_600_000 });
+  test('C7: a connection that ended sends nothing more: failed at once, whether held, put off or for another day', async () => {
+    await withAnna(async ({ office, post, connectionId, mailboxId, write }) => {
+      const scheduled = await write('carla', { sendAt: Date.now() + 7 * 86_400_000 });
+      const putOff = await write('cleo');
+      await run(office.db, `update sends set due_at = now() + interval '1 hour' where id = :id`, {
+        id: putOff.send.id,
+      });
       await setState(office, 'reauth_required');
       const held = await write('carlo');
       await endConnection(office.db, connectionId, 'disconnected');
       office.sender({ open: sessionsOf(post.submit) });
-      assert.equal((await office.waitForState(held.send.id, 'failed')).reason, 'mailbox_disconnected');
-      await office.hurry(queued.send.id);
-      assert.equal((await office.waitForState(queued.send.id, 'failed')).reason, 'mailbox_disconnected');
+      for (const { send } of [held, scheduled, putOff])
+        assert.equal((await office.waitForState(send.id, 'failed')).reason, 'mailbox_disconnected');
       assert.deepEqual(post.taken, []);
+      assert.equal((await office.events()).filter((event) => event.startsWith('send.failed')).length, 3);
+      const [quota] = await rows(office.db, 'select 1 from daily_places where mailbox_id = :mailboxId', {
+        mailboxId,
+      });
+      assert.equal(quota, undefined, 'its place in the day is free');
     });
   });
 
