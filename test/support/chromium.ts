@@ -116,6 +116,27 @@ export async function assertGoodToRead(page: Page, name: string): Promise<void> 
   await context.close();
 }
 
+/**
+ * The same, once, of what a form was answered with, or of a page without scripts: axe is a script itself, and what is
+ * there now is looked at in another page, with the styles that belong to it and without our scripts.
+ */
+export async function assertCopyGoodToRead(page: Page): Promise<void> {
+  const context = await page
+    .context()
+    .browser()
+    ?.newContext({ viewport: page.viewportSize(), ignoreHTTPSErrors: true });
+  assert.ok(context !== undefined);
+  const copy = await context.newPage();
+  // What stands there for whoever has no scripts would be no part of the copy.
+  const body = (await page.content()).replaceAll(/(?<=<\/?)noscript\b/g, 'div');
+  await copy.route(page.url(), (route) => route.fulfill({ contentType: 'text/html; charset=utf-8', body }));
+  await copy.route('**/*.js', (route) => route.abort());
+  await copy.goto(page.url());
+  await assertAccessible(copy, null);
+  await assertFits(copy);
+  await context.close();
+}
+
 async function assertLooks(page: Page, ways: readonly Look[], name: string): Promise<void> {
   for (const { width, colorScheme, axe } of ways) {
     await page.setViewportSize({ width, height: 900 });

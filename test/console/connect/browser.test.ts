@@ -5,7 +5,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
-import { assertGoodToRead, openChromium, openPage } from '../../support/chromium.ts';
+import { assertCopyGoodToRead, assertGoodToRead, openChromium, openPage } from '../../support/chromium.ts';
 import type { WatchedPage } from '../../support/chromium.ts';
 import { assertAllLookedAt } from '../looked-at.ts';
 import { startDns } from '../../support/dns.ts';
@@ -290,6 +290,8 @@ describe('C1: the connect page in a real browser', () => {
     await page.getByRole('link', { name: 'Try again' }).click();
     await page.getByRole('button', { name: /Sandbox/ }).click();
     await page.getByRole('button', { name: /Allow/ }).click();
+    await page.getByRole('link', { name: 'Look at the last 7 days' }).waitFor();
+    await assertCopyGoodToRead(page);
     await page.getByRole('link', { name: 'Look at the last 7 days' }).click();
     await page.getByText('This was only a look').waitFor();
     await page.getByRole('button', { name: 'Connect', exact: true }).click();

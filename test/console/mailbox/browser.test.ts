@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
 import { openStory } from '../../flows/story.ts';
 import type { Story } from '../../flows/story.ts';
-import { assertGoodToRead, openChromium, openPage } from '../../support/chromium.ts';
+import { assertCopyGoodToRead, assertGoodToRead, openChromium, openPage } from '../../support/chromium.ts';
 import type { WatchedPage } from '../../support/chromium.ts';
 import { assertAllLookedAt } from '../looked-at.ts';
 import { deliver } from '../../support/mail.ts';
@@ -236,6 +236,7 @@ describe('a person’s own pages, in a browser, on the real servers', () => {
     await plain.page.getByLabel('Adresse, oder @ und eine Domain').fill('bank@bank.example');
     await plain.page.getByRole('button', { name: 'Hinzufügen' }).click();
     await plain.page.getByText('Davor war nichts davon gespeichert.').waitFor();
+    await assertCopyGoodToRead(plain.page);
     assert.deepEqual(plain.complaints, []);
   });
 

@@ -5,7 +5,7 @@ import { startHttpServer } from '../../../src/api/server.ts';
 import type { HttpServer } from '../../../src/api/server.ts';
 import { countDecisions } from '../../../src/store/decision-counts.ts';
 import { run } from '../../../src/store/database.ts';
-import { assertGoodToRead, openChromium, openPage } from '../../support/chromium.ts';
+import { assertCopyGoodToRead, assertGoodToRead, openChromium, openPage } from '../../support/chromium.ts';
 import type { WatchedPage } from '../../support/chromium.ts';
 import { assertAllLookedAt } from '../looked-at.ts';
 import { startReceiver } from '../../support/receiver.ts';
@@ -149,6 +149,7 @@ describe('the administrators’ work in Chromium', () => {
     await page.getByRole('checkbox', { name: 'Ein Angebot auswählen' }).check();
     await page.getByRole('button', { name: 'Ausgewählte freigeben' }).click();
     await page.getByText('Freigegeben').waitFor();
+    await assertCopyGoodToRead(page);
     assert.deepEqual(complaints, []);
   });
 
