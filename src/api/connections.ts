@@ -290,7 +290,8 @@ const deleteRoute = defineRoute({
   tags,
   summary: 'Disconnect',
   description:
-    'C7: its threads are unlinked and nothing later syncs; stored conversations stay. With the last connection of a ' +
+    'C7: its threads are unlinked and nothing later syncs; stored conversations stay. What waits to be sent through it, ' +
+    'also for its `send_at`, fails within seconds (`mailbox_disconnected`). With the last connection of a ' +
     'mailbox the credential is erased, and the grant revoked at the provider. Connecting again starts from then.',
   request: { params: memberParam },
   responses: { 204: { description: 'It is ended.' } },

@@ -44,8 +44,9 @@ describe("the README's tour", () => {
       why = '',
       logging = '',
       made = '',
+      explain = '',
     ] = blocks;
-    assert.equal(blocks.length, 8, 'the blocks that this test knows');
+    assert.equal(blocks.length, 9, 'the blocks that this test knows');
     assert.doesNotMatch(await run(setUp), /problem/, 'the CRM tells what it knows');
 
     const { url } = JSON.parse(await run(helper, link)) as { url: string };
@@ -66,6 +67,7 @@ describe("the README's tour", () => {
         (told.match(/message\.created/g) ?? []).length === 2 && /Dear Rita.*Re: Our offer/.test(messages)
       );
     });
+    assert.match(await run(helper, conversations, explain), /"story":\["msg_\S+ is inbound, .*thread_member/);
     const explained = await gateway.must<{ story: string[] }>(
       'GET',
       `/v1/sub-accounts/acme/messages/${sent.message.id}/explain`,
