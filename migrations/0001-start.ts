@@ -316,6 +316,7 @@ create index errands_by_connection on errands (connection_id, kind, created_at);
 create index errands_ended on errands (ended_at) where ended_at is not null;
 create index errands_by_mailbox on errands (mailbox_id);
 create index errands_by_sub_account on errands (sub_account_id);
+create index errands_of_message on errands ((request ->> 'messageId')) where kind = 'thread_head';
 
 -- What errands have downloaded from a mailbox on a day in UTC (C8).
 create table downloads (
@@ -902,7 +903,6 @@ create table events (
   created_at timestamptz not null default now()
 ) partition by range (id);
 -- No unique ones, which would hold in a partition alone: sequences give the numbers, each of them once.
-create index events_by_ord on events (ord);
 create index events_by_sequence on events (sequence);
 create index events_by_object on events (object_id);
 create index events_unpublished on events (ord) where sequence is null;
@@ -928,7 +928,8 @@ create index webhooks_by_sub_account on webhooks (sub_account_id);
 create table deliveries (
   id text collate "C" primary key,
   webhook_id text collate "C" not null references webhooks on delete cascade,
-  event_ord bigint not null,                    -- goes with its event: see src/store/event-retention.ts
+  -- Goes with its event: see src/store/event-retention.ts. By its id: that alone tells in which partition it is.
+  event_id text collate "C" not null,
   state text not null check (state in ('pending', 'delivered', 'parked')),
   last_status integer,
   last_error text,
@@ -943,7 +944,7 @@ create table deliveries (
   created_at timestamptz not null default now()
 );
 create index deliveries_due on deliveries (webhook_id, due_at, seq) where ready;
-create index deliveries_by_event on deliveries (event_ord);
+create index deliveries_by_event on deliveries (event_id);
 -- Not by webhook first: a claim must not come upon it when the planner thinks that there are few rows.
 create index deliveries_by_state on deliveries (state, webhook_id, seq);
 

@@ -370,7 +370,7 @@ export async function readHistory(db: Db, messageId: MessageId): Promise<Message
           'deliveries', (select coalesce(json_agg(json_build_object(
               'webhook_id', v.webhook_id, 'state', v.state, 'attempts', v.attempts, 'last_status', v.last_status,
               'last_error', v.last_error, 'delivered_at', ${timestamp('v.delivered_at')}) order by v.seq), '[]')
-            from deliveries v where v.event_ord = e.ord)) order by e.ord), '[]')
+            from deliveries v where v.event_id = e.id)) order by e.ord), '[]')
          from events e
         where e.object_id = :messageId or e.object_id = (select id from sends where message_id = :messageId)) as events`,
     { messageId },

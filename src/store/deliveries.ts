@@ -44,33 +44,42 @@ export async function insertDeliveries(
 ): Promise<void> {
   await run(
     db,
-    `with keyed as (
-       select w.id as webhook_id, e.ord, e.sequence, k.key,
-              row_number() over (partition by w.id, k.key order by e.sequence) as place
-       from webhooks w
-       join events e on ${wants}
-       left join lateral (select distinct key from unnest(e.order_keys) as u (key)) k on true
-       where w.id = any(:webhookIds) and e.sequence between :first and :last),
+    `with numbered as materialized (
+       select id, sequence, type, sub_account_id, order_keys from events where sequence between :first and :last),
+     wanting as materialized (
+       select id, sub_account_id, types from webhooks where id = any(:webhookIds)),
+     keyed as (
+       select e.webhook_id, e.id, e.sequence, k.key,
+              row_number() over (partition by e.webhook_id, k.key order by e.sequence) as place
+       from (${wantedOf('numbered', 'wanting')}) e
+       left join lateral (select distinct key from unnest(e.order_keys) as u (key)) k on true),
      wanted as (
-       select webhook_id, ord, sequence, bool_or(key is not null and (place > 1 or coalesce((
+       select webhook_id, id, sequence, bool_or(key is not null and (place > 1 or coalesce((
                 select true from delivery_keys t
                 where t.webhook_id = k.webhook_id and t.key = k.key limit 1), false))) as waits
-       from keyed k group by webhook_id, ord, sequence),
+       from keyed k group by webhook_id, id, sequence),
      inserted as (
-       insert into deliveries (id, webhook_id, event_ord, state, due_at)
-       select ${newDeliveryId}, webhook_id, ord, 'pending', case when waits then 'infinity' else now() end
+       insert into deliveries (id, webhook_id, event_id, state, due_at)
+       select ${newDeliveryId}, webhook_id, id, 'pending', case when waits then 'infinity' else now() end
        from wanted order by sequence, webhook_id
-       returning id, webhook_id, event_ord, seq)
+       returning id, webhook_id, event_id, seq)
      insert into delivery_keys (webhook_id, key, seq, delivery_id)
      select distinct i.webhook_id, unnest(e.order_keys), i.seq, i.id
-     from inserted i cross join lateral (select order_keys from events where ord = i.event_ord offset 0) e`,
+     from inserted i cross join lateral (select order_keys from events where id = i.event_id offset 0) e`,
     published,
   );
 }
 
-/** Whether webhook w wants event e. */
-export const wants = `((w.sub_account_id is null or w.sub_account_id = e.sub_account_id)
-  and (w.types = '{}' or e.type = any(w.types)))`;
+/**
+ * SQL: each of `events` with each of `webhooks` (webhook_id) that wants it. By an equality of its own for webhooks of a
+ * sub-account: of an `or` each event would be compared with each webhook.
+ */
+export const wantedOf = (events: string, webhooks: string) => `
+  select w.id as webhook_id, e.* from ${events} e join ${webhooks} w on w.sub_account_id = e.sub_account_id and ${ofType}
+  union all
+  select w.id, e.* from ${events} e join ${webhooks} w on w.sub_account_id is null and ${ofType}`;
+
+const ofType = `(w.types = '{}' or e.type = any(w.types))`;
 
 /** A delivery id made by the database: `dlv_` and a UUIDv7 (see lib/id.ts). */
 const newDeliveryId = `'dlv_' || overlay(overlay(gen_random_uuid()::text placing '7' from 15)

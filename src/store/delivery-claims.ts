@@ -93,7 +93,7 @@ select c.place, c.id, c.attempts, w.url, w.secret_sealed as "secretSealed",
   from hurried
  cross join (select id, place, 0 as seq, attempts from first
              union all select id, l.place, l.seq, leased.attempts from line l join leased using (id)) c
- cross join lateral (select event_ord from deliveries where id = c.id offset 0) d
- cross join lateral (select * from events where ord = d.event_ord offset 0) e
+ cross join lateral (select event_id from deliveries where id = c.id offset 0) d
+ cross join lateral (select * from events where id = d.event_id offset 0) e
  cross join (select url, secret_sealed from webhooks where id = :webhookId) w
  order by c.place, c.seq`;

@@ -35,7 +35,7 @@ export async function listDeliveries(
      cross join lateral (
        select * from deliveries d where d.webhook_id = :webhookId and d.state = s.state ${partSql('d.seq', part)}) d
      -- Each by itself: a plan made while there were none hashed all events.
-     cross join lateral (select id, type from events where ord = d.event_ord offset 0) e
+     cross join lateral (select id, type from events where id = d.event_id offset 0) e
      where true ${partSql('d.seq', part)}`,
     { ...of, ...part, states: statesOf(of.state) },
   );
@@ -90,7 +90,7 @@ export function retryDelivery(
                select 1 from delivery_keys t where t.webhook_id = d.webhook_id and t.key = any(e.order_keys))
                then 'infinity' else now() end
          from events e
-         where d.id = :id and d.webhook_id = :webhookId and not d.ready and e.ord = d.event_ord
+         where d.id = :id and d.webhook_id = :webhookId and not d.ready and e.id = d.event_id
          returning d.id, d.webhook_id, d.seq, e.order_keys)
        insert into delivery_keys (delivery_id, webhook_id, key, seq)
        select distinct id, webhook_id, unnest(order_keys), seq from again`,
@@ -98,7 +98,7 @@ export function retryDelivery(
     );
     const [row] = await rows<DeliveryRow>(
       tx,
-      `select ${columns} from deliveries d join events e on e.ord = d.event_ord
+      `select ${columns} from deliveries d join events e on e.id = d.event_id
        where d.id = :id and d.webhook_id = :webhookId`,
       which,
     );
@@ -121,9 +121,9 @@ export function retryParked(db: Db, webhookId: WebhookId): Promise<number> {
       tx,
       `with parked as materialized (
          select d.id, e.order_keys, nextval(pg_get_serial_sequence('deliveries', 'seq')) as seq
-         from (select id, event_ord from deliveries where webhook_id = :webhookId and state = 'parked'
+         from (select id, event_id from deliveries where webhook_id = :webhookId and state = 'parked'
                order by seq limit :retriedMax) d
-         cross join lateral (select order_keys from events where ord = d.event_ord offset 0) e),
+         cross join lateral (select order_keys from events where id = d.event_id offset 0) e),
        keyed as (
          select p.id, p.seq, k.key, row_number() over (partition by k.key order by p.seq) as place
          from parked p left join lateral (select distinct key from unnest(p.order_keys) as u (key)) k on true),

@@ -35,18 +35,18 @@ type Portion = { last: string | null; parked: Undelivered[]; isLeft: boolean };
 async function deleteDeliveries(db: Db, from: string): Promise<Pick<Portion, 'parked' | 'isLeft'>> {
   const parked: Undelivered[] = [];
   let isLeft = false;
-  for (let after = '0'; ;) {
+  for (let after = ''; ;) {
     const found = await db.raw<{ rows: Portion[] }>(
       `with past as materialized (
-         select ord from ${from} where ord > :after order by ord limit :atOnce),
+         select id from ${from} where id > :after order by id limit :atOnce),
        gone as (
-         delete from deliveries where not ready and event_ord = any(array(select ord from past))
+         delete from deliveries where not ready and event_id = any(array(select id from past))
          returning id, webhook_id, state)
-       select (select max(ord) from past) as last,
+       select (select max(id) from past) as last,
               (select coalesce(json_agg(json_build_object('webhookId', webhook_id, 'count', count)), '[]') from (
                  select webhook_id, count(*) as count from gone where state = 'parked' group by 1) p) as parked,
               -- Not by its state, which may have changed since the statement began.
-              exists (select from deliveries d where event_ord = any(array(select ord from past))
+              exists (select from deliveries d where event_id = any(array(select id from past))
                         and not exists (select from gone where gone.id = d.id)) as "isLeft"`,
       { after, atOnce },
     );

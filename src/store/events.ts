@@ -2,7 +2,7 @@ import { newId } from '../lib/id.ts';
 import { steps } from '../lib/meters.ts';
 import { jsonText, rows, run } from './database.ts';
 import type { Db } from './database.ts';
-import { insertDeliveries, wants } from './deliveries.ts';
+import { insertDeliveries, wantedOf } from './deliveries.ts';
 import type { DueWebhook, PublishedEvent } from './deliveries.ts';
 
 /** What can happen, as the CRM hears of it. The list of API.md; closed. */
@@ -127,17 +127,21 @@ export function publishBatch(db: Db): Promise<Publication> {
       tx,
       // In arrays: the plan of a join would be made once and for all, by how many events there are then.
       `with batch as materialized (
-         select array_agg(ord order by ord) as ords, array_agg(nextval('event_numbers')) as numbers
-         from (select ord from events where sequence is null order by ord limit :publicationMax) b),
+         select array_agg(ord order by ord) as ords, array_agg(nextval('event_numbers')) as numbers,
+                array_agg(id) as ids, min(id) as first_id, max(id) as last_id
+         from (select ord, id from events where sequence is null order by ord limit :publicationMax) b),
        numbered as (
          update events e
          set sequence = (select numbers[array_position(ords, e.ord)] from batch)
-         where e.ord = any(array(select unnest(ords) from batch))
+         -- By the first and the last as well: that alone tells in which months they are.
+         where e.id = any(array(select unnest(ids) from batch))
+           and e.id >= (select first_id from batch) and e.id <= (select last_id from batch)
          returning e.sequence, e.type, e.sub_account_id, e.created_at),
+       kinds as materialized (select distinct sub_account_id, type from numbered),
        -- Locked in the order of their ids, against the settling of deliveries (see deliveries.ts).
        locked as (
          select w.id, w.failures, w.paused_until from webhooks w
-         where w.enabled and exists (select 1 from numbered e where ${wants})
+         where w.enabled and w.id = any(array(select webhook_id from (${wantedOf('kinds', 'webhooks')}) k))
          order by w.id for no key update of w)
        select (select count(*) from numbered)::int as published,
               (select extract(epoch from clock_timestamp() - min(created_at))::float8 from numbered) as "waitedSeconds",
@@ -225,9 +229,9 @@ export function eraseEvents(db: Db, subAccountId: string, limit: number | null):
       `with erased as (
          delete from events where id = any(array(
            select id from events where sub_account_id = :subAccountId limit :limit))
-         returning ord),
+         returning id),
        undelivered as (
-         delete from deliveries where event_ord = any(array(select ord from erased)))
+         delete from deliveries where event_id = any(array(select id from erased)))
        select count(*)::int as count from erased`,
       { subAccountId, limit },
     );

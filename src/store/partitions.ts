@@ -37,9 +37,9 @@ const tables = {
     key: 'id',
     prefix: 'evt',
     isHeldUp: (name) => `exists (select from ${name} where sequence is null) or exists (
-      select from deliveries d where d.ready and exists (select from ${name} e where e.ord = d.event_ord))`,
-    isRowHeldUp: `(r.sequence is null or exists (select from deliveries d where d.event_ord = r.ord and d.ready))`,
-    belongings: (row) => `exists (select from deliveries d where d.event_ord = ${row}.ord)`,
+      select from deliveries d where d.ready and exists (select from ${name} e where e.id = d.event_id))`,
+    isRowHeldUp: `(r.sequence is null or exists (select from deliveries d where d.event_id = r.id and d.ready))`,
+    belongings: (row) => `exists (select from deliveries d where d.event_id = ${row}.id)`,
   },
 } as const satisfies Record<
   string,

@@ -355,9 +355,9 @@ async function seedWebhook(t: ApiUnderTest, values: Values): Promise<void> {
   await t.db.raw(
     `with told as (
        insert into events (id, type, sub_account_id, order_keys, data, sequence)
-       values ('evt_of_' || :wid, 'send.sent', :sid, '{}', '{}', nextval('event_numbers')) returning ord)
-     insert into deliveries (id, webhook_id, event_ord, state, ready)
-     select :did, :wid, ord, 'delivered', false from told`,
+       values ('evt_of_' || :wid, 'send.sent', :sid, '{}', '{}', nextval('event_numbers')) returning id)
+     insert into deliveries (id, webhook_id, event_id, state, ready)
+     select :did, :wid, id, 'delivered', false from told`,
     values,
   );
 }

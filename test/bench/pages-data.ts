@@ -111,8 +111,8 @@ function work(): string[] {
     `insert into webhooks (id, url, types, secret_sealed) select 'whk_' || n, 'https://crm.example/' || n, '{}', 'x' from generate_series(1, 5) n`,
     `insert into events (sequence, id, type, sub_account_id, order_keys, data)
      select nextval('event_numbers'), 'evt_' || n, 'message.created', 'bench', '{}', '{}' from generate_series(1, ${deliveries}) n`,
-    `insert into deliveries (id, webhook_id, event_ord, state, ready, attempts, last_status, delivered_at)
-     select 'dlv_' || ord, 'whk_' || (1 + ord % 5), ord, state, state = 'pending', 1, 200, case when state = 'delivered' then now() end
+    `insert into deliveries (id, webhook_id, event_id, state, ready, attempts, last_status, delivered_at)
+     select 'dlv_' || ord, 'whk_' || (1 + ord % 5), id, state, state = 'pending', 1, 200, case when state = 'delivered' then now() end
        from events, lateral (select case ord % 5 when 0 then case ord % 2 when 0 then 'parked' else 'pending' end else 'delivered' end as state) one`,
   ];
 }

@@ -361,8 +361,8 @@ const cases: { name: string; done: string[]; also?: string[] }[] = [
   {
     name: 'delivery_is_of_numbered_event',
     done: [
-      `insert into deliveries (id, webhook_id, event_ord, state, delivered_at, ready)
-       select 'dlv_again', webhook_id, event_ord, state, delivered_at, ready from deliveries where state = 'delivered'`,
+      `insert into deliveries (id, webhook_id, event_id, state, delivered_at, ready)
+       select 'dlv_again', webhook_id, event_id, state, delivered_at, ready from deliveries where state = 'delivered'`,
     ],
   },
   { name: 'delivery_state_agrees', done: [`update deliveries set state = 'parked' where state = 'pending'`] },

@@ -127,7 +127,7 @@ for (const kind of databaseKinds) {
       );
       const found = await rows<{ webhook_id: string; n: number }>(
         db,
-        `select d.webhook_id, (e.data->>'n')::int as n from deliveries d join events e on e.ord = d.event_ord
+        `select d.webhook_id, (e.data->>'n')::int as n from deliveries d join events e on e.id = d.event_id
          order by d.seq`,
       );
       const of = (id: string) => found.filter((row) => row.webhook_id === id).map((row) => row.n);

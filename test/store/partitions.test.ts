@@ -201,10 +201,13 @@ for (const kind of databaseKinds) {
           Array.from({ length: count }, (_, n) => event(n)),
         );
         await publishBatch(db);
-        await run(db, `update events set id = :start || right(id, 23) where id >= :recent`, {
-          start: idFrom('evt', at),
-          recent: idFrom('evt', day(12, 31)),
-        });
+        const moved = { start: idFrom('evt', at), recent: idFrom('evt', day(12, 31)) };
+        await run(db, `update events set id = :start || right(id, 23) where id >= :recent`, moved);
+        await run(
+          db,
+          `update deliveries set event_id = :start || right(event_id, 23) where event_id >= :recent`,
+          moved,
+        );
         if (state === 'pending') return;
         await run(
           db,
@@ -263,7 +266,7 @@ for (const kind of databaseKinds) {
         const state = async () => {
           const found = await rows<{ state: string }>(
             db,
-            'select d.state from events e join deliveries d on d.event_ord = e.ord order by 1',
+            'select d.state from events e join deliveries d on d.event_id = e.id order by 1',
           );
           return found.map((each) => each.state);
         };
@@ -273,7 +276,7 @@ for (const kind of databaseKinds) {
         await tell(strays, 'pending');
         const [last] = await rows<{ sequence: string }>(
           db,
-          `select max(sequence) as sequence from events e join deliveries d on d.event_ord = e.ord where not d.ready`,
+          `select max(sequence) as sequence from events e join deliveries d on d.event_id = e.id where not d.ready`,
         );
         const past = await dropPastEvents(db, day(1, 10));
         assert.deepEqual(past.undelivered, [{ webhookId: hook, count: 2 }]);
@@ -313,7 +316,7 @@ for (const kind of databaseKinds) {
           assert.equal(past.undelivered[0]?.count, 1);
           const told = await rows<{ id: string }>(
             db,
-            'select d.id from deliveries d join events e on e.ord = d.event_ord',
+            'select d.id from deliveries d join events e on e.id = d.event_id',
           );
           assert.deepEqual(told, [first], 'what was tried again stays, with its event');
           assert.equal((await left())?.deliveries, 1);

@@ -57,7 +57,7 @@ export const connectionInvariants: readonly Invariant[] = [
        where m.sub_account_id is distinct from e.sub_account_id
       union all
       select 'delivery', d.id from deliveries d
-        join webhooks w on w.id = d.webhook_id join events e on e.ord = d.event_ord
+        join webhooks w on w.id = d.webhook_id join events e on e.id = d.event_id
        where w.sub_account_id is not null and w.sub_account_id is distinct from e.sub_account_id`,
   },
   {

@@ -99,8 +99,8 @@ export const eventInvariants: readonly Invariant[] = [
     holds: 'Only an event that has its number is delivered, to each webhook once.',
     broken: `
       select min(d.id) as delivery, d.webhook_id as webhook, e.id as event
-        from deliveries d left join events e on e.ord = d.event_ord
-       group by d.webhook_id, d.event_ord, e.id, e.sequence having count(*) > 1 or e.sequence is null`,
+        from deliveries d left join events e on e.id = d.event_id
+       group by d.webhook_id, d.event_id, e.id, e.sequence having count(*) > 1 or e.sequence is null`,
   },
   {
     name: 'delivery_state_agrees',
@@ -118,7 +118,7 @@ export const eventInvariants: readonly Invariant[] = [
     broken: `
       with due as (
         select distinct d.id, d.webhook_id, d.seq, k.key
-          from deliveries d join events e on e.ord = d.event_ord cross join lateral unnest(e.order_keys) as k (key)
+          from deliveries d join events e on e.id = d.event_id cross join lateral unnest(e.order_keys) as k (key)
          where d.ready)
       select distinct coalesce(due.id, held.delivery_id) as delivery
         from due full join delivery_keys held on held.delivery_id = due.id and held.webhook_id = due.webhook_id

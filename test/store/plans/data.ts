@@ -212,8 +212,8 @@ function work(generation: Generation): string[] {
        from ${to(messages / 10)}`,
     `insert into webhooks (id, sub_account_id, url, types, secret_sealed, enabled)
      select ${old('whk', 'n')}, case when n < 5 then null else ${sub('n')} end, 'https://crm.example/' || n, '{}', 'x', true from ${to(2 * subAccounts)}`,
-    `insert into deliveries (id, webhook_id, event_ord, state, ready, attempts, last_status, delivered_at)
-     select ${old('dlv', 'n')}, ${old('whk', `case n % 4 when 0 then n / 4 % 5 else n / 4 % ${2 * subAccounts} end`)}, n, state, state = 'pending', 1, 200, case when state = 'delivered' then now() end
+    `insert into deliveries (id, webhook_id, event_id, state, ready, attempts, last_status, delivered_at)
+     select ${old('dlv', 'n')}, ${old('whk', `case n % 4 when 0 then n / 4 % 5 else n / 4 % ${2 * subAccounts} end`)}, ${made('evt', 'n', messages / 10)}, state, state = 'pending', 1, 200, case when state = 'delivered' then now() end
        from ${to(messages / 10)}, lateral (select case n / 7 % 500 when 0 then 'pending' when 1 then 'parked' when 2 then 'parked' else 'delivered' end as state) one`,
     `insert into delivery_keys (webhook_id, key, seq, delivery_id)
      select d.webhook_id, 'cnv ' || d.seq, d.seq, d.id from deliveries d where d.ready`,
