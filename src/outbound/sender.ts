@@ -4,13 +4,13 @@ import { createWaker } from '../lib/waker.ts';
 import {
   findDueOfLane,
   findHeldToSettle,
-  findSendLanes,
   lockSends,
   nextSendDueMs,
   releaseSends,
   renewSendLeases,
 } from '../store/sends.ts';
-import type { SendLane } from '../store/sends.ts';
+import { findSendLanes } from '../store/send-lanes.ts';
+import type { LaneMark, SendLane } from '../store/send-lanes.ts';
 import { endSendingLeases, takeSendingLeases } from '../store/sending-leases.ts';
 import { createTraces } from '../store/tracing.ts';
 import { claimLanes } from '../store/work.ts';
@@ -43,6 +43,8 @@ const loopLimits = {
   ...sendLimits,
   /** How long a send waits that nobody woke the sender for: one that another node accepted. */
   pollMs: 5_000,
+  /** Where much is due in many lanes, each look finds some of them; how long until the next ones are looked at. */
+  walkMs: 250,
   /** Letters that this process has in hand at once, over all lanes; and so many of bulk and workflow mail beside them. */
   inHandMax: 200,
   /** How long a session is kept for the next message. */
@@ -84,7 +86,8 @@ export function createSender(deps: SenderDeps): Sender {
         }
         await claimDue(deps, limits, hand, stopping.signal);
         const dueMs = (await nextSendDueMs(deps.db)) ?? limits.pollMs;
-        await waker.wait(Math.min(dueMs, hand.nextRoomMs(), limits.pollMs));
+        const walkMs = hand.walkedTo !== null && hand.room(true) > 0 ? limits.walkMs : Infinity;
+        await waker.wait(Math.min(dueMs, hand.nextRoomMs(), walkMs, limits.pollMs));
       } catch (error) {
         deps.log.warn({ error: messageOf(error) }, 'sends could not be claimed; trying again');
         await deps.clock.sleep(limits.pollMs, stopping.signal);
@@ -118,6 +121,8 @@ type Hand = {
   precedence: Precedence;
   lane(of: SendLane): Lane;
   lanes(): Lane[];
+  /** How far the last look has walked through all lanes; null: the next one begins anew. */
+  walkedTo: LaneMark | null;
   /** How many more letters, or more of the rest, may be taken in hand. */
   room(individual: boolean): number;
   /** To be called with the lanes of which another node alone may send letters. */
@@ -171,6 +176,7 @@ function createHand(deps: SenderDeps, limits: Limits, wake: () => void, stopping
       return lane;
     },
     lanes: () => [...lanes.values()],
+    walkedTo: null,
     room: (individual) =>
       limits.inHandMax - [...lanes.values()].reduce((sum, lane) => sum + lane.count(individual), 0),
     wakeOthers: forNews(deps.wakeOthers),
@@ -217,7 +223,12 @@ function forNews(call: () => void): (theirs: readonly SendLane[]) => void {
  */
 async function claimDue(deps: SenderDeps, limits: Limits, hand: Hand, stopping: AbortSignal): Promise<void> {
   const { owner, precedence } = hand;
-  const all = await findSendLanes(deps.db, { owner, limit: limits.inHandMax });
+  const { lanes: all, walkedTo } = await findSendLanes(deps.db, {
+    owner,
+    limit: limits.inHandMax,
+    after: hand.walkedTo,
+  });
+  hand.walkedTo = walkedTo;
   const rooms = new Map([true, false].map((individual) => [individual, hand.room(individual)]));
   // Whoever has no room for more of a mailbox leaves it to others as soon as nothing of it is in hand.
   const found = all.filter((of) => {

@@ -245,55 +245,6 @@ export async function touchMessages(db: Db, ids: readonly MessageId[]): Promise<
   );
 }
 
-/** Sends that share a server and a login, either letters or the rest, of which some can be tried now. */
-export type SendLane = {
-  lane: string;
-  /** Of a mailbox; null: a sub-account's provider. */
-  mailbox: { id: MailboxId; provider: ProviderName } | null;
-  /** Letters of persons; else bulk and workflow mail. */
-  individual: boolean;
-  /** How many of these other nodes have in hand. */
-  elsewhere: number;
-  /** When the last of them came due that nobody has in hand, ms since the epoch. */
-  newestDue: number;
-};
-
-/**
- * Lanes with due sends that nobody has in hand; letters first, then the longest waiting. Letters are few in each of
- * many lanes, and those that are due are gone through. Campaigns are thousands in each of few lanes: it goes by the
- * index from lane to lane, and no further into one than its first free send; those before it are in somebody's hand.
- */
-export async function findSendLanes(db: Db, by: { owner: string; limit: number }): Promise<SendLane[]> {
-  const elsewhere = `count(*) filter (where lease_until >= now() and lease_owner <> :owner)::int`;
-  return rows<SendLane>(
-    db,
-    `with recursive bulk as (
-       (select lane from sends where ready and not individual order by lane limit 1)
-       union all
-       select n.lane from bulk cross join lateral (
-         select lane from sends where ready and not individual and lane > bulk.lane order by lane limit 1) n),
-     found as (
-       (select true as individual, lane, min(mailbox_id) as mailbox_id, min(due_at) as due_at, ${elsewhere} as elsewhere,
-               max(due_at) filter (where lease_until is null or lease_until < now()) as newest
-          from sends where ready and individual and due_at <= now()
-         group by lane having bool_or(lease_until is null or lease_until < now()) order by min(due_at) limit :limit)
-       union all
-       select false, bulk.lane, free.mailbox_id, free.due_at, (
-           select ${elsewhere} from sends
-            where ready and not individual and lane = bulk.lane and (due_at, seq) < (free.due_at, free.seq)), free.due_at
-         from bulk cross join lateral (
-           select mailbox_id, due_at, seq from sends
-            where ready and not individual and lane = bulk.lane and due_at <= now()
-              and (lease_until is null or lease_until < now())
-            order by due_at, seq limit 1) free)
-     select f.lane, case when b.id is not null then json_build_object('id', b.id, 'provider', b.provider) end as mailbox,
-            f.individual, f.elsewhere, (extract(epoch from f.newest) * 1000)::float8 as "newestDue"
-       from found f left join lateral (select * from mailboxes where id = f.mailbox_id offset 0) b on true
-      order by f.individual desc, f.due_at`,
-    by,
-  );
-}
-
 /** Gives back what was claimed and not begun. */
 export async function releaseSends(db: Db, by: { owner: string; ids: readonly SendId[] }): Promise<void> {
   await run(

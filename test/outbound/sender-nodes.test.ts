@@ -73,7 +73,7 @@ async function withNodes(
 /** When whoever sends has looked for what is due many times more. */
 async function looked(office: Office): Promise<void> {
   let times = 0;
-  const count = ({ sql }: { sql: string }) => void (times += sql.includes('with recursive bulk') ? 1 : 0);
+  const count = ({ sql }: { sql: string }) => void (times += sql.includes('with recursive longest') ? 1 : 0);
   office.db.on('query', count);
   await waitFor('the nodes to look', () => times >= 20);
   office.db.removeListener('query', count);

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { rows, run } from '../../src/store/database.ts';
 import type { Db } from '../../src/store/database.ts';
-import { findDueOfLane, findSendLanes, nextSendDueMs } from '../../src/store/sends.ts';
+import { findSendLanes } from '../../src/store/send-lanes.ts';
+import { findDueOfLane, nextSendDueMs } from '../../src/store/sends.ts';
 import { noteHandovers, startAttempts } from '../../src/store/send-attempts.ts';
 import { claimLanes } from '../../src/store/work.ts';
 import { databaseKinds, testDatabase } from '../support/database.ts';
@@ -27,11 +28,9 @@ for (const kind of databaseKinds) {
     beforeEach(() => run(db, 'truncate sends cascade'));
 
     const found = async (limit = 10) =>
-      (await findSendLanes(db, { owner: 'me', limit })).map(({ lane, individual, elsewhere }) => [
-        lane,
-        individual ? 'letters' : 'rest',
-        elsewhere,
-      ]);
+      (await findSendLanes(db, { owner: 'me', limit, after: null })).lanes.map(
+        ({ lane, individual, elsewhere }) => [lane, individual ? 'letters' : 'rest', elsewhere],
+      );
     const claim = async (individual: boolean, lanes: Record<string, number>) => {
       const wanted = Object.entries(lanes).map(([lane, limit]) => ({ lane, limit }));
       const claimed = await claimLanes(db, { owner: 'me', leaseMs: 60_000, individual, lanes: wanted });

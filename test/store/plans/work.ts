@@ -9,13 +9,8 @@ import { lockPosition, readFactRows, readPosition } from '../../../src/store/fil
 import type { FactKeys } from '../../../src/store/filing-facts.ts';
 import { findMailboxWork } from '../../../src/store/mailbox-work.ts';
 import { takeSendingLeases } from '../../../src/store/sending-leases.ts';
-import {
-  findDueOfLane,
-  findHeldToSettle,
-  findSendLanes,
-  lockSends,
-  nextSendDueMs,
-} from '../../../src/store/sends.ts';
+import { findSendLanes } from '../../../src/store/send-lanes.ts';
+import { findDueOfLane, findHeldToSettle, lockSends, nextSendDueMs } from '../../../src/store/sends.ts';
 import { readAwaitedCopies } from '../../../src/store/sent-copies.ts';
 import { findForwarded, readLoggedMail, subAccountsLogging } from '../../../src/store/spool.ts';
 import { claimLanes, claimWork } from '../../../src/store/work.ts';
@@ -161,18 +156,23 @@ const lettersUpTo: UpTo = {
   because: 'letters that are due are gone through',
 };
 
+const lanesUpTo: UpTo = {
+  most: () => 3 * batch * 50,
+  because: 'of each lane that is found, what is in front is looked at',
+};
+
 function sending(aside: Db, mailboxId: MailboxId): WorkQuestion[] {
-  const lanes = (db: Db) => findSendLanes(db, { owner, limit: batch });
+  const lanes = (db: Db) => findSendLanes(db, { owner, limit: batch, after: null });
   const claim = (individual: boolean) => async (db: Db) => {
     const mailboxIds = await ids(aside, 'select id from mailboxes order by id limit 20');
     const all = ['provider of s1', ...mailboxIds];
     return claimLanes(db, { owner, leaseMs, individual, lanes: all.map((lane) => ({ lane, limit: 5 })) });
   };
   return [
-    { what: 'findSendLanes', ask: lanes, upTo: lettersUpTo },
+    { what: 'findSendLanes', ask: lanes, upTo: lanesUpTo },
     { what: 'claim of letters', ask: claim(true), upTo: lettersUpTo },
     { what: 'claim of a campaign', ask: claim(false), upTo: lettersUpTo },
-    { what: 'findSendLanes behind what is in hand', ask: lanes, upTo: lettersUpTo },
+    { what: 'findSendLanes behind what is in hand', ask: lanes, upTo: lanesUpTo },
     {
       what: 'lockSends',
       ask: (db) =>
@@ -256,8 +256,8 @@ function delivering(aside: Db, webhookId: WebhookId): WorkQuestion[] {
       what: `publishBatch of ${publicationMax}`,
       ask: (db) => publishBatch(db),
       upTo: {
-        most: (messages) => Math.max(8 * publicationMax, messages / 20),
-        because: 'each event is told to each webhook that wants it, of which each is asked for one',
+        most: () => 8 * publicationMax,
+        because: 'each event is told to each webhook that wants it',
       },
     },
   ];
