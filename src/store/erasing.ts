@@ -155,24 +155,25 @@ export async function narrowThreads(
   if (threads.length === 0) return;
   await run(
     db,
+    // By the ids as well: a join alone was planned as a reading of all that there is up to the thread.
     `with kept as materialized (
        select * from json_to_recordset(:threads::json) as t(id text, subject text, own text[], cited text[], people text[])
      ), forgotten as (
        delete from thread_keys k using kept
-        where k.thread_id = kept.id and k.kind in ('message', 'referenced')
+        where k.thread_id = any(:ids) and k.thread_id = kept.id and k.kind in ('message', 'referenced')
           and k.key <> all(kept.own) and k.key <> all(kept.cited)
      ), cited as (
        update thread_keys k set kind = 'referenced' from kept
-        where k.thread_id = kept.id and k.kind = 'message' and k.key <> all(kept.own) and k.key = any(kept.cited)
+        where k.thread_id = any(:ids) and k.thread_id = kept.id and k.kind = 'message' and k.key <> all(kept.own) and k.key = any(kept.cited)
      ), left_alone as (
        delete from thread_participants p using kept
-        where p.thread_id = kept.id and p.canonical <> all(kept.people)
+        where p.thread_id = any(:ids) and p.thread_id = kept.id and p.canonical <> all(kept.people)
      ), told as (
        update events e set data = e.data || jsonb_build_object('subject', kept.subject) from kept
-        where e.object_id = kept.id and e.data ->> 'subject' <> kept.subject
+        where e.object_id = any(:ids) and e.object_id = kept.id and e.data ->> 'subject' <> kept.subject
      )
-     update threads t set subject = kept.subject, updated_at = now() from kept where t.id = kept.id`,
-    { threads: jsonText(threads) },
+     update threads t set subject = kept.subject, updated_at = now() from kept where t.id = any(:ids) and t.id = kept.id`,
+    { threads: jsonText(threads), ids: threads.map(({ id }) => id) },
   );
 }
 
@@ -195,6 +196,16 @@ export async function lockConversationsOf(db: Db, ids: readonly ThreadId[]): Pro
 }
 
 /**
+ * SQL: the newest date (at) in a thread, where a message of tomorrow counts as one of the day when it was stored. By
+ * the index: only those are read that are dated after the last one that was stored no sooner than it is dated.
+ */
+const newestIn = (threadId: string) => `
+  select max(least(date, created_at)) as at from messages
+   where thread_id = ${threadId} and date >= coalesce((
+     select date from messages where thread_id = ${threadId} and date <= created_at
+      order by date desc, id desc limit 1), '-infinity')`;
+
+/**
  * Dates conversations, which the caller has locked, by what is left in them, where `erasedTo` may have been their date
  * or may be it now: the date of the newest message that was erased, or, of one that is dated anew, the later of its two.
  * Null: nothing is left.
@@ -208,8 +219,8 @@ export async function redateConversations(
     db,
     `update conversations c set updated_at = now(), last_message_at = case
         when c.last_message_at > :erasedTo::timestamptz then c.last_message_at
-        else (select max(least(m.date, m.created_at)) from conversation_threads t
-                join messages m on m.thread_id = t.thread_id where t.conversation_id = c.id) end
+        else (select max(n.at) from conversation_threads t cross join lateral (${newestIn('t.thread_id')}) n
+               where t.conversation_id = c.id) end
       where c.id = any(:ids)
      returning c.id, c.sub_account_id as "subAccountId", c.last_message_at::text as date`,
     { ids, erasedTo },

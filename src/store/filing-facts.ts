@@ -149,18 +149,24 @@ select json_build_object(
   left join mailboxes m on m.id = c.mailbox_id
  where b.sub_account_id = :subAccountId and b.user_id = :userId`;
 
+/** SQL: asked from the addresses, of which there are few; of a large sub-account all members were read. */
+const usersAddresses = `
+  select m.sub_account_id as sub, u.canonical from user_addresses u
+   cross join lateral (
+     select sub_account_id from memberships
+      where user_id = u.user_id and sub_account_id = any(:subAccountIds) offset 0) m
+   where u.canonical = any(:ownAddresses)`;
+
 /** Addresses in own form that are users' of a sub-account, of those asked for. */
 export async function findUserAddresses(
   db: Db,
   subAccountId: string,
   ownAddresses: readonly string[],
 ): Promise<Set<string>> {
-  const found = await rows<{ canonical: string }>(
-    db,
-    `select u.canonical from user_addresses u join memberships m on m.user_id = u.user_id
-      where u.canonical = any(:ownAddresses) and m.sub_account_id = :subAccountId`,
-    { subAccountId, ownAddresses },
-  );
+  const found = await rows<{ canonical: string }>(db, `select canonical from (${usersAddresses}) u`, {
+    subAccountIds: [subAccountId],
+    ownAddresses,
+  });
   return new Set(found.map(({ canonical }) => canonical));
 }
 
@@ -308,9 +314,7 @@ with named as materialized (
     cross join lateral (select id, thread_id, omitted from messages where id = k.message_id offset 0) m
     left join lateral (select * from sends where message_id = m.id offset 0) s on true
 )
-select ${list(`
-  select m.sub_account_id as sub, u.canonical from user_addresses u join memberships m on m.user_id = u.user_id
-   where u.canonical = any(:ownAddresses) and m.sub_account_id = any(:subAccountIds)`)} as users,
+select ${list(usersAddresses)} as users,
 ${list(`
   select a.sub_account_id as sub, a.canonical, c.id, c.assigned_user_id as assigned, v.id as conversation
     from ${lookUp('contact_addresses', 'canonical', ':addresses')} a

@@ -1,3 +1,4 @@
+import { decisionsCountedMax } from '../../../src/store/connection-list.ts';
 import { rows } from '../../../src/store/database.ts';
 import type { Db } from '../../../src/store/database.ts';
 import { countMax } from '../../../src/store/overview.ts';
@@ -52,7 +53,6 @@ export async function pageQuestions(db: Db, heavy: Heavy): Promise<PageQuestion[
     '/admin/connections?state=reauth_required',
     '/admin/connections?provider=gmail&sub_account=s1',
     '/admin/connections?q=user-77',
-    `/admin/connections/${heavy.connectionId}`,
     '/admin/conversations',
     `/admin/conversations?after=${far.conversation}`,
     '/admin/conversations?q=Contact+77',
@@ -69,7 +69,20 @@ export async function pageQuestions(db: Db, heavy: Heavy): Promise<PageQuestion[
       path: '/admin',
       upTo: { most: () => 7 * countMax, because: 'it counts up to so many of each of seven states' },
     },
-    { path: `/admin/conversations/${heavy.conversationId}`, upTo: threadsOfPage },
+    {
+      path: `/admin/conversations/${heavy.conversationId}`,
+      upTo: {
+        most: (messages) => Math.max(attention.most(messages), threadsOfPage.most(messages)),
+        because: `${attention.because}; ${threadsOfPage.because}`,
+      },
+    },
+    {
+      path: `/admin/connections/${heavy.connectionId}`,
+      upTo: {
+        most: (messages) => Math.max(500, Math.min(decisionsCountedMax, messages / 400)),
+        because: 'the decisions of its last days are counted, up to so many',
+      },
+    },
     ...paths.map((path) => ({ path, upTo: attention })),
   ];
 }

@@ -14,6 +14,7 @@ import { countMax } from '../../../src/store/overview.ts';
 import { dropPast } from '../../../src/store/partitions.ts';
 import { eraseMessages } from '../../../src/filing/erase.ts';
 import { secretBox } from '../../api/support.ts';
+import { rowsMax } from './watch.ts';
 import type { UpTo } from './watch.ts';
 import type { WorkQuestion } from './work.ts';
 
@@ -57,7 +58,11 @@ export async function upkeepQuestions(aside: Db): Promise<WorkQuestion[]> {
     {
       what: 'readGauges',
       ask: (db) => readGauges(db, ['live', 'paused']),
-      upTo: { most: () => 4 * countMax, because: 'each state of sends is counted, up to so many' },
+      upTo: {
+        most: (messages) => 4 * countMax + messages / 200,
+        because:
+          'each state of sends is counted, up to so many, and of some that are due all that waits in their threads is read',
+      },
     },
     { what: 'findUnreferencedBlobs', ask: (db) => findUnreferencedBlobs(db, blobs) },
     { what: 'readHistory', ask: (db) => readHistory(db, message) },
@@ -96,8 +101,8 @@ export async function upkeepQuestions(aside: Db): Promise<WorkQuestion[]> {
       what: 'eraseMessages of a conversation',
       ask: async (db) => eraseMessages({ db, secretBox }, 's1', await findErasable(aside)),
       upTo: {
-        most: (messages) => messages / 20,
-        because: 'the conversation is dated by all that is left in it',
+        most: (messages) => Math.max(rowsMax, messages / 500),
+        because: 'the conversation is dated by the newest of each thread that is left in it',
       },
     },
     {

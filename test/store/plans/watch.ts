@@ -13,6 +13,7 @@ type PlanNode = {
   'Actual Loops': number;
   'Rows Removed by Filter'?: number;
   'Rows Removed by Index Recheck'?: number;
+  'Rows Removed by Join Filter'?: number;
   'Shared Hit Blocks'?: number;
   'Shared Read Blocks'?: number;
   Plans?: PlanNode[];
@@ -86,7 +87,7 @@ export type Work = { rows: number; buffers: number; sorted: number; whole: strin
 const gathering = /^(Sort|Incremental Sort|Hash)$/;
 
 /**
- * The most rows that one node read, those that it threw away included; the blocks of all; the most rows that were
+ * The most rows that one node read, or compared, those that it threw away included; the blocks of all; the most rows that were
  * sorted or hashed; and the tables that were read from end to end and have more rows than `rowsMax`.
  */
 function workOf(plan: PlanNode, rowsMax: number): Work {
@@ -100,7 +101,8 @@ function workOf(plan: PlanNode, rowsMax: number): Work {
     const { Plans: below = [] } = node;
     const thrown = (node['Rows Removed by Filter'] ?? 0) + (node['Rows Removed by Index Recheck'] ?? 0);
     const read = (node['Actual Rows'] + thrown) * node['Actual Loops'];
-    if (node['Node Type'].includes('Scan')) work.rows = Math.max(work.rows, read);
+    const compared = (node['Rows Removed by Join Filter'] ?? 0) * node['Actual Loops'];
+    work.rows = Math.max(work.rows, compared, node['Node Type'].includes('Scan') ? read : 0);
     if (node['Node Type'] === 'Seq Scan' && read > rowsMax) work.whole.push(node['Relation Name'] ?? '');
     if (gathering.test(node['Node Type']))
       for (const { 'Actual Rows': rows, 'Actual Loops': loops } of below)
