@@ -22,8 +22,11 @@ export type Look = {
   filing: FilingDeps;
   together: Pick<Together, 'startFolders' | 'readTrackedPlaces'>;
   log: Log;
-  /** Batches of all mailboxes of a host together, so that a catch-up of many at once stays within memory. */
-  gate: Gate;
+  /**
+   * Batches of all mailboxes of a host together, so that a catch-up of many at once stays within memory. Null: this is
+   * no place to wait for a turn, and a folder with many new messages is left as it is.
+   */
+  gate: Gate | null;
   troubles: Troubles;
   /** Told before each batch of a long row how many messages are still to be judged in this folder. */
   onBacklog(messages: number): Promise<void>;
@@ -56,7 +59,7 @@ export type Occasion =
 export type Looked = {
   /** There is a message that the server has announced or listed and does not show yet (Exchange, providers.md B.4, 2026-11). */
   late: boolean;
-  /** Its time was over before the end of the folder. */
+  /** Its time was over before the end of the folder, or there was too much in it to begin. */
   more: boolean;
 };
 
@@ -203,7 +206,9 @@ async function readListed(look: Look, session: Session, folder: Watched, until: 
   const uids = (
     await answered(session.uids(`${from}:*`), session, { clock: look.filing.clock, withinMs: look.answerMs })
   ).filter((uid) => uid >= from);
-  const { clock } = look.filing;
+  const { gate, filing } = look;
+  if (gate === null && uids.length > fewMessages) return { late: false, more: true };
+  const { clock } = filing;
   let stretch = { late: false, read: 0 };
   for (let at = 0; at < uids.length; at += stretch.read) {
     if (at > 0 && clock.monotonic() >= until) return { late: false, more: true };
@@ -218,7 +223,7 @@ async function readListed(look: Look, session: Session, folder: Watched, until: 
           ? giveUp(look, session, folder, listed)
           : readStretch(look, session, folder, { listed, isLast, until }),
       );
-    stretch = await (uids.length > fewMessages ? look.gate(read) : read());
+    stretch = await (gate !== null && uids.length > fewMessages ? gate(read) : read());
   }
   if (!stretch.late) folder.lateSince = null;
   return { late: stretch.late, more: false };

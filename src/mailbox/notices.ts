@@ -1,5 +1,5 @@
 import { planFolder } from './plan.ts';
-import { comeHome, visitInTurns } from './round.ts';
+import { comeHome, visitShortly } from './round.ts';
 import type { Line, Round } from './round.ts';
 import type { Watched } from './watched.ts';
 
@@ -29,6 +29,7 @@ export async function lookWhereNoticed(round: Round): Promise<void> {
 }
 
 async function visitAll(round: Round, folders: readonly Watched[]): Promise<void> {
-  for (const folder of folders) await visitInTurns(round, folder);
-  if (folders.length > 0) await comeHome(round);
+  let where = 'home';
+  for (const folder of folders) where = await visitShortly(round, folder);
+  if (where === 'away') await comeHome(round);
 }

@@ -6,10 +6,11 @@ import { followChanges } from './changes.ts';
 import { commandRefused } from './imap-errors.ts';
 import type { ListenerDeps, Listening } from './listener.ts';
 import { fewMessages, lookInto } from './looking.ts';
-import type { Look, Looked, Occasion } from './looking.ts';
+import type { Gate, Look, Looked, Occasion } from './looking.ts';
 import { planFolder, startUnopened } from './plan.ts';
 import type { Listed, Standing, Start, Watch } from './plan.ts';
 import type { Session } from './session.ts';
+import { inTurn } from './turn.ts';
 import { beginFolders } from './watched.ts';
 import type { Watched } from './watched.ts';
 
@@ -28,7 +29,7 @@ export type Round = {
   deps: ListenerDeps;
   mailbox: Mailbox;
   listening: Listening;
-  look: Look;
+  look: Look & { gate: Gate };
   /** What the folders ask for; a line that the provider did not allow is swept instead. */
   watch: Watch;
   /** Every folder that is listed, by path. */
@@ -54,8 +55,11 @@ export type Round = {
 /** How often an announced message is asked for before the next safety-net look. */
 const againMax = 3;
 
-/** How long a line may read before the others have their turn, and a swept folder before the first line goes home. */
+/** How long a line may read before the others have their turn. */
 const turnMs = 2_000;
+
+/** How long the first line may be away from home, or at home ask of others and not hear of its own folder. */
+const awayMs = 1_000;
 
 /** So many empty folders are begun in one statement, and no more are left unbegun when the connection breaks. */
 const begunAtOnce = 500;
@@ -188,12 +192,14 @@ export async function sweep(round: Round, listed: readonly Listed[] | null): Pro
       : await round.deps.together.findFoldersWithPlaces(round.mailbox.id);
   const { clock } = round.deps;
   let away = false;
-  let until = 0;
+  let until = clock.monotonic() + awayMs;
   const empty: ({ folder: Watched } & Start)[] = [];
   for (const path of paths) {
-    if (away && clock.monotonic() >= until) {
-      await comeHome(round);
+    if (clock.monotonic() >= until) {
+      // Not every server tells at the end of STATUS what has come to the folder that is open.
+      await (away ? comeHome(round) : first.session.noop());
       away = false;
+      until = clock.monotonic() + awayMs;
     }
     // Between two commands the server tells of new mail in the open folder too: that goes first.
     if (!away) await lookWhereWoken(round);
@@ -218,9 +224,8 @@ export async function sweep(round: Round, listed: readonly Listed[] | null): Pro
       await visitAtLength(round, folder);
       continue;
     }
-    if (!away) until = clock.monotonic() + turnMs;
-    away = true;
-    until = await visitInTurns(round, folder, until);
+    if (!away) until = clock.monotonic() + awayMs;
+    away = (await visitShortly(round, folder)) === 'away';
     if (round.followed.delete(path)) folder.signature = observed?.signature ?? null;
   }
   await beginEmpty(round, empty);
@@ -254,38 +259,41 @@ async function beginEmpty(round: Round, starts: readonly ({ folder: Watched } & 
 }
 
 /**
- * Reads a folder that is not a line's own to its end, and comes home in between whenever its time, by the monotonic
- * clock, is over. Answers until when the first line may be away now; it is, when this ends.
+ * Reads a folder that is not a line's own to its end; comes home for that where there turns out to be much in it.
+ * Answers where the first line is when this ends.
  */
-export async function visitInTurns(
-  round: Round,
-  folder: Watched,
-  until: number = round.deps.clock.monotonic() + turnMs,
-): Promise<number> {
-  let awayUntil = until;
-  while (await visit(round, folder, { look: round.look, until: awayUntil })) {
-    await comeHome(round);
-    awayUntil = round.deps.clock.monotonic() + turnMs;
-  }
-  return awayUntil;
+export async function visitShortly(round: Round, folder: Watched): Promise<'home' | 'away'> {
+  const until = round.deps.clock.monotonic() + awayMs;
+  if (!(await visit(round, folder, { look: { ...round.look, gate: null }, until }))) return 'away';
+  await comeHome(round);
+  await visitAtLength(round, folder);
+  return 'home';
 }
 
 /** The first line waits for its turn at home, reads a part of a long folder, comes home, and so on to its end. */
 async function visitAtLength(round: Round, folder: Watched): Promise<void> {
+  const { bell } = round.listening;
   // The turn is taken here already.
   const look = { ...round.look, gate: <T>(work: () => Promise<T>) => work() };
-  for (let more = true; more;) {
+  const part = () => visit(round, folder, { look, until: round.deps.clock.monotonic() + awayMs });
+  const listen = async () => {
+    await lookWhereWoken(round);
     round.lines[0].session.idle();
-    more = await round.look.gate(() =>
-      visit(round, folder, { look, until: round.deps.clock.monotonic() + turnMs }),
-    );
+    await bell.wait(awayMs);
+    const why = round.closed();
+    if (why !== null) throw why;
+  };
+  for (let more = true; more;) {
+    more = await inTurn(round.look.gate, { step: listen, wake: () => bell.wake() }, part);
     await comeHome(round);
   }
+  // What else was rung for meanwhile is for the loop.
+  bell.wake();
 }
 
 /**
  * Reads a folder that is not a line's own with the first line; one that by itself cannot be read is left
- * out. Answers whether its time was over before its end.
+ * out. Answers whether there is more: its time was over, or there are many where only few were to be read.
  */
 async function visit(
   round: Round,

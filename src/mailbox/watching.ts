@@ -185,7 +185,7 @@ function lookOf(
   mailbox: Mailbox,
   { bell, gained, troubles, stop }: Listening,
   { onBacklog, isLive, writing }: Pick<Look, 'onBacklog' | 'writing'> & { isLive(): boolean },
-): Look {
+): Round['look'] {
   return {
     mailboxId: mailbox.id,
     // What came before was judged in the folder where it was then, under the UID that it had then.

@@ -319,8 +319,83 @@ describe('S14: what takes long keeps no other folder waiting', () => {
     await waitFor('the gate', () => waits);
     await waitFor('IDLE on both', () => idles(started).length >= 2);
     assert.equal(peer.sent('* EXAMINE Projects').length, opened);
-    turn.resolve();
+    peer.deliver('INBOX', letter('inbox'));
+    peer.deliver('Sent', letter('sent'));
+    await decided('inbox 11 stored from_contact', 'sent 3 skipped counterpart_is_user').finally(turn.resolve);
     await decided('other 80 skipped no_match');
+  });
+
+  test('nor is a folder waited for where it is only seen when it is open that there is much in it', async () => {
+    const begun = Array.from(
+      { length: 60 },
+      (_, n) => `@ deliver Projects uid ${n + 21} {\n  From: <no@stranger.example>\n\n  Text.\n}\n`,
+    );
+    const turn = Promise.withResolvers<void>();
+    stage = await openStage(
+      scene,
+      `${able}${folders}--- connection 1: INBOX\nC: * EXAMINE INBOX*\n${begun.join('')}`,
+    );
+    const { peer, deps, decided } = stage;
+    let waits = false;
+    deps.gates.batches = async (_host, work) => {
+      waits = true;
+      await turn.promise;
+      return work();
+    };
+    await waitFor('the gate', () => waits);
+    peer.deliver('INBOX', letter('inbox'));
+    await decided('inbox 11 stored from_contact').finally(turn.resolve);
+    await decided('other 80 skipped no_match');
+  });
+
+  /** Of how many lines one after the other none matches, at most, from the first one of `among` to its last one. */
+  function longestWithout(lines: readonly string[], among: RegExp, pattern: RegExp): number {
+    const from = lines.findIndex((line) => among.test(line));
+    const to = lines.findLastIndex((line) => among.test(line));
+    let most = 0;
+    let run = 0;
+    for (const line of lines.slice(from, to + 1)) {
+      if (among.test(line)) run += 1;
+      if (pattern.test(line)) run = 0;
+      most = Math.max(most, run);
+    }
+    return most;
+  }
+  const old = Array.from(
+    { length: 40 },
+    (_, n) => `folder: Customers/${n} uidvalidity 100 uidnext 5 exists 2\n`,
+  ).join('');
+
+  test('while folders are opened one by one at a first connect, the inbox is looked at after each second', async () => {
+    const { peer } = await playLive(
+      `${able}${folders}${old}on UID SEARCH SINCE *:\n  @ advance 300ms\n  S: * SEARCH\n  S: $tag OK done\n`,
+    );
+    assert.equal(peer.sent('* EXAMINE Customers/*').length, 40);
+    const most = longestWithout(peer.sent('*'), / EXAMINE Customers/, / EXAMINE INBOX/);
+    assert.ok(most <= 4, `${most} folders were opened one after the other`);
+  });
+
+  test('so it is while they are asked for one by one, at a server that says nothing else meanwhile', async () => {
+    const standing = `on STATUS Customers/*:
+  @ advance 300ms
+  S: * STATUS Customers/1 (UIDNEXT 5 UIDVALIDITY 100 MESSAGES 0 UNSEEN 0)
+  S: $tag OK done
+`;
+    const { peer, pass, decided } = await playLive(plain + folders + old + standing);
+    assert.deepEqual(peer.sent('* EXAMINE Customers/*'), []);
+    const before = peer.sent('*').length;
+    // The first look took the other twelve seconds.
+    await pass(28_000);
+    await waitFor('the sweep', () => peer.sent('* STATUS Customers/1 *').length > 1);
+    peer.deliver('INBOX', letter('inbox'));
+    await decided('inbox 11 stored from_contact');
+    await waitFor('its end', () => peer.sent('* STATUS Customers/39 *').length > 1);
+    const asked = peer.sent('*').slice(before);
+    const found = asked.findIndex((line) => line.includes(' UID FETCH 11'));
+    const last = asked.findLastIndex((line) => line.includes(' STATUS Customers/39 '));
+    assert.ok(found !== -1 && found < last, 'it is judged before the end of the sweep');
+    const most = longestWithout(asked, / STATUS Customers/, / NOOP$/);
+    assert.ok(most <= 5, `${most} folders were asked for one after the other`);
   });
 });
 
