@@ -372,6 +372,7 @@ create table proven_logins (
   token_hash bytea not null unique,             -- SHA-256 of the token in the URL of its page, which has 256 random bits
   link_id text collate "C" not null,
   mailbox jsonb not null,                       -- what the login says of its mailbox: see src/store/proven-mailboxes.ts
+  ends jsonb not null default '[]',             -- where its folders ended then: see src/store/folders.ts
   credential_sealed text,                       -- refresh token or password; null once it is settled
   access_token_sealed text,
   access_token_expires_at timestamptz,

@@ -122,8 +122,8 @@ export function createConnecting(deps: ConnectDeps): Connecting {
       }
     },
     async connectWithPassword(request) {
-      await proveLogin(deps, request.login);
-      return connect(request, proofOfPassword(request.address, request.login));
+      const ends = await proveLogin(deps, request.login);
+      return connect(request, proofOfPassword(request.address, request.login, ends));
     },
     ...confirmingOf(deps, followUp),
     waitForAdministrator: (request) =>

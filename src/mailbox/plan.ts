@@ -1,4 +1,5 @@
 import type { FolderRole } from '../filing/sighting.ts';
+import type { FolderEnd } from '../store/folders.ts';
 
 /** Where a folder stands on our side. `uidValidity` null: it was never looked into. */
 export type Saved = { uidValidity: number | null; cursorUid: number };
@@ -140,4 +141,24 @@ export function watchOf(
   const idle = quick.slice(0, Math.max(1, provider.connectionsMax));
   const sweep = pathsOf('inbox', 'sent', 'archive', 'other').filter((path) => !idle.includes(path));
   return { idle, sweep };
+}
+
+/**
+ * Where the folders that are to be swept ended when they were listed, so that what counts from then on is read from
+ * there. Left out are those of which the listing does not say it; all, where it shows no inbox. Pure.
+ */
+export function endsOf(listed: readonly Listed[]): FolderEnd[] {
+  const folders = listed.flatMap((folder) => {
+    const role = roleOf(folder);
+    return role === null ? [] : [{ ...folder, role }];
+  });
+  const { idle, sweep } = watchOf(folders, { gmailExtensions: false, connectionsMax: 2 });
+  if (idle.length === 0) return [];
+  const swept = new Set(sweep);
+  return folders.flatMap(({ path, role, observed }) => {
+    if (!swept.has(path) || observed === null || observed.uidNext === null) return [];
+    const { uidValidity, uidNext } = observed;
+    const isNumbered = planFolder({ uidValidity: null, cursorUid: 0 }, observed).step === 'find_start';
+    return isNumbered ? [{ path, role, uidValidity, cursorUid: uidNext - 1 }] : [];
+  });
 }

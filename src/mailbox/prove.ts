@@ -2,9 +2,13 @@ import { Failure, tlsProblem } from '../lib/failure.ts';
 import type { FailureKind } from '../lib/failure.ts';
 import type { NetGuard } from '../lib/net-guard.ts';
 import type { ServerAddress } from '../provider/providers.ts';
+import type { FolderEnd } from '../store/folders.ts';
+import { sessionLimits } from './answer-limits.ts';
 import { failedStep } from './login-steps.ts';
 import type { LoginStep } from './login-steps.ts';
+import { endsOf } from './plan.ts';
 import { openSession } from './session.ts';
+import type { Session } from './session.ts';
 
 /** The login of a generic mailbox, as a person or the CRM gives it. */
 export type PasswordLogin = {
@@ -52,32 +56,50 @@ export type ProveSmtpLogin = (trial: {
   login: { user: string; password: string } | null;
 }) => Promise<void>;
 
+/** How long somebody who connects waits for a listing. */
+const listMs = 15_000;
+
 /**
  * Logs in at both servers, one after the other: a wrong password is tried once, not twice. Nothing is
- * read and nothing sent.
+ * read and nothing sent. Answers where the folders end, as far as the server tells that at once.
  *
  * @throws LoginProblem.
  */
 export async function proveLogin(
   deps: { netGuard: NetGuard; proveSmtpLogin: ProveSmtpLogin },
   login: PasswordLogin,
-): Promise<void> {
+): Promise<FolderEnd[]> {
   const { user, password } = login;
+  let ends: FolderEnd[] = [];
   await step('imap', async () => {
     const { address } = await deps.netGuard.resolve(login.imap.host);
     const session = await openSession({
       server: login.imap,
       address,
       login: { user, password },
+      limits: { ...sessionLimits, answerMs: listMs },
       onArrival: () => undefined,
       onClose: () => undefined,
     });
+    ends = await readEnds(session);
     session.close();
   });
   await step('smtp', async () => {
     const { address } = await deps.netGuard.resolve(login.smtp.host);
     await deps.proveSmtpLogin({ server: login.smtp, address, login: { user, password } });
   });
+  return ends;
+}
+
+/** Without them the listener opens each folder that has mail; with Gmail's extensions it watches a single one. */
+async function readEnds(session: Session): Promise<FolderEnd[]> {
+  if (!session.listsStatus || session.gmail) return [];
+  try {
+    return endsOf(await session.list());
+  } catch {
+    // The login is proven all the same.
+    return [];
+  }
 }
 
 async function step(name: 'imap' | 'smtp', work: () => Promise<void>): Promise<void> {

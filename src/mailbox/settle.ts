@@ -14,6 +14,8 @@ import {
   renewConnection,
 } from '../store/lifecycle.ts';
 import type { ActiveConnection, Member } from '../store/lifecycle.ts';
+import { beginAtEnds } from '../store/folders.ts';
+import type { FolderEnd } from '../store/folders.ts';
 import { credentialContext } from '../store/mailboxes.ts';
 import { insertProvenLogin, provenCredentialContext, provenTokenContext } from '../store/proven-logins.ts';
 import type { ProvenLogin } from '../store/proven-logins.ts';
@@ -54,6 +56,8 @@ export type Proof = {
   mailbox: ProvenMailbox;
   credential: string;
   accessToken: { token: string; expiresAt: number } | null;
+  /** Where folders ended just before: of those no mail is wanted that had come until then. */
+  ends: readonly FolderEnd[];
 };
 
 export function proofOfGrant(provider: ProviderName, grant: Grant): Proof {
@@ -62,10 +66,11 @@ export function proofOfGrant(provider: ProviderName, grant: Grant): Proof {
     mailbox: { provider, address: email, login, identityKey, servers: null, credentialKind: 'oauth', scopes },
     credential: grant.refreshToken,
     accessToken: { token: grant.accessToken, expiresAt: grant.accessTokenExpiresAt },
+    ends: [],
   };
 }
 
-export function proofOfPassword(address: string, login: PasswordLogin): Proof {
+export function proofOfPassword(address: string, login: PasswordLogin, ends: readonly FolderEnd[]): Proof {
   const { imap, smtp, user, password } = login;
   return {
     mailbox: {
@@ -79,11 +84,15 @@ export function proofOfPassword(address: string, login: PasswordLogin): Proof {
     },
     credential: password,
     accessToken: null,
+    ends,
   };
 }
 
 /** What a login brought that was kept. Throws where its key is lost. */
-export function proofOfLogin(secretBox: SecretBox, login: ProvenLogin & { credentialSealed: string }): Proof {
+export function proofOfLogin(
+  secretBox: SecretBox,
+  login: ProvenLogin & { credentialSealed: string; ends?: readonly FolderEnd[] },
+): Proof {
   const { id, mailbox, credentialSealed, accessTokenSealed: token, accessTokenExpiresAt: expiresAt } = login;
   return {
     mailbox,
@@ -92,6 +101,7 @@ export function proofOfLogin(secretBox: SecretBox, login: ProvenLogin & { creden
       token === null || expiresAt === null
         ? null
         : { token: secretBox.open(token, provenTokenContext(id)), expiresAt },
+    ends: login.ends ?? [],
   };
 }
 
@@ -140,6 +150,7 @@ export async function settle(
   }
   const waiting = meeting.step === 'join' ? (active?.id ?? null) : null;
   const connectionId = await openConnection(tx, { ...request, mailboxId, provider, waiting });
+  if (meeting.startsAnew) await beginAtEnds(tx, mailboxId, proof.ends);
   return { result: { outcome: 'connected', connectionId, address, created: true }, mailboxes };
 }
 
@@ -153,9 +164,10 @@ async function keep(
   const link = linkId === null ? null : await findConnectLink(tx, { id: linkId });
   if (link === null || link.status === 'used') return { outcome: 'link_used' };
   const id = newId('pvl');
-  const { mailbox, credential, accessToken } = proof;
+  const { mailbox, credential, accessToken, ends } = proof;
   await insertProvenLogin(tx, {
     id,
+    ends,
     tokenHash,
     linkId: link.id,
     mailbox,

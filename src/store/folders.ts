@@ -145,6 +145,26 @@ export async function startFolders(
   return new Set(begun.map(({ id }) => id));
 }
 
+/** A folder that was listed, and its last UID then. */
+export type FolderEnd = Pick<SavedFolder, 'path' | 'role' | 'cursorUid'> & { uidValidity: number };
+
+/** Remembers folders of a mailbox to which nobody listens yet, and has them read from where they ended. */
+export async function beginAtEnds(db: Db, mailboxId: MailboxId, ends: readonly FolderEnd[]): Promise<void> {
+  if (ends.length === 0) return;
+  const endOf = new Map(ends.map((end) => [end.path, end]));
+  const saved = await saveFolders(
+    db,
+    mailboxId,
+    ends.map(({ path, role }) => ({ path, role })),
+  );
+  const starts = saved.flatMap((folder) => {
+    const end = endOf.get(folder.path);
+    if (end === undefined || folder.uidValidity !== null) return [];
+    return [{ folder, uidValidity: end.uidValidity, cursorUid: end.cursorUid }];
+  });
+  await startFolders(db, starts);
+}
+
 /** Notes up to which mod-sequence changes in a folder were followed, unless it was numbered anew meanwhile. */
 export async function saveModseq(
   db: Db,

@@ -1,6 +1,7 @@
 import type { LinkId, ProvenLoginId } from '../lib/id.ts';
 import { jsonText, rows, run } from './database.ts';
 import type { Db } from './database.ts';
+import type { FolderEnd } from './folders.ts';
 import type { ProvenMailbox } from './proven-mailboxes.ts';
 
 /** A login that was proven on the connect page and waits for the person's word. */
@@ -32,34 +33,33 @@ export function provenTokenContext(id: ProvenLoginId): string {
 /** Keeps a login for `lifeMs`. `tokenHash`: SHA-256 of the token that its page is reached by. */
 export async function insertProvenLogin(
   db: Db,
-  login: Omit<ProvenLogin, 'outcome'> & { tokenHash: Buffer; lifeMs: number },
+  login: Omit<ProvenLogin, 'outcome'> & { ends: readonly FolderEnd[]; tokenHash: Buffer; lifeMs: number },
 ): Promise<void> {
-  const { mailbox, accessTokenExpiresAt } = login;
+  const { mailbox, ends, accessTokenExpiresAt } = login;
   await run(
     db,
-    `insert into proven_logins (id, token_hash, link_id, mailbox, credential_sealed, access_token_sealed,
+    `insert into proven_logins (id, token_hash, link_id, mailbox, ends, credential_sealed, access_token_sealed,
             access_token_expires_at, expires_at)
-     values (:id, :tokenHash, :linkId, :mailbox::jsonb, :credentialSealed, :accessTokenSealed,
+     values (:id, :tokenHash, :linkId, :mailbox::jsonb, :ends::jsonb, :credentialSealed, :accessTokenSealed,
             :tokenExpiresAt::timestamptz, now() + :lifeMs * interval '1 millisecond')`,
     {
       ...login,
       mailbox: jsonText(mailbox),
+      ends: jsonText(ends),
       tokenExpiresAt: accessTokenExpiresAt === null ? null : new Date(accessTokenExpiresAt),
     },
   );
 }
 
-const selectLogin = `
-select id, link_id as "linkId", mailbox, credential_sealed as "credentialSealed",
-       access_token_sealed as "accessTokenSealed", outcome,
-       floor(extract(epoch from access_token_expires_at) * 1000)::float8 as "accessTokenExpiresAt"
-  from proven_logins`;
+const columns = `
+id, link_id as "linkId", mailbox, credential_sealed as "credentialSealed", access_token_sealed as "accessTokenSealed",
+outcome, floor(extract(epoch from access_token_expires_at) * 1000)::float8 as "accessTokenExpiresAt"`;
 
 /** The login behind the token of its page; null when there is none, or it has run out. */
 export async function findProvenLogin(db: Db, tokenHash: Buffer): Promise<ProvenLogin | null> {
   const [login] = await rows<ProvenLogin>(
     db,
-    `${selectLogin} where token_hash = :tokenHash and expires_at > now()`,
+    `select ${columns} from proven_logins where token_hash = :tokenHash and expires_at > now()`,
     { tokenHash },
   );
   return login ?? null;
@@ -69,16 +69,16 @@ export async function findProvenLogin(db: Db, tokenHash: Buffer): Promise<Proven
 export async function lockProvenLogin(
   db: Db,
   id: ProvenLoginId,
-): Promise<(ProvenLogin & { credentialSealed: string }) | null> {
-  const [login] = await rows<ProvenLogin & { credentialSealed: string }>(
+): Promise<(ProvenLogin & { credentialSealed: string; ends: FolderEnd[] }) | null> {
+  const [login] = await rows<ProvenLogin & { credentialSealed: string; ends: FolderEnd[] }>(
     db,
-    `${selectLogin} where id = :id and outcome is null and expires_at > now() for update`,
+    `select ${columns}, ends from proven_logins where id = :id and outcome is null and expires_at > now() for update`,
     { id },
   );
   return login ?? null;
 }
 
-/** Says what became of a login, and erases its credential. */
+/** Says what became of a login, and erases its credential and what its mailbox looked like. */
 export async function settleProvenLogin(
   db: Db,
   id: ProvenLoginId,
@@ -86,7 +86,7 @@ export async function settleProvenLogin(
 ): Promise<void> {
   await run(
     db,
-    `update proven_logins set outcome = :outcome, credential_sealed = null, access_token_sealed = null where id = :id`,
+    `update proven_logins set outcome = :outcome, credential_sealed = null, access_token_sealed = null, ends = '[]' where id = :id`,
     { id, outcome },
   );
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
+import type { ProvenLoginId } from '../../src/lib/id.ts';
 import type { ConnectRequest } from '../../src/mailbox/settle.ts';
 import { listConnections, setMailboxState } from '../../src/store/connections.ts';
 import { insertConnectLink, findConnectLink } from '../../src/store/connect-links.ts';
@@ -7,6 +8,8 @@ import { run } from '../../src/store/database.ts';
 import { credentialContext } from '../../src/store/mailboxes.ts';
 import { createTokenStore } from '../../src/store/tokens.ts';
 import { databaseKinds } from '../support/database.ts';
+import { startScriptPeer } from '../support/script-peer.ts';
+import type { ScriptPeer } from '../support/script-peer.ts';
 import { waitFor } from '../support/wait.ts';
 import { grantOf, revoking, startConnecting, type ConnectingUnderTest } from './connecting.ts';
 
@@ -202,6 +205,35 @@ for (const kind of databaseKinds) {
       await assert.rejects(refused, { code: 'imap_unreachable' });
       assert.deepEqual(await states(), ['s1 ann ann@company.example connecting']);
       assert.deepEqual(await types(), []);
+    });
+
+    test('C8 where folders ended when a login was proven is known to the listener, also where the person confirms it later', async () => {
+      const imap = await startScriptPeer(
+        'capabilities: IMAP4rev1 SASL-IR AUTH=PLAIN LIST-EXTENDED LIST-STATUS\nfolder: INBOX uidvalidity 7 uidnext 4\nfolder: Old uidvalidity 9 uidnext 21 exists 2\n',
+      );
+      const smtp = await startScriptPeer('protocol: smtp\nehlo: mail.company.example\nehlo: AUTH PLAIN\n');
+      const at = ({ host, port }: ScriptPeer) => ({ host, port, security: 'none' as const });
+      const login = { imap: at(imap), smtp: at(smtp), user: 'ann', password: 'secret' };
+      const link = { subAccountId: 's1', userId: 'ann', provider: null, returnUrl: null, replace: false };
+      await insertConnectLink(t.db, { ...link, tokenHash: Buffer.from('kept'), lifeMs: 60_000 });
+      const linkId = (await findConnectLink(t.db, { tokenHash: Buffer.from('kept') }))?.id ?? null;
+      const confirmBy = Buffer.from('page');
+      const address = 'ann@home.example';
+      const kept = await t.connecting.connectWithPassword({ ...ann, linkId, confirmBy, address, login });
+      assert.equal(kept.outcome, 'to_confirm');
+      const [page] = await t.sql<{ id: ProvenLoginId }>('select id from proven_logins');
+      await t.connecting.confirm(page!.id);
+      const folders = () =>
+        t.sql(
+          `select path, uid_validity::int as validity, cursor_uid::int as uid from folders order by path`,
+        );
+      assert.deepEqual(await folders(), [{ path: 'Old', validity: 9, uid: 20 }]);
+      assert.deepEqual(await t.sql('select ends from proven_logins'), [{ ends: [] }]);
+      // Whoever is connected already wants what has come since then.
+      await run(t.db, 'update folders set cursor_uid = 17');
+      await t.connecting.connectWithPassword({ ...ben2, address, login });
+      assert.deepEqual(await folders(), [{ path: 'Old', validity: 9, uid: 17 }]);
+      await Promise.all([imap.stop(), smtp.stop()]);
     });
 
     test('C1 an unticked permission waits in its own state, and becomes the connection', async () => {

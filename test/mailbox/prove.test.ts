@@ -87,6 +87,35 @@ describe('C3 a password is proven at both servers', () => {
     assert.deepEqual(peers[1].sent('MAIL *'), []);
   });
 
+  for (const [name, capabilities, more, expected] of [
+    [
+      'tells them in the listing',
+      ' LIST-STATUS',
+      '',
+      [
+        { path: 'Empty', role: 'other', uidValidity: 10, cursorUid: 0 },
+        { path: 'Old', role: 'other', uidValidity: 9, cursorUid: 20 },
+      ],
+    ],
+    ['does not', '', '! * STATUS *\n', []],
+    ['has Gmail’s extensions', ' LIST-STATUS X-GM-EXT-1', '! * STATUS *\n', []],
+    ['refuses the listing', ' LIST-STATUS', 'on LIST *:\n  S: $tag NO not now\n', []],
+  ] as const) {
+    test(`C8 answers where the folders ended to which nobody will listen by themselves: the server ${name}`, async () => {
+      const folders = `folder: INBOX uidvalidity 7 uidnext 11 exists 2
+folder: Sent \\Sent uidvalidity 8 uidnext 3 exists 1
+folder: Junk \\Junk uidvalidity 3 uidnext 9 exists 3
+folder: Old uidvalidity 9 uidnext 21 exists 2
+folder: Empty uidvalidity 10 uidnext 1
+`;
+      const imap = await peer(
+        `${imapScript(`IMAP4rev1 AUTH=PLAIN SASL-IR SPECIAL-USE LIST-EXTENDED${capabilities}`)}${folders}${more}`,
+      );
+      assert.deepEqual(await prove({ imap, smtp: await peer(smtpScript()) }), expected);
+      assert.deepEqual(peers[0]?.sent('* EXAMINE *'), []);
+    });
+  }
+
   test('one that IMAP refuses is not tried again at SMTP', async () => {
     const login = { imap: await peer(imapScript()), smtp: await peer(smtpScript()), password: 'wrong' };
     await refuses(login, { step: 'imap', code: 'imap_login_refused', kind: 'denied' });
