@@ -813,7 +813,8 @@ create table sending_leases (
 -- The count of the individual messages of each mailbox (L3). Whoever takes a place in it locks its row.
 create table daily_quotas (
   mailbox_id text collate "C" primary key references mailboxes,
-  closed_until timestamptz(3)                   -- its provider has refused individual mail until then; null: never
+  closed_until timestamptz(3),                  -- its provider has refused individual mail until then; null: never
+  counted_at timestamptz not null default clock_timestamp() -- the latest time at which it was locked; later than now: the clock was set back
 );
 
 -- A place for each individual message, at the time when it goes or went, for some days. It stays when the message is

@@ -24,16 +24,41 @@ export async function lockQuotas(
   mailboxIds: readonly MailboxId[],
 ): Promise<Map<MailboxId, LockedQuota>> {
   if (mailboxIds.length === 0) return new Map();
-  const found = await rows<LockedQuota & { id: MailboxId }>(
+  const found = await rows<LockedQuota & { id: MailboxId; isBehind: boolean }>(
     db,
-    // An update that changes nothing locks the row, made or found; what it returns is asked after the wait for that.
+    // An update locks the row, made or found; what it returns is asked after the wait for that.
     `insert into daily_quotas (mailbox_id)
      select id from (select distinct unnest(:mailboxIds::text[]) collate "C" as id) m order by id
-     on conflict (mailbox_id) do update set mailbox_id = excluded.mailbox_id
-     returning mailbox_id as id, ${ms('clock_timestamp()')} as now, ${ms('daily_quotas.closed_until')} as "closedUntil"`,
+     on conflict (mailbox_id) do update set counted_at = greatest(daily_quotas.counted_at, clock_timestamp())
+     returning mailbox_id as id, ${ms('clock_timestamp()')} as now, ${ms('daily_quotas.closed_until')} as "closedUntil",
+               daily_quotas.counted_at > clock_timestamp() as "isBehind"`,
     { mailboxIds },
   );
+  await bringBack(
+    db,
+    found.filter(({ isBehind }) => isBehind),
+  );
   return new Map(found.map(({ id, now, closedUntil }) => [id, { now, closedUntil }]));
+}
+
+/**
+ * The clock was ahead, and was set back: what went until then counts as if it went now, since nobody knows when it did,
+ * and would not count at all where it seems to be still to come. What waits for its time keeps it.
+ */
+async function bringBack(db: Db, quotas: readonly { id: MailboxId; now: number }[]): Promise<void> {
+  if (quotas.length === 0) return;
+  await run(
+    db,
+    `with behind as materialized (
+       select id, to_timestamp(ms / 1000) as now from unnest(:ids::text[], :nows::float8[]) as b (id, ms)),
+     counted as (
+       update daily_quotas q set counted_at = b.now from behind b where q.mailbox_id = b.id)
+     update daily_places p set at = b.now
+       from behind b
+      where p.mailbox_id = b.id and p.at > b.now and not exists (
+        select from sends s where s.id = p.send_id and s.state in ('queued', 'held'))`,
+    { ids: quotas.map(({ id }) => id), nows: quotas.map(({ now }) => now) },
+  );
 }
 
 /** How many places of mailboxes there are, each after a time of its own, up to now, but those of some sends. */

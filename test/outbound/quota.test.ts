@@ -99,6 +99,23 @@ for (const kind of databaseKinds)
       assert.equal(await outcome(), 'queued');
     });
 
+    test('what went while the clock was ahead counts when it is set back, for a day; what waits keeps its place', async () => {
+      await limitTo(3);
+      const later = await idOf({ sendAt: Date.now() + 40 * hourMs });
+      await sent(3, -30);
+      await run(office.db, `update daily_quotas set counted_at = now() + interval '30 hours'`);
+      const result = await accept();
+      assert.ok('refused' in result && result.refused.code === 'daily_limit');
+      const again = (result.refused.retryAt ?? 0) - Date.now();
+      assert.ok(Math.abs(again - dayMs) < 60_000, `${again} ms`);
+      const placed = await rows<{ hours: number }>(
+        office.db,
+        `select round(extract(epoch from at - now()) / 3600)::int as hours from daily_places where send_id = :later`,
+        { later },
+      );
+      assert.deepEqual(placed, [{ hours: 40 }]);
+    });
+
     test('of calls at the same moment as many pass as there is room', async () => {
       await limitTo(5);
       await sent(3, 1);
