@@ -33,7 +33,7 @@ export type ErrandRunner = {
 
 export type ErrandDeps = Pick<
   ListenerDeps,
-  'filing' | 'clock' | 'log' | 'providerOf' | 'loginOf' | 'resolveHost' | 'secureContext' | 'openSession'
+  'filing' | 'clock' | 'log' | 'providerOf' | 'loginOf' | 'resolveHost' | 'tls' | 'openSession'
 > & { limits?: Partial<ErrandLimits> };
 
 export type ErrandLimits = {

@@ -6,7 +6,7 @@ import type { SessionLimits } from './answer-limits.ts';
 import { inTurns, readInTurns } from './answer-limits.ts';
 import type { SessionOptions } from './session.ts';
 
-type ClientOptions = Pick<SessionOptions, 'server' | 'address' | 'secureContext' | 'login' | 'trace'>;
+type ClientOptions = Pick<SessionOptions, 'server' | 'address' | 'tls' | 'login' | 'trace'>;
 
 /** Whom the library's log tells of what nobody else does. */
 type Told = { onThrottle(hintMs: number): void; onUnparsed(): void };
@@ -33,13 +33,13 @@ export function createClient(options: ClientOptions, limits: SessionLimits, on: 
 }
 
 function clientOptions(options: ClientOptions, limits: SessionLimits): ImapFlowOptions {
-  const { server, login, address, secureContext } = options;
+  const { server, login, address, tls } = options;
   return {
     host: address ?? server.host,
     ...(address === undefined || isIP(server.host) > 0 ? {} : { servername: server.host }),
     port: server.port,
     secure: server.security === 'tls',
-    ...(secureContext === undefined ? {} : { tls: { secureContext } }),
+    ...(tls === undefined ? {} : { tls: tls.beginWith(server) }),
     doSTARTTLS: server.security === 'starttls' ? true : server.security === 'none' ? false : undefined,
     auth:
       'accessToken' in login

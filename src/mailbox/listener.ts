@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import type { SecureContext } from 'node:tls';
 import type { Clock } from '../lib/clock.ts';
 import { Failure } from '../lib/failure.ts';
 import type { Log } from '../lib/log.ts';
@@ -19,6 +18,7 @@ import type { Bell } from './bell.ts';
 import { changePace } from './change-plan.ts';
 import type { ChangePace } from './change-plan.ts';
 import type { KeyedGate } from './gate.ts';
+import type { SharedTls } from './shared-tls.ts';
 import type { Spread } from './spread.ts';
 import { outageAfter, pauseAfter, stateIn } from './outage.ts';
 import type { Outage } from './outage.ts';
@@ -51,8 +51,8 @@ export type ListenerDeps = {
   };
   /** What they ask the database for, joined. */
   together: Together;
-  /** Shared by all connections; without it each makes one of its own. */
-  secureContext?: SecureContext;
+  /** Shared by all connections; without it each begins from nothing. */
+  tls?: SharedTls;
   /** Replaces session.ts in tests. */
   openSession?: typeof openSession;
 };

@@ -13,14 +13,14 @@ export function serverOf(deps: Pick<ListenerDeps, 'providerOf'>, mailbox: Mailbo
 
 /** Where to connect. The host that a person named is looked up each time: a name that was public then may lead elsewhere by now. */
 export async function placeOf(
-  deps: Pick<ListenerDeps, 'providerOf' | 'resolveHost' | 'secureContext'>,
+  deps: Pick<ListenerDeps, 'providerOf' | 'resolveHost' | 'tls'>,
   mailbox: Mailbox,
-): Promise<Pick<SessionOptions, 'server' | 'address' | 'secureContext'>> {
+): Promise<Pick<SessionOptions, 'server' | 'address' | 'tls'>> {
   const named = mailbox.servers?.imap;
-  const { secureContext } = deps;
+  const { tls } = deps;
   return {
     server: serverOf(deps, mailbox),
     ...(named === undefined ? {} : { address: (await deps.resolveHost(named.host)).address }),
-    ...(secureContext === undefined ? {} : { secureContext }),
+    ...(tls === undefined ? {} : { tls }),
   };
 }

@@ -1,4 +1,3 @@
-import type { SecureContext } from 'node:tls';
 import type { ImapFlow, ListResponse, MailboxObject, SearchObject, StatusObject } from 'imapflow';
 import type { StructurePart } from '../message/attachment-limits.ts';
 import { Failure } from '../lib/failure.ts';
@@ -20,6 +19,7 @@ import { sessionLimits, watchAnswer } from './answer-limits.ts';
 import type { SessionLimits } from './answer-limits.ts';
 import { appendSeen, canMove, moveMessages, removeMessages, storeSeen } from './imap-write.ts';
 import { createClient } from './imap-client.ts';
+import type { SharedTls } from './shared-tls.ts';
 import { answerTooLong, commandRefused, imapFailure } from './imap-errors.ts';
 import type { Ability } from './change-plan.ts';
 import type { Listed, Observed, Standing } from './plan.ts';
@@ -32,8 +32,8 @@ export type SessionOptions = {
   server: ServerAddress;
   /** Where to connect, in place of looking the host up; the certificate must be the host's all the same. */
   address?: string;
-  /** What trusts which certificates; one of its own costs each connection 31 KB. */
-  secureContext?: SecureContext;
+  /** What it has of other connections; missing: nothing. */
+  tls?: SharedTls;
   login: Login;
   /** Takes what is said, line by line, without credentials and content; missing: nobody listens. */
   trace?(text: string): void;
@@ -171,8 +171,10 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   try {
     await client.connect();
     open = true;
+    options.tls?.begun(options.server, socketOf(client));
   } catch (error) {
     client.close();
+    options.tls?.failed(options.server);
     throw closedFor ?? imapFailure(error);
   } finally {
     watched();
@@ -376,4 +378,9 @@ function standing(status: StatusObject): Standing {
 
 function observed(state: { uidValidity?: bigint | undefined; uidNext?: number | undefined }): Observed {
   return { uidValidity: Number(state.uidValidity ?? 0), uidNext: state.uidNext || null };
+}
+
+/** imapflow (2.10.2) lends its socket only to who takes it away. */
+function socketOf(client: ImapFlow): unknown {
+  return (client as unknown as { socket: unknown }).socket;
 }

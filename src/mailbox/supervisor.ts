@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { createSecureContext } from 'node:tls';
 import type { Clock } from '../lib/clock.ts';
 import { createBatcher } from '../lib/batcher.ts';
 import type { MailboxId } from '../lib/id.ts';
@@ -21,6 +20,7 @@ import type { NodeInstance } from '../store/mailboxes.ts';
 import { createKeyedGate, createRampedGate } from './gate.ts';
 import { startListener } from './listener.ts';
 import type { Listener, ListenerDeps } from './listener.ts';
+import { createSharedTls } from './shared-tls.ts';
 import { createSpread } from './spread.ts';
 import { createTogether } from './together.ts';
 import { placeOfError } from '../lib/failure.ts';
@@ -76,7 +76,7 @@ export type Supervisor = {
 };
 
 /** What a supervisor needs beside what its listeners do. */
-export type SupervisorDeps = Omit<ListenerDeps, 'gates' | 'secureContext' | 'together'> & {
+export type SupervisorDeps = Omit<ListenerDeps, 'gates' | 'tls' | 'together'> & {
   /** Tells the other nodes that there are mailboxes to take. */
   wakeOthers(): void;
 };
@@ -117,7 +117,7 @@ export function createSupervisor(deps: SupervisorDeps, limits: SupervisorLimits,
   const { db } = deps.filing;
   const together = createTogether(db, () => node.listeners.size >= crowdMin);
   const node: Node = {
-    deps: { ...deps, gates, secureContext: createSecureContext(), together },
+    deps: { ...deps, gates, tls: createSharedTls(), together },
     limits,
     wakeOthers: () => deps.wakeOthers(),
     id: nodeId,

@@ -88,7 +88,7 @@ async function connectApart(
 
 /** A connection that listens to nothing, for as long as there is something to do on it. Rejects with a Failure. */
 export async function openApart(
-  deps: Pick<ListenerDeps, 'providerOf' | 'resolveHost' | 'secureContext' | 'openSession'>,
+  deps: Pick<ListenerDeps, 'providerOf' | 'resolveHost' | 'tls' | 'openSession'>,
   mailbox: Mailbox,
   login: Login,
   stop: AbortSignal,

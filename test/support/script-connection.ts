@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { SecureContext } from 'node:tls';
 import { messageOf } from '../../src/lib/failure.ts';
 import { imapAnswers, openedFolder, type ImapAnswers } from './script-imap.ts';
 import { changeMailbox, type Mailbox } from './script-mailbox.ts';
@@ -21,7 +22,7 @@ export type Play = {
   wires: Wire[];
   /** How often each folder was opened. */
   opened: Map<string, number>;
-  tls: { key: string; cert: string } | undefined;
+  tls: SecureContext | undefined;
   garble: Garble | undefined;
   mayEnter(secret: string): boolean;
   advance(ms: number): Promise<void>;

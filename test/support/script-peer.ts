@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
+import { createSecureContext } from 'node:tls';
 import { countRule, serveConnection, waitingSection, type Play } from './script-connection.ts';
 import { changeMailbox, createMailbox } from './script-mailbox.ts';
 import type { Taken } from './script-smtp.ts';
@@ -128,7 +129,8 @@ function createPlay(script: Script, options: PeerOptions, progress: () => void):
     rules: script.rules.map((rule) => countRule(rule)),
     wires: [],
     opened: new Map(),
-    tls: options.tls,
+    // One for all connections, as servers have it: a session may go on in the next one.
+    tls: options.tls === undefined ? undefined : createSecureContext(options.tls),
     garble: options.garble,
     failure: undefined,
     mayEnter: (secret) => options.tokens?.includes(secret) ?? script.auth === 'accept',

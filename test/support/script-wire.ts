@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
-import { createSecureContext, TLSSocket } from 'node:tls';
+import { TLSSocket } from 'node:tls';
+import type { SecureContext } from 'node:tls';
 import { replyText, wireReader, type WireLine } from '../../src/lib/trace.ts';
 import type { ClientLine } from './script-session.ts';
 
@@ -27,7 +28,7 @@ export type Garble = (bytes: Buffer, ordinal: number) => { bytes: Buffer; end?: 
 type WireOptions = {
   ordinal: number;
   protocol: 'imap' | 'smtp';
-  tls: { key: string; cert: string } | undefined;
+  tls: SecureContext | undefined;
   garble: Garble | undefined;
   /** Told of each line before anything answers it. */
   onLine(text: string): void;
@@ -100,7 +101,7 @@ export function openWire(raw: Socket, options: WireOptions): Wire {
     startTls() {
       if (tls === undefined) throw new Error('this peer has no certificate');
       raw.removeAllListeners('data');
-      socket = new TLSSocket(raw, { isServer: true, secureContext: createSecureContext(tls) });
+      socket = new TLSSocket(raw, { isServer: true, secureContext: tls });
       listen();
     },
     destroy: () => raw.destroy(),

@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, describe, test } from 'node:test';
+import { getCACertificates, setDefaultCACertificates, TLSSocket } from 'node:tls';
+import { openSession } from '../../src/mailbox/session.ts';
+import { createSharedTls } from '../../src/mailbox/shared-tls.ts';
+import type { SharedTls } from '../../src/mailbox/shared-tls.ts';
+import type { ServerAddress } from '../../src/provider/providers.ts';
+import { makeCertificates } from '../support/certificates.ts';
+import { startScriptPeer } from '../support/script-peer.ts';
+import type { ScriptPeer } from '../support/script-peer.ts';
+
+const script =
+  'capabilities: IMAP4rev1 SASL-IR AUTH=PLAIN IDLE\nfolder: INBOX uidvalidity 7 uidnext 1 exists 0\n';
+
+describe('what connections have of each other in TLS', () => {
+  const trusted = getCACertificates('default');
+  const peers: ScriptPeer[] = [];
+  let directory: string;
+  let certificate: { key: string; cert: string };
+  let tls: SharedTls;
+  /** Of each connection: whether it went on with the session of one before. */
+  let wentOn: boolean[] = [];
+
+  before(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'shared-tls-'));
+    const { caPath, certificatePath, keyPath } = await makeCertificates(directory, []);
+    certificate = { key: await readFile(keyPath, 'utf8'), cert: await readFile(certificatePath, 'utf8') };
+    setDefaultCACertificates([...trusted, await readFile(caPath, 'utf8')]);
+    const shared = createSharedTls();
+    tls = {
+      ...shared,
+      begun: (server, socket) => {
+        assert.ok(socket instanceof TLSSocket);
+        wentOn.push(socket.isSessionReused());
+        shared.begun(server, socket);
+      },
+    };
+  });
+  afterEach(async () => {
+    wentOn = [];
+    await Promise.all(peers.splice(0).map((peer) => peer.stop()));
+  });
+  after(async () => {
+    setDefaultCACertificates(trusted);
+    await rm(directory, { recursive: true });
+  });
+
+  async function startServer(): Promise<ServerAddress> {
+    const peer = await startScriptPeer(script, { tls: certificate });
+    peers.push(peer);
+    return { host: 'localhost', port: peer.port, security: 'tls' };
+  }
+
+  async function connect(server: ServerAddress, stop?: AbortSignal): Promise<void> {
+    const session = await openSession({
+      server,
+      tls,
+      login: { user: 'ann@company.example', password: 'secret' },
+      ...(stop === undefined ? {} : { stop }),
+      onArrival: () => undefined,
+      onClose: () => undefined,
+    });
+    session.close();
+  }
+
+  test('the next ones to a server go on with the session of the first, and those to another do not', async () => {
+    const [one, other] = [await startServer(), await startServer()];
+    await connect(one);
+    await connect(one);
+    await connect(one);
+    await connect(other);
+    assert.deepEqual(wentOn, [false, true, true, false]);
+  });
+
+  test('the first session that began with the certificate is kept, so that it ends', async () => {
+    const server = await startServer();
+    await connect(server);
+    const { session } = tls.beginWith(server);
+    assert.ok(session !== undefined);
+    await connect(server);
+    assert.deepEqual(tls.beginWith(server).session, session);
+  });
+
+  test('after one that failed the next begins from nothing', async () => {
+    const server = await startServer();
+    await connect(server);
+    await assert.rejects(connect(server, AbortSignal.abort()));
+    await connect(server);
+    assert.deepEqual(wentOn, [false, false]);
+  });
+});
