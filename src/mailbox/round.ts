@@ -186,14 +186,11 @@ export async function sweep(round: Round, listed: readonly Listed[] | null): Pro
   const [first] = round.lines;
   const told = toldBy(listed);
   const paths = swept(round);
-  const stored =
-    paths.length === 0
-      ? new Set<FolderId>()
-      : await round.deps.together.findFoldersWithPlaces(round.mailbox.id);
+  let stored: ReadonlySet<FolderId> | null = null;
   const { clock } = round.deps;
   let away = false;
   let until = clock.monotonic() + awayMs;
-  const empty: ({ folder: Watched } & Start)[] = [];
+  const empty: Empty[] = [];
   for (const path of paths) {
     if (clock.monotonic() >= until) {
       // Not every server tells at the end of STATUS what has come to the folder that is open.
@@ -209,14 +206,19 @@ export async function sweep(round: Round, listed: readonly Listed[] | null): Pro
     // A server that does not say where a folder stands may open it all the same.
     const step = observed === null ? null : planFolder(folder, observed);
     const start = step === null || observed === null ? null : startUnopened(step, observed);
-    if (start !== null) {
-      empty.push({ folder, ...start });
+    if (start !== null && observed !== null) {
+      empty.push({ folder, signature: observed.signature, ...start });
       if (empty.length === begunAtOnce) await beginEmpty(round, empty.splice(0));
       continue;
     }
     if (step?.step === 'nothing') round.read.add(path);
-    const isChanged = stored.has(folder.id) && observed?.signature !== folder.signature;
-    if (step?.step === 'nothing' && !isChanged) continue;
+    // In most looks nothing has changed anywhere, and nobody needs to know where messages are stored.
+    if (step?.step === 'nothing' && observed?.signature === folder.signature) continue;
+    stored ??= await round.deps.together.findFoldersWithPlaces(round.mailbox.id);
+    if (step?.step === 'nothing' && !stored.has(folder.id)) {
+      folder.signature = observed?.signature ?? null;
+      continue;
+    }
     const isLong = step?.step === 'read' && (step.atMost ?? 0) > fewMessages;
     if (isLong) {
       if (away) await comeHome(round);
@@ -237,25 +239,31 @@ function toldBy(listed: readonly Listed[] | null): Map<string, Standing | null> 
   return new Map(listed?.map((folder) => [folder.path, folder.observed]));
 }
 
+/** A folder that is to be begun and holds nothing, so that nothing in it has changed. */
+type Empty = { folder: Watched; signature: string } & Start;
+
 /** Those of some folders that are to be begun and hold nothing, by what was told of them. */
 function emptyAmong(
   { folders }: Round,
   paths: readonly string[],
   told: ReadonlyMap<string, Standing | null>,
-): ({ folder: Watched } & Start)[] {
+): Empty[] {
   return paths.flatMap((path) => {
     const [folder, observed = null] = [folders.get(path), told.get(path)];
     if (folder === undefined || observed === null) return [];
     const start = startUnopened(planFolder(folder, observed), observed);
-    return start === null ? [] : [{ folder, ...start }];
+    return start === null ? [] : [{ folder, signature: observed.signature, ...start }];
   });
 }
 
 /** Begins folders that hold nothing, without opening them: of thousands of folders most do, and each would take two round trips. */
-async function beginEmpty(round: Round, starts: readonly ({ folder: Watched } & Start)[]): Promise<void> {
+async function beginEmpty(round: Round, starts: readonly Empty[]): Promise<void> {
   for (let at = 0; at < starts.length; at += begunAtOnce)
     await beginFolders(round.deps.together, starts.slice(at, at + begunAtOnce));
-  for (const { folder } of starts) round.read.add(folder.path);
+  for (const { folder, signature } of starts) {
+    folder.signature = signature;
+    round.read.add(folder.path);
+  }
 }
 
 /**

@@ -49,7 +49,7 @@ const fewer = 20;
 const overtaking = { lateMs: 50, atOnce: 4 };
 
 /** How long a crowd gathers, in ms: of these things nobody notices it. */
-const crowdMs = 20;
+const crowdMs = 100;
 
 const nothing: MailboxWork = { writes: false, vanished: false };
 

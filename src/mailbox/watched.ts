@@ -15,7 +15,7 @@ export type Watched = SavedFolder & {
   lateSince: number | null;
   /** When changes of its stored messages were looked at last; null: not yet. */
   changesLookedAt: LookedAt | null;
-  /** What STATUS said of it when that was done while it was not open; null: it was not. */
+  /** What STATUS said of it when that was done, or nothing of it was stored, while it was not open; null: neither. */
   signature: string | null;
   /** Since when most of its stored messages are said to be gone, by the monotonic clock; null: they are not. */
   doubtedAt: number | null;

@@ -139,6 +139,28 @@ describe('S14: every folder but Spam, Trash and Drafts', () => {
     });
   }
 
+  test('where messages are stored is asked only in a look that shows something new', async () => {
+    const { peer, pass, clock, decided, mailboxId } = await playLive(able + folders);
+    const asked: string[] = [];
+    const note = ({ sql }: { sql: string }) => void asked.push(sql);
+    const questions = () => asked.filter((sql) => sql.startsWith('select f.id from folders f')).length;
+    database.db.on('query', note);
+    try {
+      for (let look = 0; look < 2; look += 1) {
+        const at = clock.now() + 40_000;
+        await pass(40_000);
+        await waitFor('the look', async () => (await caughtUpTo(mailboxId)) === at);
+      }
+      assert.equal(questions(), 0);
+      peer.deliver('Projects', letter('project'));
+      await pass(40_000);
+      await decided('other 21 stored from_contact');
+      assert.equal(questions(), 1);
+    } finally {
+      database.db.removeListener('query', note);
+    }
+  });
+
   test('without that, mail in the inbox does not wait for the end of a sweep', async () => {
     const many = Array.from(
       { length: 60 },
