@@ -48,7 +48,7 @@ const fewer = 20;
 /** One that is slow holds up none of the others. */
 const overtaking = { lateMs: 50, atOnce: 4 };
 
-/** How long a crowd gathers, in ms: of these things nobody notices it. */
+/** How long a crowd gathers, in ms. Mail that comes in the midst of a look, one in some two hundred, waits for it too. */
 const crowdMs = 100;
 
 const nothing: MailboxWork = { writes: false, vanished: false };

@@ -32,11 +32,18 @@ export type Bench = {
   load(): string;
 };
 
-/** Starts servers with durable settings; `stop` removes them and all they hold. */
-export async function startBench(): Promise<{ bench: Bench; stop(): Promise<void> }> {
+/**
+ * Starts servers with durable settings; `stop` removes them and all they hold. `crowded`: Dovecot has a process for
+ * fifty sessions, since of ten thousand with one each the machine would be Dovecot's alone.
+ */
+export async function startBench(crowded = false): Promise<{ bench: Bench; stop(): Promise<void> }> {
   await installServers();
   // Nobody logs in by a token, so there is no identity provider to ask.
-  const servers = await startServers({ identityUrl: 'http://127.0.0.1:9', durable: true });
+  const servers = await startServers({
+    identityUrl: 'http://127.0.0.1:9',
+    durable: true,
+    ...(crowded ? { sessionsPerProcess: 50 } : {}),
+  });
   try {
     const { info } = servers;
     useStarted(info);

@@ -1,9 +1,11 @@
 // Many idle mailboxes in a process of their own: bare clients, or the gateway. They are there from the beginning, as after
 // a restart.
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { ImapFlow } from 'imapflow';
 import type { ServerAddress } from '../../src/provider/providers.ts';
 import { openDatabase } from '../../src/store/database.ts';
+import type { Db } from '../../src/store/database.ts';
 import { passwordOf } from '../support/mail.ts';
 import { waitFor } from '../support/wait.ts';
 import { preciseNow, serveParent } from './child.ts';
@@ -20,6 +22,8 @@ export type MailboxesOptions = {
 
 /** What a start took: on the clock, and of the processor by this process. */
 export type Started = { ms: number; cpuMs: number };
+/** A minute in which nothing comes: of the processor, the event loop's delay, and how many connections to PostgreSQL are open. */
+export type Idled = { cpuMs: number; loopDelayMs: number; connections: number };
 export type MailboxesQuestion = 'start' | 'memory' | 'idle' | 'commits';
 
 /** As many at a time as the gateway connects to one host. */
@@ -30,6 +34,7 @@ const startMsMax = 900_000;
 const options = JSON.parse(process.argv[2] ?? '') as MailboxesOptions;
 const held: ImapFlow[] = [];
 const commits: number[] = [];
+let database: Db | null = null;
 
 const answers = { start, memory, idle, commits: () => commits };
 serveParent((question) => answers[question as MailboxesQuestion]());
@@ -55,6 +60,7 @@ async function openClients(): Promise<void> {
 async function startGateway(): Promise<void> {
   const { databaseUrl: url, blobsDirectory, imap, mailboxes } = options;
   const { db } = await openDatabase({ kind: 'postgres', url, connectionsMax: 20 });
+  database = db;
   const loginOf = (user: string) => ({ user, password: passwordOf(user) });
   startBenchGateway({
     db,
@@ -80,11 +86,19 @@ async function memory(): Promise<number> {
   return process.memoryUsage.rss();
 }
 
-/** Milliseconds of the processor in a minute in which nothing comes. */
-async function idle(): Promise<number> {
+async function idle(): Promise<Idled> {
+  const delay = monitorEventLoopDelay({ resolution: 10 });
   const before = process.cpuUsage();
+  delay.enable();
   await wait(idleMs);
-  return (spent(before) * 60_000) / idleMs;
+  delay.disable();
+  const cpuMs = (spent(before) * 60_000) / idleMs;
+  return { cpuMs, loopDelayMs: delay.percentile(99) / 1e6, connections: connectionsOf(database) };
+}
+
+function connectionsOf(db: Db | null): number {
+  const pool = (db?.client as { pool: { numUsed(): number; numFree(): number } } | undefined)?.pool;
+  return pool === undefined ? 0 : pool.numUsed() + pool.numFree();
 }
 
 function spent(before: NodeJS.CpuUsage): number {

@@ -7,7 +7,7 @@ import type { Bench } from './bench.ts';
 import { preciseNow, startChild } from './child.ts';
 import type { Child } from './child.ts';
 import { shownLatency } from './figures.ts';
-import type { MailboxesOptions, MailboxesQuestion, Started } from './mailboxes-node.ts';
+import type { Idled, MailboxesOptions, MailboxesQuestion, Started } from './mailboxes-node.ts';
 import { contactMail } from './mail.ts';
 import { openRawClient } from './raw-client.ts';
 import type { Row } from './table.ts';
@@ -16,13 +16,7 @@ import { addMailboxes } from './tenant.ts';
 /** New mails that are waited for, one after the other, in mailboxes all over. */
 const noticesMax = 20;
 const restMs = 150;
-/**
- * Of so many mailboxes Dovecot has a process for each session. Of more the machine would be Dovecot's alone: there its
- * sessions hibernate, and lose notices about that, so that no latency is measured.
- */
-const processesMax = 3_000;
-
-type Run = Started & { bytes: number; idleMs: number; latencies: number[] };
+type Run = Started & { bytes: number; idled: Idled | null; latencies: number[] };
 
 /**
  * Idle mailboxes with one connection each in one process, against as many bare clients in one. One mailbox is what
@@ -50,7 +44,9 @@ export async function measureMailboxes(bench: Bench, sizes: readonly number[] = 
         row('s from the start to all live', ({ ms }) => ms / 1_000, '≤ 1.3', 1),
         row('s of the processor for that', ({ cpuMs }) => cpuMs / 1_000, '', 1),
         row('KB each, the process included', ({ bytes }) => bytes / 1_024 / size, '≤ 1.5'),
-        row('ms of the processor in a minute', ({ idleMs }) => idleMs, ''),
+        row('ms of the processor in a minute', ({ idled }) => idled?.cpuMs ?? 0, ''),
+        row("ms of the event loop's delay in it (p99)", ({ idled }) => idled?.loopDelayMs ?? 0, ''),
+        row('connections to PostgreSQL then', ({ idled }) => idled?.connections ?? 0, ''),
       );
     }
     if (ours.latencies.length === 0) continue;
@@ -73,9 +69,7 @@ async function oneRun(
   mailboxes: number,
   letters: readonly string[],
 ): Promise<Run> {
-  const { full, hibernating } = bench.servers.dovecot.imap;
-  const { host, tlsPort: port } = mailboxes > processesMax ? hibernating : full;
-  const imap: ServerAddress = { host, port, security: 'tls' };
+  const { imap } = bench;
   const database = await bench.newDatabase();
   await addMailboxes(database.db, mailboxes);
   const blobsDirectory = await bench.newDirectory();
@@ -86,10 +80,9 @@ async function oneRun(
   try {
     const started = await ask<Started>('start');
     const bytes = await ask<number>('memory');
-    const notices = mailboxes > processesMax ? [] : letters;
-    const latencies = await takeNotices(child, imap, mailboxes, notices);
-    const idleMs = mailboxes === 1 ? 0 : await ask<number>('idle');
-    return { ...started, bytes, idleMs, latencies };
+    const latencies = await takeNotices(child, imap, mailboxes, letters);
+    const idled = mailboxes === 1 ? null : await ask<Idled>('idle');
+    return { ...started, bytes, idled, latencies };
   } finally {
     await child.stop();
     await database.drop();

@@ -19,7 +19,8 @@ type ImapEndpoints = {
   outlook: ImapEndpoint;
   /**
    * A real peer that loses notices. Sessions hibernate after 1 s in IDLE (10 s are usual), and a message
-   * that arrives in the half second before is never announced (Dovecot 2.3.19); a NOOP shows it.
+   * that arrives in the half second before is never announced (Dovecot 2.3.19); a NOOP shows it. It does not offer
+   * NOTIFY: a session that has asked for it never hibernates.
    */
   hibernating: ImapEndpoint;
 };
@@ -50,6 +51,8 @@ export async function configureDovecot(options: {
   directory: string;
   certificates: Certificates;
   introspectionUrl: string;
+  /** IMAP sessions of one process. */
+  sessionsPerProcess: number;
 }): Promise<DovecotInfo> {
   const home = join(options.directory, 'dovecot');
   const mail = join(options.directory, 'mail');
@@ -112,6 +115,7 @@ type Paths = {
   tokenPath: string;
   certificates: Certificates;
   info: DovecotInfo;
+  sessionsPerProcess: number;
 };
 
 function configuration(paths: Paths): string {
@@ -144,7 +148,7 @@ namespace inbox {
   inbox = yes
   separator = /
 ${folders()}}
-${services(info)}
+${services(info, paths.sessionsPerProcess)}
 local ${imapAddresses.gmail} {
   protocol imap {
     imap_capability = ${gmailCapabilities}
@@ -157,6 +161,7 @@ local ${imapAddresses.outlook} {
 }
 local ${imapAddresses.hibernating} {
   protocol imap {
+    imap_capability = ${hibernatingCapabilities}
     imap_hibernate_timeout = 1s
   }
 }
@@ -204,7 +209,7 @@ service anvil {
 `;
 }
 
-function services(info: DovecotInfo): string {
+function services(info: DovecotInfo, sessionsPerProcess: number): string {
   return `
 service auth {
   client_limit = 20000
@@ -226,7 +231,8 @@ service imap-login {
 ${listeners(info.imap)}}
 service imap {
   # With more than one client for each process, hibernated sessions leave idle processes behind.
-  service_count = 1
+  client_limit = ${sessionsPerProcess}
+  service_count = ${sessionsPerProcess === 1 ? 1 : 0}
   process_limit = 6000
   process_min_avail = 2
   vsz_limit = 0
@@ -235,9 +241,6 @@ service imap {
   }
 }
 service imap-hibernate {
-  # Ten thousand idle mailboxes of the bench.
-  client_limit = 20000
-  vsz_limit = 0
   unix_listener imap-hibernate {
     mode = 0666
   }
@@ -258,6 +261,10 @@ const gmailCapabilities =
 
 const outlookCapabilities =
   'IMAP4 IMAP4rev1 SASL-IR UIDPLUS MOVE ID UNSELECT CHILDREN IDLE NAMESPACE LITERAL+';
+
+const hibernatingCapabilities =
+  'IMAP4rev1 SASL-IR ID ENABLE IDLE UNSELECT CHILDREN NAMESPACE UIDPLUS LIST-EXTENDED CONDSTORE QRESYNC ESEARCH ' +
+  'LIST-STATUS MOVE SPECIAL-USE LITERAL+';
 
 function folders(): string {
   return ['Sent', 'Drafts', 'Junk', 'Trash', 'Archive']

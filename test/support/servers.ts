@@ -38,8 +38,10 @@ export async function startServers(options: {
   directory?: string;
   /** PostgreSQL with fsync and synchronous commits, for measuring. Default false. */
   durable?: boolean;
+  /** IMAP sessions of one process of Dovecot's. Default 1. */
+  sessionsPerProcess?: number;
 }): Promise<Servers> {
-  const { identityUrl, durable = false } = options;
+  const { identityUrl, durable = false, sessionsPerProcess = 1 } = options;
   const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'twoway-servers-')));
   // Dovecot, Postfix and PostgreSQL run as users of their own, who must get in.
   await chmod(directory, 0o755);
@@ -50,7 +52,7 @@ export async function startServers(options: {
     await rm(directory, { recursive: true, force: true, maxRetries: 5 });
   };
   const starting = await Promise.allSettled([
-    startMail({ directory, identityUrl, daemons }),
+    startMail({ directory, identityUrl, daemons, sessionsPerProcess }),
     startDatabases({ directory, durable, daemons }),
   ]);
   const [mail, postgres] = starting;
@@ -67,11 +69,17 @@ async function startMail(options: {
   directory: string;
   identityUrl: string;
   daemons: Daemon[];
+  sessionsPerProcess: number;
 }): Promise<Pick<ServersInfo, 'caPath' | 'dovecot' | 'smtp'>> {
-  const { directory, identityUrl, daemons } = options;
+  const { directory, identityUrl, daemons, sessionsPerProcess } = options;
   const certificates = await makeCertificates(directory, Object.values(imapAddresses));
   const introspectionUrl = `${identityUrl}/introspect`;
-  const dovecot = await configureDovecot({ directory, certificates, introspectionUrl });
+  const dovecot = await configureDovecot({
+    directory,
+    certificates,
+    introspectionUrl,
+    sessionsPerProcess,
+  });
   const { lmtpPort, authSocketPath } = dovecot;
   const smtp = await configurePostfix({ directory, certificates, lmtpPort, authSocketPath });
   daemons.push(await startDovecot(dovecot), await startPostfix(smtp));
