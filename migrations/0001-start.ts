@@ -766,6 +766,9 @@ create table sends (
   state text not null check (state in ('queued', 'held', 'sending', 'uncertain', 'sent', 'bounced', 'failed', 'cancelled')),
   state_reason text,
   state_since timestamptz not null default now(),
+  -- When what its message shows of it changed last. Here, where a row is written anyway: a message is a large one, and
+  -- its page mostly full, so that all of its indexes would hear of each state.
+  changed_at timestamptz not null default now(),
   envelope jsonb not null,                      -- { from, to: [] }
   internet_message_id text not null,            -- given once, for ever
   server_message_id text,                       -- where the provider's reply named another

@@ -1,6 +1,6 @@
+import { touchMessages } from '../store/changed-messages.ts';
 import { endCopy } from '../store/sent-copies.ts';
 import type { AwaitedCopy, CopyEnd } from '../store/sent-copies.ts';
-import { touchMessages } from '../store/sends.ts';
 import { noEffects } from './effects.ts';
 import { tellEffects } from './events.ts';
 import { inOne } from './places.ts';

@@ -2,12 +2,13 @@ import { isDeepStrictEqual } from 'node:util';
 import { orderKeys } from '../filing/events.ts';
 import { recordEvents } from '../store/events.ts';
 import type { EventType, NewEvent } from '../store/events.ts';
+import { lockMessages } from '../store/changed-messages.ts';
 import { inOneGo } from '../store/database.ts';
 import type { Db } from '../store/database.ts';
 import { readMessages, readWhereShown } from '../store/public-message.ts';
 import { readSends } from '../store/public-send.ts';
 import type { SendState } from '../store/public-send.ts';
-import { touchMessages, writeSendChanges } from '../store/sends.ts';
+import { writeSendChanges } from '../store/sends.ts';
 import type { LockedSend, SendChange } from '../store/sends.ts';
 import { mayFollow } from './states.ts';
 
@@ -57,7 +58,7 @@ export async function changeSends(tx: Db, transitions: readonly Transition[]): P
       tx,
       transitions.map(({ send, change }) => ({ id: send.id, change })),
     ),
-    touchMessages(
+    lockMessages(
       tx,
       told.map(({ send }) => send.messageId),
     ),

@@ -1,4 +1,5 @@
 import type { ConversationId, MailboxId, ThreadId } from '../lib/id.ts';
+import { changedAt } from './changed-messages.ts';
 import { rows, rowsById } from './database.ts';
 import type { Db } from './database.ts';
 import { timestamp } from './timestamp.ts';
@@ -103,7 +104,7 @@ export async function readThreads(
                                from conversation_threads ct where ct.thread_id = t.id),
         'created_at', ${timestamp('t.created_at')}, 'updated_at', ${timestamp(
           // The messages' and links' own: a column of the thread would have two filers lock threads in opposite orders.
-          `greatest(t.updated_at, (select max(m.updated_at) from messages m where m.thread_id = t.id),
+          `greatest(t.updated_at, (select max(${changedAt('m')}) from messages m where m.thread_id = t.id),
                     (select max(k.since) from thread_links k where k.thread_id = t.id))`,
         )}) as thread
        from ${rowsById('threads')} t

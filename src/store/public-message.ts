@@ -1,5 +1,6 @@
 import type { ConversationId, DecisionId, MessageId, SendId, ThreadId } from '../lib/id.ts';
 import { firstAnswerOf } from './answers.ts';
+import { changedAt } from './changed-messages.ts';
 import { rows, rowsById } from './database.ts';
 import type { Db } from './database.ts';
 import { reportsOf } from './public-send.ts';
@@ -137,7 +138,7 @@ function messageObjectOf(body: { text: string; html: string }): string {
       'answered', ${firstAnswerOf('m', 'is null')}, 'auto_replied', ${firstAnswerOf('m', 'is not null')})
     from sends s where s.message_id = m.id),
   'logging_tags', m.logging_tags,
-  'created_at', ${timestamp('m.created_at')}, 'updated_at', ${timestamp('m.updated_at')})`;
+  'created_at', ${timestamp('m.created_at')}, 'updated_at', ${timestamp(changedAt('m'))})`;
 }
 
 /** Messages by id, in the order of the ids; another sub-account's are left out. */

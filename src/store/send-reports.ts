@@ -1,8 +1,9 @@
 import type { BounceClass, ReportAction } from '../message/delivery-report.ts';
 import type { MessageId, SendId } from '../lib/id.ts';
+import { touchMessages } from './changed-messages.ts';
 import { jsonText, rows } from './database.ts';
 import type { Db } from './database.ts';
-import { touchMessages, writeSendChanges } from './sends.ts';
+import { writeSendChanges } from './sends.ts';
 
 /** What a report that counts says of a send. */
 export type SendReport = {

@@ -203,6 +203,8 @@ export async function writeSendChanges(db: Db, changed: readonly ChangedSend[]):
     db,
     `update sends s set
         state_since = case when s.state = c.state then s.state_since else now() end,
+        changed_at = case when (s.state, s.state_reason, s.refused) is distinct from (c.state, c.reason, coalesce(c.refused, s.refused))
+                          then now() else s.changed_at end,
         uncertain_at = case when c.state <> 'uncertain' then null when s.state = 'uncertain' then s.uncertain_at else now() end,
         state = c.state, state_reason = c.reason, ready = c.next <> 'over', refused = coalesce(c.refused, s.refused),
         due_at = case when c.next = 'in_hand' then s.due_at when c.next = 'waiting' then 'infinity'
@@ -232,17 +234,6 @@ export async function writeSendChanges(db: Db, changed: readonly ChangedSend[]):
     giveBackPlaces(db, idsOf('failed', 'cancelled')),
     awaitSentCopies(db, idsOf('sent', 'bounced')),
   ]);
-}
-
-/** Marks messages as changed: what became of its send is part of a message. */
-export async function touchMessages(db: Db, ids: readonly MessageId[]): Promise<void> {
-  if (ids.length === 0) return;
-  await run(
-    db,
-    `update messages set updated_at = now()
-      where id = any(array(select id from messages where id = any(:ids) order by id for no key update))`,
-    { ids },
-  );
 }
 
 /** Gives back what was claimed and not begun. */

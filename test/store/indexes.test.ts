@@ -13,13 +13,14 @@ import { readOutgoingFacts, readOutgoingGrounds } from '../../src/store/outgoing
 import { readShown } from '../../src/store/shown.ts';
 import { findAnswers } from '../../src/store/idempotency.ts';
 import { listConversations, readConversations, readThreads } from '../../src/store/public-conversation.ts';
+import { lockMessages, touchMessages } from '../../src/store/changed-messages.ts';
 import { findPlaces, refreshMessages, writePlaces } from '../../src/store/places.ts';
 import { readMessages } from '../../src/store/public-message.ts';
 import { readSends } from '../../src/store/public-send.ts';
 import { closeQuota, countPlacesTaken } from '../../src/store/quota.ts';
 import { addServerMessageIds, endAttempts, noteHandovers } from '../../src/store/send-attempts.ts';
 import { takeSendingLeases } from '../../src/store/sending-leases.ts';
-import { findDueOfLane, findHeldToSettle, touchMessages, writeSendChanges } from '../../src/store/sends.ts';
+import { findDueOfLane, findHeldToSettle, writeSendChanges } from '../../src/store/sends.ts';
 import { claimLanes } from '../../src/store/work.ts';
 import { testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
@@ -165,10 +166,11 @@ describe('indexes', () => {
       await endAttempts(db, [{ id: 'snd_1', n: 1, outcome: 'accepted', reply: null }]);
       const change = { state: 'sent', reason: null, next: 'over' } as const;
       await writeSendChanges(db, [{ id: 'snd_1', change }]);
+      await lockMessages(db, ['msg_1']);
       await touchMessages(db, ['msg_1']);
       await countPlacesTaken(db, { from: [{ mailboxId: 'mbx_1', at: 0 }], besides: ['snd_1'] });
       const plans = await plansOf(db);
-      assert.equal(plans.length, 7);
+      assert.equal(plans.length, 8);
       for (const { statement, lines } of plans) {
         const whole = lines.filter(
           (line, n) =>
