@@ -33,6 +33,12 @@ const hurriedClock: Clock = {
   sleep: (ms, signal) => systemClock.sleep(ms / 10, signal),
 };
 
+/** The same with the time-out of a try at its length: one that is late on a busy machine is no failure of the endpoint. */
+const patientClock: Clock = {
+  ...hurriedClock,
+  sleep: (ms, signal) => systemClock.sleep(ms < 10_000 ? ms / 10 : ms, signal),
+};
+
 /** One node of a gateway, as far as webhooks go. */
 function startNode(db: Db, clock: Clock = hurriedClock) {
   const agent = createWebhookAgent(loopbackGuard);
@@ -190,6 +196,8 @@ for (const kind of databaseKinds) {
     });
 
     test('an endpoint that is down is asked once after each pause; when it is back it gets everything', async () => {
+      await node.stop();
+      node = startNode(db, patientClock);
       let up = false;
       const crm = await endpoint(() => (up ? 200 : 503));
       const { id } = await addWebhook(db, { url: crm.url });
