@@ -234,7 +234,7 @@ async function pastLimit(
 
 /** What becomes of a send instead of a try; null: it is tried. */
 function changeBefore(deps: AttemptDeps, send: LockedSend): SendChange | null {
-  const { way, state, connectionState } = send;
+  const { way, state, connectionState, dueMs } = send;
   if (isTaken(send)) return changeBeforeRest(deps.limits, send);
   if (state === 'sending') return withRefused(send, afterCrash(deps, send));
   if (state === 'uncertain') return withRefused(send, resolveUncertain(deps, send));
@@ -243,7 +243,9 @@ function changeBefore(deps: AttemptDeps, send: LockedSend): SendChange | null {
   if (way.through === 'provider') return null;
   if (connectionState === null) return { state: 'failed', reason: 'mailbox_disconnected', next: 'over' };
   const blocked = blockedStates.find((candidate) => candidate === connectionState);
-  return blocked === undefined ? null : { state: 'held', reason: blocked, next: 'waiting' };
+  if (blocked !== undefined) return { state: 'held', reason: blocked, next: 'waiting' };
+  // Its connection had ended, which it was to be told at once, and the same mailbox was connected again before that.
+  return dueMs > 0 ? { state: 'queued', reason: send.reason, next: dueMs } : null;
 }
 
 /** The node that had it in `sending` is gone. How far it came is in its attempt (see noteHandovers). */

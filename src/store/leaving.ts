@@ -42,6 +42,7 @@ export async function readLeaving(db: Db, member: Member): Promise<Leaving | nul
 /**
  * Lets the sender look now at what waits to be sent through a connection that has ended, be it for its time (`send_at`)
  * or for its next try: it fails there, and whoever counts on it hears so while there is time to send it in another way.
+ * Where the mailbox is connected again before that, what is for another day waits for it again (see outbound/attempt.ts).
  * What somebody has in hand is not waited for, since whoever sends locks in another order; that is looked at when it is due.
  */
 export async function hurryLeftSends(db: Db, connectionId: ConnectionId): Promise<void> {

@@ -91,6 +91,8 @@ export type LockedSend = {
   triedForMs: number;
   /** How often it was tried in that time. */
   triedTimes: number;
+  /** How long it is until the time for which it was accepted; 0: that has come. */
+  dueMs: number;
   /** Since when it is in its state. */
   inStateForMs: number;
   /** How long after it became uncertain the Sent folder was last looked at, whole; null: never. */
@@ -161,6 +163,7 @@ select json_build_object(
     'attempts', case when tried.n is not null then json_build_object('n', tried.n, 'outcome', tried.outcome) end,
     'triedForMs', coalesce(${ms("now() - case when s.state in ('sent', 'bounced') then s.state_since else tried.since end")}, 0),
     'triedTimes', coalesce(tried.times, 0),
+    'dueMs', greatest(0, ceil(coalesce(extract(epoch from s.send_at - now()) * 1000, 0))),
     'inStateForMs', ${ms('now() - s.state_since')},
     'sentLookedAfterMs', ${ms('b.sent_looked_at - s.uncertain_at')},
     'copyUnreadable', s.state = 'uncertain' and exists (

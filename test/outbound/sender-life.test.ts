@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { ConnectionId, SendId } from '../../src/lib/id.ts';
+import type { ConnectionId, MailboxId, SendId } from '../../src/lib/id.ts';
 import { cancelSend } from '../../src/outbound/cancel.ts';
 import { SmtpFailure } from '../../src/outbound/smtp.ts';
 import type { Accepted, Submission } from '../../src/outbound/smtp.ts';
 import { resolveProvider } from '../../src/provider/providers.ts';
 import { rows, run } from '../../src/store/database.ts';
-import { endConnection } from '../../src/store/lifecycle.ts';
+import { endConnection, openConnection } from '../../src/store/lifecycle.ts';
 import { waitFor } from '../support/wait.ts';
 import { openOffice, sessionsOf } from './support.ts';
 import type { Office } from './support.ts';
@@ -65,7 +65,7 @@ async function withAnna(
   play: (scene: {
     office: Office;
     post: ReturnType<typeof createPost>;
-    mailboxId: string;
+    mailboxId: MailboxId;
     connectionId: ConnectionId;
     write(contactId: string, more?: { replyTo?: string; sendAt?: number }): ReturnType<Office['accept']>;
   }) => Promise<void>,
@@ -211,6 +211,29 @@ describe('D1: held, never on another way', () => {
         mailboxId,
       });
       assert.equal(quota, undefined, 'its place in the day is free');
+    });
+  });
+
+  test('C7: who disconnects and connects again before that was seen: what is for another day waits for its time', async () => {
+    await withAnna(async ({ office, post, connectionId, mailboxId, write }) => {
+      const sendAt = Date.now() + 7 * 86_400_000;
+      const { send } = await write('carla', { sendAt });
+      await endConnection(office.db, connectionId, 'disconnected');
+      const of = { subAccountId: 'acme', userId: 'anna', mailboxId, provider: 'gmail' } as const;
+      await openConnection(office.db, { ...of, waiting: null });
+      office.sender({ open: sessionsOf(post.submit) });
+      // Another send makes rounds of the loop go by.
+      await office.waitForState((await write('carlo')).send.id, 'sent');
+      await waitFor('its time to be put back', async () => {
+        const [row] = await rows<{ at: Date; state: string }>(
+          office.db,
+          'select due_at as at, state from sends where id = :id',
+          { id: send.id },
+        );
+        assert.equal(row?.state, 'queued');
+        return Math.abs(row.at.getTime() - sendAt) < 1_000;
+      });
+      assert.deepEqual(post.taken, ['carlo@customer.example']);
     });
   });
 

@@ -169,7 +169,11 @@ export async function openOffice(
           : Promise.reject(new Error(JSON.stringify(send)));
       }),
     hurry: async (id) => {
-      await run(db, `update sends set due_at = now() where id = :id and due_at < 'infinity'`, { id });
+      await run(
+        db,
+        `update sends set due_at = now(), send_at = least(send_at, now()) where id = :id and due_at < 'infinity'`,
+        { id },
+      );
       for (const sender of senders) sender.wake();
     },
     events: async () => {
