@@ -24,7 +24,8 @@ const inFrontMax = 50;
 
 /**
  * Lanes with due sends that nobody has in hand; letters first, then the longest waiting. Where more is due than `limit`
- * letters, or as many of the rest, not all of them: those of the ones that have waited longest, and beside them those among
+ * letters, or as many of the rest, not all of them: those of the ones that have waited longest, beside them those of the
+ * ones that have just come due, since a letter is not to wait for what somebody else has in front of it, and those among
  * the next `limit` lanes behind `after`, so that none that has much hides another for longer than it takes to walk
  * through all. Of a lane no more is read than what is in front and the last. `walkedTo` null: nothing is left to walk to.
  */
@@ -54,19 +55,22 @@ const dueOf = (columns: string, lane: string) => `
 
 const isFree = `(lease_until is null or lease_until < now())`;
 
-const lanesSql = `
-with recursive longest as materialized (
-  select of.individual, due.lane from (values (true), (false)) as of (individual)
+const firstDue = (individual: string, order: string) => `
+  select of.individual, due.lane from (${individual}) as of (individual)
    cross join lateral (select lane from sends where ready and individual = of.individual and due_at <= now() and ${isFree}
-                        order by due_at, seq limit :limit) due),
+                        order by ${order} limit :limit) due`;
+
+const lanesSql = `
+with recursive longest as materialized (${firstDue('values (true), (false)', 'due_at, seq')}),
+more as materialized (select individual from longest group by individual having count(*) = :limit),
+newest as materialized (${firstDue('select individual from more', 'due_at desc, seq desc')}),
 walked as (
-  select n.*, 1 as n from (${nextLane(':individual::boolean', ':lane')}) n
-   where exists (select from longest group by individual having count(*) = :limit)
+  select n.*, 1 as n from (${nextLane(':individual::boolean', ':lane')}) n where exists (select from more)
   union all
   select next.*, w.n + 1 from walked w cross join lateral (${nextLane('w.individual', 'w.lane')}) next where w.n < :limit),
 found as (
   select l.individual, l.lane, first.mailbox_id, first.due_at, last.due_at as newest, front.elsewhere
-    from (select individual, lane from walked union select individual, lane from longest) l
+    from (select individual, lane from walked union table longest union table newest) l
    cross join lateral (${dueOf('mailbox_id, due_at', 'l')} and ${isFree} order by due_at, seq limit 1) first
    cross join lateral (${dueOf('due_at', 'l')} and ${isFree} order by due_at desc, seq desc limit 1) last
    cross join lateral (

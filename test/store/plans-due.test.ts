@@ -117,6 +117,7 @@ describe('what is due costs by what is due, and not by what there is', () => {
       return mark;
     };
     let after = await look(null);
+    assert.ok(found.has('mbx_20 true'), 'the letter that has just come due');
     for (let looks = 1; looks < 4 && after !== null; looks += 1) after = await look(after);
     assert.ok(found.has('mbx_0 true'));
     assert.equal(found.size, 30);

@@ -157,7 +157,7 @@ const lettersUpTo: UpTo = {
 };
 
 const lanesUpTo: UpTo = {
-  most: () => 3 * batch * 50,
+  most: () => 5 * batch * 50,
   because: 'of each lane that is found, what is in front is looked at',
 };
 
