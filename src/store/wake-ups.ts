@@ -178,18 +178,26 @@ async function listen({ url, clock, limits }: Listening, ear: Ear, stop: AbortSi
   try {
     await client.connect();
     await client.query(`listen ${channel}`);
+    ear.room.othersListen = await othersListen(client);
     ear.onListening();
     while (!either.aborted) {
-      const { rows } = await client.query<{ n: number }>(
-        `select count(*)::int as n from pg_stat_activity where datname = current_database() and application_name = $1`,
-        [channel],
-      );
-      ear.room.othersListen = (rows[0]?.n ?? 0) > 1;
       await clock.sleep(beatMs, either);
+      if (!either.aborted) ear.room.othersListen = await othersListen(client);
     }
     if (!stop.aborted) throw cause;
   } finally {
     // A connection that has fallen silent does not say goodbye either.
     await Promise.race([client.end(), clock.sleep(answerMs / 10, over.signal)]);
   }
+}
+
+async function othersListen(client: Client): Promise<boolean> {
+  const { rows } = await client.query<{ n: number; mayWrite: boolean }>(
+    `select count(*)::int as n, current_setting('transaction_read_only') = 'off' as "mayWrite"
+       from pg_stat_activity where datname = current_database() and application_name = $1`,
+    [channel],
+  );
+  // A primary that has become a standby without ending its sessions (see opening.ts): what is told is told at another one.
+  if (rows[0]?.mayWrite !== true) throw new Error('PostgreSQL may only read here, and nobody tells anything');
+  return rows[0].n > 1;
 }

@@ -37,7 +37,7 @@ describe('nodes wake each other by LISTEN and NOTIFY', () => {
     await spy.end();
   });
 
-  async function startNode(db = database.db, beatMs = 60_000): Promise<Node> {
+  function makeNode(db = database.db, beatMs = 60_000): Node {
     const heard: string[] = [];
     let missed = 0;
     const log = keptLog();
@@ -52,8 +52,12 @@ describe('nodes wake each other by LISTEN and NOTIFY', () => {
     });
     wakeUps.start();
     nodes.push(wakeUps);
-    await waitFor('it to listen', () => missed === 1);
     return { wakeUps, heard, missed: () => missed, log };
+  }
+  async function startNode(db = database.db): Promise<Node> {
+    const node = makeNode(db);
+    await waitFor('it to listen', () => node.missed() === 1);
+    return node;
   }
 
   test('what one tells all others hear, and itself does not', async () => {
@@ -113,6 +117,22 @@ describe('nodes wake each other by LISTEN and NOTIFY', () => {
     a.wakeUps.tell('filer');
     await waitFor('what is told then', () => b.heard.includes('filer'));
     assert.ok(b.log.messages.some((message) => message.includes('it polls')));
+  });
+
+  test('nobody listens where PostgreSQL may only read, but for whoever may write', async () => {
+    const a = await startNode();
+    const name = new URL(database.url ?? '').pathname.slice(1);
+    await spy.query(`alter database "${name}" set default_transaction_read_only = on`);
+    const b = makeNode();
+    try {
+      await waitFor('it to see', () => b.log.messages.some((message) => message.includes('it polls')));
+      assert.equal(b.missed(), 0);
+    } finally {
+      await spy.query(`alter database "${name}" reset default_transaction_read_only`);
+    }
+    await waitFor('it to listen', () => b.missed() === 1);
+    a.wakeUps.tell('filer');
+    await waitFor('what is told then', () => b.heard.includes('filer'));
   });
 
   test('what cannot be told is lost, and nobody hears of an error', async () => {
