@@ -235,13 +235,12 @@ async function claimDue(deps: SenderDeps, limits: Limits, hand: Hand, stopping: 
     const { individual, elsewhere } = of;
     return Math.min(hand.lane(of).room(individual) - elsewhere, rooms.get(individual) ?? 0) > 0;
   });
-  if (found.length === 0) return;
-  const rates = await roomByRate(deps, limits, hand, found);
-  hand.wakeOthers(found.filter((of) => of.individual && rates.get(of.lane) === -Infinity));
   for (const [individual, most] of rooms) {
+    const lanes = found.filter((of) => of.individual === individual);
+    const rates = await roomByRate(deps, limits, hand, { lanes, room: most });
+    if (individual) hand.wakeOthers(lanes.filter(({ lane }) => rates.get(lane) === -Infinity));
     let room = most;
-    const wanted = found.flatMap((of) => {
-      if (of.individual !== individual) return [];
+    const wanted = lanes.flatMap((of) => {
       const lane = hand.lane(of);
       const limit = Math.min(lane.room(individual) - of.elsewhere, rates.get(of.lane) ?? Infinity, room);
       if (limit <= 0) return [];
@@ -260,24 +259,23 @@ async function claimDue(deps: SenderDeps, limits: Limits, hand: Hand, stopping: 
     const idsOf = Map.groupBy(claimed, ({ lane }) => lane);
     for (const { name, lane } of wanted) {
       const mine = (idsOf.get(name) ?? []).map(({ id }) => id);
-      const rate = rates.get(name);
-      if (rate !== undefined) rates.set(name, rate - mine.length);
       if (mine.length > 0) lane.take(mine, individual);
     }
   }
 }
 
 /**
- * How many more sends may be claimed now of each lane whose provider counts messages by the minute; none where another
- * node sends for the mailbox.
+ * How many more sends may be claimed now of each lane whose provider counts messages by the minute; -Infinity where another
+ * node sends for the mailbox. Of mailboxes that are nobody's it takes no more than there is room for: others would wait for
+ * this node.
  */
 async function roomByRate(
   deps: SenderDeps,
   limits: Limits,
   hand: Hand,
-  found: readonly SendLane[],
+  found: { lanes: readonly SendLane[]; room: number },
 ): Promise<Map<string, number>> {
-  const counted = found.flatMap((of) => {
+  const counted = found.lanes.flatMap((of) => {
     const { lane, mailbox } = of;
     const most = mailbox === null ? null : deps.provider(mailbox.provider).smtpMessagesPerMinuteMax;
     // Before the tries are counted: one that begins meanwhile counts twice rather than not at all.
@@ -286,12 +284,19 @@ async function roomByRate(
       : [{ lane, id: mailbox.id, most: most - hand.lane(of).notBegun() }];
   });
   if (counted.length === 0) return new Map();
-  const recent = await takeSendingLeases(deps.db, {
+  const leases = await takeSendingLeases(deps.db, {
     owner: hand.owner,
     leaseMs: limits.leaseMs,
     mailboxIds: counted.map(({ id }) => id),
+    most: found.room,
   });
-  return new Map(counted.map(({ lane, id, most }) => [lane, most - (recent.get(id) ?? Infinity)]));
+  const leaseOf = new Map(leases.map((lease) => [lease.id, lease]));
+  return new Map(
+    counted.map(({ lane, id, most }) => {
+      const { whose, tries } = leaseOf.get(id) ?? { whose: 'left', tries: 0 };
+      return [lane, whose === 'mine' ? most - tries : whose === 'left' ? 0 : -Infinity];
+    }),
+  );
 }
 
 /** Prolongs the leases of what is in hand; what another node has taken over meanwhile is let go. */

@@ -13,13 +13,17 @@ import type { Office } from './support.ts';
 const smtp = { host: '127.0.0.1', port: 9, security: 'none' } as const;
 const ok = { reply: '250 2.0.0 OK', serverMessageId: null, refused: [] };
 
-/** Anna and Bob at Outlook with 60 contacts, and nodes that send for them; `perMinute` is what is said of the provider. */
+/** Anna, Bob, Carl and Dora at Outlook with 60 contacts, and nodes that send for them; `perMinute` is what is said of the provider. */
 async function withNodes(
   perMinute: number,
   play: (scene: {
     office: Office;
     /** Letters to so many contacts that had none yet. */
-    write(count: number, kind?: 'individual' | 'bulk', userId?: 'anna' | 'bob'): Promise<SendId[]>;
+    write(
+      count: number,
+      kind?: 'individual' | 'bulk',
+      userId?: 'anna' | 'bob' | 'carl' | 'dora',
+    ): Promise<SendId[]>;
     node(more?: Partial<SenderDeps>): Sender;
     /** What is at the provider: messages that are under way, the most at once, those that it took. */
     post: { open: number; most: number; taken: number; release(): void };
@@ -30,7 +34,7 @@ async function withNodes(
   const office = await openOffice();
   const gate = Promise.withResolvers<void>();
   try {
-    for (const userId of ['anna', 'bob'])
+    for (const userId of ['anna', 'bob', 'carl', 'dora'])
       await office.connect({ userId, address: `${userId}@mail.example`, provider: 'outlook', smtp });
     const post = { open: 0, most: 0, taken: 0, release: () => gate.resolve() };
     let [contacts, wakes] = [0, 0];
@@ -108,6 +112,16 @@ describe('D5: nodes that send for one mailbox, whose provider counts sessions an
       await waitFor('the second one to send it', () => post.open === 3);
       post.release();
       await office.waitForState(bobs as SendId, 'sent');
+    });
+  });
+
+  test('one takes no more mailboxes than it has hands for, and leaves the rest to another', async () => {
+    await withNodes(1_000, async ({ write, node, post }) => {
+      for (const userId of ['anna', 'bob', 'carl', 'dora'] as const) await write(1, 'individual', userId);
+      node({ limits: { inHandMax: 2 } });
+      await waitFor('the first node to have its hands full', () => post.open === 2);
+      node();
+      await waitFor('the second one to send for another', () => post.open === 3);
     });
   });
 

@@ -202,7 +202,7 @@ describe('indexes', () => {
            values ('mbx_1', 'gmail', 'a@mail.example', 'a@mail.example', 'a', 'oauth', '', 'live')`,
         );
         await closeQuota(tx, { mailboxId, sendIds: [id], ms: 1 });
-        await takeSendingLeases(tx, { owner: 'x', leaseMs: 1, mailboxIds: [mailboxId] });
+        await takeSendingLeases(tx, { owner: 'x', leaseMs: 1, mailboxIds: [mailboxId], most: 1 });
         throw new Error('undone');
       });
       await assert.rejects(undone, /undone/);

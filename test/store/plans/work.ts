@@ -190,7 +190,7 @@ function sending(aside: Db, mailboxId: MailboxId): WorkQuestion[] {
     { what: 'nextSendDueMs', ask: (db) => nextSendDueMs(db) },
     {
       what: 'takeSendingLeases',
-      ask: (db) => takeSendingLeases(db, { owner, leaseMs, mailboxIds: [mailboxId] }),
+      ask: (db) => takeSendingLeases(db, { owner, leaseMs, mailboxIds: [mailboxId], most: 1 }),
     },
     {
       what: 'findHeldToSettle',
