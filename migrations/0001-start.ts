@@ -736,7 +736,7 @@ create index decisions_replaced on decisions (replaced_by) where replaced_by is 
 create index decisions_by_message on decisions (message_id) where message_id is not null;
 create index decisions_by_id_hash on decisions (id_hash);
 -- One by one the addresses would cost as much as all the rest of a row. What was added last waits in a list, which each
--- look-up reads through: eight pages at most.
+-- look-up reads through: some eight pages of each partition at most.
 create index decisions_by_address on decisions using gin (address_hashes) with (gin_pending_list_limit = 64);
 create index decisions_by_intake on decisions (intake_id) where intake_id is not null;
 create index decisions_by_place on decisions (folder_id, uid_validity, uid);

@@ -38,7 +38,7 @@ const planning = 'set plan_cache_mode = force_generic_plan; set enable_seqscan =
 /** What is asked of a connection while an answer is under way is sent at once (pg 8.23): see `inOneGo`. */
 const pipelining = { pipeline: true };
 
-/** PostgreSQL's read_only_sql_transaction: no statement of ours asks for a transaction that only reads. */
+/** PostgreSQL's read_only_sql_transaction: where we ask for a transaction that only reads (check/check.ts), nothing is written. */
 const mayOnlyRead = '25006';
 
 /** A pool of connections, opened as they are needed. */
