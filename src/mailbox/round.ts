@@ -284,8 +284,8 @@ async function visitAtLength(round: Round, folder: Watched): Promise<void> {
   // The turn is taken here already.
   const look = { ...round.look, gate: <T>(work: () => Promise<T>) => work() };
   const part = () => visit(round, folder, { look, until: round.deps.clock.monotonic() + awayMs });
-  const listen = async () => {
-    await lookWhereWoken(round);
+  const listen = async (gate: Gate) => {
+    await lookWhereWoken({ ...round, look: { ...round.look, gate } });
     round.lines[0].session.idle();
     await bell.wait(awayMs);
     const why = round.closed();

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
+import { createKeyedGate } from '../../src/mailbox/gate.ts';
 import { rows } from '../../src/store/database.ts';
 import { testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
@@ -345,6 +346,31 @@ describe('S14: what takes long keeps no other folder waiting', () => {
     peer.deliver('Sent', letter('sent'));
     await decided('inbox 11 stored from_contact', 'sent 3 skipped counterpart_is_user').finally(turn.resolve);
     await decided('other 80 skipped no_match');
+  });
+
+  test('in that turn an inbox is read first in which much has come meanwhile: behind it, each would wait for the other', async () => {
+    const started = await playLive(
+      `${able}${folders}on UID FETCH 11:*, once:\n  S: $tag NO not all at once\n`,
+    );
+    const { peer, pass, deps, decided } = started;
+    const gate = createKeyedGate(1);
+    const others = Promise.withResolvers<void>();
+    const theirs = gate('host', () => others.promise);
+    let waits = 0;
+    deps.gates.batches = (_host, work, stop) => {
+      waits += 1;
+      return gate('host', work, stop);
+    };
+    for (let n = 0; n < 60; n += 1) peer.deliver('Projects', stranger(`old-${n}`));
+    await pass(40_000);
+    await waitFor('the gate', () => waits === 1);
+    await waitFor('IDLE on both', () => idles(started).length >= 2);
+    for (let n = 0; n < 60; n += 1) peer.deliver('INBOX', stranger(`new-${n}`));
+    await waitFor('the inbox', () => peer.sent('* UID SEARCH UID 11:\\*').length > 1);
+    others.resolve();
+    await theirs;
+    await decided('inbox 70 skipped no_match', 'other 80 skipped no_match');
+    assert.equal(waits, 1);
   });
 
   test('nor is a folder waited for where it is only seen when it is open that there is much in it', async () => {
