@@ -174,7 +174,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     options.tls?.begun(options.server, socketOf(client));
   } catch (error) {
     client.close();
-    options.tls?.failed(options.server);
+    options.tls?.failed(options.server, error);
     throw closedFor ?? imapFailure(error);
   } finally {
     watched();

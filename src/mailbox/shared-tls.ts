@@ -1,5 +1,7 @@
 import { createSecureContext, TLSSocket } from 'node:tls';
 import type { SecureContext } from 'node:tls';
+import type { Clock } from '../lib/clock.ts';
+import { tlsProblem } from '../lib/failure.ts';
 import type { ServerAddress } from '../provider/providers.ts';
 
 /** What the connections of a process have of each other in TLS. */
@@ -8,12 +10,18 @@ export type SharedTls = {
   beginWith(server: ServerAddress): { secureContext: SecureContext; session?: Buffer };
   /** One has come about, on this socket. */
   begun(server: ServerAddress, socket: unknown): void;
-  /** One has not: the next begins from nothing. */
-  failed(server: ServerAddress): void;
+  /** One has not: the next begins from nothing, and where it was TLS that failed, so do all for some time. */
+  failed(server: ServerAddress, error: unknown): void;
 };
 
 /** Of so many servers a session is kept; then of the one whose is oldest no more. */
 const serversMax = 1_000;
+
+/**
+ * For so long no session is kept of a server at which one did not lead to TLS, in ms: else each second connection would
+ * fail at one that cannot go on with any, and so no mailbox that has two would ever be listened to.
+ */
+const declinedMs = 3_600_000;
 
 /**
  * One context for all, since one of its own costs each connection 31 KB; and from each server the session that began
@@ -22,9 +30,11 @@ const serversMax = 1_000;
  * with another one is not kept, so that the certificate is seen again when the server's ticket is too old: after seven
  * days at most (§4.6.1).
  */
-export function createSharedTls(): SharedTls {
+export function createSharedTls(clock: Pick<Clock, 'monotonic'>): SharedTls {
   const secureContext = createSecureContext();
   const sessions = new Map<string, Buffer>();
+  /** When a session of a server may be kept again, by the monotonic clock. */
+  const declined = new Map<string, number>();
   return {
     beginWith: (server) => {
       const session = sessions.get(nameOf(server));
@@ -35,13 +45,23 @@ export function createSharedTls(): SharedTls {
       const session = socket.getSession();
       if (session === undefined) return;
       const name = nameOf(server);
-      sessions.delete(name);
-      sessions.set(name, session);
-      const [oldest] = sessions.keys();
-      if (sessions.size > serversMax && oldest !== undefined) sessions.delete(oldest);
+      if (clock.monotonic() < (declined.get(name) ?? -Infinity)) return;
+      put(sessions, name, session);
     },
-    failed: (server) => void sessions.delete(nameOf(server)),
+    failed: (server, error) => {
+      const name = nameOf(server);
+      const hadOne = sessions.delete(name);
+      if (hadOne && tlsProblem(error) !== null) put(declined, name, clock.monotonic() + declinedMs);
+    },
   };
+}
+
+/** Puts it at the end; of too many the first one goes. */
+function put<Value>(byName: Map<string, Value>, name: string, value: Value): void {
+  byName.delete(name);
+  byName.set(name, value);
+  const [oldest] = byName.keys();
+  if (byName.size > serversMax && oldest !== undefined) byName.delete(oldest);
 }
 
 /** The certificate was the host's, whatever its address. */

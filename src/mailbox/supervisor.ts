@@ -117,7 +117,7 @@ export function createSupervisor(deps: SupervisorDeps, limits: SupervisorLimits,
   const { db } = deps.filing;
   const together = createTogether(db, () => node.listeners.size >= crowdMin);
   const node: Node = {
-    deps: { ...deps, gates, tls: createSharedTls(), together },
+    deps: { ...deps, gates, tls: createSharedTls(deps.clock), together },
     limits,
     wakeOthers: () => deps.wakeOthers(),
     id: nodeId,

@@ -9,6 +9,7 @@ import { createSharedTls } from '../../src/mailbox/shared-tls.ts';
 import type { SharedTls } from '../../src/mailbox/shared-tls.ts';
 import type { ServerAddress } from '../../src/provider/providers.ts';
 import { makeCertificates } from '../support/certificates.ts';
+import { createManualClock } from '../support/manual-clock.ts';
 import { startScriptPeer } from '../support/script-peer.ts';
 import type { ScriptPeer } from '../support/script-peer.ts';
 
@@ -21,6 +22,7 @@ describe('what connections have of each other in TLS', () => {
   let directory: string;
   let certificate: { key: string; cert: string };
   let tls: SharedTls;
+  const clock = createManualClock();
   /** Of each connection: whether it went on with the session of one before. */
   let wentOn: boolean[] = [];
 
@@ -29,7 +31,7 @@ describe('what connections have of each other in TLS', () => {
     const { caPath, certificatePath, keyPath } = await makeCertificates(directory, []);
     certificate = { key: await readFile(keyPath, 'utf8'), cert: await readFile(certificatePath, 'utf8') };
     setDefaultCACertificates([...trusted, await readFile(caPath, 'utf8')]);
-    const shared = createSharedTls();
+    const shared = createSharedTls(clock);
     tls = {
       ...shared,
       begun: (server, socket) => {
@@ -90,5 +92,17 @@ describe('what connections have of each other in TLS', () => {
     await assert.rejects(connect(server, AbortSignal.abort()));
     await connect(server);
     assert.deepEqual(wentOn, [false, false]);
+  });
+
+  test('after one at which TLS itself failed with a session, none is tried for an hour: else each second one would fail', async () => {
+    const server = await startServer();
+    await connect(server);
+    tls.failed(server, Object.assign(new Error('alert'), { code: 'ERR_SSL_TLSV1_ALERT_INTERNAL_ERROR' }));
+    await connect(server);
+    await connect(server);
+    await clock.advance(3_600_000);
+    await connect(server);
+    await connect(server);
+    assert.deepEqual(wentOn, [false, false, false, false, true]);
   });
 });
