@@ -22,7 +22,8 @@ const lookedUpAtOnce = 10_000;
 
 /**
  * Follows the changes in the folder that is open in `session`, as far as it is time. `told` is what the server
- * said. False: what we change ourselves came in between, and must be written down first.
+ * said. False: it must be looked at again, since what we change ourselves came in between and is to be written down
+ * first, or most of what is stored seems to be gone, which is believed when it lasts.
  */
 export async function followChanges(
   look: Look,
@@ -59,7 +60,7 @@ export async function followChanges(
   if (news === null) return true;
   const gone = isBelieved(look, folder, news) ? news.gone : null;
   const upTo = gone === null || modseq === folder.highestModseq ? null : modseq;
-  if (upTo === null && news.there.length === 0 && (gone ?? []).length === 0) return true;
+  if (upTo === null && news.there.length === 0 && (gone ?? []).length === 0) return gone !== null;
   await notePlaces(look.filing, numbered, {
     there: news.there,
     gone: gone ?? [],
@@ -68,7 +69,7 @@ export async function followChanges(
     modseq: upTo,
   });
   if (upTo !== null) folder.highestModseq = upTo;
-  return true;
+  return gone !== null;
 }
 
 /** What a look at the stored messages of a folder showed; `known` counts those that were there before. */

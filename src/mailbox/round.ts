@@ -309,6 +309,7 @@ async function visit(
   { look, until }: { look: Look; until: number },
 ): Promise<boolean> {
   const { session } = round.lines[0];
+  round.followed.delete(folder.path);
   try {
     const opened = await session.open(folder.path);
     const looked = await lookInto(look, session, folder, { occasion: { opened }, until });

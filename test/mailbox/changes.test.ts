@@ -195,6 +195,19 @@ describe('U3: catastrophes are disbelieved', () => {
     assert.deepEqual(await heard(stage), present);
   });
 
+  test('so it is with one that is swept, of which the server says the same each time', async () => {
+    const stage = await playLive(exchange, { provider: 'outlook' });
+    const { peer } = stage;
+    const archived = letters.map((id) => `About ${id} unread archived`);
+    for (const id of letters) peer.deliver('Archive', letter(id));
+    await passUntilHeard(stage, 10_000, ...archived);
+    for (let uid = 1; uid <= 12; uid += 1) peer.change(`expunge Archive ${uid}`);
+    for (let times = 0; times < 50; times += 1) await stage.pass(10_000);
+    assert.deepEqual(await heard(stage), archived, 'nothing is told for it');
+    const isGone = async () => (await heard(stage)).filter((line) => line.endsWith(' gone')).length === 12;
+    await stage.passUntil('it is believed', isGone, 10_000);
+  });
+
   test('a folder that is numbered anew, or is not listed any more, has lost nothing', async () => {
     const stage = await playLive(exchange, { provider: 'outlook', limits: { provenMs: 0 } });
     const { peer } = stage;
