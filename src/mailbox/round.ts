@@ -11,7 +11,7 @@ import { planFolder, startUnopened } from './plan.ts';
 import type { Listed, Standing, Start, Watch } from './plan.ts';
 import type { Session } from './session.ts';
 import { inTurn } from './turn.ts';
-import { beginFolders } from './watched.ts';
+import { bareMs, beginFolders } from './watched.ts';
 import type { Watched } from './watched.ts';
 
 /** A connection and the folder that it has open. */
@@ -48,6 +48,8 @@ export type Round = {
   read: Set<string>;
   /** Paths of swept folders whose changes were followed just now. */
   followed: Set<string>;
+  /** Until when folders in which nothing is stored count as such, by the monotonic clock. */
+  bareUntil: number;
   /** Why a connection of it is gone; null while all are there. */
   closed(): Failure | null;
 };
@@ -190,6 +192,8 @@ export async function sweep(round: Round, listed: readonly Listed[] | null): Pro
   const { clock } = round.deps;
   let away = false;
   let until = clock.monotonic() + awayMs;
+  const asksAgain = clock.monotonic() >= round.bareUntil;
+  if (asksAgain) round.bareUntil = clock.monotonic() + bareMs;
   const empty: Empty[] = [];
   for (const path of paths) {
     if (clock.monotonic() >= until) {
@@ -213,10 +217,12 @@ export async function sweep(round: Round, listed: readonly Listed[] | null): Pro
     }
     if (step?.step === 'nothing') round.read.add(path);
     // In most looks nothing has changed anywhere, and nobody needs to know where messages are stored.
-    if (step?.step === 'nothing' && observed?.signature === folder.signature) continue;
+    const isSame =
+      observed?.signature === folder.signature && !(asksAgain && folder.changesLookedAt === null);
+    if (step?.step === 'nothing' && isSame) continue;
     stored ??= await round.deps.together.findFoldersWithPlaces(round.mailbox.id);
     if (step?.step === 'nothing' && !stored.has(folder.id)) {
-      folder.signature = observed?.signature ?? null;
+      Object.assign(folder, { signature: observed?.signature ?? null, changesLookedAt: null });
       continue;
     }
     const isLong = step?.step === 'read' && (step.atMost ?? 0) > fewMessages;

@@ -13,13 +13,19 @@ export type Watched = SavedFolder & {
   announcedAt: number | null;
   /** Since when its last messages are listed and cannot be fetched, by the monotonic clock; null: they can. */
   lateSince: number | null;
-  /** When changes of its stored messages were looked at last; null: not yet. */
+  /** When changes of its stored messages were looked at last; null: not yet, or nothing was stored. */
   changesLookedAt: LookedAt | null;
   /** What STATUS said of it when that was done, or nothing of it was stored, while it was not open; null: neither. */
   signature: string | null;
   /** Since when most of its stored messages are said to be gone, by the monotonic clock; null: they are not. */
   doubtedAt: number | null;
 };
+
+/**
+ * How long a folder in which nothing is stored counts as such while it stays the same. An errand stores what it has read
+ * some time before, and what has changed since then may have been seen by a look when nothing was stored yet.
+ */
+export const bareMs = 600_000;
 
 /** A folder that was not looked into yet. */
 export function newlyWatched(saved: SavedFolder): Watched {

@@ -11,7 +11,7 @@ import { placeOf, serverOf } from './server.ts';
 import { openSession } from './session.ts';
 import { settleVanished } from './vanished.ts';
 import { createWantedWorker } from './wanted.ts';
-import { newlyWatched } from './watched.ts';
+import { bareMs, newlyWatched } from './watched.ts';
 import type { Watched } from './watched.ts';
 import type { Login, Session } from './session.ts';
 
@@ -166,6 +166,7 @@ async function begin(
     again: new Map(),
     read: new Set(),
     followed: new Set(),
+    bareUntil: lookedAt + bareMs,
     told: 'nothing',
     liveAt: null,
   };

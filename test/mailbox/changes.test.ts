@@ -176,6 +176,40 @@ describe('U2, U3: Exchange, which numbers no changes', () => {
   });
 });
 
+describe('U3: what an errand stores of a folder that has changed since it was read', () => {
+  test('is looked at within ten minutes, though the folder stays the same from then on', async () => {
+    const stage = await playLive(exchange, { provider: 'outlook' });
+    const { peer, decided, mailboxId } = stage;
+    peer.deliver('INBOX', letter('a'));
+    peer.deliver('Archive', letter('b', 'no@stranger.example'));
+    await hears(stage, 'About a unread present');
+    await stage.passUntil('a look', () => peer.sent('* EXAMINE Archive').length > 0, 10_000);
+    await decided('archive 1 skipped no_match');
+    peer.change('expunge Archive 1');
+    // The looks that see it come before the errand has written down what it read.
+    for (let times = 0; times < 10; times += 1) await stage.pass(10_000);
+    await rows(
+      database.db,
+      `insert into sightings (sub_account_id, folder_id, uid_validity, uid, message_id, mailbox_id, is_read, state)
+       select s.sub_account_id, f.id, f.uid_validity, 1, s.message_id, s.mailbox_id, false, 'archived'
+         from sightings s join folders f on f.mailbox_id = s.mailbox_id and f.path = 'Archive'
+        where s.mailbox_id = :mailboxId returning uid`,
+      { mailboxId },
+    );
+    const gone = () =>
+      rows(
+        database.db,
+        'select from sightings where mailbox_id = :mailboxId and uid = 1 and gone_at is not null',
+        { mailboxId },
+      );
+    for (let times = 0; times < 70; times += 1) await stage.pass(10_000);
+    assert.equal((await gone()).length, 1);
+    await rows(database.db, 'delete from sightings where mailbox_id = :mailboxId and uid = 1 returning uid', {
+      mailboxId,
+    });
+  });
+});
+
 describe('U3: catastrophes are disbelieved', () => {
   const letters = Array.from({ length: 12 }, (_, n) => `l${n}`);
   const present = letters.map((id) => `About ${id} unread present`);
