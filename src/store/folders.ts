@@ -152,11 +152,12 @@ export type FolderEnd = Pick<SavedFolder, 'path' | 'role' | 'cursorUid'> & { uid
 export async function beginAtEnds(db: Db, mailboxId: MailboxId, ends: readonly FolderEnd[]): Promise<void> {
   if (ends.length === 0) return;
   const endOf = new Map(ends.map((end) => [end.path, end]));
-  const saved = await saveFolders(
-    db,
-    mailboxId,
-    ends.map(({ path, role }) => ({ path, role })),
+  // These are not all that were listed: one that is remembered, as the inbox is, is not missing for that.
+  const others = (await readFolders(db, mailboxId)).filter(
+    ({ path, missing }) => !missing && !endOf.has(path),
   );
+  const listed = [...ends, ...others].map(({ path, role }) => ({ path, role }));
+  const saved = await saveFolders(db, mailboxId, listed);
   const starts = saved.flatMap((folder) => {
     const end = endOf.get(folder.path);
     if (end === undefined || folder.uidValidity !== null) return [];

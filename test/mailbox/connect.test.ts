@@ -233,6 +233,19 @@ for (const kind of databaseKinds) {
       await run(t.db, 'update folders set cursor_uid = 17');
       await t.connecting.connectWithPassword({ ...ben2, address, login });
       assert.deepEqual(await folders(), [{ path: 'Old', validity: 9, uid: 17 }]);
+      await run(
+        t.db,
+        `insert into folders (id, mailbox_id, path, role) select 'fld_inbox', mailbox_id, 'INBOX', 'inbox' from folders`,
+      );
+      for (const { subAccountId, userId } of [ann, ben2])
+        await t.connecting.disconnect({ subAccountId, userId });
+      await t.connecting.connectWithPassword({ ...ann, address, login });
+      assert.deepEqual(await t.sql('select path, cursor_uid::int as uid from folders order by path'), [
+        { path: 'INBOX', uid: 0 },
+        { path: 'Old', uid: 20 },
+      ]);
+      const missing = await t.sql('select path from folders where missing_since is not null');
+      assert.deepEqual(missing, [], 'what is listened to otherwise is not missing for that');
       await Promise.all([imap.stop(), smtp.stop()]);
     });
 
