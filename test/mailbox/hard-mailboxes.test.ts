@@ -124,8 +124,8 @@ describe('C8, S14: a mailbox with thousands of folders that all hold old mail', 
     await waitFor('the other one', async () => (await decisionsOf(database.db, row.id)).length === 2);
     await second.stop();
     assert.deepEqual(await countsOf(database.db, 'sub-vast'), { messages: 2, created: 2 });
-    // What is stored of the one may be looked at again.
+    // Of the first one something is stored, which each session compares.
     const opened = peer.sent('* EXAMINE Customers/*').map((line) => line.split(' ').at(-1));
-    assert.deepEqual([...new Set(opened)].sort(), ['Customers/711', 'Customers/77']);
+    assert.deepEqual(new Set(opened), new Set(['Customers/77', 'Customers/711']));
   });
 });
