@@ -41,6 +41,13 @@ export type DecidedRow = {
   reason: string;
 };
 
+/** Decisions as decision-writes.ts binds them. */
+function decidedIn(bindings: Record<string, unknown>): DecidedRow[] {
+  const origins = JSON.parse(String(bindings['origins'])) as Partial<DecidedRow>[];
+  const decisions = JSON.parse(String(bindings['decisions'])) as (DecidedRow & { origin: number })[];
+  return decisions.map(({ origin, ...own }) => ({ ...own, ...origins[origin - 1] }));
+}
+
 /** `altered` breaks statements on purpose. */
 export function startProcess(
   sound: { db: Db; blobs: BlobStore },
@@ -67,7 +74,7 @@ export function startProcess(
             effect();
             if (sql.includes('as "neverLog"')) watcher.onFacts(String(bindings['mailboxId']));
             if (sql.includes('insert into decisions')) {
-              decided?.push(...(JSON.parse(String(bindings['decisions'])) as DecidedRow[]));
+              decided?.push(...decidedIn(bindings));
             }
             const words = altered(sql);
             const statement = target.raw(words, bindings as Parameters<Db['raw']>[1]);
