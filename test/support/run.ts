@@ -1,9 +1,9 @@
 // npm test [-- part of a path ...]: finds every test file below test/, runs it, and ends with the line
 // "N passed, N failed". Fails on zero tests, and on a test that is skipped or marked todo.
 //
-// Files that need no server run first, all in one process, while the servers start. Then the other files
-// that test a module, in one process for each folder of them, and beside that the stories of test/flows/,
-// each in a process of its own; three at a time. (All of them in one process opened and closed so many embedded databases
+// Files that need no server run first, all in one process, while the servers start. Beside and after them the other
+// files that test a module, in one process for each folder of them, and the stories of test/flows/, each in a process of
+// its own; three at a time. (All of them in one process opened and closed so many embedded databases
 // that V8 sometimes ended it while freeing their WebAssembly; Node 24.21, 2026-11.)
 import { once } from 'node:events';
 import { run } from 'node:test';
@@ -35,21 +35,27 @@ process.exit(report() ? 0 : 1);
 
 async function runAll({ plain, served, flows }: TestFiles): Promise<void> {
   const needsServers = served.length + flows.length > 0;
-  // Started now and awaited later; a failure is kept so that the plain tests still have their say.
+  // Started beside the plain tests, which have their say whatever becomes of that.
   const starting = needsServers ? startServersProcess().catch((error: unknown) => String(error)) : undefined;
-  if (plain.length > 0) await runTogether(plain);
+  const plainTests = plain.length > 0 ? runTogether(plain) : Promise.resolve();
   const started = await starting;
-  if (started === undefined) return;
-  if (typeof started === 'string') return record.fail(started);
-  servers = started;
-  announceServers(servers.info);
-  const jobs = [
-    ...served.map((folder) => () => runTogether(folder)),
-    ...flows.map((story) => () => runFiles([story], { env: process.env, forceExit: true })),
-  ];
-  // One from the folders on and two from the stories on, until they meet: much of their time is waiting, so that it
-  // takes three to keep two cores busy, and not more than 1.5 GB each.
-  await Promise.all([runJobs(() => jobs.shift()), runJobs(() => jobs.pop()), runJobs(() => jobs.pop())]);
+  const jobs: (() => Promise<void>)[] = [];
+  if (typeof started === 'string') record.fail(started);
+  else if (started !== undefined) {
+    servers = started;
+    announceServers(servers.info);
+    jobs.push(
+      ...served.map((folder) => () => runTogether(folder)),
+      ...flows.map((story) => () => runFiles([story], { env: process.env, forceExit: true })),
+    );
+  }
+  // One from the folders on, after the plain tests, and two from the stories on, until they meet: much of their time is
+  // waiting, so that it takes three to keep two cores busy, and not more than 1.5 GB each.
+  await Promise.all([
+    plainTests.then(() => runJobs(() => jobs.shift())),
+    runJobs(() => jobs.pop()),
+    runJobs(() => jobs.pop()),
+  ]);
 }
 
 async function runJobs(next: () => (() => Promise<void>) | undefined): Promise<void> {
