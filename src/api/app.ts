@@ -48,7 +48,7 @@ import { addWebhooks } from './webhooks.ts';
  *    `c.var.key.subAccountId` (null: all), so that another tenant's object is not found. Keys that
  *    may only read pass with GET alone; no handler has to check that.
  * 4. Call it below. Add its cases to test/api/access-cases.ts (a route without one fails there) and
- *    renew the golden document: UPDATE_GOLDEN=1 node --import tsx --test test/api/openapi.test.ts
+ *    renew the golden document: UPDATE_GOLDEN=1 npm test -- test/api/openapi.test.ts
  */
 
 /** The HTTP API as a Hono app: call `fetch` of it from a server, or `request` in a test. */

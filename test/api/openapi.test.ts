@@ -43,8 +43,7 @@ describe('the OpenAPI document', () => {
   test('is the golden one', async () => {
     const text = `${JSON.stringify(document, null, 2)}\n`;
     if (process.env['UPDATE_GOLDEN'] === '1') await writeFile(golden, text);
-    const hint =
-      'the API changed. If that is wanted: UPDATE_GOLDEN=1 node --import tsx --test test/api/openapi.test.ts';
+    const hint = 'the API changed. If that is wanted: UPDATE_GOLDEN=1 npm test -- test/api/openapi.test.ts';
     const expected = (await readFile(golden, 'utf8')).split('\n');
     // The first line that differs says more than two documents of thousands.
     const line = text.split('\n').findIndex((actual, index) => actual !== expected[index]);

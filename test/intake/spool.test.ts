@@ -12,6 +12,7 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { waitFor } from '../support/wait.ts';
 import { createFaultyFiles } from './faulty-files.ts';
 import { envelope, keptLog, newFolder, proof } from './support.ts';
+import { typescript } from '../support/start-command.ts';
 
 const folders: string[] = [];
 after(async () => {
@@ -157,7 +158,7 @@ describe('the spool', () => {
     const directory = await folder();
     for (let round = 0; round < 3; round += 1) {
       const file = new URL('./spool-process.ts', import.meta.url).pathname;
-      const child = spawn(process.execPath, ['--import', 'tsx', file, directory], {
+      const child = spawn(process.execPath, [...typescript, file, directory], {
         stdio: ['ignore', 'pipe', 'inherit'],
       });
       let said = '';

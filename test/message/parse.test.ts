@@ -8,6 +8,7 @@ import { htmlCharsMax } from '../../src/message/html.ts';
 import { type ParsedMessage, parseMessage, stopParsing } from '../../src/message/parse.ts';
 import { multipart, rawMessage } from '../fixtures/message/raw.ts';
 import { holding } from '../fixtures/message/timing.ts';
+import { typescript } from '../support/start-command.ts';
 
 const row =
   '<tr><td style="padding:10px;font-family:Arial;color:#333333" align="left"><a href="https://x.example/?a=1&amp;b">Product</a> text<br>more</td></tr>';
@@ -176,7 +177,7 @@ describe('parsing', () => {
       const message = await parseMessage(Buffer.from('Subject: Hi\\n\\n' + 'text '.repeat(20_000)));
       console.log(message.header.subject, message.text.length, message.partial);
     `;
-    const args = ['--import', import.meta.resolve('tsx'), '--input-type=module', '-e', script];
+    const args = [...typescript, '--input-type=module', '-e', script];
     const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: tmpdir(), timeout: 30_000 });
     assert.equal(stdout.trim(), 'Hi 100000 null');
   });

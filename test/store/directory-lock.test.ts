@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test';
 import { lockDirectory } from '../../src/store/directory-lock.ts';
 import { waitFor } from '../support/wait.ts';
+import { typescript } from '../support/start-command.ts';
 
 /** The id of a process that has ended. */
 const deadPid = spawnSync(process.execPath, ['--version']).pid;
@@ -196,7 +197,7 @@ describe('of processes that are started at once, one has the folder', () => {
   const folders: string[] = [];
   before(async () => {
     for (let n = 0; n < 3; n += 1) {
-      takers.push(fork(new URL('./lock-taker.ts', import.meta.url), { execArgv: ['--import', 'tsx'] }));
+      takers.push(fork(new URL('./lock-taker.ts', import.meta.url), { execArgv: typescript }));
     }
     await Promise.all(takers.map((taker) => once(taker, 'message')));
   });

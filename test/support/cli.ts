@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { typescript } from './start-command.ts';
 
 /** What `npm run twoway -- …` says, and its exit code. */
 export function twoway(
@@ -8,7 +9,7 @@ export function twoway(
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('TWOWAY_'));
   const env = { ...Object.fromEntries(inherited), ...settings };
   return new Promise((resolve) => {
-    const args = ['--import', 'tsx', 'src/cli.ts', ...words];
+    const args = [...typescript, 'src/cli.ts', ...words];
     const child = execFile(process.execPath, args, { env }, (_error, stdout, stderr) =>
       resolve({ code: child.exitCode ?? -1, stdout, stderr }),
     );

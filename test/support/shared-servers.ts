@@ -7,6 +7,7 @@ import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { identityClient, type IdentityControl } from './identity.ts';
 import { runCommand } from './processes.ts';
 import type { ServersInfo } from './servers.ts';
+import { typescript } from './start-command.ts';
 
 /** A running set of servers, as a test uses it. It may be shared with tests that run at the same time. */
 export type UsedServers = ServersInfo & {
@@ -53,7 +54,7 @@ export async function startServersProcess(): Promise<{ info: ServersInfo; stop()
   // Of its own process group: Ctrl-C in a terminal must not end it before what uses it.
   const child = spawn(
     process.execPath,
-    ['--import', 'tsx', new URL('./servers-process.ts', import.meta.url).pathname],
+    [...typescript, new URL('./servers-process.ts', import.meta.url).pathname],
     {
       stdio: ['pipe', 'pipe', 'inherit'],
       detached: true,

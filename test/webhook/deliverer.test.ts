@@ -25,6 +25,7 @@ import {
   startEndpoint,
 } from './support.ts';
 import type { Arrival } from './support.ts';
+import { typescript } from '../support/start-command.ts';
 
 /** The machine's time with pauses ten times as short: polls, the grace of a stop, the time-out of a try. */
 const hurriedClock: Clock = {
@@ -448,7 +449,7 @@ describe('two nodes, one of which is killed, postgres', () => {
       await record(db, ...Array.from({ length: 500 }, (_, more) => event(n + more, `k${(n + more) % 20}`)));
     }
     const path = new URL('./node.ts', import.meta.url).pathname;
-    const child = spawn(process.execPath, ['--import', 'tsx', path, database.url ?? ''], {
+    const child = spawn(process.execPath, [...typescript, path, database.url ?? ''], {
       stdio: ['ignore', 'ignore', 'inherit'],
     });
     const doomed = await waitFor('the other process to work', () => owners(''), { everyMs: 5 });
