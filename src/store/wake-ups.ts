@@ -75,8 +75,7 @@ export function createWakeUps(deps: WakeUpDeps): WakeUps {
   const limits = { ...usualLimits, ...deps.limits };
   const instance = randomUUID();
   const waiting = new Set<string>();
-  /** A node that is alone spares the statements. */
-  const room = { othersListen: true };
+  const room: Room = { othersListen: true, heard: 0 };
   const stopping = new AbortController();
 
   const tellSome = async (): Promise<void> => {
@@ -107,6 +106,7 @@ export function createWakeUps(deps: WakeUpDeps): WakeUps {
     const [from, ...lines] = payload.split('\n');
     if (from === instance) return;
     room.othersListen = true;
+    room.heard += 1;
     for (const line of lines) {
       const [part, mailboxId = null] = line.split(' ');
       if (part !== hello) deps.heard(part as Part, mailboxId as MailboxId | null);
@@ -139,7 +139,13 @@ export function createWakeUps(deps: WakeUpDeps): WakeUps {
   };
 }
 
-type Ear = { hear(payload: string): void; onListening(): void; room: { othersListen: boolean } };
+type Room = {
+  /** A node that is alone spares the statements. */
+  othersListen: boolean;
+  /** How often another was heard; each time is newer than a count that was asked for before. */
+  heard: number;
+};
+type Ear = { hear(payload: string): void; onListening(): void; room: Room };
 type Listening = WakeUpDeps & { limits: typeof usualLimits };
 
 /** Listens, and again after each end of the connection. Never rejects. */
@@ -175,14 +181,19 @@ async function listen({ url, clock, limits }: Listening, ear: Ear, stop: AbortSi
   client.on('end', () => over.abort());
   client.on('notification', ({ payload = '' }) => ear.hear(payload));
   const either = AbortSignal.any([stop, over.signal]);
+  const count = async (): Promise<void> => {
+    const { heard } = ear.room;
+    const others = await othersListen(client);
+    ear.room.othersListen = others || ear.room.heard > heard;
+  };
   try {
     await client.connect();
     await client.query(`listen ${channel}`);
-    ear.room.othersListen = await othersListen(client);
+    await count();
     ear.onListening();
     while (!either.aborted) {
       await clock.sleep(beatMs, either);
-      if (!either.aborted) ear.room.othersListen = await othersListen(client);
+      if (!either.aborted) await count();
     }
     if (!stop.aborted) throw cause;
   } finally {
