@@ -111,7 +111,12 @@ const operator: Operator = {
   examine: () => Promise.resolve([]),
 };
 
+/** What time it is on the pages that were started last: it stays so, that an app's code is as old as a test says. */
+export let pagesNow = Date.now();
+
 export async function startPages(options: PagesOptions = {}): Promise<PagesUnderTest> {
+  const startedAt = Date.now();
+  pagesNow = startedAt;
   const world = await startConnecting(options);
   const site = options.secure === true ? publicUrl.replace('http:', 'https:') : publicUrl;
   const blobs = memoryBlobs();
@@ -127,7 +132,7 @@ export async function startPages(options: PagesOptions = {}): Promise<PagesUnder
     wakeSender: () => void wakes.push('sender'),
     wakeFiler: () => void wakes.push('filer'),
     wakeHousekeeping: () => void wakes.push('housekeeping'),
-    clock: systemClock,
+    clock: { ...systemClock, now: () => startedAt },
     lookAhead:
       options.lookAhead ?? (() => Promise.reject(new Failure('temporary', 'no_look', 'not in this test'))),
     discover:

@@ -54,6 +54,12 @@ describe('nodes wake each other by LISTEN and NOTIFY', () => {
     nodes.push(wakeUps);
     return { wakeUps, heard, missed: () => missed, log };
   }
+  /** Whoever listened first is alone until it has heard the other’s greeting. */
+  const hears = (other: Node, one: Node) =>
+    waitFor('what is told then', () => {
+      one.wakeUps.tell('filer');
+      return other.heard.includes('filer');
+    });
   async function listeners(): Promise<number[]> {
     const { rows } = await spy.query<{ pid: number }>(
       `select pid from pg_stat_activity
@@ -119,11 +125,7 @@ describe('nodes wake each other by LISTEN and NOTIFY', () => {
     await waitFor('these two to be all who listen', async () => (await listeners()).length === 2);
     await spy.query('select pg_terminate_backend(pid) from unnest($1::int[]) as pid', [await listeners()]);
     await waitFor('both to listen again', () => a.missed() === 2 && b.missed() === 2);
-    // Whoever listened first was alone until the other’s greeting.
-    await waitFor('what is told then', () => {
-      a.wakeUps.tell('filer');
-      return b.heard.includes('filer');
-    });
+    await hears(b, a);
     assert.ok(b.log.messages.some((message) => message.includes('it polls')));
   });
 
@@ -139,8 +141,7 @@ describe('nodes wake each other by LISTEN and NOTIFY', () => {
       await spy.query(`alter database "${name}" reset default_transaction_read_only`);
     }
     await waitFor('it to listen', () => b.missed() === 1);
-    a.wakeUps.tell('filer');
-    await waitFor('what is told then', () => b.heard.includes('filer'));
+    await hears(b, a);
   });
 
   test('what cannot be told is lost, and nobody hears of an error', async () => {

@@ -3,7 +3,7 @@ import { addAdministrator, setPassword } from '../../../src/store/administrators
 import type { Administrator } from '../../../src/store/administrators.ts';
 import { createPasswords } from '../../../src/console/admin/passwords.ts';
 import type { Db } from '../../../src/store/database.ts';
-import { publicUrl } from '../pages.ts';
+import { pagesNow, publicUrl } from '../pages.ts';
 import type { Browser, Shown } from '../pages.ts';
 
 export const goodPassword = 'plum harbour ladder';
@@ -28,7 +28,7 @@ export async function signIn(
   return browser.submit({ email, password });
 }
 
-/** What an authenticator app shows of a secret in base32, `steps` of 30 seconds from now; by the RFC's own words. */
+/** What an authenticator app shows of a secret in base32, `steps` of 30 seconds from what the pages take for now; by the RFC's own words. */
 export function appCode(secret: string, steps = 0): string {
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567';
   const bits = Array.from(secret.replaceAll(' ', ''), (sign) =>
@@ -36,7 +36,7 @@ export function appCode(secret: string, steps = 0): string {
   ).join('');
   const key = Buffer.from((bits.match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2)));
   const counter = Buffer.alloc(8);
-  counter.writeUInt32BE(Math.floor(Date.now() / 30_000) + steps, 4);
+  counter.writeUInt32BE(Math.floor(pagesNow / 30_000) + steps, 4);
   const mac = createHmac('sha1', key).update(counter).digest();
   const offset = (mac[19] ?? 0) % 16;
   return String((mac.readUInt32BE(offset) % 2 ** 31) % 1_000_000).padStart(6, '0');
