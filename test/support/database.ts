@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { access, readFile, rename, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { PGlite } from '@electric-sql/pglite';
 import { Client } from 'pg';
 import { checkInvariants } from '../../src/store/check/check.ts';
 import { type Database, openDatabase } from '../../src/store/database.ts';
 import { makePartitions } from '../../src/store/partitions.ts';
-import { announcedServers, useServers } from './shared-servers.ts';
+import { openEmbedded } from './embedded.ts';
+import { useServers } from './shared-servers.ts';
 
 /** A database of a test's own, migrated and empty. `drop` it in `after`, which fails when its data is unsound. */
 export type TestDatabase = {
@@ -117,38 +115,5 @@ function databaseUrl(adminUrl: string, name: string): string {
 }
 
 async function testPglite(): Promise<Opened> {
-  const pglite = await PGlite.create({ loadDataDir: await (migratedFiles ??= findMigratedFiles()) });
-  const database = await openDatabase({ kind: 'pglite', directory: null, pglite });
-  return { url: null, database, remove: () => Promise.resolve() };
-}
-
-let migratedFiles: Promise<Blob> | undefined;
-
-/** The files of a migrated embedded database: making one takes seconds, so a run's processes share them. */
-async function findMigratedFiles(): Promise<Blob> {
-  const directory = announcedServers()?.directory;
-  if (directory === undefined) return makeMigratedFiles();
-  const path = join(directory, 'pglite.tar');
-  const there = await access(path).then(
-    () => true,
-    () => false,
-  );
-  if (!there) {
-    const files = await makeMigratedFiles();
-    // Renamed when complete: another process may do the same at the same time, or read it already.
-    const partial = `${path}.${process.pid}`;
-    await writeFile(partial, files.stream());
-    await rename(partial, path);
-  }
-  // In memory: a blob of the file itself breaks when another process puts its own copy there.
-  return new Blob([await readFile(path)]);
-}
-
-async function makeMigratedFiles(): Promise<Blob> {
-  const pglite = await PGlite.create('memory://');
-  const database = await openDatabase({ kind: 'pglite', directory: null, pglite });
-  await makePartitions(database.db, Date.now());
-  const files = await pglite.dumpDataDir('none');
-  await database.close();
-  return files;
+  return { url: null, ...(await openEmbedded()) };
 }

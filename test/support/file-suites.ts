@@ -2,6 +2,7 @@
 // longer to start than its tests, and without suites the hooks of all files would run together.
 import { relative } from 'node:path';
 import { after, describe } from 'node:test';
+import { closeEmbedded } from './embedded.ts';
 import { filesVariable } from './test-files.ts';
 
 for (const path of JSON.parse(process.env[filesVariable] ?? '[]') as string[]) {
@@ -12,7 +13,8 @@ for (const path of JSON.parse(process.env[filesVariable] ?? '[]') as string[]) {
 
 /** A socket that a test left open would keep this process, and the run, for minutes. */
 const endMsMax = 20_000;
-after(() => {
+after(async () => {
+  await closeEmbedded();
   const tooLong = setTimeout(() => {
     console.error(`tests have left open: ${process.getActiveResourcesInfo().join(', ')}`);
     process.exit(1);

@@ -55,7 +55,7 @@ export async function startTestGateway(
   const dataDir = await mkdtemp(join(tmpdir(), 'twoway-gateway-'));
   if (beside !== undefined) await symlink(join(beside.dataDir, 'blobs'), join(dataDir, 'blobs'));
   const isNew = beside === undefined && options.database === 'postgres';
-  const ownDatabase = isNew ? await createPostgresDatabase('empty') : null;
+  const ownDatabase = isNew ? await createPostgresDatabase('migrated') : null;
   const databaseUrl = ownDatabase ?? beside?.databaseUrl ?? null;
   const running: { child: ChildProcess | null; output: string; url: string; key: string } = {
     child: null,
