@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 
 /** What Node is given before a program of ours, wherever it is started. */
-export const typescript = ['--import', new URL('../../src/typescript.ts', import.meta.url).href];
+export const typescript = ['--import', new URL('../../src/typescript.js', import.meta.url).href];
 
 /** What a script of package.json gives to Node: options, and last the program. */
 export function nodeArguments(script: 'start' | 'bench'): string[] {

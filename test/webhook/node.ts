@@ -5,7 +5,7 @@ import { createPublisher } from '../../src/webhook/publisher.ts';
 import { createWebhookAgent } from '../../src/webhook/request.ts';
 import { keptLog, loopbackGuard, secretBox } from './support.ts';
 
-/* A node that publishes and delivers until it is killed: node --import ./src/typescript.ts test/webhook/node.ts <database URL> */
+/* A node that publishes and delivers until it is killed: node --import ./src/typescript.js test/webhook/node.ts <database URL> */
 
 const { db } = await openDatabase({ kind: 'postgres', url: process.argv[2] ?? '', connectionsMax: 5 });
 const log = keptLog();
