@@ -1,20 +1,14 @@
-import { addAdministratorByCommand } from './administration.ts';
-import { check } from './check.ts';
 import { ConfigError, exampleEnvironment, readConfig } from './config.ts';
-import { doctor } from './doctor.ts';
-import { explainMail } from './explain.ts';
 import { messageOf } from './lib/failure.ts';
 import type { MessageId } from './lib/id.ts';
-import { moveToPostgres } from './move.ts';
-import { exampleFigures } from './provider/figures.ts';
-import { resolveProvider } from './provider/providers.ts';
-import { replayDecisions } from './replay.ts';
-import { settleAfterRestore } from './restored.ts';
 
 /** What a command says, and the exit code of the process. */
 type Said = { text: string; exitCode: 0 | 1 };
 
-/** One command: what it does, in a line; `words` are what was written behind its name. */
+/**
+ * One command: what it does, in a line; `words` are what was written behind its name. Each loads what it needs by
+ * itself: together that takes longer than most of them.
+ */
 type Command = { explain: string; run(words: readonly string[]): Said | Promise<Said> };
 
 /** Every command of `npm run twoway -- <command>`. */
@@ -30,7 +24,7 @@ const commands: Readonly<Record<string, Command>> = {
   },
   'example-providers': {
     explain: 'Print the limits of the providers as they come: the text of config/providers.json.',
-    run: () => say(exampleFigures((name) => resolveProvider(name))),
+    run: runExampleProviders,
   },
   check: {
     explain:
@@ -72,18 +66,27 @@ function say(text: string): Said {
 async function runAdministrator([what, email, ...more]: readonly string[]): Promise<Said> {
   if (what !== 'add' || email === undefined || more.length > 0)
     throw new Error("administrator wants 'add' and an e-mail address");
+  const { addAdministratorByCommand } = await import('./administration.ts');
   return say(await addAdministratorByCommand(readConfig(process.env), email));
+}
+
+async function runExampleProviders(): Promise<Said> {
+  const { exampleFigures } = await import('./provider/figures.ts');
+  const { resolveProvider } = await import('./provider/providers.ts');
+  return say(exampleFigures((name) => resolveProvider(name)));
 }
 
 async function runCheck(words: readonly string[]): Promise<Said> {
   const unknown = words.find((word) => word !== 'blobs');
   if (unknown !== undefined) throw new Error(`check knows no '${unknown}', only 'blobs'`);
+  const { check } = await import('./check.ts');
   const { text, isSound } = await check(readConfig(process.env), { blobs: words.includes('blobs') });
   return { text, exitCode: isSound ? 0 : 1 };
 }
 
 async function runDoctor([unknown]: readonly string[]): Promise<Said> {
   if (unknown !== undefined) throw new Error(`doctor knows no '${unknown}'`);
+  const { doctor } = await import('./doctor.ts');
   const { text, isSound } = await doctor(readConfig(process.env));
   return { text, exitCode: isSound ? 0 : 1 };
 }
@@ -92,12 +95,14 @@ async function runExplain([what, ...more]: readonly string[]): Promise<Said> {
   if (what === undefined || more.length > 0) {
     throw new Error('explain wants the id of a message (msg_…), a Message-ID or an address');
   }
+  const { explainMail } = await import('./explain.ts');
   const { text, isFound } = await explainMail(readConfig(process.env), what);
   return { text, exitCode: isFound ? 0 : 1 };
 }
 
 async function runMove([unknown]: readonly string[]): Promise<Said> {
   if (unknown !== undefined) throw new Error(`move-to-postgres knows no '${unknown}'`);
+  const { moveToPostgres } = await import('./move.ts');
   const { text, isSound } = await moveToPostgres(readConfig(process.env));
   return { text, exitCode: isSound ? 0 : 1 };
 }
@@ -109,12 +114,14 @@ async function runReplay([what, ...more]: readonly string[]): Promise<Said> {
     throw new Error('replay wants the id of a message (msg_…) or a time since which (2026-11-01T08:00:00Z)');
   }
   const of = isMessage ? { messageId: what as MessageId } : { since };
+  const { replayDecisions } = await import('./replay.ts');
   const { text, differences } = await replayDecisions(readConfig(process.env), of);
   return { text, exitCode: differences === 0 ? 0 : 1 };
 }
 
 async function runRestored([unknown]: readonly string[]): Promise<Said> {
   if (unknown !== undefined) throw new Error(`restored knows no '${unknown}'`);
+  const { settleAfterRestore } = await import('./restored.ts');
   return say(await settleAfterRestore(readConfig(process.env)));
 }
 

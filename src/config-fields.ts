@@ -3,7 +3,7 @@ import { domainToASCII } from 'node:url';
 import { z } from 'zod';
 import { passwordFault } from './console/admin/password-rules.ts';
 import type { PasswordFault } from './console/admin/password-rules.ts';
-import { isHostOrNetwork, isNetwork } from './lib/net-guard.ts';
+import { isHostOrNetwork, isNetwork } from './lib/networks.ts';
 import { roleNames } from './lib/roles.ts';
 import { validAddress } from './message/addresses.ts';
 import { providerFigures } from './provider/figures.ts';

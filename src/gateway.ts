@@ -6,7 +6,6 @@ import type { ApiDeps } from './api/route.ts';
 import { startHttpServer } from './api/server.ts';
 import { createTracking } from './api/tracking.ts';
 import type { Config } from './config.ts';
-import { createConsole } from './console/app.tsx';
 import type { ConsoleDeps } from './console/app.tsx';
 import { makeSecretKey, openBlobs, openData, readSecretKeys, spoolDirectory } from './data.ts';
 import type { FilingDeps } from './filing/file.ts';
@@ -331,13 +330,26 @@ async function openDoors(
   // Known when the server listens: the configured port may be 0.
   let publicUrl = config.PUBLIC_URL.replace(/\/+$/, '');
   const parts = { ...deps, metrics, readyChecks: ready, publicUrl: () => publicUrl };
+  const app = config.ROLES.includes('api') ? await createSite(parts) : createProbes(parts);
+  const http = await listening({ port: 'TWOWAY_HTTP_PORT', host: 'TWOWAY_HTTP_HOST' }, () =>
+    startHttpServer({ app, host: config.HTTP_HOST, port: config.HTTP_PORT }),
+  );
+  defer(() => http.stop());
+  if (publicUrl === '') publicUrl = http.url;
+  return { url: http.url, publicUrl, smtpPort: intake?.port ?? null };
+}
+
+type App = Parameters<typeof startHttpServer>[0]['app'];
+
+/** The API, the pages, and what tracked mail leads to. */
+async function createSite(parts: ApiDeps & ConsoleDeps & Parameters<typeof createTracking>[0]): Promise<App> {
+  // A quarter of all that is loaded: nodes that show nobody anything do without.
+  const { createConsole } = await import('./console/app.tsx');
   const api = createApi(parts);
   const pages = createConsole(parts);
-  const tracking = createTracking(deps);
-  const probes = config.ROLES.includes('api') ? null : createProbes(parts);
-  const app: Parameters<typeof startHttpServer>[0]['app'] = {
+  const tracking = createTracking(parts);
+  return {
     fetch: (request, bindings) => {
-      if (probes !== null) return probes.fetch(request, bindings);
       const { pathname } = new URL(request.url);
       if (pathname.startsWith('/t/')) return tracking.fetch(request, bindings);
       return (/^\/(?:$|(?:connect|mailbox|admin|assets)(?:\/|$))/.test(pathname) ? pages : api).fetch(
@@ -346,12 +358,6 @@ async function openDoors(
       );
     },
   };
-  const http = await listening({ port: 'TWOWAY_HTTP_PORT', host: 'TWOWAY_HTTP_HOST' }, () =>
-    startHttpServer({ app, host: config.HTTP_HOST, port: config.HTTP_PORT }),
-  );
-  defer(() => http.stop());
-  if (publicUrl === '') publicUrl = http.url;
-  return { url: http.url, publicUrl, smtpPort: intake?.port ?? null };
 }
 
 /** The door of the logging addresses. */

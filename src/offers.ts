@@ -10,7 +10,6 @@ import { createOAuthClient } from './provider/oauth-client.ts';
 import { withFigures } from './provider/figures.ts';
 import { resolveProvider } from './provider/providers.ts';
 import type { Provider, ProviderEndpoints, ProviderName } from './provider/providers.ts';
-import { startSandbox } from './sandbox/sandbox.ts';
 import type { Sandbox } from './sandbox/sandbox.ts';
 
 /** Whether the configuration has the sandbox; never in production. */
@@ -21,6 +20,7 @@ export function hasSandbox(config: Pick<Config, 'SANDBOX' | 'production'>): bool
 /** The sandbox, where the configuration has it; null elsewhere. */
 export async function startSandboxIfWanted(config: Config, log: Log): Promise<Sandbox | null> {
   if (!hasSandbox(config)) return null;
+  const { startSandbox } = await import('./sandbox/sandbox.ts');
   return startSandbox({
     host: '127.0.0.1',
     imapPort: config.SANDBOX_PORT,

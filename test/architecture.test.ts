@@ -41,7 +41,7 @@ const soleUsers: Readonly<Record<string, readonly string[]>> = {
   mailparser: ['message/mime.ts'],
   // The sandbox is a provider of its own and needs a server to be one.
   'smtp-server': ['intake/', 'sandbox/smtp-server.ts'],
-  mailauth: ['intake/authenticate.ts', 'intake/mailauth-tools.d.ts'],
+  mailauth: ['intake/evaluate.ts', 'intake/mailauth-tools.d.ts'],
   'google-auth-library': ['provider/'],
   '@azure/msal-node': ['provider/'],
   'openid-client': ['console/admin/identity-provider.ts'],
@@ -98,7 +98,17 @@ const pure = [
   'lib/finding.ts',
 ];
 
-type Import = { from: string; to: string; typeOnly: boolean };
+/** What few starts need: loaded at its place of use, and by no start with everything else. */
+const loadedLate = [
+  '@aws-sdk/client-s3',
+  '@azure/msal-node',
+  '@electric-sql/pglite',
+  'google-auth-library',
+  'mailauth',
+];
+
+/** `late`: by `await import()`. */
+type Import = { from: string; to: string; typeOnly: boolean; late: boolean };
 
 const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) => /\.tsx?$/.test(file));
 const imports = files.flatMap(importsOf);
@@ -134,6 +144,22 @@ describe('architecture', () => {
     });
   }
 
+  test('a start loads only what every start needs, and a command only its own', () => {
+    const byStart = loadedWith('main.ts');
+    assert.deepEqual(
+      loadedLate.filter((library) => byStart.has(library)),
+      [],
+    );
+    assert.ok(byStart.has('knex'));
+    for (const file of ['sandbox/sandbox.ts', 'console/app.tsx']) assert.ok(!byStart.has(file), file);
+    const byCommand = [...loadedWith('cli.ts')];
+    assert.ok(byCommand.includes('config.ts'));
+    assert.deepEqual(
+      byCommand.filter((name) => /^(?:knex|undici|store\/|filing\/|api\/)/.test(name)),
+      [],
+    );
+  });
+
   test('pure files import no I/O, no clock and no log, and read no time', () => {
     const impure =
       /^(node:(?!crypto)|undici|pino|knex|imapflow|nodemailer)|lib\/(clock|log)|store\/(?!.*public)/;
@@ -161,13 +187,24 @@ describe('architecture', () => {
 
 function importsOf(file: string): Import[] {
   const text = readFileSync(join(root, file), 'utf8');
-  return [...text.matchAll(/^(?:import|export)\s+(type\s)?[^'";]*?from\s+'([^']+)'/gm)].map(
-    ([, type, to]) => ({
-      from: file,
-      to: to ?? '',
-      typeOnly: type !== undefined,
-    }),
-  );
+  const early = [...text.matchAll(/^(?:import|export)\s+(type\s)?[^'";]*?from\s+'([^']+)'/gm)];
+  const late = [...text.matchAll(/\bimport\('([^']+)'\)/g)];
+  return [
+    ...early.map(([, type, to]) => ({ from: file, to: to ?? '', typeOnly: type !== undefined, late: false })),
+    ...late.map(([, to]) => ({ from: file, to: to ?? '', typeOnly: false, late: true })),
+  ];
+}
+
+/** The files and the libraries that are loaded with a file of ours. */
+function loadedWith(file: string, loaded = new Set<string>()): Set<string> {
+  if (loaded.has(file)) return loaded;
+  loaded.add(file);
+  for (const { to, typeOnly, late } of imports.filter(({ from }) => from === file)) {
+    if (typeOnly || late) continue;
+    if (to.startsWith('.')) loadedWith(resolve(file, to), loaded);
+    else loaded.add(to.split('/', to.startsWith('@') ? 2 : 1).join('/'));
+  }
+  return loaded;
 }
 
 function resolve(from: string, to: string): string {

@@ -6,6 +6,7 @@ import { Agent, buildConnector } from 'undici';
 import { systemClock } from './clock.ts';
 import type { Clock } from './clock.ts';
 import { Failure, messageOf } from './failure.ts';
+import { hostOf, isLiteral } from './networks.ts';
 
 /** An address that a host name stands for. */
 export type ResolvedAddress = { address: string; family: 4 | 6 };
@@ -104,39 +105,6 @@ export function createNetGuard(options: {
       return address;
     },
   };
-}
-
-/** Whether `entry` is an address or a network (CIDR). */
-export function isNetwork(entry: string): boolean {
-  return ipaddr.isValidCIDR(entry) || ipaddr.isValid(entry);
-}
-
-/** Whether `entry` may stand in the list of private places that are allowed: a network, an address or a host name. */
-export function isHostOrNetwork(entry: string): boolean {
-  if (ipaddr.isValidCIDR(entry)) return true;
-  try {
-    // A URL takes more for a host than is one.
-    return isLiteral(entry) || /^[\p{L}\p{N}._-]+$/u.test(hostOf(entry));
-  } catch {
-    return false;
-  }
-}
-
-/**
- * A host in its one canonical spelling: lower case, without brackets and a last dot, IPv4 addresses in
- * dotted form however they were written (`0x7f.1`, `2130706433`, full-width digits). The URL parser
- * knows them all; what it does not take as a host is none.
- */
-function hostOf(given: string): string {
-  const bare = given.startsWith('[') && given.endsWith(']') ? given.slice(1, -1) : given;
-  if (ipaddr.IPv6.isValid(bare)) return ipaddr.process(bare).toString();
-  const url = /[/\\@:?#\s]/.test(bare) ? null : URL.parse(`http://${bare}`);
-  if (url === null) throw new Failure('permanent', 'invalid_host', 'this is no host name and no address');
-  return url.hostname.replace(/\.$/, '');
-}
-
-function isLiteral(host: string): boolean {
-  return ipaddr.isValid(hostOf(host));
 }
 
 function familyOf(address: string): 4 | 6 {

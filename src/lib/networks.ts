@@ -1,4 +1,5 @@
 import ipaddr from 'ipaddr.js';
+import { Failure } from './failure.ts';
 
 /** Whom a client address counts as: of IPv6, whoever has the /64, since one machine may use all of it. */
 export function clientOf(address: string): string {
@@ -35,4 +36,40 @@ export function httpClientOf(
     .reverse();
   const client = way.find((address) => !isIn(proxies, address));
   return client !== undefined && ipaddr.isValid(client) ? ipaddr.process(client).toString() : null;
+}
+
+/** Whether `entry` is an address or a network (CIDR). */
+export function isNetwork(entry: string): boolean {
+  return ipaddr.isValidCIDR(entry) || ipaddr.isValid(entry);
+}
+
+/** Whether `entry` may stand in the list of private places that are allowed: a network, an address or a host name. */
+export function isHostOrNetwork(entry: string): boolean {
+  if (ipaddr.isValidCIDR(entry)) return true;
+  try {
+    // A URL takes more for a host than is one.
+    return isLiteral(entry) || /^[\p{L}\p{N}._-]+$/u.test(hostOf(entry));
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * A host in its one canonical spelling: lower case, without brackets and a last dot, IPv4 addresses in
+ * dotted form however they were written (`0x7f.1`, `2130706433`, full-width digits). The URL parser
+ * knows them all; what it does not take as a host is none.
+ *
+ * @throws Failure `permanent`, `invalid_host`.
+ */
+export function hostOf(given: string): string {
+  const bare = given.startsWith('[') && given.endsWith(']') ? given.slice(1, -1) : given;
+  if (ipaddr.IPv6.isValid(bare)) return ipaddr.process(bare).toString();
+  const url = /[/\\@:?#\s]/.test(bare) ? null : URL.parse(`http://${bare}`);
+  if (url === null) throw new Failure('permanent', 'invalid_host', 'this is no host name and no address');
+  return url.hostname.replace(/\.$/, '');
+}
+
+/** Whether a host is an address, however it is written. */
+export function isLiteral(host: string): boolean {
+  return ipaddr.isValid(hostOf(host));
 }

@@ -1,4 +1,4 @@
-import { CodeChallengeMethod, OAuth2Client, type Credentials, type TokenPayload } from 'google-auth-library';
+import type { CodeChallengeMethod, Credentials, OAuth2Client, TokenPayload } from 'google-auth-library';
 import { Failure } from '../lib/failure.ts';
 import { identityFailure, networkCodeOf, retryAfterMsOf, tokenFailure } from './oauth-failures.ts';
 import { scopesMissing, tokenCallMsMax, type ClientCredentials, type OAuthClient } from './oauth.ts';
@@ -12,8 +12,9 @@ export function createGoogleClient(
 ): OAuthClient {
   const open = () => openClient(endpoints, credentials);
   return {
-    authorisationUrl: async (input) =>
-      open().generateAuthUrl({
+    authorisationUrl: async (input) => {
+      const client = await open();
+      return client.generateAuthUrl({
         access_type: 'offline',
         // A refresh token comes only with a consent screen, so one is shown to who consented before, too.
         prompt: (input.selectAccount ?? input.loginHint === undefined) ? 'consent select_account' : 'consent',
@@ -24,11 +25,12 @@ export function createGoogleClient(
         nonce: input.nonce,
         redirect_uri: input.redirectUri,
         code_challenge: input.codeChallenge,
-        code_challenge_method: CodeChallengeMethod.S256,
+        code_challenge_method: 'S256' as CodeChallengeMethod,
         ...(input.loginHint === undefined ? {} : { login_hint: input.loginHint }),
-      }),
+      });
+    },
     async exchange({ code, codeVerifier, nonce, redirectUri }) {
-      const client = open();
+      const client = await open();
       const tokens = await call('exchange', async () => {
         const answer = await client.getToken({ code, codeVerifier, redirect_uri: redirectUri });
         return answer.tokens;
@@ -47,7 +49,7 @@ export function createGoogleClient(
       };
     },
     async refresh({ refreshToken }) {
-      const client = open();
+      const client = await open();
       client.setCredentials({ refresh_token: refreshToken });
       // The library puts the old refresh token back into the result; a new one is in the event alone.
       let rotated: string | null = null;
@@ -62,7 +64,8 @@ export function createGoogleClient(
 }
 
 /** A client of its own for each call: it remembers tokens, and shares a refresh among callers by token alone. */
-function openClient(endpoints: GoogleEndpoints, credentials: ClientCredentials): OAuth2Client {
+async function openClient(endpoints: GoogleEndpoints, credentials: ClientCredentials): Promise<OAuth2Client> {
+  const { OAuth2Client } = await import('google-auth-library');
   const client = new OAuth2Client({
     ...credentials,
     endpoints: {

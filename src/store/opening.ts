@@ -1,6 +1,5 @@
 import type { Socket } from 'node:net';
-import { PGlite } from '@electric-sql/pglite';
-import { createPgConfig } from '@electric-sql/pglite/node-postgres';
+import type { PGlite } from '@electric-sql/pglite';
 import knexFactory from 'knex';
 import type { Knex } from 'knex';
 import type { Client } from 'pg';
@@ -149,6 +148,8 @@ type OpenConnection = Client & {
  * asks for a second one inside a transaction waits for ever; 10 s turn that into an error.
  */
 export async function openPglite(options: { directory: string | null; pglite?: PGlite }): Promise<Database> {
+  const { PGlite } = await import('@electric-sql/pglite');
+  const { createPgConfig } = await import('@electric-sql/pglite/node-postgres');
   const pglite = options.pglite ?? (await PGlite.create(options.directory ?? 'memory://'));
   // The one session lives as long as the process. A plan that it made for a foreign key while the table
   // was empty reads the whole table for each row, for ever (PGlite 0.5.16, 2026-11).

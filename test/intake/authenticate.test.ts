@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createProver } from '../../src/intake/authenticate.ts';
-import type { Sender } from '../../src/intake/authenticate.ts';
+import type { Sender } from '../../src/intake/evaluate.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import type { Proof } from '../../src/store/spool.ts';
 import { createManualClock } from '../support/manual-clock.ts';
