@@ -32,6 +32,22 @@ export function createClient(options: ClientOptions, limits: SessionLimits, on: 
   return client;
 }
 
+/** What imapflow (2.10.2) keeps and nobody reads again; of all else it holds there is little as dear. */
+type Kept = { rawCapabilities: unknown; folders: Map<string, object> };
+
+/** In place of what a folder was listed with. */
+const known = Object.freeze({});
+
+/**
+ * Lets go of what a client was told at its login and by its last listing, which is 3 KB and half of one for each folder,
+ * for as long as the connection lasts. That a folder was listed it must know: else it lists it before it opens it.
+ */
+export function letGo(client: ImapFlow): void {
+  const kept = client as unknown as Kept;
+  kept.rawCapabilities = null;
+  for (const path of kept.folders.keys()) kept.folders.set(path, known);
+}
+
 function clientOptions(options: ClientOptions, limits: SessionLimits): ImapFlowOptions {
   const { server, login, address, tls } = options;
   return {

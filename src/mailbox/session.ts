@@ -18,7 +18,7 @@ import { askForNotices } from './imap-notify.ts';
 import { sessionLimits, watchAnswer } from './answer-limits.ts';
 import type { SessionLimits } from './answer-limits.ts';
 import { appendSeen, canMove, moveMessages, removeMessages, storeSeen } from './imap-write.ts';
-import { createClient } from './imap-client.ts';
+import { createClient, letGo } from './imap-client.ts';
 import type { SharedTls } from './shared-tls.ts';
 import { answerTooLong, commandRefused, imapFailure } from './imap-errors.ts';
 import type { Ability } from './change-plan.ts';
@@ -231,7 +231,12 @@ function sessionOf(client: ImapFlow, limits: SessionLimits, on: Told): Session {
   return {
     gmail,
     listsStatus,
-    list: () => call(async () => usable(await client.list(listsStatus ? { statusQuery } : {})).map(listed)),
+    list: () =>
+      call(async () => {
+        const folders = await client.list(listsStatus ? { statusQuery } : {});
+        letGo(client);
+        return usable(folders).map(listed);
+      }),
     open: (path) =>
       call(async () => {
         if (client.mailbox !== false) left.set(client.mailbox.path, standingOf(client.mailbox));

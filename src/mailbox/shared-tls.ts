@@ -24,29 +24,37 @@ const serversMax = 1_000;
 const declinedMs = 3_600_000;
 
 /**
- * One context for all, since one of its own costs each connection 31 KB; and from each server the session that began
- * last with its certificate, with which the next connections go on (RFC 8446 §2.2): nobody signs or verifies anything
+ * For so long the session of a server is not replaced, in ms. Where processes that know nothing of each other's tickets
+ * take the connections, as Dovecot's do, hardly any goes on, and each would keep a session of its own: 3 KB.
+ */
+const keptMs = 60_000;
+
+type Kept = { session: Buffer; at: number };
+
+/**
+ * One context for all, since one of its own costs each connection 31 KB; and from each server a session that began
+ * of late with its certificate, with which the next connections go on (RFC 8446 §2.2): nobody signs or verifies anything
  * again, which is half a millisecond of the processor here, and more there (Node 24, 2026-11). A session that went on
  * with another one is not kept, so that the certificate is seen again when the server's ticket is too old: after seven
  * days at most (§4.6.1).
  */
 export function createSharedTls(clock: Pick<Clock, 'monotonic'>): SharedTls {
   const secureContext = createSecureContext();
-  const sessions = new Map<string, Buffer>();
+  const sessions = new Map<string, Kept>();
   /** When a session of a server may be kept again, by the monotonic clock. */
   const declined = new Map<string, number>();
   return {
     beginWith: (server) => {
-      const session = sessions.get(nameOf(server));
-      return { secureContext, ...(session === undefined ? {} : { session }) };
+      const kept = sessions.get(nameOf(server));
+      return { secureContext, ...(kept === undefined ? {} : { session: kept.session }) };
     },
     begun: (server, socket) => {
       if (!(socket instanceof TLSSocket) || socket.isSessionReused()) return;
+      const [name, at] = [nameOf(server), clock.monotonic()];
+      if (at < (declined.get(name) ?? -Infinity) || at < (sessions.get(name)?.at ?? -Infinity) + keptMs)
+        return;
       const session = socket.getSession();
-      if (session === undefined) return;
-      const name = nameOf(server);
-      if (clock.monotonic() < (declined.get(name) ?? -Infinity)) return;
-      put(sessions, name, session);
+      if (session !== undefined) put(sessions, name, { session, at });
     },
     failed: (server, error) => {
       const name = nameOf(server);

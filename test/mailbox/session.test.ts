@@ -217,6 +217,14 @@ describe('folders', () => {
     assert.deepEqual([...peer.sent('* STATUS INBOX*'), ...peer.sent('* LSUB *')], []);
   });
 
+  test('one that was listed is not listed again before it is opened, though what it was listed with is let go', async () => {
+    const { session, peer } = await open(able + folders);
+    await session.list();
+    await session.open('Projects');
+    await session.open('INBOX');
+    assert.equal(peer.sent('* LIST *').length, 1);
+  });
+
   test('one that is listed twice is one; one whose name holds a NUL is none, and keeps nobody from the others', async () => {
     const { session } = await open(
       `${plain}on LIST *:\n  S: * LIST () "/" INBOX\n  S: * LIST () "/" "a\0b"\n  S: * LIST () "/" INBOX\n  S: * LIST () "/" Projects\n  S: $tag OK done\n`,

@@ -56,10 +56,10 @@ describe('what connections have of each other in TLS', () => {
     return { host: 'localhost', port: peer.port, security: 'tls' };
   }
 
-  async function connect(server: ServerAddress, stop?: AbortSignal): Promise<void> {
+  async function connect(server: ServerAddress, stop?: AbortSignal, shared = tls): Promise<void> {
     const session = await openSession({
       server,
-      tls,
+      tls: shared,
       login: { user: 'ann@company.example', password: 'secret' },
       ...(stop === undefined ? {} : { stop }),
       onArrival: () => undefined,
@@ -84,6 +84,21 @@ describe('what connections have of each other in TLS', () => {
     assert.ok(session !== undefined);
     await connect(server);
     assert.deepEqual(tls.beginWith(server).session, session);
+  });
+
+  test('where none goes on with another, they have one session between them, and another after a minute', async () => {
+    const server = await startServer();
+    const { secureContext } = tls.beginWith(server);
+    const fromNothing: SharedTls = { ...tls, beginWith: () => ({ secureContext }) };
+    await connect(server, undefined, fromNothing);
+    const { session } = tls.beginWith(server);
+    assert.ok(session !== undefined);
+    await connect(server, undefined, fromNothing);
+    assert.equal(tls.beginWith(server).session, session);
+    await clock.advance(60_000);
+    await connect(server, undefined, fromNothing);
+    assert.notEqual(tls.beginWith(server).session, session);
+    assert.deepEqual(wentOn, [false, false, false]);
   });
 
   test('after one that failed the next begins from nothing', async () => {
