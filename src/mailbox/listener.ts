@@ -22,6 +22,7 @@ import type { SharedTls } from './shared-tls.ts';
 import type { Spread } from './spread.ts';
 import { outageAfter, pauseAfter, stateIn } from './outage.ts';
 import type { Outage } from './outage.ts';
+import type { Pace } from './pace.ts';
 import type { Login, openSession } from './session.ts';
 import { placeOfError } from '../lib/failure.ts';
 import type { Together } from './together.ts';
@@ -48,6 +49,8 @@ export type ListenerDeps = {
     batches: KeyedGate;
     /** When sessions that have ended begin anew. */
     spread: Spread;
+    /** Looks of the safety net, of all hosts together. */
+    looks: Pace;
   };
   /** What they ask the database for, joined. */
   together: Together;

@@ -20,6 +20,7 @@ import type { NodeInstance } from '../store/mailboxes.ts';
 import { createKeyedGate, createRampedGate } from './gate.ts';
 import { startListener } from './listener.ts';
 import type { Listener, ListenerDeps } from './listener.ts';
+import { createPace } from './pace.ts';
 import { createSharedTls } from './shared-tls.ts';
 import { createSpread } from './spread.ts';
 import { createTogether } from './together.ts';
@@ -113,6 +114,7 @@ export function createSupervisor(deps: SupervisorDeps, limits: SupervisorLimits,
     logins: createRampedGate(limits.logins),
     batches: createKeyedGate(limits.batchesMax),
     spread: createSpread(deps.clock),
+    looks: createPace(deps.clock),
   };
   const { db } = deps.filing;
   const together = createTogether(db, () => node.listeners.size >= crowdMin);

@@ -3,6 +3,7 @@ import type { Mailbox } from '../store/mailboxes.ts';
 import type { ListenerDeps, Listening } from './listener.ts';
 import type { Look } from './looking.ts';
 import { lookWhereNoticed, noticedBy } from './notices.ts';
+import type { Turn } from './pace.ts';
 import { roleOf, watchOf } from './plan.ts';
 import type { Listed, Watch } from './plan.ts';
 import { catchUp, changesDueAt, lookAtHome, lookWhereWoken, seenBy, sweep } from './round.ts';
@@ -259,36 +260,50 @@ async function listen(
   const { clock, limits } = deps;
   let lookedAt = beganAt;
   let listedAt = beganAt;
+  /** Of the look that is due; null: none is. */
+  let turn: Turn | null = null;
   doWanted();
-  for (;;) {
-    for (const line of round.lines) if (!line.rests) line.session.idle();
-    const due = [...[...round.again.values()].map(({ at }) => at), ...changesDueAt(round)];
-    if (round.liveAt !== null) due.push(round.liveAt);
-    await listening.bell.wait(
-      Math.max(0, Math.min(lookedAt + limits.lookEveryMs, ...due) - clock.monotonic()),
-    );
-    if (listening.stop.aborted) return 'stopped';
-    const why = round.closed();
-    if (why !== null) return why;
-    const now = clock.monotonic();
-    if (round.liveAt !== null && now >= round.liveAt) await goLive(round, true);
-    if (listening.bell.takeWanted()) doWanted();
-    const wanted = listening.bell.takeAll();
-    if (!wanted && now < lookedAt + limits.lookEveryMs) {
-      await lookWhereWoken(round);
-      await lookWhereNoticed(round);
-      if (isThrough(round)) {
-        await noteProgress(round, { lookedAt: null, backlog: 0 });
-        await goLive(round, false);
+  try {
+    for (;;) {
+      for (const line of round.lines) if (!line.rests) line.session.idle();
+      const due = [...[...round.again.values()].map(({ at }) => at), ...changesDueAt(round)];
+      if (round.liveAt !== null) due.push(round.liveAt);
+      const waitsFrom = clock.monotonic();
+      const lookAt = lookedAt + limits.lookEveryMs;
+      // Whose turn has not come is woken when it has.
+      due.push(turn === null ? lookAt : waitsFrom + limits.lookEveryMs);
+      await listening.bell.wait(Math.max(0, Math.min(...due) - waitsFrom));
+      if (listening.stop.aborted) return 'stopped';
+      const why = round.closed();
+      if (why !== null) return why;
+      const now = clock.monotonic();
+      if (round.liveAt !== null && now >= round.liveAt) await goLive(round, true);
+      if (listening.bell.takeWanted()) doWanted();
+      const wanted = listening.bell.takeAll();
+      if (now >= lookAt) {
+        const lateMs = waitsFrom <= lookAt ? now - lookAt : null;
+        turn ??= deps.gates.looks(lateMs, () => listening.bell.wake());
       }
-      continue;
+      if (!wanted && turn?.hasCome !== true) {
+        await lookWhereWoken(round);
+        await lookWhereNoticed(round);
+        if (isThrough(round)) {
+          await noteProgress(round, { lookedAt: null, backlog: 0 });
+          await goLive(round, false);
+        }
+        continue;
+      }
+      lookedAt = now;
+      doWanted();
+      const lists = !seesAll(round) || now >= listedAt + limits.listEveryMs;
+      if (lists) listedAt = now;
+      const ending = await lookAround(round, { lists, now });
+      turn?.end();
+      turn = null;
+      if (ending !== null) return ending;
     }
-    lookedAt = now;
-    doWanted();
-    const lists = !seesAll(round) || now >= listedAt + limits.listEveryMs;
-    if (lists) listedAt = now;
-    const ending = await lookAround(round, { lists, now });
-    if (ending !== null) return ending;
+  } finally {
+    turn?.end();
   }
 }
 

@@ -1,4 +1,5 @@
 import { createKeyedGate } from '../../src/mailbox/gate.ts';
+import { createPace } from '../../src/mailbox/pace.ts';
 import { listenerLimits, startListener } from '../../src/mailbox/listener.ts';
 import type { Listener, ListenerDeps, ListenerLimits } from '../../src/mailbox/listener.ts';
 import type { Login } from '../../src/mailbox/session.ts';
@@ -120,7 +121,12 @@ export function depsFor(setting: Setting): ListenerDeps {
     loginOf: setting.loginOf ?? ((mailbox) => Promise.resolve({ user: mailbox.login, accessToken: 'token' })),
     resolveHost: (host) => Promise.resolve({ address: host }),
     limits: { ...listenerLimits, ...limits },
-    gates: { logins: createKeyedGate(40), batches: createKeyedGate(8), spread: () => 0 },
+    gates: {
+      logins: createKeyedGate(40),
+      batches: createKeyedGate(8),
+      spread: () => 0,
+      looks: createPace(clock),
+    },
     together: createTogether(world.filing.db),
   };
 }

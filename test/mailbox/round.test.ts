@@ -97,6 +97,55 @@ describe('S14: every folder but Spam, Trash and Drafts', () => {
     await decided('other 21 stored from_contact');
   });
 
+  /** Has looks wait until they are let in; `asked` is how late their timers were. */
+  function holdLooks({ deps }: Stage) {
+    const held = { asked: [] as (number | null)[], ended: 0, letIn: () => undefined as void };
+    deps.gates.looks = (lateMs, come) => {
+      const turn = { hasCome: false, end: () => void (held.ended += 1) };
+      held.asked.push(lateMs);
+      held.letIn = () => {
+        turn.hasCome = true;
+        come();
+      };
+      return turn;
+    };
+    return held;
+  }
+
+  test('a look that waits for its turn keeps no new mail waiting, and is made when its turn comes', async () => {
+    const started = await playLive(able + folders);
+    const { peer, pass, decided, mailboxId } = started;
+    const held = holdLooks(started);
+    peer.deliver('Projects', letter('project'));
+    await pass(40_000);
+    await waitFor('the look to be due', () => held.asked.length > 0);
+    peer.deliver('INBOX', letter('inbox'));
+    await decided('inbox 11 stored from_contact');
+    assert.deepEqual(await decisionsOf(database.db, mailboxId), ['inbox 11 stored from_contact']);
+    assert.deepEqual([held.asked, held.ended], [[0], 0]);
+    held.letIn();
+    await decided('other 21 stored from_contact');
+    await waitFor('its end', () => held.ended === 1);
+    await pass(40_000);
+    await waitFor('the next', () => held.asked.length === 2);
+  });
+
+  test('a look that is asked for waits for no turn; a listener that ends gives its turn back', async () => {
+    const started = await playLive(able + folders);
+    const { peer, pass, decided, listener } = started;
+    const held = holdLooks(started);
+    await pass(40_000);
+    await waitFor('the look to be due', () => held.asked.length > 0);
+    peer.deliver('Projects', letter('project'));
+    listener.wake();
+    await decided('other 21 stored from_contact');
+    await waitFor('its end', () => held.ended === 1);
+    await pass(40_000);
+    await waitFor('the next', () => held.asked.length === 2);
+    await listener.stop();
+    assert.equal(held.ended, 2);
+  });
+
   test('a look at two hundred folders is one round trip where LIST tells all', async () => {
     const many = Array.from(
       { length: 200 },

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { wish } from '../../src/filing/wishes.ts';
 import { createKeyedGate } from '../../src/mailbox/gate.ts';
+import { createPace } from '../../src/mailbox/pace.ts';
 import { createTogether } from '../../src/mailbox/together.ts';
 import { createConnecting } from '../../src/mailbox/connect.ts';
 import type { Connecting } from '../../src/mailbox/connect.ts';
@@ -569,7 +570,12 @@ class Simulated implements World {
         Promise.resolve({ user: box.address, accessToken: tokenOf(box, refused !== null) }),
       resolveHost: (host) => Promise.resolve({ address: host }),
       limits: listenerLimits,
-      gates: { logins: createKeyedGate(40), batches: createKeyedGate(8), spread: () => 0 },
+      gates: {
+        logins: createKeyedGate(40),
+        batches: createKeyedGate(8),
+        spread: () => 0,
+        looks: createPace(running.clock),
+      },
       together: createTogether(process.db),
       openSession: async (options) => {
         running.lines.add(options);
