@@ -106,7 +106,7 @@ const signs = new Set(signFieldNames);
  * hand (some 20 µs each).
  */
 export function readHeader(raw: Buffer): MessageHeader {
-  const values = fieldValues(raw);
+  const { values, fields } = readFields(raw);
   const value = (name: string): string => values.get(name) ?? '';
   const original =
     values.get('x-microsoft-original-message-id') ?? values.get('x-google-original-message-id');
@@ -125,7 +125,7 @@ export function readHeader(raw: Buffer): MessageHeader {
     subject: cleanLine(decodeWords(value('subject')), subjectCharsMax),
     date: parseMailDate(value('date')),
     dateText: cleanLine(value('date'), dateCharsMax),
-    fields: signFields(values),
+    fields,
   };
 }
 
@@ -138,6 +138,8 @@ export function readHeader(raw: Buffer): MessageHeader {
  */
 export function author(header: MessageHeader): Address | null {
   const from = header.from[0] ?? null;
+  // As of nearly every message; it is asked for half a dozen times of each.
+  if (header.replyTo.length !== 1 && !header.fields.has('x-original-from')) return from;
   const named = [parseAddressList(header.fields.get('x-original-from') ?? ''), header.replyTo];
   const person = named.find((people) => people.length === 1)?.[0];
   if (from === null || person === undefined) return from;
@@ -157,24 +159,47 @@ function isListAddress(header: MessageHeader, address: string): boolean {
   );
 }
 
-/** Unfolded values of the wanted fields, by lower-case name. */
-function fieldValues(raw: Buffer): Map<string, string> {
-  const bytes = raw.length > headerBytesMax ? raw.subarray(0, headerBytesMax) : raw;
+/** Unfolded values of the wanted fields by lower-case name, those of `signFieldNames` apart. */
+function readFields(raw: Buffer): { values: Map<string, string>; fields: Map<string, string> } {
+  let bytes = raw.length > headerBytesMax ? raw.subarray(0, headerBytesMax) : raw;
   const ascii = isAscii(bytes);
   let text = bytes.toString('latin1');
   // RFC 5322 §2.1 wants CRLF; mail that was stored by careless programs has bare CR and bare LF.
-  if (/\r(?!\n)/.test(text)) text = text.replace(/\r\n?/g, '\n');
+  if (hasBareReturn(text)) {
+    text = text.replace(/\r\n?/g, '\n');
+    bytes = Buffer.from(text, 'latin1');
+  }
   const values = new Map<string, string>();
-  collectFields(text, (name, value) => {
-    const known = values.get(name);
-    if (known === undefined) values.set(name, cleanValue(value, ascii));
-    else if (separators.has(name)) values.set(name, known + separators.get(name) + cleanValue(value, ascii));
+  const fields = new Map<string, string>();
+  collectFields(text, bytes, {
+    isWanted: (name) => separators.has(name) || !(values.has(name) || fields.has(name)),
+    found: (name, value) => {
+      const clean = cleanValue(value, ascii);
+      const known = values.get(name);
+      if (signs.has(name)) fields.set(name, cut(clean, fieldCharsMax));
+      else values.set(name, known === undefined ? clean : `${known}${separators.get(name)}${clean}`);
+    },
   });
-  return values;
+  return { values, fields };
 }
 
-/** Calls `found` with each wanted field and its folded value, up to the empty line. One pass. */
-function collectFields(text: string, found: (name: string, value: string) => void): void {
+type Collecting = {
+  /** Asked of each wanted field before its value is read. */
+  isWanted(name: string): boolean;
+  found(name: string, value: string): void;
+};
+
+function hasBareReturn(text: string): boolean {
+  for (let at = text.indexOf('\r'); at >= 0; at = text.indexOf('\r', at + 1))
+    if (text.charCodeAt(at + 1) !== 0x0a) return true;
+  return false;
+}
+
+/**
+ * Calls `found` with each wanted field and its folded value, up to the empty line. One pass. Values are taken from
+ * `bytes`, of which `text` is all: cut out of the text they would keep it, for as long as anything of the header is kept.
+ */
+function collectFields(text: string, bytes: Buffer, { isWanted, found }: Collecting): void {
   let name = '';
   let value = '';
   let colon = -1;
@@ -186,18 +211,36 @@ function collectFields(text: string, found: (name: string, value: string) => voi
     if (end === pos) break;
     const first = text.charCodeAt(pos);
     if (first === 0x20 || first === 0x09) {
-      if (name !== '') value += text.slice(pos, end);
+      // A tab of folding is a blank already, since what has control characters takes longer to be cleaned.
+      if (name !== '') value += ` ${bytes.toString('latin1', pos + 1, end)}`;
     } else {
       if (name !== '') found(name, value);
       // Kept between lines, or text without colons would be searched to its end again and again.
       if (colon < pos) colon = orEnd(text.indexOf(':', pos), text);
-      name = colon < end ? text.slice(pos, colon).trimEnd().toLowerCase() : '';
-      if (!wanted.has(name)) name = '';
-      value = name === '' ? '' : text.slice(colon + 1, end);
+      name = colon < end ? wantedName(text, pos, colon) : '';
+      if (name !== '' && !isWanted(name)) name = '';
+      value = name === '' ? '' : bytes.toString('latin1', colon + 1, end);
     }
     pos = newline + 1;
   }
   if (name !== '') found(name, value);
+}
+
+/** Of each wanted field its first letter and its length: most of what a header holds has others, and is not even cut out. */
+const likely = new Set([...wanted].map((name) => likeness(name.charCodeAt(0), name.length)));
+
+function likeness(first: number, length: number): number {
+  return length * 256 + (first | 0x20); // lower case
+}
+
+/** The name before the colon, in lower case; empty where it is none that is wanted. */
+function wantedName(text: string, start: number, colon: number): string {
+  let end = colon;
+  // RFC 822 let blanks stand before the colon.
+  while (end > start && /\s/.test(text.charAt(end - 1))) end -= 1;
+  if (!likely.has(likeness(text.charCodeAt(start), end - start))) return '';
+  const name = text.slice(start, end).toLowerCase();
+  return wanted.has(name) ? name : '';
 }
 
 function lineEnd(text: string, from: number): number {
@@ -228,12 +271,4 @@ function isPrintable(text: string): boolean {
 function isAsciiText(text: string): boolean {
   for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) return false;
   return true;
-}
-
-function signFields(values: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
-  const fields = new Map<string, string>();
-  for (const [name, value] of values) {
-    if (signs.has(name)) fields.set(name, cut(value, fieldCharsMax));
-  }
-  return fields;
 }
