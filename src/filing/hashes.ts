@@ -8,12 +8,9 @@ import type { SecretBox } from '../lib/secret-box.ts';
  * who reads the database can try addresses or ids without the gateway's secret.
  */
 
-/** Bytes of an HMAC that are kept: collisions among 2^40 decisions stay improbable. */
-const hashBytes = 16;
-
 /** Of a message key, in hexadecimal. */
 export function hashOfMessageKey(secretBox: SecretBox, messageKey: string): string {
-  return secretBox.mac('decision message', messageKey).subarray(0, hashBytes).toString('hex');
+  return secretBox.macHex('decision message', messageKey);
 }
 
 /** Of a Message-ID without brackets. */
@@ -23,5 +20,5 @@ export function hashOfMessageId(secretBox: SecretBox, id: InternetMessageId): st
 
 /** Of an address as somebody wrote it, in hexadecimal. */
 export function hashOfAddress(secretBox: SecretBox, written: string): string {
-  return secretBox.mac('decision address', canonicalAddress(written)).subarray(0, hashBytes).toString('hex');
+  return secretBox.macHex('decision address', canonicalAddress(written));
 }

@@ -154,5 +154,5 @@ const copied = (mailboxId: MailboxId, fingerprint: string) => `copied\n${mailbox
 
 /** As long as the hashes of decisions. */
 function hashOf(secretBox: SecretBox, mark: string): string {
-  return secretBox.mac('tombstone', mark).subarray(0, 16).toString('hex');
+  return secretBox.macHex('tombstone', mark);
 }

@@ -55,6 +55,8 @@ export type TraceId = Id<'trc'>;
 export type ErrandId = Id<'bkf' | 'aud' | 'err'>;
 
 let lastMs = 0;
+/** How an id of that time goes on behind its prefix. */
+let lastTime = '';
 let counter = 0;
 
 /**
@@ -63,20 +65,22 @@ let counter = 0;
  */
 export function newId<P extends IdPrefix>(prefix: P): Id<P> {
   const now = Date.now();
-  if (now > lastMs) {
-    lastMs = now;
-    counter = 0;
-  } else if (++counter > 0xfff) {
-    lastMs += 1;
+  if (now > lastMs || ++counter > 0xfff) {
+    lastMs = Math.max(now, lastMs + 1);
+    lastTime = timeText(lastMs);
     counter = 0;
   }
   const count = counter.toString(16).padStart(3, '0');
   // The end of a random UUID: its variant and 62 random bits, from a pool that Node keeps filled.
-  return `${idFrom(prefix, lastMs)}-7${count}${randomUUID().slice(18)}`;
+  return `${prefix}_${lastTime}-7${count}${randomUUID().slice(18)}`;
 }
 
 /** What every id made at `ms` (since the epoch) begins with: it sorts behind all older ids, before all later ones. */
 export function idFrom<P extends IdPrefix>(prefix: P, ms: number): Id<P> {
+  return `${prefix}_${timeText(ms)}`;
+}
+
+function timeText(ms: number): string {
   const time = ms.toString(16).padStart(12, '0');
-  return `${prefix}_${time.slice(0, 8)}-${time.slice(8)}`;
+  return `${time.slice(0, 8)}-${time.slice(8)}`;
 }
