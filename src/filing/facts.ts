@@ -1,4 +1,5 @@
 import { canonicalAddress, canonicalOwnAddress, domainOf } from '../message/addresses.ts';
+import type { Address } from '../message/addresses.ts';
 import { forwardCount, isForwardSubject } from '../message/subject.ts';
 import type { DeliveryReport } from '../message/delivery-report.ts';
 import type { MailKind } from '../message/kind.ts';
@@ -235,7 +236,8 @@ export function factsOf(
   const authorOwn = author === null ? '' : canonicalOwnAddress(author.address);
   const isUser = (address: string) => base.userAddresses.has(canonicalOwnAddress(address));
   const contactsOf = (address: string) => base.contacts.get(canonicalAddress(address)) ?? [];
-  const people = author === null ? recipients : [author, ...recipients];
+  const isNeverLogged = ({ address }: Address) =>
+    base.neverLog.has(canonicalAddress(address)) || base.neverLog.has(`@${domainOf(address)}`);
   const known = knownAs(sighting, direction, base);
   return {
     role: place.role,
@@ -243,7 +245,9 @@ export function factsOf(
     discarded:
       place.role === 'spam' ||
       place.role === 'trash' ||
-      ['\\spam', '\\junk', '\\trash'].some((mark) => marks.has(mark)),
+      marks.has('\\spam') ||
+      marks.has('\\junk') ||
+      marks.has('\\trash'),
     direction,
     kind: sighting.kind,
     forward: isForwardSubject(header.subject),
@@ -258,10 +262,9 @@ export function factsOf(
     recipientContacts: recipients.flatMap((recipient) =>
       isUser(recipient.address) ? [] : [...contactsOf(recipient.address)],
     ),
-    neverLog: people.some(
-      ({ address }) =>
-        base.neverLog.has(canonicalAddress(address)) || base.neverLog.has(`@${domainOf(address)}`),
-    ),
+    neverLog:
+      base.neverLog.size > 0 &&
+      ((author !== null && isNeverLogged(author)) || recipients.some(isNeverLogged)),
     known,
     erased: erasedAs(base.erased.get(place.uid), direction),
     threads: threadsOf(sighting, known, base),

@@ -106,7 +106,7 @@ export function placeStateOf(role: FolderRole, marks: ReadonlySet<string>): Plac
 
 /** RFC 5321 §4.4: each server on the way adds Received, the last one Return-Path; Delivered-To is custom. */
 function wasDelivered({ fields }: MessageHeader): boolean {
-  return ['received', 'return-path', 'delivered-to'].some((name) => fields.has(name));
+  return fields.has('received') || fields.has('return-path') || fields.has('delivered-to');
 }
 
 /**

@@ -5,12 +5,15 @@ import type { Sighting, ThreadKey } from './sighting.ts';
 
 /** The threads that the keys of a message name, the nearest ancestor first. Pure. */
 export function threadsOf(sighting: Sighting, known: KnownFact | null, base: FactBase): ThreadFact[] {
+  const keys = sighting.threadKeys.filter(({ key }) => base.threadKeys.has(key));
+  // As of nearly all mail.
+  if (keys.length === 0) return [];
   const { author, recipients } = sighting.people;
   const people = (author === null ? recipients : [author, ...recipients]).map(({ address }) => address);
   const facts = new Map<ThreadId, ThreadFact>();
   // Asked once for each thread, however many keys name it.
   const shares = new Map<ThreadId, ThreadFact['shares']>();
-  for (const { key, kind } of sighting.threadKeys) {
+  for (const { key, kind } of keys) {
     const named = (base.threadKeys.get(key) ?? []).flatMap((entry): ThreadFact[] => {
       const thread = base.threads.get(entry.threadId);
       const by = byOf(kind, entry.kind, known?.threadId === entry.threadId);

@@ -58,6 +58,10 @@ export function canonicalOwnAddress(address: string): string {
 
 /** The domain in lower case and ASCII, without a final dot; empty when there is none. */
 export function domainOf(address: string): string {
+  return formsOf(address).domain;
+}
+
+function writtenDomain(address: string): string {
   const at = address.lastIndexOf('@');
   if (at < 0) return '';
   const domain = address
@@ -144,8 +148,8 @@ function isPlausible(address: string): boolean {
   return !local.includes('@') || (local.startsWith('"') && local.endsWith('"'));
 }
 
-/** The canonical forms of an address as written. */
-type Forms = { contact: string; own: string };
+/** The canonical forms of an address as written, and its domain, also where that has another one. */
+type Forms = { contact: string; own: string; domain: string };
 
 /** Of late. The rules ask for the same few people a dozen times for each message, and for its owner at each. */
 const knownForms = new Map<string, Forms>();
@@ -154,25 +158,26 @@ const knownFormsMax = 2000;
 function formsOf(address: string): Forms {
   const known = knownForms.get(address);
   if (known !== undefined) return known;
-  const { local, tag, domain } = canonicalParts(address);
+  const { local, tag, domain, written } = canonicalParts(address);
   const at = domain === '' ? '' : `@${domain}`;
-  const forms = { contact: local + tag + at, own: local + at };
+  const forms = { contact: local + tag + at, own: local + at, domain: written };
   if (knownForms.size >= knownFormsMax) knownForms.clear();
   if (address.length <= addressCharsMax) knownForms.set(address, forms);
   return forms;
 }
 
-function canonicalParts(address: string): { local: string; tag: string; domain: string } {
+function canonicalParts(address: string): { local: string; tag: string; domain: string; written: string } {
   const trimmed = address.trim().normalize('NFC');
   const at = trimmed.lastIndexOf('@');
-  const written = (at < 0 ? trimmed : trimmed.slice(0, at)).toLowerCase();
+  const user = (at < 0 ? trimmed : trimmed.slice(0, at)).toLowerCase();
   // RFC 5321 §4.1.2: "john"@x and john@x are the same mailbox.
-  const quoted = /^"([a-z0-9!#$%&'*+/=?^_`{|}~.-]+)"$/.exec(written);
-  const whole = quoted?.[1] ?? written;
+  const quoted = /^"([a-z0-9!#$%&'*+/=?^_`{|}~.-]+)"$/.exec(user);
+  const whole = quoted?.[1] ?? user;
   const plus = whole.indexOf('+', 1);
   const base = plus < 0 ? whole : whole.slice(0, plus);
   const tag = plus < 0 ? '' : whole.slice(plus);
-  const domain = at < 0 ? '' : domainOf(trimmed);
-  if (domain !== 'gmail.com' && domain !== 'googlemail.com') return { local: base, tag, domain };
-  return { local: base.replaceAll('.', '') || base, tag, domain: 'gmail.com' };
+  const domain = writtenDomain(trimmed);
+  const written = trimmed === address ? domain : writtenDomain(address);
+  if (domain !== 'gmail.com' && domain !== 'googlemail.com') return { local: base, tag, domain, written };
+  return { local: base.replaceAll('.', '') || base, tag, domain: 'gmail.com', written };
 }

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { canonicalAddress } from './addresses.ts';
+import { foldBlanks } from './charset.ts';
 import { author, type MessageHeader } from './header.ts';
 import { baseSubject } from './subject.ts';
 
@@ -25,7 +26,7 @@ export function headerFingerprint(header: MessageHeader, receivedAt: number): st
   const parts = [
     writer === null ? '' : canonicalAddress(writer.address),
     dateOf(header, receivedAt),
-    header.subject.normalize('NFC').replace(/\s+/g, ' ').trim(),
+    foldBlanks(header.subject.normalize('NFC')),
     ...[...new Set(recipients)].sort(),
   ];
   // Control characters are stripped from every part, so a newline can not be part of one.
@@ -71,7 +72,7 @@ export function differByZone({ read, written }: { read: number; written: number 
 
 /** As it stands above what is forwarded, with its `Re:`, but for white space and case. */
 export function subjectAsWritten(subject: string): string {
-  return subject.normalize('NFC').replace(/\s+/g, ' ').trim().toLowerCase();
+  return foldBlanks(subject.normalize('NFC')).toLowerCase();
 }
 
 /**

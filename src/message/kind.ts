@@ -84,6 +84,8 @@ const autoReplyFields = [
   'x-fc-machinegenerated', // FirstClass
 ];
 
+const saysNo: ReadonlySet<string> = new Set(['', 'no', 'false']);
+
 /** How Exchange, Gmail and others begin the subject of an absence notice; only a sign beside another one. */
 const absenceSubject = new RegExp(
   '^(?:' +
@@ -109,9 +111,7 @@ function automatic(header: MessageHeader, submitted: string): KindVerdict | null
   }
   const precedence = firstToken(header.fields.get('precedence'));
   if (precedence === 'auto_reply' || precedence === 'auto-reply') return because(`Precedence: ${precedence}`);
-  const old = autoReplyFields.find(
-    (name) => !['', 'no', 'false'].includes(firstToken(header.fields.get(name))),
-  );
+  const old = autoReplyFields.find((name) => !saysNo.has(firstToken(header.fields.get(name))));
   if (old !== undefined) return because(old);
   if (/autoresponder/i.test(header.fields.get('x-post-messageclass') ?? ''))
     return because('x-post-messageclass');
@@ -151,5 +151,7 @@ function hasNullReturnPath(header: MessageHeader): boolean {
 
 /** The first word of a value in lower case, without parameters and comments (RFC 3834 §5.2); at most 40 characters. */
 function firstToken(value: string | undefined): string {
-  return /^[\w/-]{1,40}/.exec((value ?? '').trim().toLowerCase())?.[0] ?? '';
+  // Most of the headers that are asked for are missing.
+  if (value === undefined) return '';
+  return /^[\w/-]{1,40}/.exec(value.trim().toLowerCase())?.[0] ?? '';
 }

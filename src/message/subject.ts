@@ -1,4 +1,4 @@
-import { cut } from './charset.ts';
+import { cut, foldBlanks } from './charset.ts';
 
 /** Longer subjects are cut before they are taken apart. */
 const subjectCharsMax = 2000;
@@ -79,7 +79,7 @@ export function replySubject(subject: string): string {
 }
 
 function folded(subject: string): string {
-  return cut(subject, subjectCharsMax).replace(/\s+/g, ' ').trim();
+  return foldBlanks(cut(subject, subjectCharsMax));
 }
 
 type Mark = 'reply' | 'forward';

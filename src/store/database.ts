@@ -253,7 +253,8 @@ export async function isOfThisVersion(db: Db): Promise<boolean> {
 /** JSON that PostgreSQL takes: it knows neither U+0000 nor half of a surrogate pair, and mail has both. */
 export function jsonText(value: unknown): string {
   const text = JSON.stringify(value);
-  if (!/\\u(0000|d[89a-f])/.test(text)) return text;
+  // Whether there is any such sign at all is answered far quicker.
+  if (!text.includes('\\u') || !/\\u(0000|d[89a-f])/.test(text)) return text;
   return JSON.stringify(value, (_key, part: unknown) =>
     typeof part === 'string' ? part.replaceAll('\0', '').toWellFormed() : part,
   );

@@ -44,29 +44,22 @@ export function decisionBindings(decisions: readonly DecisionRow[], cursor: Curs
   const origins = collection();
   const reasons = collection();
   const facts = collection();
-  const listed = decisions.map((decision) => {
-    const {
-      sub_account_id,
-      connection_id,
-      mailbox_id,
-      folder_id,
-      uid_validity,
-      intake_id,
-      errand_id,
-      ...own
-    } = decision;
-    const origin = {
-      sub_account_id,
-      connection_id,
-      mailbox_id,
-      folder_id,
-      uid_validity,
-      intake_id,
-      errand_id,
-    };
+  let origin: number | null = null;
+  const listed = decisions.map((decision, n) => {
+    const before = decisions[n - 1];
+    const isSame = before !== undefined && originNames.every((name) => before[name] === decision[name]);
+    if (!isSame) origin = origins.placeOf(originOf(decision));
+    const { id, uid, outcome, reason, id_hash, address_hashes, message_id, attempts } = decision;
     return {
-      ...own,
-      origin: origins.placeOf(origin),
+      id,
+      uid,
+      outcome,
+      reason,
+      id_hash,
+      address_hashes,
+      message_id,
+      attempts,
+      origin,
       reasons: reasons.placeOf(decision.reasons),
       facts: facts.placeOf(decision.facts),
     };
@@ -80,6 +73,21 @@ export function decisionBindings(decisions: readonly DecisionRow[], cursor: Curs
     uidValidity,
     uid,
   };
+}
+
+/** Where a decision comes from: nearly always from where the one before it does. */
+const originNames = [
+  'sub_account_id',
+  'connection_id',
+  'mailbox_id',
+  'folder_id',
+  'uid_validity',
+  'intake_id',
+  'errand_id',
+] as const;
+
+function originOf(decision: DecisionRow): object {
+  return Object.fromEntries(originNames.map((name) => [name, decision[name]]));
 }
 
 /**
