@@ -239,13 +239,11 @@ async function claimDue(deps: SenderDeps, limits: Limits, hand: Hand, stopping: 
     const lanes = found.filter((of) => of.individual === individual);
     const rates = await roomByRate(deps, limits, hand, { lanes, room: most });
     if (individual) hand.wakeOthers(lanes.filter(({ lane }) => rates.get(lane) === -Infinity));
-    let room = most;
+    // Each as if it were alone: of some there is nothing that may be taken yet, and they would keep the others from it.
     const wanted = lanes.flatMap((of) => {
       const lane = hand.lane(of);
-      const limit = Math.min(lane.room(individual) - of.elsewhere, rates.get(of.lane) ?? Infinity, room);
-      if (limit <= 0) return [];
-      room -= limit;
-      return [{ name: of.lane, limit, lane }];
+      const limit = Math.min(lane.room(individual) - of.elsewhere, rates.get(of.lane) ?? Infinity, most);
+      return limit > 0 ? [{ name: of.lane, limit, lane }] : [];
     });
     if (stopping.aborted) return;
     if (wanted.length === 0) continue;
@@ -254,6 +252,7 @@ async function claimDue(deps: SenderDeps, limits: Limits, hand: Hand, stopping: 
       leaseMs: limits.leaseMs,
       individual,
       lanes: wanted.map(({ name, limit }) => ({ lane: name, limit })),
+      limit: most,
     });
     if (individual && claimed.length > 0) precedence.noteLetters();
     const idsOf = Map.groupBy(claimed, ({ lane }) => lane);

@@ -89,7 +89,10 @@ export async function claimWork(
   return claimed.map((row) => row.id);
 }
 
-/** The same of several lanes of sends, letters or the rest, up to so many of each; answers which are of which lane. */
+/**
+ * The same of several lanes of sends, letters or the rest: up to so many of each, and up to `limit` of all of them, the
+ * first lanes first. Answers which are of which lane.
+ */
 export async function claimLanes(
   db: Db,
   options: {
@@ -97,11 +100,12 @@ export async function claimLanes(
     leaseMs: number;
     individual: boolean;
     lanes: readonly { lane: string; limit: number }[];
+    limit: number;
   },
 ): Promise<{ id: SendId; lane: string }[]> {
-  const { owner, leaseMs, individual, lanes } = options;
+  const { owner, leaseMs, individual, lanes, limit } = options;
   const each = `select f.id from unnest(:lanes::text[], :limits::integer[]) as l (lane, most)
-    cross join lateral (${free('sends', 'w.individual = :individual and w.lane = l.lane', 'l.most')}) f`;
+    cross join lateral (${free('sends', 'w.individual = :individual and w.lane = l.lane', 'l.most')}) f limit :limit`;
   return rows<{ id: SendId; lane: string }>(
     db,
     `with ${leasing('sends', each)} select id, lane from claimed order by due_at, seq`,
@@ -109,6 +113,7 @@ export async function claimLanes(
       owner,
       leaseMs,
       individual,
+      limit,
       lanes: lanes.map(({ lane }) => lane),
       limits: lanes.map(({ limit }) => limit),
     },

@@ -4,7 +4,7 @@ import type { SendId } from '../../src/lib/id.ts';
 import type { Sender, SenderDeps } from '../../src/outbound/sender.ts';
 import { openSession, SmtpFailure } from '../../src/outbound/smtp.ts';
 import { resolveProvider } from '../../src/provider/providers.ts';
-import { rows } from '../../src/store/database.ts';
+import { rows, run } from '../../src/store/database.ts';
 import type { Db } from '../../src/store/database.ts';
 import { waitFor } from '../support/wait.ts';
 import { openOffice, sessionsOf } from './support.ts';
@@ -121,7 +121,22 @@ describe('D5: nodes that send for one mailbox, whose provider counts sessions an
       node({ limits: { inHandMax: 2 } });
       await waitFor('the first node to have its hands full', () => post.open === 2);
       node();
-      await waitFor('the second one to send for another', () => post.open === 3);
+      await waitFor('the second one to send for another', () => post.open >= 3);
+    });
+  });
+
+  test('letters that wait for one that was put off take no room from those of another mailbox', async () => {
+    await withNodes(1_000, async ({ write, node, post, office }) => {
+      post.release();
+      const [first] = await write(2);
+      await run(office.db, `update sends set order_keys = array['thread']`);
+      await run(office.db, `update sends set due_at = now() + interval '1 hour' where id = :first`, {
+        first,
+      });
+      const [bobs] = await write(1, 'individual', 'bob');
+      // As many as one mailbox may have in hand.
+      node({ limits: { inHandMax: 8 } });
+      await office.waitForState(bobs as SendId, 'sent');
     });
   });
 

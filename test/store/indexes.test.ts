@@ -161,7 +161,7 @@ describe('indexes', () => {
     const { db, close } = await openDatabase({ kind: 'postgres', url, connectionsMax: 1 });
     try {
       const lanes = [{ lane: 'mbx_1', limit: 5 }];
-      await claimLanes(db, { owner: 'me', leaseMs: 1, individual: true, lanes });
+      await claimLanes(db, { owner: 'me', leaseMs: 1, individual: true, lanes, limit: 200 });
       await noteHandovers(db, { owner: 'me', attempts: [{ id: 'snd_1', n: 1, refused: null }] });
       await endAttempts(db, [{ id: 'snd_1', n: 1, outcome: 'accepted', reply: null }]);
       const change = { state: 'sent', reason: null, next: 'over' } as const;

@@ -31,9 +31,15 @@ for (const kind of databaseKinds) {
       (await findSendLanes(db, { owner: 'me', limit, after: null })).lanes.map(
         ({ lane, individual, elsewhere }) => [lane, individual ? 'letters' : 'rest', elsewhere],
       );
-    const claim = async (individual: boolean, lanes: Record<string, number>) => {
+    const claim = async (individual: boolean, lanes: Record<string, number>, limit = 10) => {
       const wanted = Object.entries(lanes).map(([lane, limit]) => ({ lane, limit }));
-      const claimed = await claimLanes(db, { owner: 'me', leaseMs: 60_000, individual, lanes: wanted });
+      const claimed = await claimLanes(db, {
+        owner: 'me',
+        leaseMs: 60_000,
+        individual,
+        lanes: wanted,
+        limit,
+      });
       return claimed.map(({ id }) => id);
     };
 
@@ -81,6 +87,16 @@ for (const kind of databaseKinds) {
       assert.deepEqual(await claim(false, { mbx_1: 2, mbx_2: 2, mbx_3: 2 }), ['b', 'c', 'd']);
       assert.deepEqual(await claim(true, { mbx_1: 2 }), ['e']);
       assert.deepEqual(await claim(false, { mbx_1: 2 }), ['a']);
+    });
+
+    test('of all lanes together no more than was asked for, of the first ones first; what nobody may take counts for nothing', async () => {
+      await insertSends(db, [
+        { id: 'put off', lane: 'mbx_1', individual: true, dueMs: 60_000, key: 'thread' },
+        { id: 'behind it', lane: 'mbx_1', individual: true, dueMs: -9_000, key: 'thread' },
+        { id: 'a', lane: 'mbx_2', individual: true },
+        { id: 'b', lane: 'mbx_3', individual: true, dueMs: -5_000 },
+      ]);
+      assert.deepEqual(await claim(true, { mbx_1: 2, mbx_2: 2, mbx_3: 2 }, 1), ['a']);
     });
 
     test('D5: a letter goes before a campaign, but not before what its own thread has in front of it', async () => {

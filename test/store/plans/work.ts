@@ -166,7 +166,13 @@ function sending(aside: Db, mailboxId: MailboxId): WorkQuestion[] {
   const claim = (individual: boolean) => async (db: Db) => {
     const mailboxIds = await ids(aside, 'select id from mailboxes order by id limit 20');
     const all = ['provider of s1', ...mailboxIds];
-    return claimLanes(db, { owner, leaseMs, individual, lanes: all.map((lane) => ({ lane, limit: 5 })) });
+    return claimLanes(db, {
+      owner,
+      leaseMs,
+      individual,
+      lanes: all.map((lane) => ({ lane, limit: 5 })),
+      limit: 200,
+    });
   };
   return [
     { what: 'findSendLanes', ask: lanes, upTo: lanesUpTo },
