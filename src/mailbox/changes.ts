@@ -3,7 +3,7 @@ import { placeStateOf } from '../filing/sighting.ts';
 import type { FolderRole } from '../filing/sighting.ts';
 import { countPlaces, findLowestPlace, findPlaces } from '../store/places.ts';
 import type { Numbered, PlaceNews, TrackedPlace } from '../store/places.ts';
-import { doubtMs, isDoubtful, manyGone, planChanges } from './change-plan.ts';
+import { isDoubtful, manyGone, planChanges } from './change-plan.ts';
 import { uidSet, unlessRefused } from './fetching.ts';
 import type { Look } from './looking.ts';
 import type { Change, Changes, Session } from './session.ts';
@@ -58,7 +58,7 @@ export async function followChanges(
   if (look.writing.times !== times) return false;
   folder.changesLookedAt = { session, ability, at: clock.monotonic() };
   if (news === null) return true;
-  const gone = isBelieved(look, folder, news) ? news.gone : null;
+  const gone = isBelieved(look, numbered, news) ? news.gone : null;
   const upTo = gone === null || modseq === folder.highestModseq ? null : modseq;
   if (upTo === null && news.there.length === 0 && (gone ?? []).length === 0) return gone !== null;
   await notePlaces(look.filing, numbered, {
@@ -164,20 +164,18 @@ function placesOf(role: FolderRole, shown: Changes['there']): PlaceNews['there']
 }
 
 /** Whether messages that are not there any more count as gone; a suspicion is told of, and nothing is done for it. */
-function isBelieved(look: Look, folder: Watched, { known, gone }: News): boolean {
-  const now = look.filing.clock.monotonic();
+function isBelieved(look: Look, folder: Numbered, { known, gone }: News): boolean {
   if (!isDoubtful({ known, gone: gone.length })) {
-    folder.doubtedAt = null;
+    look.doubts.over(folder.id);
     return true;
   }
-  if (folder.doubtedAt === null) {
+  const { isFirst, isBelieved: lasts } = look.doubts.saidAgain(folder);
+  if (isFirst)
     look.log.warn(
       { folder: folder.id, messages: gone.length, known },
       'most of what is stored from a folder is suddenly gone from it; nothing is changed for it unless it lasts',
     );
-  }
-  folder.doubtedAt ??= now;
-  return now - folder.doubtedAt >= doubtMs;
+  return lasts;
 }
 
 function portions(uids: readonly number[], size = askedAtOnce): number[][] {

@@ -17,6 +17,8 @@ import { createBell } from './bell.ts';
 import type { Bell } from './bell.ts';
 import { changePace } from './change-plan.ts';
 import type { ChangePace } from './change-plan.ts';
+import { createDoubts } from './doubt.ts';
+import type { Doubts } from './doubt.ts';
 import type { KeyedGate } from './gate.ts';
 import type { SharedTls } from './shared-tls.ts';
 import type { Spread } from './spread.ts';
@@ -111,6 +113,7 @@ export type Listening = {
   stop: AbortSignal;
   bell: Bell;
   troubles: Troubles;
+  doubts: Doubts;
   /** Sub-account → messages that are new there, while the CRM does not know the mailbox as live. */
   gained: Map<string, number>;
   /** Sessions of late have ended as soon as they were live: the CRM hears of this one only when it lasts. */
@@ -155,7 +158,13 @@ async function listenForever(
   bell: Bell,
 ): Promise<void> {
   const { clock, limits } = deps;
-  const kept = { stop, bell, troubles: createTroubles(clock), gained: new Map<string, number>() };
+  const kept = {
+    stop,
+    bell,
+    troubles: createTroubles(clock),
+    doubts: createDoubts(clock),
+    gained: new Map<string, number>(),
+  };
   let outage: Outage | null = null;
   let refused: Login | null = null;
   let doubted = false;

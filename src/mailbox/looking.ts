@@ -1,17 +1,18 @@
 import { Failure, isOfOneMessage, placeOfError } from '../lib/failure.ts';
 import type { Log } from '../lib/log.ts';
-import { fileBatch } from '../filing/file.ts';
-import type { Batch, FilingDeps } from '../filing/file.ts';
+import { fileBatch, type Batch, type FilingDeps } from '../filing/file.ts';
 import type { Sighting } from '../filing/sighting.ts';
 import type { MailboxId } from '../lib/id.ts';
 import { readPosition } from '../store/filing-facts.ts';
 import type { ChangePace } from './change-plan.ts';
+import type { Doubts } from './doubt.ts';
 import { answered, fetchersOf, halves, headersOf, missedOnes, unlessRefused } from './fetching.ts';
 import { planFolder, type Observed } from './plan.ts';
 import { sightingsOf, unreadableSighting, type Seen, type Unread } from './seen.ts';
 import type { Session } from './session.ts';
 import type { Together } from './together.ts';
 import type { Portion, Troubles } from './trouble.ts';
+import type { Gate } from './turn.ts';
 import { beginFolders, noteLooked, type Watched } from './watched.ts';
 import type { Writing } from './wanted.ts';
 
@@ -28,6 +29,7 @@ export type Look = {
    */
   gate: Gate | null;
   troubles: Troubles;
+  doubts: Doubts;
   /** Told before each batch of a long row how many messages are still to be judged in this folder. */
   onBacklog(messages: number): Promise<void>;
   /** Told when the server has shown everything that it had announced so far in a folder. */
@@ -42,9 +44,6 @@ export type Look = {
   /** What is being changed for the CRM in the mailbox, beside the looks. */
   writing: Writing;
 };
-
-/** Lets work in when it is its turn. */
-export type Gate = <T>(work: () => Promise<T>) => Promise<T>;
 
 /** Why to look into the open folder. */
 export type Occasion =

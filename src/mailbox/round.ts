@@ -6,11 +6,11 @@ import { followChanges } from './changes.ts';
 import { commandRefused } from './imap-errors.ts';
 import type { ListenerDeps, Listening } from './listener.ts';
 import { fewMessages, lookInto } from './looking.ts';
-import type { Gate, Look, Looked, Occasion } from './looking.ts';
+import type { Look, Looked, Occasion } from './looking.ts';
 import { planFolder, startUnopened } from './plan.ts';
 import type { Listed, Standing, Start, Watch } from './plan.ts';
 import type { Session } from './session.ts';
-import { inTurn } from './turn.ts';
+import { inTurn, type Gate } from './turn.ts';
 import { bareMs, beginFolders } from './watched.ts';
 import type { Watched } from './watched.ts';
 

@@ -10,7 +10,7 @@ export type SharedTls = {
   beginWith(server: ServerAddress): { secureContext: SecureContext; session?: Buffer };
   /** One has come about, on this socket. */
   begun(server: ServerAddress, socket: unknown): void;
-  /** One has not: the next begins from nothing, and where it was TLS that failed, so do all for some time. */
+  /** One has not: the next begins from nothing, and where TLS failed, or nobody answered, so do all for some time. */
   failed(server: ServerAddress, error: unknown): void;
 };
 
@@ -59,9 +59,18 @@ export function createSharedTls(clock: Pick<Clock, 'monotonic'>): SharedTls {
     failed: (server, error) => {
       const name = nameOf(server);
       const hadOne = sessions.delete(name);
-      if (hadOne && tlsProblem(error) !== null) put(declined, name, clock.monotonic() + declinedMs);
+      if (hadOne && (tlsProblem(error) !== null || isSilence(error)))
+        put(declined, name, clock.monotonic() + declinedMs);
     },
   };
+}
+
+/**
+ * Whether TLS may be what did not come about: whoever cannot go on with a session may also say nothing at all. imapflow
+ * (2.10.2) has the same word for a host that is away, and at that one nothing is lost but an hour of shorter handshakes.
+ */
+function isSilence(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'CONNECT_TIMEOUT';
 }
 
 /** Puts it at the end; of too many the first one goes. */

@@ -1,4 +1,5 @@
-import type { Gate } from './looking.ts';
+/** Lets work in when it is its turn. */
+export type Gate = <T>(work: () => Promise<T>) => Promise<T>;
 
 /** What is done while a turn is waited for. */
 type Meanwhile = {

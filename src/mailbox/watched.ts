@@ -17,8 +17,6 @@ export type Watched = SavedFolder & {
   changesLookedAt: LookedAt | null;
   /** What STATUS said of it when that was done, or nothing of it was stored, while it was not open; null: neither. */
   signature: string | null;
-  /** Since when most of its stored messages are said to be gone, by the monotonic clock; null: they are not. */
-  doubtedAt: number | null;
 };
 
 /**
@@ -35,7 +33,6 @@ export function newlyWatched(saved: SavedFolder): Watched {
     lateSince: null,
     changesLookedAt: null,
     signature: null,
-    doubtedAt: null,
   };
 }
 

@@ -147,6 +147,7 @@ async function begin(
   const { deps, mailbox, listening } = parts;
   const first = await connect('');
   await listening.onLogin();
+  listening.doubts.sessionBegins();
   // Before the listing, which tells where the swept folders stand.
   const [lookedAt, beganAt] = [deps.clock.monotonic(), deps.clock.now()];
   const listed = await first.session.list();
@@ -185,7 +186,7 @@ async function begin(
 function lookOf(
   deps: ListenerDeps,
   mailbox: Mailbox,
-  { bell, gained, troubles, stop }: Listening,
+  { bell, gained, troubles, doubts, stop }: Listening,
   { onBacklog, isLive, writing }: Pick<Look, 'onBacklog' | 'writing'> & { isLive(): boolean },
 ): Round['look'] {
   return {
@@ -197,6 +198,7 @@ function lookOf(
     log: deps.log,
     gate: (work) => deps.gates.batches(serverOf(deps, mailbox).host, work, stop),
     troubles,
+    doubts,
     answerMs: deps.limits.answerMs,
     goneWaitMs: deps.limits.goneWaitMs,
     changePace: deps.limits.changePace,

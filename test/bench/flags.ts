@@ -7,6 +7,7 @@ import { followChanges } from '../../src/mailbox/changes.ts';
 import type { Look } from '../../src/mailbox/looking.ts';
 import { createTogether } from '../../src/mailbox/together.ts';
 import { openSession } from '../../src/mailbox/session.ts';
+import { createDoubts } from '../../src/mailbox/doubt.ts';
 import { newlyWatched } from '../../src/mailbox/watched.ts';
 import { createDiskBlobs } from '../../src/store/blobs.ts';
 import { rows } from '../../src/store/database.ts';
@@ -92,14 +93,16 @@ async function compared(bench: Bench, { db }: BenchDatabase): Promise<number> {
     wakePublisher: () => undefined,
   };
   // What following changes takes of a look; the rest is for new mail.
-  const look: Pick<Look, 'filing' | 'together' | 'log' | 'goneWaitMs' | 'changePace' | 'writing'> = {
-    filing,
-    together: createTogether(db),
-    log,
-    goneWaitMs: 30_000,
-    changePace,
-    writing: { isBusy: false, times: 0 },
-  };
+  const look: Pick<Look, 'filing' | 'together' | 'log' | 'doubts' | 'goneWaitMs' | 'changePace' | 'writing'> =
+    {
+      filing,
+      together: createTogether(db),
+      log,
+      doubts: createDoubts(systemClock),
+      goneWaitMs: 30_000,
+      changePace,
+      writing: { isBusy: false, times: 0 },
+    };
   const startedAt = performance.now();
   await followChanges(look as Look, session, newlyWatched(saved), 'flags');
   const ms = performance.now() - startedAt;

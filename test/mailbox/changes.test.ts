@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { rows } from '../../src/store/database.ts';
+import { rows, run } from '../../src/store/database.ts';
 import { testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 import { waitFor } from '../support/wait.ts';
@@ -240,6 +240,31 @@ describe('U3: catastrophes are disbelieved', () => {
     assert.deepEqual(await heard(stage), archived, 'nothing is told for it');
     const isGone = async () => (await heard(stage)).filter((line) => line.endsWith(' gone')).length === 12;
     await stage.passUntil('it is believed', isGone, 10_000);
+  });
+
+  test('it lasts over a session that ends, as far as each of them says so twice', async () => {
+    const stage = await playLive(exchange, { provider: 'outlook' });
+    const { peer, log, mailboxId, clock } = stage;
+    for (const id of letters) peer.deliver('INBOX', letter(id));
+    await hears(stage, ...present);
+    for (let uid = 1042; uid < 1054; uid += 1) peer.change(`expunge INBOX ${uid}`);
+    const isReported = () => log.lines.some(({ message }) => message.includes('suddenly gone'));
+    await stage.passUntil('it is reported', isReported, 5_000);
+    const reportedAt = clock.now();
+    while (clock.now() - reportedAt < 400_000) await stage.pass(10_000);
+    // A trace is what a session ends for.
+    await run(
+      database.db,
+      `update mailboxes set trace_until = now() + interval '1 day' where id = :mailboxId`,
+      {
+        mailboxId,
+      },
+    );
+    const isGone = async () => (await heard(stage)).filter((line) => line.endsWith(' gone')).length === 12;
+    await stage.passUntil('it is believed', isGone, 10_000);
+    assert.equal(peer.sent('* AUTHENTICATE *').length, 4);
+    const lastedMs = clock.now() - reportedAt;
+    assert.ok(lastedMs >= 600_000 && lastedMs < 1_000_000, `${lastedMs} ms`);
   });
 
   test('a folder that is numbered anew, or is not listed any more, has lost nothing', async () => {

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { getCACertificates, setDefaultCACertificates, TLSSocket } from 'node:tls';
+import { sessionLimits } from '../../src/mailbox/answer-limits.ts';
 import { openSession } from '../../src/mailbox/session.ts';
+import type { SessionOptions } from '../../src/mailbox/session.ts';
 import { createSharedTls } from '../../src/mailbox/shared-tls.ts';
 import type { SharedTls } from '../../src/mailbox/shared-tls.ts';
 import type { ServerAddress } from '../../src/provider/providers.ts';
@@ -56,12 +60,16 @@ describe('what connections have of each other in TLS', () => {
     return { host: 'localhost', port: peer.port, security: 'tls' };
   }
 
-  async function connect(server: ServerAddress, stop?: AbortSignal, shared = tls): Promise<void> {
+  async function connect(
+    server: ServerAddress,
+    more: Pick<SessionOptions, 'address' | 'stop' | 'limits'> = {},
+    shared = tls,
+  ): Promise<void> {
     const session = await openSession({
       server,
       tls: shared,
       login: { user: 'ann@company.example', password: 'secret' },
-      ...(stop === undefined ? {} : { stop }),
+      ...more,
       onArrival: () => undefined,
       onClose: () => undefined,
     });
@@ -90,13 +98,13 @@ describe('what connections have of each other in TLS', () => {
     const server = await startServer();
     const { secureContext } = tls.beginWith(server);
     const fromNothing: SharedTls = { ...tls, beginWith: () => ({ secureContext }) };
-    await connect(server, undefined, fromNothing);
+    await connect(server, {}, fromNothing);
     const { session } = tls.beginWith(server);
     assert.ok(session !== undefined);
-    await connect(server, undefined, fromNothing);
+    await connect(server, {}, fromNothing);
     assert.equal(tls.beginWith(server).session, session);
     await clock.advance(60_000);
-    await connect(server, undefined, fromNothing);
+    await connect(server, {}, fromNothing);
     assert.notEqual(tls.beginWith(server).session, session);
     assert.deepEqual(wentOn, [false, false, false]);
   });
@@ -104,7 +112,7 @@ describe('what connections have of each other in TLS', () => {
   test('after one that failed the next begins from nothing', async () => {
     const server = await startServer();
     await connect(server);
-    await assert.rejects(connect(server, AbortSignal.abort()));
+    await assert.rejects(connect(server, { stop: AbortSignal.abort() }));
     await connect(server);
     assert.deepEqual(wentOn, [false, false]);
   });
@@ -119,5 +127,32 @@ describe('what connections have of each other in TLS', () => {
     await connect(server);
     await connect(server);
     assert.deepEqual(wentOn, [false, false, false, false, true]);
+  });
+
+  test('the same after one that TLS let wait in vain with a session', async () => {
+    const server = await startServer();
+    await connect(server);
+    // The same port at another address, where nobody says anything.
+    const silent = createServer().listen(server.port, '127.0.0.2');
+    await once(silent, 'listening');
+    try {
+      await assert.rejects(
+        connect(server, { address: '127.0.0.2', limits: { ...sessionLimits, connectMs: 200 } }),
+      );
+    } finally {
+      silent.close();
+    }
+    await connect(server);
+    await connect(server);
+    assert.deepEqual(wentOn, [false, false, false]);
+  });
+
+  test('one that could not be reached says nothing of its sessions', async () => {
+    const server = await startServer();
+    await connect(server);
+    tls.failed(server, Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }));
+    await connect(server);
+    await connect(server);
+    assert.deepEqual(wentOn, [false, false, true]);
   });
 });
