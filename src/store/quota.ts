@@ -11,6 +11,14 @@ import type { Db } from './database.ts';
 const ms = (time: string) => `floor(extract(epoch from ${time}) * 1000)::float8`;
 const time = (name: string) => `to_timestamp(:${name}::float8 / 1000)`;
 
+/**
+ * Until when it is closed. A provider is not asked again for a day: a time beyond that comes from a clock that was ahead,
+ * and was set back, and nobody knows any more when it refused.
+ */
+const closedUntil = (quotas: string) =>
+  `case when ${quotas}.closed_until > clock_timestamp() + interval '24 hours' then clock_timestamp() + interval '24 hours'
+        else ${quotas}.closed_until end`;
+
 /** The count of a mailbox, locked for the rest of the transaction: nobody else takes a place meanwhile. */
 export type LockedQuota = {
   now: number;
@@ -29,7 +37,8 @@ export async function lockQuotas(
     // An update locks the row, made or found; what it returns is asked after the wait for that.
     `insert into daily_quotas (mailbox_id)
      select id from (select distinct unnest(:mailboxIds::text[]) collate "C" as id) m order by id
-     on conflict (mailbox_id) do update set counted_at = greatest(daily_quotas.counted_at, clock_timestamp())
+     on conflict (mailbox_id) do update set counted_at = greatest(daily_quotas.counted_at, clock_timestamp()),
+                                            closed_until = ${closedUntil('daily_quotas')}
      returning mailbox_id as id, ${ms('clock_timestamp()')} as now, ${ms('daily_quotas.closed_until')} as "closedUntil",
                daily_quotas.counted_at > clock_timestamp() as "isBehind"`,
     { mailboxIds },
@@ -244,7 +253,7 @@ export async function readQuotas(db: Db, connectionIds: readonly ConnectionId[])
   if (connectionIds.length === 0) return [];
   return rows<QuotaStanding>(
     db,
-    `select c.id as "connectionId", coalesce(b.limits, '{}') as "limitsSaid", ${ms('now()')} as now, ${ms('q.closed_until')} as "closedUntil",
+    `select c.id as "connectionId", coalesce(b.limits, '{}') as "limitsSaid", ${ms('now()')} as now, ${ms(closedUntil('q'))} as "closedUntil",
             (select coalesce(json_agg(${ms('p.at')} order by p.at), '[]') from daily_places p
               where p.mailbox_id = c.mailbox_id and p.at > now() - interval '24 hours'
                 and p.at < now() + interval '24 hours') as places

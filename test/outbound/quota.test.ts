@@ -116,6 +116,22 @@ for (const kind of databaseKinds)
       assert.deepEqual(placed, [{ hours: 40 }]);
     });
 
+    test('what was closed while the clock was ahead is open a day after it was set back', async () => {
+      await run(
+        office.db,
+        `insert into daily_quotas (mailbox_id, closed_until) values (:mailboxId, now() + interval '54 hours')`,
+        { mailboxId },
+      );
+      const [standing] = await readQuotas(office.db, [connectionId]);
+      assert.ok(Math.abs((standing?.closedUntil ?? 0) - Date.now() - dayMs) < 60_000);
+      const result = await accept();
+      assert.ok('refused' in result && result.refused.code === 'daily_limit');
+      const again = (result.refused.retryAt ?? 0) - Date.now();
+      assert.ok(Math.abs(again - dayMs) < 60_000, `${again} ms`);
+      await run(office.db, `update daily_quotas set closed_until = closed_until - interval '24 hours'`);
+      assert.equal(await outcome(), 'queued');
+    });
+
     test('of calls at the same moment as many pass as there is room', async () => {
       await limitTo(5);
       await sent(3, 1);
