@@ -38,17 +38,30 @@ export type DecisionRow = {
 /** Up to which UID, of a UIDVALIDITY, every message of a folder has its decision. */
 export type Cursor = { folderId: FolderId; uidValidity: number; uid: number };
 
+/** Where a decision comes from, which most of a batch share: columns, with their types. */
+const origin = {
+  sub_account_id: 'text',
+  connection_id: 'text',
+  mailbox_id: 'text',
+  folder_id: 'text',
+  uid_validity: 'bigint',
+  intake_id: 'text',
+  errand_id: 'text',
+} as const satisfies Partial<Record<keyof DecisionRow, string>>;
+const originColumns = Object.keys(origin) as (keyof typeof origin)[];
+
 /** What `decisionParts` is given: decisions, and where their folder stands from then on; null: they are of no folder's new mail. */
 export function decisionBindings(decisions: readonly DecisionRow[], cursor: Cursor | null): Bindings {
   const { folderId, uidValidity, uid } = cursor ?? { folderId: null, uidValidity: null, uid: null };
   const origins = collection();
   const reasons = collection();
   const facts = collection();
-  let origin: number | null = null;
+  let place: number | null = null;
   const listed = decisions.map((decision, n) => {
+    // Nearly always it is from where the one before it is.
     const before = decisions[n - 1];
-    const isSame = before !== undefined && originNames.every((name) => before[name] === decision[name]);
-    if (!isSame) origin = origins.placeOf(originOf(decision));
+    if (before === undefined || originColumns.some((column) => before[column] !== decision[column]))
+      place = origins.placeOf(Object.fromEntries(originColumns.map((column) => [column, decision[column]])));
     const { id, uid, outcome, reason, id_hash, address_hashes, message_id, attempts } = decision;
     return {
       id,
@@ -59,7 +72,7 @@ export function decisionBindings(decisions: readonly DecisionRow[], cursor: Curs
       address_hashes,
       message_id,
       attempts,
-      origin,
+      origin: place,
       reasons: reasons.placeOf(decision.reasons),
       facts: facts.placeOf(decision.facts),
     };
@@ -73,21 +86,6 @@ export function decisionBindings(decisions: readonly DecisionRow[], cursor: Curs
     uidValidity,
     uid,
   };
-}
-
-/** Where a decision comes from: nearly always from where the one before it does. */
-const originNames = [
-  'sub_account_id',
-  'connection_id',
-  'mailbox_id',
-  'folder_id',
-  'uid_validity',
-  'intake_id',
-  'errand_id',
-] as const;
-
-function originOf(decision: DecisionRow): object {
-  return Object.fromEntries(originNames.map((name) => [name, decision[name]]));
 }
 
 /**
@@ -113,19 +111,17 @@ function collection(): { texts: string[]; placeOf(value: object | null): number 
 export const decisionParts = `folder as (
   update folders set uid_validity = :uidValidity, cursor_uid = :uid, looked_at = now() where id = :folderId
 ), decision as (
-  insert into decisions (id, sub_account_id, connection_id, mailbox_id, folder_id, uid_validity, uid, outcome,
-                         reason, reasons, facts, id_hash, address_hashes, message_id, attempts,
-                         intake_id, errand_id, lasting)
-  select d.id, o.sub_account_id, o.connection_id, o.mailbox_id, o.folder_id, o.uid_validity, d.uid, d.outcome,
+  insert into decisions (id, ${originColumns.join(', ')}, uid, outcome, reason, reasons, facts, id_hash, address_hashes,
+                         message_id, attempts, lasting)
+  select d.id, ${originColumns.map((column) => `o.${column}`).join(', ')}, d.uid, d.outcome,
          d.reason, (:reasons::jsonb[])[d.reasons], (:facts::jsonb[])[d.facts], decode(d.id_hash, 'hex'),
-         array(select decode(h, 'hex') from unnest(d.address_hashes) h), d.message_id, d.attempts, o.intake_id,
-         o.errand_id, d.outcome <> 'skipped' or d.message_id is not null
+         array(select decode(h, 'hex') from unnest(d.address_hashes) h), d.message_id, d.attempts,
+         d.outcome <> 'skipped' or d.message_id is not null
     from json_to_recordset(:decisions::json) as d(
          id text, origin integer, uid bigint, outcome text, reason text, reasons integer, facts integer, id_hash text,
          address_hashes text[], message_id text, attempts integer)
     join rows from (json_to_recordset(:origins::json) as (
-         sub_account_id text, connection_id text, mailbox_id text, folder_id text, uid_validity bigint, intake_id text,
-         errand_id text)) with ordinality as o(
-         sub_account_id, connection_id, mailbox_id, folder_id, uid_validity, intake_id, errand_id, place)
+         ${originColumns.map((column) => `${column} ${origin[column]}`).join(', ')})) with ordinality as o(
+         ${originColumns.join(', ')}, place)
       on o.place = d.origin
 )`;
