@@ -156,3 +156,31 @@ describe('what connections have of each other in TLS', () => {
     assert.deepEqual(wentOn, [false, false, true]);
   });
 });
+
+describe('what is kept of servers', () => {
+  const at = (host: string): ServerAddress => ({ host, port: 993, security: 'tls' });
+  /** A connection that came about, as far as it is asked. */
+  const socket = (session: string, isReused = false): unknown =>
+    Object.create(TLSSocket.prototype, {
+      getSession: { value: () => Buffer.from(session) },
+      isSessionReused: { value: () => isReused },
+    });
+
+  test('no session that went on with another: the certificate would never be seen again', () => {
+    const tls = createSharedTls(createManualClock());
+    tls.begun(at('imap.one.example'), socket('first'));
+    tls.begun(at('imap.one.example'), socket('second', true));
+    assert.equal(String(tls.beginWith(at('imap.one.example')).session), 'first');
+  });
+
+  test('sessions of a thousand servers, the last ones; and one context for all', () => {
+    const tls = createSharedTls(createManualClock());
+    const name = (n: number) => at(`imap.${n}.example`);
+    for (let n = 0; n < 1_000; n += 1) tls.begun(name(n), socket('x'));
+    tls.begun(name(0), socket('y'));
+    tls.begun(name(1_000), socket('x'));
+    const kept = [0, 1, 2, 1_000].map((n) => tls.beginWith(name(n)).session !== undefined);
+    assert.deepEqual(kept, [true, false, true, true]);
+    assert.equal(tls.beginWith(name(1)).secureContext, tls.beginWith(name(2)).secureContext);
+  });
+});

@@ -80,6 +80,15 @@ for (const kind of databaseKinds)
     const count = async (table: 'sends' | 'messages' | 'daily_places') =>
       (await rows<{ count: number }>(office.db, `select count(*)::int as count from ${table}`))[0]?.count;
 
+    /** To the nearest half hour; below 0: it is still to come. */
+    const countedAgoMs = async () => {
+      const [found] = await rows<{ ms: number }>(
+        office.db,
+        'select extract(epoch from now() - counted_at)::float8 * 1000 as ms from daily_quotas',
+      );
+      return Math.round((found?.ms ?? NaN) / hourMs / 0.5) * 0.5 * hourMs + 0;
+    };
+
     test('the 500th goes, the 501st is refused with the time from which it works again, and nothing is queued', async () => {
       await sent(300, 20);
       await sent(199, 1);
@@ -114,6 +123,14 @@ for (const kind of databaseKinds)
         { later },
       );
       assert.deepEqual(placed, [{ hours: 40 }]);
+      assert.equal(await countedAgoMs(), 0, 'once');
+    });
+
+    test('each count notes when it was made, so that a clock that was set back is known by it', async () => {
+      await idOf();
+      await run(office.db, `update daily_quotas set counted_at = now() - interval '1 hour'`);
+      await idOf();
+      assert.equal(await countedAgoMs(), 0);
     });
 
     test('what was closed while the clock was ahead is open a day after it was set back', async () => {
