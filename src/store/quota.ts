@@ -75,13 +75,17 @@ export async function countPlacesTaken(
   db: Db,
   of: { from: readonly { mailboxId: MailboxId; at: number }[]; besides: readonly SendId[] },
 ): Promise<ReadonlyMap<MailboxId, number>> {
+  const isCounted = 'p.at > to_timestamp(f.at / 1000) and p.at <= up_to.now';
   const found = await rows<{ mailboxId: MailboxId; taken: number }>(
     db,
-    `select f.id as "mailboxId", (
-         select count(*)::int from daily_places p
-          where p.mailbox_id = f.id and p.at > to_timestamp(f.at / 1000) and p.at <= clock_timestamp()
-            and p.send_id <> all(:sendIds)) as taken
-       from unnest(:mailboxIds::text[], :froms::float8[]) as f (id, at)`,
+    // Those of the sends are read by themselves: with each place compared with all of them, a mailbox with much cost more
+    // than all else that is done for its letters.
+    `with own as materialized (select mailbox_id, at from daily_places where send_id = any(:sendIds))
+     select f.id as "mailboxId",
+            (select count(*)::int from daily_places p where p.mailbox_id = f.id and ${isCounted})
+            - (select count(*)::int from own p where p.mailbox_id = f.id and ${isCounted}) as taken
+       from unnest(:mailboxIds::text[], :froms::float8[]) as f (id, at)
+      cross join lateral (select clock_timestamp() as now offset 0) up_to`,
     {
       sendIds: of.besides,
       mailboxIds: of.from.map(({ mailboxId }) => mailboxId),
@@ -164,7 +168,10 @@ export async function writeFreePlaces(db: Db, wanted: readonly WantedPlace[]): P
   return new Set(placed.map(({ id }) => id));
 }
 
-/** The same of several sends, each once. */
+/**
+ * The same of several sends that go now, each once. One that took its place within the last hour keeps that until it is
+ * handed over, which alone is what the provider counts: meanwhile it counts for as much.
+ */
 export async function writePlacesTaken(
   db: Db,
   places: readonly { mailboxId: MailboxId; sendId: SendId; at: number }[],
@@ -179,7 +186,9 @@ export async function writePlacesTaken(
           and p.send_id <> all(:sendIds))
      insert into daily_places (send_id, mailbox_id, at)
      select send_id, mailbox_id, to_timestamp(at / 1000) from taken
-     on conflict (send_id) do update set mailbox_id = excluded.mailbox_id, at = excluded.at`,
+     on conflict (send_id) do update set mailbox_id = excluded.mailbox_id, at = excluded.at
+      where not (daily_places.mailbox_id = excluded.mailbox_id
+                 and daily_places.at between excluded.at - interval '1 hour' and excluded.at)`,
     {
       keptMs,
       sendIds: places.map(({ sendId }) => sendId),

@@ -5,7 +5,7 @@ import type { ConnectionId, MailboxId, SendId } from '../../src/lib/id.ts';
 import { createAccept } from '../../src/outbound/accept.ts';
 import { cancelSend } from '../../src/outbound/cancel.ts';
 import type { SendRequest } from '../../src/outbound/plan.ts';
-import { meterOf } from '../../src/outbound/quota.ts';
+import { meterOf, takePlacesNow } from '../../src/outbound/quota.ts';
 import { SmtpFailure } from '../../src/outbound/smtp.ts';
 import { rows, run } from '../../src/store/database.ts';
 import { readQuotas } from '../../src/store/quota.ts';
@@ -147,6 +147,27 @@ for (const kind of databaseKinds)
       assert.ok(Math.abs(again - dayMs) < 60_000, `${again} ms`);
       await run(office.db, `update daily_quotas set closed_until = closed_until - interval '24 hours'`);
       assert.equal(await outcome(), 'queued');
+    });
+
+    test('a message that goes has its place now; one of the last hour is left until the message is handed over', async () => {
+      const ids = [await idOf(), await idOf(), await idOf()];
+      const ats = [-30, -61, 30];
+      await run(
+        office.db,
+        `update daily_places p set at = now() + t.minutes * interval '1 minute'
+           from unnest(:ids::text[], :ats::integer[]) as t (id, minutes) where p.send_id = t.id`,
+        { ids, ats },
+      );
+      const limits = { ...usualLimits('gmail', {}), individualMessagesPerDayMax: 3 };
+      const going = ids.map((sendId) => ({ sendId, mailboxId, limits }));
+      assert.equal((await office.db.transaction((tx) => takePlacesNow(tx, going))).size, 0);
+      const placed = await rows<{ minutes: number }>(
+        office.db,
+        `select round(extract(epoch from at - now()) / 60)::int as minutes
+           from unnest(:ids::text[]) with ordinality as t (id, n) join daily_places on send_id = id order by n`,
+        { ids },
+      );
+      assert.deepEqual(placed, [{ minutes: -30 }, { minutes: 0 }, { minutes: 0 }]);
     });
 
     test('of calls at the same moment as many pass as there is room', async () => {
