@@ -9,8 +9,7 @@ import {
   releaseSends,
   renewSendLeases,
 } from '../store/sends.ts';
-import { findSendLanes } from '../store/send-lanes.ts';
-import type { LaneMark, SendLane } from '../store/send-lanes.ts';
+import type { SendLane } from '../store/send-lanes.ts';
 import { endSendingLeases, takeSendingLeases } from '../store/sending-leases.ts';
 import { createTraces } from '../store/tracing.ts';
 import { claimLanes } from '../store/work.ts';
@@ -18,6 +17,8 @@ import { createAttempts } from './attempt.ts';
 import type { AttemptDeps } from './attempt.ts';
 import { createLane } from './lane.ts';
 import type { Lane } from './lane.ts';
+import { createLook } from './look.ts';
+import type { Look } from './look.ts';
 import { heldForProvider, sendLimits } from './outcome.ts';
 import { createPrecedence } from './precedence.ts';
 import type { Precedence } from './precedence.ts';
@@ -43,8 +44,6 @@ const loopLimits = {
   ...sendLimits,
   /** How long a send waits that nobody woke the sender for: one that another node accepted. */
   pollMs: 5_000,
-  /** Where much is due in many lanes, each look finds some of them; how long until the next ones are looked at. */
-  walkMs: 250,
   /** Letters that this process has in hand at once, over all lanes; and so many of bulk and workflow mail beside them. */
   inHandMax: 200,
   /** How long a session is kept for the next message. */
@@ -83,11 +82,13 @@ export function createSender(deps: SenderDeps): Sender {
         if (deps.clock.monotonic() - settledAt >= limits.pollMs) {
           settledAt = deps.clock.monotonic();
           await settleHeld(deps, limits, stopping.signal);
+          hand.look.renew();
         }
         await claimDue(deps, limits, hand, stopping.signal);
         const dueMs = (await nextSendDueMs(deps.db)) ?? limits.pollMs;
-        const walkMs = hand.walkedTo !== null && hand.room(true) > 0 ? limits.walkMs : Infinity;
-        await waker.wait(Math.min(dueMs, hand.nextRoomMs(), walkMs, limits.pollMs));
+        hand.look.noteDue(dueMs);
+        const lookMs = hand.look.nextMs(hand.room(true) > 0);
+        await waker.wait(Math.min(dueMs, hand.nextRoomMs(), lookMs, limits.pollMs));
       } catch (error) {
         deps.log.warn({ error: messageOf(error) }, 'sends could not be claimed; trying again');
         await deps.clock.sleep(limits.pollMs, stopping.signal);
@@ -102,7 +103,10 @@ export function createSender(deps: SenderDeps): Sender {
       looping ??= loop();
       leasing ??= keepLeases(deps, limits, hand, ended.signal);
     },
-    wake: () => waker.wake(),
+    wake() {
+      hand.look.renew();
+      waker.wake();
+    },
     async stop() {
       stopping.abort();
       waker.wake();
@@ -121,8 +125,7 @@ type Hand = {
   precedence: Precedence;
   lane(of: SendLane): Lane;
   lanes(): Lane[];
-  /** How far the last look has walked through all lanes; null: the next one begins anew. */
-  walkedTo: LaneMark | null;
+  look: Look;
   /** How many more letters, or more of the rest, may be taken in hand. */
   room(individual: boolean): number;
   /** To be called with the lanes of which another node alone may send letters. */
@@ -176,7 +179,7 @@ function createHand(deps: SenderDeps, limits: Limits, wake: () => void, stopping
       return lane;
     },
     lanes: () => [...lanes.values()],
-    walkedTo: null,
+    look: createLook(deps, owner, limits.inHandMax),
     room: (individual) =>
       limits.inHandMax - [...lanes.values()].reduce((sum, lane) => sum + lane.count(individual), 0),
     wakeOthers: forNews(deps.wakeOthers),
@@ -223,12 +226,7 @@ function forNews(call: () => void): (theirs: readonly SendLane[]) => void {
  */
 async function claimDue(deps: SenderDeps, limits: Limits, hand: Hand, stopping: AbortSignal): Promise<void> {
   const { owner, precedence } = hand;
-  const { lanes: all, walkedTo } = await findSendLanes(deps.db, {
-    owner,
-    limit: limits.inHandMax,
-    after: hand.walkedTo,
-  });
-  hand.walkedTo = walkedTo;
+  const all = await hand.look.lanes();
   const rooms = new Map([true, false].map((individual) => [individual, hand.room(individual)]));
   // Whoever has no room for more of a mailbox leaves it to others as soon as nothing of it is in hand.
   const found = all.filter((of) => {
@@ -255,6 +253,7 @@ async function claimDue(deps: SenderDeps, limits: Limits, hand: Hand, stopping: 
       limit: most,
     });
     if (individual && claimed.length > 0) precedence.noteLetters();
+    if (claimed.length < most - room) hand.look.renew();
     const idsOf = Map.groupBy(claimed, ({ lane }) => lane);
     for (const { name, lane } of wanted) {
       const mine = (idsOf.get(name) ?? []).map(({ id }) => id);
