@@ -157,9 +157,9 @@ select json_build_object(
     -- Its mailbox may need a person before the connection was told.
     'connectionState', (
       select case when b.state = 'reauth_required' and c.state <> 'paused' then b.state else c.state end
-        from connections c
-       where c.mailbox_id = s.mailbox_id and c.sub_account_id = s.sub_account_id and c.user_id = s.user_id
-         and c.ended_at is null),
+        -- By the mailbox alone: a sub-account has thousands of connections.
+        from (select * from connections where mailbox_id = s.mailbox_id and ended_at is null offset 0) c
+       where c.sub_account_id = s.sub_account_id and c.user_id = s.user_id),
     'attempts', case when tried.n is not null then json_build_object('n', tried.n, 'outcome', tried.outcome) end,
     'triedForMs', coalesce(${ms("now() - case when s.state in ('sent', 'bounced') then s.state_since else tried.since end")}, 0),
     'triedTimes', coalesce(tried.times, 0),

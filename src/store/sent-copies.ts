@@ -27,8 +27,9 @@ export async function awaitSentCopies(db: Db, sendIds: readonly SendId[]): Promi
        cross join lateral (select * from mailboxes where id = s.mailbox_id offset 0) b
        join json_each_text(:waits::json) w on w.key = b.provider
       where not ${copyWasSeen('s')} and b.saves_sent_copy is distinct from true
-        and exists (select from connections c where c.mailbox_id = s.mailbox_id
-                       and c.sub_account_id = s.sub_account_id and c.ended_at is null offset 0)
+        -- By the mailbox alone: a sub-account has thousands of connections.
+        and s.sub_account_id in (
+          select sub_account_id from connections where mailbox_id = s.mailbox_id and ended_at is null offset 0)
      on conflict (id) do nothing`,
     { ids: sendIds, waits: jsonText(Object.fromEntries(sentCopyWaitsMs)) },
   );

@@ -20,8 +20,10 @@ import { readSends } from '../../src/store/public-send.ts';
 import { closeQuota, countPlacesTaken } from '../../src/store/quota.ts';
 import { addServerMessageIds, endAttempts, noteHandovers } from '../../src/store/send-attempts.ts';
 import { takeSendingLeases } from '../../src/store/sending-leases.ts';
-import { findDueOfLane, findHeldToSettle, writeSendChanges } from '../../src/store/sends.ts';
+import { findDueOfLane, findHeldToSettle, lockSends, writeSendChanges } from '../../src/store/sends.ts';
+import { awaitSentCopies } from '../../src/store/sent-copies.ts';
 import { claimLanes } from '../../src/store/work.ts';
+import { openOffice } from '../outbound/support.ts';
 import { testDatabase } from '../support/database.ts';
 import type { TestDatabase } from '../support/database.ts';
 
@@ -182,6 +184,28 @@ describe('indexes', () => {
       }
     } finally {
       await close();
+    }
+  });
+
+  test('the connection of a send is looked up by its mailbox, also with a plan made while there were none', async () => {
+    const smtp = { host: '127.0.0.1', port: 9, security: 'none' } as const;
+    const office = await openOffice();
+    try {
+      await office.db.raw('analyze connections');
+      await office.connect({ userId: 'anna', address: 'anna@mail.example', provider: 'imap', smtp });
+      const plans = await office.db.transaction(async (tx) => {
+        await lockSends(tx, ['snd_1']);
+        await awaitSentCopies(tx, ['snd_1']);
+        return plansOf(tx);
+      });
+      const ofSends = plans.filter(({ statement }) => /insert into sent_copies|'leaseOwner'/.test(statement));
+      assert.equal(ofSends.length, 2);
+      for (const { lines } of ofSends) {
+        const at = lines.findIndex((line) => / on connections\b/.test(line));
+        assert.match(lines[at + 1] ?? '', /^Index Cond: \(mailbox_id = /);
+      }
+    } finally {
+      await office.close();
     }
   });
 
