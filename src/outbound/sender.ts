@@ -253,7 +253,8 @@ async function claimDue(deps: SenderDeps, limits: Limits, hand: Hand, stopping: 
       limit: most,
     });
     if (individual && claimed.length > 0) precedence.noteLetters();
-    if (claimed.length < most - room) hand.look.renew();
+    const asked = wanted.reduce((sum, { limit }) => sum + limit, 0);
+    if (claimed.length < Math.min(asked, most)) hand.look.renew();
     const idsOf = Map.groupBy(claimed, ({ lane }) => lane);
     for (const { name, lane } of wanted) {
       const mine = (idsOf.get(name) ?? []).map(({ id }) => id);
