@@ -34,8 +34,12 @@ let isJsxCompiled = false;
 function compileJsx() {
   if (isJsxCompiled) return;
   isJsxCompiled = true;
+  // Where a preload is TypeScript tsx would take another way, of which this form of it lacks a file (4.23.15).
+  const { NODE_OPTIONS } = process.env;
+  delete process.env['NODE_OPTIONS'];
   /** @type {typeof import('tsx/esm/api')} */
   const { register } = createRequire(import.meta.url)('tsx/esm/api');
+  if (NODE_OPTIONS !== undefined) process.env['NODE_OPTIONS'] = NODE_OPTIONS;
   register({ namespace: 'jsx' });
   // The module keeps its own name: tsx alone sees the one with the namespace.
   registerHooks({
