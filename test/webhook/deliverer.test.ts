@@ -186,13 +186,17 @@ for (const kind of databaseKinds) {
 
     test('an endpoint that never answers holds up no other, and gets eight requests at most', async () => {
       await node.stop();
-      node = startNode(db, systemClock);
+      // A try never runs out of time: however busy the machine is, the eight are these.
+      node = startNode(db, {
+        ...hurriedClock,
+        sleep: (ms, signal) => systemClock.sleep(ms < 10_000 ? ms / 10 : ms * 20, signal),
+      });
       const slow = await endpoint(() => undefined);
       const fast = await endpoint();
       await addWebhook(db, { url: slow.url });
       await addWebhook(db, { url: fast.url });
       await tell(...Array.from({ length: 300 }, (_, n) => event(n, `c${n}`)));
-      await waitFor('the fast one to have all', () => fast.arrivals.length === 300);
+      await waitFor('the fast one to have all', () => fast.arrivals.length === 300, { deadlineMs: 60_000 });
       assert.equal(slow.arrivals.length, 8);
     });
 
