@@ -9,6 +9,7 @@ import { openData } from '../src/data.ts';
 import { findAdministratorLink } from '../src/store/administrator-links.ts';
 import { rows, run } from '../src/store/database.ts';
 import { testDatabase } from './support/database.ts';
+import { layEmbeddedDatabase } from './support/embedded.ts';
 import type { TestDatabase } from './support/database.ts';
 import { twoway } from './support/cli.ts';
 
@@ -27,7 +28,7 @@ describe('npm run twoway -- administrator add', () => {
     const early = await twoway(['administrator', 'add', 'ann@operator.example'], settings);
     assert.deepEqual([early.code, early.stdout], [2, '']);
     assert.match(early.stderr, /there is no database/);
-    await (await data()).close();
+    await layEmbeddedDatabase(directory);
     const said = await twoway(['administrator', 'add', 'Ann@operator.example'], settings);
     assert.equal(said.code, 0, said.stderr);
     assert.match(said.stdout, /^Ann@operator\.example is an administrator once they have set a password/);

@@ -11,6 +11,7 @@ import { replayDecisions } from '../src/replay.ts';
 import { run } from '../src/store/database.ts';
 import { twoway } from './support/cli.ts';
 import { createPostgresDatabase, dropPostgresDatabase, testDatabase } from './support/database.ts';
+import { layEmbeddedDatabase } from './support/embedded.ts';
 
 describe('twoway check', () => {
   let directory: string;
@@ -30,6 +31,7 @@ describe('twoway check', () => {
   test('the embedded database: not beside a gateway, and then what holds, with 0', async () => {
     const settings = { TWOWAY_DATA_DIR: join(directory, 'embedded') };
     const config = readConfig(settings);
+    await layEmbeddedDatabase(config.DATA_DIR);
     const gateway = await openData(config);
     const beside = await twoway(['check'], settings);
     assert.deepEqual([beside.code, beside.stdout], [2, '']);

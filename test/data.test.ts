@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { makeSecretKey, openData, readSecretKeys } from '../src/data.ts';
+import { layEmbeddedDatabase } from './support/embedded.ts';
 
 describe('the secret key of an installation', () => {
   let directory: string;
@@ -38,6 +39,7 @@ describe('the secret key of an installation', () => {
 test('the embedded database is asked nothing more once its folder is another’s, however much waits to be asked', async (t) => {
   const directory = await mkdtemp(join(tmpdir(), 'twoway-data-'));
   const path = join(directory, 'lock');
+  await layEmbeddedDatabase(directory);
   // The lock's own timer would find out first.
   t.mock.timers.enable({ apis: ['setInterval'] });
   const database = await openData({ DATA_DIR: directory, DATABASE_URL: null, DATABASE_CONNECTIONS: 1 });

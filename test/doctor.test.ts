@@ -23,6 +23,7 @@ import type { Certificates } from './support/certificates.ts';
 import { twoway } from './support/cli.ts';
 import { startDns } from './support/dns.ts';
 import type { Zone } from './support/dns.ts';
+import { layEmbeddedDatabase } from './support/embedded.ts';
 import { startTestGateway } from './support/gateway.ts';
 import { createManualClock } from './support/manual-clock.ts';
 import { freePort } from './support/processes.ts';
@@ -588,6 +589,7 @@ describe('twoway doctor on the disk', () => {
 
   test('the embedded database: in use by the gateway, and afterwards of this version', async () => {
     const settings = { TWOWAY_DATA_DIR: join(directory, 'embedded') };
+    await layEmbeddedDatabase(settings.TWOWAY_DATA_DIR);
     const gateway = await openData(readConfig(settings));
     const beside = linesOf((await look({ settings })).text, 'database');
     assert.deepEqual(beside, [`ok: the embedded one, in use by the gateway (process ${process.pid})`]);

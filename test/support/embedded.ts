@@ -1,9 +1,11 @@
-import { access, readFile, rename, writeFile } from 'node:fs/promises';
+import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
+import { embeddedDirectory } from '../../src/data.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import type { Database } from '../../src/store/database.ts';
 import { makePartitions } from '../../src/store/partitions.ts';
+import { runCommand } from './processes.ts';
 import { announcedServers } from './shared-servers.ts';
 
 /** An embedded database, migrated and empty, and how it is given back when it is closed. */
@@ -101,6 +103,20 @@ async function schemaOf(pglite: PGlite): Promise<string> {
   );
   const { rows } = await pglite.query([...parts, columns, ...contents].join(' union all '));
   return JSON.stringify(rows);
+}
+
+/**
+ * Lays a migrated and empty one into a data directory that has none. Whoever starts there is spared the making of it,
+ * which takes longer than all else of a start; test/gateway.test.ts has it made.
+ */
+export async function layEmbeddedDatabase(dataDir: string): Promise<void> {
+  const files = await (migratedFiles ??= findMigratedFiles());
+  const directory = embeddedDirectory({ DATA_DIR: dataDir });
+  await mkdir(directory, { recursive: true });
+  const archive = `${directory}.tar`;
+  await writeFile(archive, files.stream());
+  await runCommand('tar', ['-xf', archive, '-C', directory]);
+  await rm(archive);
 }
 
 let migratedFiles: Promise<Blob> | undefined;

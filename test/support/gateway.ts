@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openData } from '../../src/data.ts';
 import { assertSound, createPostgresDatabase, dropPostgresDatabase } from './database.ts';
+import { layEmbeddedDatabase } from './embedded.ts';
 import { clientId, clientSecret, endpointsAt, followConsent } from './identity.ts';
 import type { UsedServers } from './shared-servers.ts';
 import { nodeArguments } from './start-command.ts';
@@ -57,6 +58,7 @@ export async function startTestGateway(
   const isNew = beside === undefined && options.database === 'postgres';
   const ownDatabase = isNew ? await createPostgresDatabase('migrated') : null;
   const databaseUrl = ownDatabase ?? beside?.databaseUrl ?? null;
+  if (databaseUrl === null) await layEmbeddedDatabase(dataDir);
   const running: { child: ChildProcess | null; output: string; url: string; key: string } = {
     child: null,
     output: '',
