@@ -112,12 +112,12 @@ function allFit(all: readonly Counted[], { now, closedUntil }: LockedQuota, gone
 }
 
 async function placeNow(tx: Db, counted: Counted, quota: LockedQuota): Promise<number> {
-  const { mailboxId, sendId, limits } = counted;
+  const { mailboxId, sendId } = counted;
   const { now, closedUntil } = quota;
-  const gone = await readPlacesTaken(tx, { mailboxId, from: now - dayMs, to: now, besides: sendId });
-  const max = limits.individualMessagesPerDayMax;
-  const isOpen = (closedUntil ?? 0) <= now && (max === null || gone.length < max);
-  const at = isOpen ? now : await findFree(tx, counted, Math.max(now, closedUntil ?? 0));
+  const gone = await countPlacesTaken(tx, { from: [{ mailboxId, at: now - dayMs }], besides: [sendId] });
+  const at = allFit([counted], quota, gone.get(mailboxId) ?? 0)
+    ? now
+    : await findFree(tx, counted, Math.max(now, closedUntil ?? 0));
   await put(tx, counted, quota, at);
   return at - now;
 }

@@ -70,7 +70,10 @@ async function bringBack(db: Db, quotas: readonly { id: MailboxId; now: number }
   );
 }
 
-/** How many places of mailboxes there are, each after a time of its own, up to now, but those of some sends. */
+/**
+ * How many places of mailboxes there are, each after a time of its own, up to now, but those of some sends. Up to the moment
+ * at which it is counted, and not at which the count was locked: what was handed over in between has its place there.
+ */
 export async function countPlacesTaken(
   db: Db,
   of: { from: readonly { mailboxId: MailboxId; at: number }[]; besides: readonly SendId[] },

@@ -44,9 +44,10 @@ export async function noteHandovers(
      put_off as (
        update sends s set refused = h.refused from handed h
         where s.id = any(:ids) and h.id = s.id and h.refused is not null and h.id in (select id from mine)),
-     -- From now on the provider counts it (L3): once, however often recipients are put off.
+     -- From now on the provider counts it (L3): once, however often recipients are put off. Cut, not rounded: a place that is
+     -- still to come, if for half a millisecond, counts for nothing yet.
      counted as (
-       update daily_places set at = clock_timestamp() where send_id in (select id from mine where state = 'sending'))
+       update daily_places set at = date_trunc('milliseconds', clock_timestamp()) where send_id in (select id from mine where state = 'sending'))
      update send_attempts a set outcome = 'uncertain'
        from handed h join mine on mine.id = h.id where a.send_id = h.id and a.n = h.n
      returning a.send_id as id`,

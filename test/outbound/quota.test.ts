@@ -7,8 +7,10 @@ import { cancelSend } from '../../src/outbound/cancel.ts';
 import type { SendRequest } from '../../src/outbound/plan.ts';
 import { meterOf, takePlacesNow } from '../../src/outbound/quota.ts';
 import { SmtpFailure } from '../../src/outbound/smtp.ts';
-import { rows, run } from '../../src/store/database.ts';
+import { inOneGo, rows, run } from '../../src/store/database.ts';
+import type { Db } from '../../src/store/database.ts';
 import { readQuotas } from '../../src/store/quota.ts';
+import { noteHandovers } from '../../src/store/send-attempts.ts';
 import { databaseKinds } from '../support/database.ts';
 import { waitFor } from '../support/wait.ts';
 import { acceptDepsOf, blankRequest, openOffice, sessionsOf } from './support.ts';
@@ -43,7 +45,7 @@ for (const kind of databaseKinds)
       await run(office.db, `update mailboxes set limits = '{}'`);
       await run(
         office.db,
-        `update sends set ready = false, state = 'cancelled', due_at = now() where state = 'queued'`,
+        `update sends set ready = false, state = 'cancelled', due_at = now(), lease_owner = null, lease_until = null where state in ('queued', 'sending')`,
       );
       await run(office.db, 'delete from daily_places');
     });
@@ -79,6 +81,19 @@ for (const kind of databaseKinds)
     };
     const count = async (table: 'sends' | 'messages' | 'daily_places') =>
       (await rows<{ count: number }>(office.db, `select count(*)::int as count from ${table}`))[0]?.count;
+
+    /** Of one that a sender has in hand, and has begun. */
+    const sendingId = async () => {
+      const id = await idOf();
+      await run(
+        office.db,
+        `update sends set state = 'sending', lease_owner = 'me', lease_until = now() + interval '1 hour' where id = :id`,
+        { id },
+      );
+      return id;
+    };
+    const handOver = (db: Db, id: SendId) =>
+      noteHandovers(db, { owner: 'me', attempts: [{ id, n: 1, refused: null }] });
 
     /** To the nearest half hour; below 0: it is still to come. */
     const countedAgoMs = async () => {
@@ -168,6 +183,44 @@ for (const kind of databaseKinds)
         { ids },
       );
       assert.deepEqual(placed, [{ minutes: -30 }, { minutes: 0 }, { minutes: 0 }]);
+    });
+
+    test('what somebody else hands over while it is counted counts', async () => {
+      const [handed, sendId] = [await sendingId(), await idOf()];
+      await sent(2, 1);
+      const limits = { ...usualLimits('gmail', {}), individualMessagesPerDayMax: 3 };
+      const later = await office.db.transaction((tx) => {
+        const counting = new Proxy(tx, {
+          get: (target, name: keyof typeof tx) =>
+            name !== 'raw'
+              ? (target[name] as unknown)
+              : (sql: string, values: Record<string, never>) => ({
+                  options: async (options: object) => {
+                    if (sql.includes('from daily_places')) {
+                      // Later than the count was locked, by the milliseconds in which that is told.
+                      await run(target, 'select pg_sleep(0.002)');
+                      await handOver(target, handed);
+                    }
+                    return target.raw<unknown>(sql, values).options(options);
+                  },
+                }),
+        });
+        return takePlacesNow(counting, [{ sendId, mailboxId, limits }]);
+      });
+      assert.ok((later.get(sendId) ?? 0) > 22 * hourMs);
+    });
+
+    test('what is handed over is not still to come, not for half a millisecond', async () => {
+      const id = await sendingId();
+      await office.db.transaction(async (tx) => {
+        for (let n = 0; n < 100; n += 1) {
+          const [, toCome] = await inOneGo([
+            handOver(tx, id),
+            rows(tx, 'select send_id from daily_places where at > clock_timestamp()'),
+          ]);
+          assert.deepEqual(toCome, [], `at the ${n}th time`);
+        }
+      });
     });
 
     test('of calls at the same moment as many pass as there is room', async () => {
