@@ -84,8 +84,11 @@ export function createSender(deps: SenderDeps): Sender {
           await settleHeld(deps, limits, stopping.signal);
           hand.look.renew();
         }
+        const askedAt = deps.clock.monotonic();
+        // Before it is looked: what comes due in between would be found by neither.
+        const nextMs = (await nextSendDueMs(deps.db)) ?? limits.pollMs;
         await claimDue(deps, limits, hand, stopping.signal);
-        const dueMs = (await nextSendDueMs(deps.db)) ?? limits.pollMs;
+        const dueMs = Math.max(0, askedAt + nextMs - deps.clock.monotonic());
         hand.look.noteDue(dueMs);
         const lookMs = hand.look.nextMs(hand.room(true) > 0);
         await waker.wait(Math.min(dueMs, hand.nextRoomMs(), lookMs, limits.pollMs));

@@ -385,6 +385,34 @@ describe('D5: order and room', () => {
     });
   });
 
+  test('what comes due right after it was looked what is due does not wait for the next poll', async () => {
+    await withAnna(async ({ office, post, write }) => {
+      const sendAt = Date.now() + 1_000;
+      const { send } = await write('carla', { sendAt });
+      const isDue = () =>
+        waitFor('its time', async () => {
+          const passed = await rows(office.db, 'select where now() > to_timestamp(:sendAt::float8 / 1000)', {
+            sendAt,
+          });
+          return passed.length > 0;
+        });
+      const db = new Proxy(office.db, {
+        get: (target, name: keyof typeof office.db) =>
+          name !== 'raw'
+            ? (target[name] as unknown)
+            : (sql: string, values: Record<string, never>) => ({
+                options: async (options: object) => {
+                  const answer = await target.raw<unknown>(sql, values).options(options);
+                  if (sql.includes('with recursive longest')) await isDue();
+                  return answer;
+                },
+              }),
+      });
+      office.sender({ db, open: sessionsOf(post.submit), limits: { pollMs: 3_600_000 } });
+      await office.waitForState(send.id, 'sent');
+    });
+  });
+
   test('a refused login while the database is away: what was claimed is left to its lease, and the process lives', async () => {
     await withAnna(async ({ office, write }) => {
       for (let n = 0; n < 12; n += 1) await write('carla');
