@@ -41,18 +41,20 @@ export type Followed = {
   agoMs: number | null;
   /** What the server told of since then. */
   told: 'flags' | 'gone' | null;
+  /** Whether most of what is stored was said to be gone, and it is not known yet whether that lasts. */
+  doubted: boolean;
 };
 
 /** What to do about the changes in a folder. Pure. */
 export function planChanges(
-  { ability, labels, savedModseq, agoMs, told }: Followed,
+  { ability, labels, savedModseq, agoMs, told, doubted }: Followed,
   pace: ChangePace,
 ): ChangeStep {
   const isFirst = agoMs === null;
   if (!isFirst && agoMs < (told === null ? pace[ability].everyMs : pace[ability].afterMs)) return 'nothing';
   if (ability === 'plain' || savedModseq === null || (isFirst && labels)) return 'compare';
-  // Without QRESYNC a message that is gone need not raise the mod-sequence (RFC 7162 §3.1).
-  const asksMissing = ability === 'condstore' && (isFirst || told === 'gone');
+  // Without QRESYNC a message that is gone need not raise the mod-sequence (RFC 7162 §3.1), and is told of once.
+  const asksMissing = ability === 'condstore' && (isFirst || told === 'gone' || doubted);
   return asksMissing ? 'ask_changed_and_missing' : 'ask_changed';
 }
 

@@ -22,8 +22,8 @@ const lookedUpAtOnce = 10_000;
 
 /**
  * Follows the changes in the folder that is open in `session`, as far as it is time. `told` is what the server
- * said. False: it must be looked at again, since what we change ourselves came in between and is to be written down
- * first, or most of what is stored seems to be gone, which is believed when it lasts.
+ * said. False: it must be looked at again, since it is too early for what was told, what we change ourselves came in
+ * between and is to be written down first, or most of what is stored seems to be gone, which is believed when it lasts.
  */
 export async function followChanges(
   look: Look,
@@ -42,10 +42,11 @@ export async function followChanges(
       savedModseq: folder.highestModseq,
       agoMs: last?.session === session ? clock.monotonic() - last.at : null,
       told,
+      doubted: look.doubts.has(folder.id),
     },
     look.changePace,
   );
-  if (step === 'nothing') return true;
+  if (step === 'nothing') return told === null;
   const { isBusy, times } = look.writing;
   if (isBusy) return false;
   // What changes while we ask may be missing from the answer, and is asked for again.

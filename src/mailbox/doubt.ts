@@ -11,6 +11,8 @@ type Numbered = { id: FolderId; uidValidity: number };
  * would be believed for having said so twice. So sessions that end again and again add up as far as they look again.
  */
 export type Doubts = {
+  /** Whether it was said, and nothing else since. */
+  has(id: FolderId): boolean;
   /** It is said once more. */
   saidAgain(folder: Numbered): { isFirst: boolean; isBelieved: boolean };
   /** It is not so, or not any more. */
@@ -24,6 +26,7 @@ export function createDoubts(clock: Pick<Clock, 'monotonic'>): Doubts {
   /** `saidAt`, by the monotonic clock, is null where it was said before this session; `forMs` is how long it lasts. */
   const doubts = new Map<FolderId, { uidValidity: number; saidAt: number | null; forMs: number }>();
   return {
+    has: (id) => doubts.has(id),
     saidAgain({ id, uidValidity }) {
       const now = clock.monotonic();
       const last = doubts.get(id);

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { changePace, isDoubtful, planChanges, waitsMs } from '../../src/mailbox/change-plan.ts';
 import type { ChangeStep, Followed } from '../../src/mailbox/change-plan.ts';
 
-const saved = { savedModseq: '7', labels: false, told: null } as const;
+const saved = { savedModseq: '7', labels: false, told: null, doubted: false } as const;
 
 const plans: { name: string; followed: Followed; step: ChangeStep }[] = [
   {
@@ -34,6 +34,11 @@ const plans: { name: string; followed: Followed; step: ChangeStep }[] = [
   {
     name: 'CONDSTORE, a message is gone, which need not raise the mod-sequence',
     followed: { ...saved, ability: 'condstore', agoMs: 2_000, told: 'gone' },
+    step: 'ask_changed_and_missing',
+  },
+  {
+    name: 'CONDSTORE, most was gone, which nobody tells a second time',
+    followed: { ...saved, ability: 'condstore', agoMs: 120_000, doubted: true },
     step: 'ask_changed_and_missing',
   },
   {

@@ -163,6 +163,20 @@ describe('U2, U3: Exchange, which numbers no changes', () => {
     for (const line of asked) assert.match(line, / UID FETCH 1042 \(UID FLAGS\)$/);
   });
 
+  test('what changes in a swept folder right after a look at it waits for a later one', async () => {
+    const stage = await playLive(exchange, { provider: 'outlook' });
+    const { peer, listener } = stage;
+    peer.deliver('Archive', letter('a'));
+    await passUntilHeard(stage, 500, 'About a unread archived');
+    const opened = () => peer.sent('* EXAMINE Archive').length;
+    await waitFor('its changes are followed', () => peer.sent('* UID FETCH 1 (UID FLAGS)').length === 1);
+    const before = opened();
+    peer.change('flags Archive 1 (\\Seen)');
+    listener.wake();
+    await waitFor('another look', () => opened() > before);
+    await passUntilHeard(stage, 10_000, 'About a unread archived', 'About a read archived');
+  });
+
   test('a notice that is lost is made up for', async () => {
     const stage = await playLive(`${exchange}--- connection 1: INBOX\nC: * IDLE\nS: (silent)\n`, {
       provider: 'outlook',
@@ -240,6 +254,25 @@ describe('U3: catastrophes are disbelieved', () => {
     assert.deepEqual(await heard(stage), archived, 'nothing is told for it');
     const isGone = async () => (await heard(stage)).filter((line) => line.endsWith(' gone')).length === 12;
     await stage.passUntil('it is believed', isGone, 10_000);
+  });
+
+  test('so it is with Gmail, which says what is gone to who asks for it alone', async () => {
+    const stage = await playLive(gmail, { provider: 'gmail' });
+    const { peer, log, clock } = stage;
+    for (const [n, id] of letters.entries())
+      peer.deliver('[Gmail]/All Mail', letter(id), `uid ${501 + n} labels (\\Inbox)`);
+    await hears(stage, ...present);
+    // From here on the server is asked for what has changed alone.
+    peer.change(`flags ${all} 501 (\\Seen)`);
+    await passUntilHeard(stage, 1_000, ...present, 'About l0 read present');
+    for (let uid = 501; uid < 513; uid += 1) peer.change(`expunge ${all} ${uid}`);
+    const isReported = () => log.lines.some(({ message }) => message.includes('suddenly gone'));
+    await stage.passUntil('it is reported', isReported, 1_000);
+    const reportedAt = clock.now();
+    const isGone = async () => (await heard(stage)).filter((line) => line.endsWith(' gone')).length === 12;
+    await stage.passUntil('it is believed', isGone, 10_000);
+    const lastedMs = clock.now() - reportedAt;
+    assert.ok(lastedMs >= 600_000 && lastedMs < 1_000_000, `${lastedMs} ms`);
   });
 
   test('it lasts over a session that ends, as far as each of them says so twice', async () => {
