@@ -2,9 +2,9 @@
 // "N passed, N failed". Fails on zero tests, and on a test that is skipped or marked todo.
 //
 // Files that need no server run first, all in one process, while the servers start. Beside and after them the other
-// files that test a module, in one process for each folder of them, and the stories of test/flows/, each in a process of
-// its own; three at a time. (All of them in one process opened and closed so many embedded databases
-// that V8 sometimes ended it while freeing their WebAssembly; Node 24.21, 2026-11.)
+// files that test a module, in one process for each part of a folder of them, and the stories of test/flows/, each in a
+// process of its own; three at a time. (All of them in one process opened and closed so many embedded databases that V8
+// sometimes ended it while freeing their WebAssembly; Node 24.21, 2026-11.)
 import { once } from 'node:events';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';

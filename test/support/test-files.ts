@@ -5,7 +5,7 @@ import { join, relative, resolve } from 'node:path';
 export type TestFiles = {
   /** Only what is in memory. */
   plain: string[];
-  /** May use a database or the shared servers; those of one folder share a process. */
+  /** May use a database or the shared servers; a part of a folder shares a process. */
   served: string[][];
   /** Stories, each in a process of its own. */
   flows: string[];
@@ -33,7 +33,17 @@ export function findTestFiles(filters: string[]): TestFiles {
     plain: all.filter((path) => folder(path) !== 'flows' && !servedFolders.has(folder(path))),
     served: [...servedFolders]
       .map((name) => all.filter((path) => folder(path) === name))
-      .filter((paths) => paths.length > 0),
+      .flatMap((paths) => partsOf(paths)),
     flows: all.filter((path) => folder(path) === 'flows'),
   };
+}
+
+/** So many at most: of a large folder that is begun late one process would be left, and the other core idle. */
+const partMax = 12;
+
+function partsOf(paths: readonly string[]): string[][] {
+  const count = Math.ceil(paths.length / partMax);
+  return Array.from({ length: count }, (_, n) =>
+    paths.slice(Math.ceil((n * paths.length) / count), Math.ceil(((n + 1) * paths.length) / count)),
+  );
 }
